@@ -1,0 +1,167 @@
+package serviceaccount
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// A Resource is the part of client-go's typed clients that [FromCoreV1] uses,
+// for objects of type T in lists of type L. Its methods are shaped like
+// client-go's, so client-go's clients have them already.
+type Resource[T, L any] interface {
+	Create(ctx context.Context, object *T, opts metav1.CreateOptions) (*T, error)
+	Update(ctx context.Context, object *T, opts metav1.UpdateOptions) (*T, error)
+	Delete(ctx context.Context, name string, opts metav1.DeleteOptions) error
+	Get(ctx context.Context, name string, opts metav1.GetOptions) (*T, error)
+	List(ctx context.Context, opts metav1.ListOptions) (*L, error)
+	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (*T, error)
+}
+
+// CoreV1 gives live access to a Kubernetes API server, in the shape of the
+// getters, readers and clients of the packages of this module: it implements
+// every one of them. Make one with [FromCoreV1]; the zero value is not usable.
+//
+// Its methods do one request each (a list may take several pages), return the
+// API server's errors unchanged, and honour the context. It is safe for
+// concurrent use if the client that it was made from is; client-go's are.
+type CoreV1 struct {
+	namespaces      resource[corev1.Namespace, corev1.NamespaceList]
+	nodes           resource[corev1.Node, corev1.NodeList]
+	serviceAccounts resource[corev1.ServiceAccount, corev1.ServiceAccountList]
+	secrets         resource[corev1.Secret, corev1.SecretList]
+	pods            resource[corev1.Pod, corev1.PodList]
+	configMaps      resource[corev1.ConfigMap, corev1.ConfigMapList]
+}
+
+// FromCoreV1 adapts client-go's CoreV1() client, real or fake, without making
+// this module depend on client-go: the type arguments are inferred.
+//
+//	clients := serviceaccount.FromCoreV1(clientset.CoreV1())
+//	controller, err := sacontroller.NewTokens(sacontroller.TokensConfig{Reader: clients, Client: clients, …})
+//
+// It does no I/O. Everything that is read through the result is read live; for
+// work at scale give controllers a Reader that is fed by a watch, and keep this
+// one as their Client.
+func FromCoreV1[
+	NS Resource[corev1.Namespace, corev1.NamespaceList],
+	NO Resource[corev1.Node, corev1.NodeList],
+	SA Resource[corev1.ServiceAccount, corev1.ServiceAccountList],
+	SE Resource[corev1.Secret, corev1.SecretList],
+	PO Resource[corev1.Pod, corev1.PodList],
+	CM Resource[corev1.ConfigMap, corev1.ConfigMapList],
+](core interface {
+	Namespaces() NS
+	Nodes() NO
+	ServiceAccounts(namespace string) SA
+	Secrets(namespace string) SE
+	Pods(namespace string) PO
+	ConfigMaps(namespace string) CM
+}) *CoreV1 {
+	return &CoreV1{
+		namespaces: resource[corev1.Namespace, corev1.NamespaceList]{
+			in:    func(string) Resource[corev1.Namespace, corev1.NamespaceList] { return core.Namespaces() },
+			items: func(l *corev1.NamespaceList) ([]corev1.Namespace, string) { return l.Items, l.Continue },
+		},
+		nodes: resource[corev1.Node, corev1.NodeList]{
+			in:    func(string) Resource[corev1.Node, corev1.NodeList] { return core.Nodes() },
+			items: func(l *corev1.NodeList) ([]corev1.Node, string) { return l.Items, l.Continue },
+		},
+		serviceAccounts: resource[corev1.ServiceAccount, corev1.ServiceAccountList]{
+			in: func(namespace string) Resource[corev1.ServiceAccount, corev1.ServiceAccountList] {
+				return core.ServiceAccounts(namespace)
+			},
+			items: func(l *corev1.ServiceAccountList) ([]corev1.ServiceAccount, string) { return l.Items, l.Continue },
+		},
+		secrets: resource[corev1.Secret, corev1.SecretList]{
+			in:    func(namespace string) Resource[corev1.Secret, corev1.SecretList] { return core.Secrets(namespace) },
+			items: func(l *corev1.SecretList) ([]corev1.Secret, string) { return l.Items, l.Continue },
+		},
+		pods: resource[corev1.Pod, corev1.PodList]{
+			in:    func(namespace string) Resource[corev1.Pod, corev1.PodList] { return core.Pods(namespace) },
+			items: func(l *corev1.PodList) ([]corev1.Pod, string) { return l.Items, l.Continue },
+		},
+		configMaps: resource[corev1.ConfigMap, corev1.ConfigMapList]{
+			in: func(namespace string) Resource[corev1.ConfigMap, corev1.ConfigMapList] {
+				return core.ConfigMaps(namespace)
+			},
+			items: func(l *corev1.ConfigMapList) ([]corev1.ConfigMap, string) { return l.Items, l.Continue },
+		},
+	}
+}
+
+// pageSize bounds one answer of a list, as client-go's pager does.
+const pageSize = 500
+
+// resource turns a typed client of one kind into calls without options.
+type resource[T, L any] struct {
+	in    func(namespace string) Resource[T, L]
+	items func(*L) (items []T, continueToken string)
+}
+
+func (r resource[T, L]) get(ctx context.Context, namespace, name string) (*T, error) {
+	return r.in(namespace).Get(ctx, name, metav1.GetOptions{})
+}
+
+func (r resource[T, L]) create(ctx context.Context, object *T) (*T, error) {
+	namespace, err := namespaceOf(object)
+	if err != nil {
+		return nil, err
+	}
+	return r.in(namespace).Create(ctx, object, metav1.CreateOptions{})
+}
+
+func (r resource[T, L]) update(ctx context.Context, object *T) (*T, error) {
+	namespace, err := namespaceOf(object)
+	if err != nil {
+		return nil, err
+	}
+	return r.in(namespace).Update(ctx, object, metav1.UpdateOptions{})
+}
+
+func (r resource[T, L]) patch(ctx context.Context, namespace, name string, pt types.PatchType, data []byte) (*T, error) {
+	return r.in(namespace).Patch(ctx, name, pt, data, metav1.PatchOptions{})
+}
+
+func (r resource[T, L]) delete(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error {
+	return r.in(namespace).Delete(ctx, name, opts)
+}
+
+// list reads page by page. A continue token that has expired in the middle
+// means that the rest can't be read consistently any more, so it starts over,
+// once, without pages.
+func (r resource[T, L]) list(ctx context.Context, namespace string, opts metav1.ListOptions) ([]*T, error) {
+	opts.Limit = pageSize
+	var all []*T
+	for {
+		page, err := r.in(namespace).List(ctx, opts)
+		if apierrors.IsResourceExpired(err) && opts.Continue != "" {
+			all, opts.Continue, opts.Limit = nil, "", 0
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		items, next := r.items(page)
+		for i := range items {
+			all = append(all, &items[i])
+		}
+		if next == "" {
+			return all, nil
+		}
+		opts.Continue = next
+	}
+}
+
+// namespaceOf returns the namespace of object, or a BadRequest error if object
+// is nil.
+func namespaceOf[T any](object *T) (string, error) {
+	if object == nil {
+		return "", apierrors.NewBadRequest(fmt.Sprintf("serviceaccount: got a nil %T", object))
+	}
+	return any(object).(metav1.Object).GetNamespace(), nil
+}

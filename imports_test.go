@@ -1,0 +1,165 @@
+package serviceaccount_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const modulePath = "github.com/kubesa/serviceaccount"
+
+// importRules says what the packages of the root module may import besides the
+// standard library, tests excluded. A package without a row fails the test:
+// weight is part of the interface, so a new dependency is a decision.
+var importRules = map[string]struct{ ours, others []string }{
+	".":             {others: kubernetes},
+	"internal/jose": {others: []string{"gopkg.in/square/go-jose.v2"}},
+	"keys":          {ours: []string{"internal/jose"}},
+	"tokens":        {ours: []string{"keys", "internal/jose"}, others: kubernetes},
+	"admission":     {others: kubernetes},
+	"sacontroller":  {ours: []string{"tokens"}, others: kubernetes},
+	"fake":          {ours: []string{"keys", "tokens", "sacontroller"}, others: kubernetes},
+
+	"examples/quickstart": {
+		ours:   []string{"admission", "fake", "keys", "sacontroller", "tokens"},
+		others: append([]string{"sigs.k8s.io/yaml"}, kubernetes...),
+	},
+}
+
+var kubernetes = []string{"k8s.io/api", "k8s.io/apimachinery"}
+
+// directDependencies are the modules that the root module may require directly.
+var directDependencies = []string{
+	"github.com/google/go-cmp", // tests only
+	"gopkg.in/square/go-jose.v2",
+	"k8s.io/api",
+	"k8s.io/apimachinery",
+	"sigs.k8s.io/yaml", // examples only
+}
+
+// The goals for what importing all packages of the root module links.
+const (
+	maxModules  = 20
+	maxPackages = 90
+)
+
+func TestImports(t *testing.T) {
+	for _, pkg := range goList(t, "./...") {
+		name := relative(pkg.ImportPath)
+		rule, ok := importRules[name]
+		if !ok {
+			t.Errorf("package %s has no row in importRules: say what it may import", name)
+			continue
+		}
+		for _, path := range pkg.Imports {
+			switch {
+			case isStandard(path):
+				if path == "testing" && !strings.HasSuffix(name, "test") {
+					t.Errorf("%s imports testing, which only packages for tests may", name)
+				}
+			case path == modulePath || strings.HasPrefix(path, modulePath+"/"):
+				if !slices.Contains(rule.ours, relative(path)) {
+					t.Errorf("%s imports %s, want only %q of this module", name, relative(path), rule.ours)
+				}
+			default:
+				if !slices.ContainsFunc(rule.others, func(m string) bool { return path == m || strings.HasPrefix(path, m+"/") }) {
+					t.Errorf("%s imports %s, want only %q and the standard library", name, path, rule.others)
+				}
+			}
+		}
+	}
+}
+
+func TestImportWeight(t *testing.T) {
+	var library []string
+	for _, pkg := range goList(t, "./...") {
+		if !strings.HasPrefix(relative(pkg.ImportPath), "examples/") {
+			library = append(library, pkg.ImportPath)
+		}
+	}
+	modules := map[string]bool{}
+	packages := 0
+	for _, pkg := range goList(t, append([]string{"-deps"}, library...)...) {
+		if pkg.Standard || pkg.Module == nil || pkg.Module.Main {
+			continue
+		}
+		modules[pkg.Module.Path] = true
+		packages++
+	}
+	t.Logf("importing the whole library links %d modules and %d packages outside the standard library", len(modules), packages)
+	if len(modules) > maxModules || packages > maxPackages {
+		t.Errorf("importing the library links %d modules and %d packages, want at most %d and %d", len(modules), packages, maxModules, maxPackages)
+	}
+}
+
+func TestDirectDependencies(t *testing.T) {
+	var mod struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	if err := json.Unmarshal(goCommand(t, "mod", "edit", "-json"), &mod); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range mod.Require {
+		if !r.Indirect && !slices.Contains(directDependencies, r.Path) {
+			t.Errorf("go.mod requires %s directly, want only %q", r.Path, directDependencies)
+		}
+	}
+}
+
+type listedPackage struct {
+	ImportPath string
+	Standard   bool
+	Imports    []string
+	Module     *struct {
+		Path string
+		Main bool
+	}
+}
+
+func goList(t *testing.T, args ...string) []listedPackage {
+	t.Helper()
+	out := goCommand(t, append([]string{"list", "-json=ImportPath,Standard,Imports,Module"}, args...)...)
+	var packages []listedPackage
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var pkg listedPackage
+		switch err := dec.Decode(&pkg); {
+		case errors.Is(err, io.EOF):
+			return packages
+		case err != nil:
+			t.Fatalf("reading the output of go list: %v", err)
+		}
+		packages = append(packages, pkg)
+	}
+}
+
+func goCommand(t *testing.T, args ...string) []byte {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", args...).Output()
+	if err != nil {
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, exit.Stderr)
+		}
+		t.Fatalf("go %s: %v", strings.Join(args, " "), err)
+	}
+	return out
+}
+
+func relative(importPath string) string {
+	if importPath == modulePath {
+		return "."
+	}
+	return strings.TrimPrefix(importPath, modulePath+"/")
+}
+
+func isStandard(importPath string) bool {
+	first, _, _ := strings.Cut(importPath, "/")
+	return !strings.Contains(first, ".")
+}

@@ -1,0 +1,44 @@
+package jose
+
+import "errors"
+
+// The verdicts of [Token.Verify] on a token that was read.
+var (
+	// ErrAlgorithm means that the header names another algorithm than the one
+	// that belongs to the key.
+	ErrAlgorithm = errors.New("jose: the algorithm of the token is not the algorithm of the key")
+	// ErrSignature means that the key didn't make the signature.
+	ErrSignature = errors.New("jose: the signature does not match")
+)
+
+// A MalformedError says why a text isn't a compact JWS of the accepted form.
+// It never holds any of the text.
+type MalformedError struct {
+	Part  string // "token", "header", "payload", "signature", "object" or "JWK Set"
+	Fault string // what is wrong with it, in words
+}
+
+func (e *MalformedError) Error() string { return "jose: malformed " + e.Part + ": " + e.Fault }
+
+// The faults of keys, the values of [KeyError.Fault].
+const (
+	FaultMissing  = "missing"     // nil, a nil pointer, or a key without numbers
+	FaultType     = "type"        // neither RSA nor ECDSA, or not a public key
+	FaultSize     = "size"        // RSA modulus too short or too long
+	FaultModulus  = "modulus"     // RSA modulus that can't be the product of two primes
+	FaultExponent = "exponent"    // RSA public exponent even, too small or too large
+	FaultCurve    = "curve"       // not P-256, P-384 or P-521
+	FaultPoint    = "point"       // not a point of the curve
+	FaultROCA     = "weak primes" // made by a generator whose keys can be factored (CVE-2017-15361)
+	FaultPrivate  = "private key" // doesn't belong to the public key, or is where no private key belongs
+	FaultUse      = "use"         // published for another use or algorithm
+	FaultKeyID    = "key id"      // none, too long, or that of another key
+)
+
+// A KeyError says why a key isn't used. It never holds key material.
+type KeyError struct {
+	Fault  string // one of the Fault constants
+	Detail string // what was found and what is wanted
+}
+
+func (e *KeyError) Error() string { return "jose: unusable key: " + e.Detail }

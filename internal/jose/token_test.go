@@ -1,0 +1,296 @@
+package jose_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+)
+
+// The keys of the tests are made once: RSA keys take their time.
+var (
+	rsaKey  = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
+	p256Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
+	p384Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
+	p521Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)) })
+)
+
+func encode(part string) string { return base64.RawURLEncoding.EncodeToString([]byte(part)) }
+
+// compact returns the compact JWS of header and payload, both of which may be
+// anything, with a good signature of P-256 over them.
+func compact(header, payload string) string {
+	input := encode(header) + "." + encode(payload)
+	h := crypto.SHA256.New()
+	h.Write([]byte(input))
+	r, s, err := ecdsa.Sign(rand.Reader, p256Key(), h.Sum(nil))
+	if err != nil {
+		panic(err)
+	}
+	sig := make([]byte, 64)
+	r.FillBytes(sig[:32])
+	s.FillBytes(sig[32:])
+	return input + "." + encode(string(sig))
+}
+
+func nested(depth int) string {
+	return strings.Repeat(`{"a":`, depth) + "0" + strings.Repeat("}", depth)
+}
+
+const es256 = `{"alg":"ES256"}`
+
+func TestParse(t *testing.T) {
+	for name, raw := range map[string]string{
+		"no kid, no typ":       compact(es256, claims),                                   // SECURITY J20
+		"typ JWT":              compact(`{"alg":"ES256","kid":"k","typ":"JWT"}`, claims), // SECURITY J20
+		"typ jwt":              compact(`{"typ":"jwt","kid":"k","alg":"ES256"}`, claims), // SECURITY J20
+		"empty kid":            compact(`{"alg":"ES256","kid":""}`, claims),              // TOK-35
+		"white space in JSON":  compact(" {\r\n\t\"alg\" : \"ES256\" } ", "\n{ \"a\" : [ 1 , 2 ] }\n"),
+		"escaped kid":          compact(`{"\u0061lg":"ES\u003256","kid":"\ud83d\ude00\n"}`, claims),
+		"kid at the limit":     compact(`{"alg":"ES256","kid":"`+strings.Repeat("k", 1024)+`"}`, claims),
+		"kid that is a path":   compact(`{"alg":"ES256","kid":"../../x' OR 1=1 --"}`, claims), // SECURITY J12: a map key, no more
+		"kid with NUL":         compact(`{"alg":"ES256","kid":"\u0000"}`, claims),
+		"empty object":         compact(es256, `{}`),
+		"depth 8":              compact(es256, nested(8)),
+		"every kind of number": compact(es256, `{"a":[0,-0,1,-1.5,1e9,1E+9,1.25e-9,9223372036854775807]}`),
+		"every kind of value":  compact(es256, `{"a":true,"b":false,"c":null,"d":"x\"\\\/\b\f\n\r\t\u00e9é","e":[],"f":{}}`),
+		"same name elsewhere":  compact(es256, `{"a":{"b":0},"c":{"b":0}}`),
+		"extra claim":          compact(es256, `{"https://example.com/issuer":"x","SubJect":1,"k":"","":0}`),
+		"at the limit":         compact(es256, `{"a":"`+strings.Repeat("x", (jose.DefaultMaxTokenBytes-107-21)*3/4-8)+`"}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			token, err := jose.Parse(raw, 0)
+			if err != nil {
+				t.Fatalf("Parse() = %v", err)
+			}
+			if err := token.Verify(p256Key().Public()); err != nil {
+				t.Errorf("Verify() = %v", err)
+			}
+			if !oracle(raw, p256Key().Public()) {
+				t.Error("go-jose doesn't accept it")
+			}
+		})
+	}
+
+	token, err := jose.Parse(compact(`{"\u0061lg":"ES\u003256","kid":"\ud83d\ude00\n","typ":"jWt"}`, claims), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if token.Algorithm != "ES256" || token.KeyID != "😀\n" || token.Type != "jWt" || string(token.Payload) != claims {
+		t.Errorf("Parse() = %+v", token)
+	}
+}
+
+func TestParseMalformed(t *testing.T) {
+	good := compact(es256, claims)
+	parts := strings.Split(good, ".")
+	header := func(s string) string { return compact(s, claims) }
+	payload := func(s string) string { return compact(es256, s) }
+	tests := []struct {
+		name, raw, part, fault string
+	}{
+		// TOK-30, TOK-31, TOK-33, SECURITY J13, J14, J17, J18, J19: one spelling of one form.
+		{"empty", "", "token", "empty or too long"},
+		{"no dot", "token", "token", "not three non-empty parts"},
+		{"one dot", parts[0] + "." + parts[1], "token", "not three non-empty parts"},
+		{"three dots", good + ".", "token", "more than three parts"},
+		{"JWE of five parts", "a.b.c.d.e", "token", "more than three parts"},
+		{"no header", "." + parts[1] + "." + parts[2], "token", "not three non-empty parts"},
+		{"two dots before the header", ".." + parts[2], "token", "not three non-empty parts"},
+		{"detached payload", parts[0] + ".." + parts[2], "token", "not three non-empty parts"},
+		{"no signature", parts[0] + "." + parts[1] + ".", "token", "not three non-empty parts"},
+		{"dots only", strings.Repeat(".", 10<<20), "token", "empty or too long"},
+		{"a byte over the limit", strings.Repeat("A", jose.DefaultMaxTokenBytes+1), "token", "empty or too long"},
+		{"flattened JSON", `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`, "token", "a character outside the base64url alphabet"},
+		{"polyglot JSON", `{"payload":"` + parts[1] + `","x":".` + parts[1] + `."}`, "token", "a character outside the base64url alphabet"},
+		{"leading space", " " + good, "token", "a character outside the base64url alphabet"},
+		{"trailing line feed", good + "\n", "token", "a character outside the base64url alphabet"},
+		{"CRLF inside", good[:9] + "\r\n" + good[9:], "token", "a character outside the base64url alphabet"},
+		{"NBSP", "\u00a0" + good, "token", "a character outside the base64url alphabet"},
+		{"BOM", "\ufeff" + good, "token", "a character outside the base64url alphabet"},
+		{"padding", parts[0] + "=." + parts[1] + "." + parts[2], "token", "a character outside the base64url alphabet"},
+		{"standard alphabet", parts[0] + "." + parts[1] + ".+/" + parts[2][2:], "token", "a character outside the base64url alphabet"},
+		{"one character", "A." + parts[1] + "." + parts[2], "header", "not canonical base64url"},
+		{"unused bits in the header", strings.TrimSuffix(encode(es256+" "), "A") + "B." + parts[1] + "." + parts[2], "header", "not canonical base64url"},
+		{"unused bits in the payload", parts[0] + ".e31." + parts[2], "payload", "not canonical base64url"},
+		{"unused bits in the signature", good[:len(good)-1] + string(good[len(good)-1]+1), "signature", "not canonical base64url"},
+
+		// SECURITY J01, J10, J11, J12, J15, J20, J21: the header.
+		{"no alg", header(`{"kid":"k"}`), "header", `no "alg"`},
+		{"empty alg", header(`{"alg":""}`), "header", `no "alg"`},
+		{"alg number", header(`{"alg":256}`), "header", "a parameter that is not a string"},
+		{"kid number", header(`{"alg":"ES256","kid":1}`), "header", "a parameter that is not a string"},
+		{"kid null", header(`{"alg":"ES256","kid":null}`), "header", "a parameter that is not a string"},
+		{"kid too long", header(`{"alg":"ES256","kid":"` + strings.Repeat("k", 1025) + `"}`), "header", `"kid" is too long`},
+		{"header too long", header(`{"alg":"ES256","kid":"` + strings.Repeat("k", 4096) + `"}`), "header", "too long"},
+		{"typ at+jwt", header(`{"alg":"ES256","typ":"at+jwt"}`), "header", `"typ" is not JWT`},
+		{"typ JOSE+JSON", header(`{"alg":"ES256","typ":"JOSE+JSON"}`), "header", `"typ" is not JWT`},
+		{"typ empty", header(`{"alg":"ES256","typ":""}`), "header", `"typ" is not JWT`},
+		{"typ number", header(`{"alg":"ES256","typ":5}`), "header", "a parameter that is not a string"},
+		{"duplicate alg", header(`{"alg":"ES256","alg":"ES256"}`), "header", "a name occurs twice in one object"},
+		{"duplicate kid, escaped", header(`{"alg":"ES256","kid":"a","k\u0069d":"a"}`), "header", "a name occurs twice in one object"},
+		{"duplicate typ", header(`{"alg":"ES256","typ":"JWT","typ":"JWT"}`), "header", "a name occurs twice in one object"},
+		{"ALG", header(`{"alg":"ES256","ALG":"none"}`), "header", `a parameter other than "alg", "kid" and "typ"`},
+		{"array", header(`["alg"]`), "header", "not a JSON object"},
+		{"empty object", header(`{}`), "header", "not valid JSON"},
+		{"null", header(`null`), "header", "not a JSON object"},
+		{"two objects", header(es256 + es256), "header", "more than one JSON value"},
+		{"trailing NUL", header(es256 + "\x00"), "header", "more than one JSON value"},
+		{"BOM in header", header("\ufeff" + es256), "header", "not a JSON object"},
+		{"trailing comma", header(`{"alg":"ES256",}`), "header", "not valid JSON"},
+		{"no comma", header(`{"alg":"ES256" "kid":"k"}`), "header", "not valid JSON"},
+		{"no colon", header(`{"alg" "ES256"}`), "header", "not valid JSON"},
+		{"unterminated", header(`{"alg":"ES256"`), "header", "not valid JSON"},
+		{"invalid UTF-8", header("{\"alg\":\"ES256\",\"kid\":\"\xff\"}"), "header", "invalid UTF-8"},
+		{"control character", header("{\"alg\":\"ES256\",\"kid\":\"\x01\"}"), "header", "a parameter that is not a string"},
+
+		// SECURITY J15, J16, J21, J22: the payload.
+		{"payload null", payload(`null`), "payload", "not a JSON object"},
+		{"payload array", payload(`[]`), "payload", "not a JSON object"},
+		{"payload string", payload(`"x"`), "payload", "not a JSON object"},
+		{"payload with a tail", payload(`{}x`), "payload", "more than one JSON value"},
+		{"two payloads", payload(`{}{}`), "payload", "more than one JSON value"},
+		{"depth 9", payload(nested(9)), "payload", "nested too deeply"},
+		{"depth 9 of arrays", payload(`{"a":` + strings.Repeat("[", 8) + strings.Repeat("]", 8) + `}`), "payload", "nested too deeply"},
+		{"payload of invalid UTF-8", payload("{\"sub\":\"\xc3\x28\"}"), "payload", "invalid UTF-8"},
+		{"half a surrogate pair", payload(`{"\ud83d":1}`), "payload", "an unpaired surrogate"},
+		{"duplicate iss", payload(`{"iss":"a","iss":"a"}`), "payload", "a name occurs twice in one object"},
+		{"duplicate sub, escaped", payload(`{"sub":"a","s\u0075b":"a"}`), "payload", "a name occurs twice in one object"},
+		{"duplicate inside kubernetes.io", payload(`{"kubernetes.io":{"namespace":"a","namespace":"a"}}`), "payload", "a name occurs twice in one object"},
+		{"duplicate in an array", payload(`{"a":[{"b":0,"b":1}]}`), "payload", "a name occurs twice in one object"},
+		{"ISS", payload(`{"iss":"a","ISS":"b"}`), "payload", "a name that differs from a reserved one only in case"},
+		{"Sub alone", payload(`{"Sub":"a"}`), "payload", "a name that differs from a reserved one only in case"},
+		{"EXP", payload(`{"EXP":1}`), "payload", "a name that differs from a reserved one only in case"},
+		{"iss with long s", payload(`{"i\u017f\u017f":"a"}`), "payload", "a name that differs from a reserved one only in case"},
+		{"sub with long s first", payload(`{"ſub":"a"}`), "payload", "a name that differs from a reserved one only in case"},
+		{"kubernetes.io with Kelvin sign", payload(`{"` + "\u212a" + `ubernetes.io":{}}`), "payload", "a name that differs from a reserved one only in case"},
+		{"Namespace nested", payload(`{"kubernetes.io":{"Namespace":"a"}}`), "payload", "a name that differs from a reserved one only in case"},
+	}
+	for _, p := range []string{
+		`"jwk":{"kty":"EC"}`, `"x5c":["MIIB"]`, `"jku":"http://127.0.0.1/"`, `"x5u":"http://127.0.0.1/"`, `"crit":[]`, `"crit":null`,
+		`"crit":["exp"]`, `"crit":["b64"],"b64":false`, `"b64":true`, `"zip":"DEF"`, `"enc":"A128GCM"`, `"cty":"JWT"`, `"nonce":"n"`, `"x":[[[]]]`,
+	} {
+		tests = append(tests, struct{ name, raw, part, fault string }{
+			"header " + p, header(`{"alg":"ES256",` + p + `}`), "header", `a parameter other than "alg", "kid" and "typ"`,
+		})
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := jose.Parse(tt.raw, 0)
+			e, ok := errors.AsType[*jose.MalformedError](err)
+			if !ok || e.Part != tt.part || e.Fault != tt.fault {
+				t.Fatalf("Parse() = %v, want the %s refused for %q", err, tt.part, tt.fault)
+			}
+		})
+	}
+}
+
+// SECURITY J04, J19: hostile input costs neither memory nor the process,
+// whatever the limit is.
+func TestParseHostile(t *testing.T) {
+	const large = 64 << 20
+	tests := []struct {
+		name, raw string
+		maxBytes  int
+	}{
+		{"10 MiB of dots", strings.Repeat(".", 10<<20), large},
+		{"header of 4M arrays", compact(`{"alg":"ES256","x":`+strings.Repeat("[", 4_000_000), claims), large},
+		{"header of 1.5M objects", compact(`{"alg":"ES256","x":`+strings.Repeat(`{"a":`, 1_500_000), claims), large},
+		{"10 MiB of As", strings.Repeat("A", 10<<20), 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := jose.Parse(tt.raw, tt.maxBytes)
+			runtime.ReadMemStats(&after)
+			if err == nil {
+				t.Fatal("Parse() accepted it")
+			}
+			if n := after.TotalAlloc - before.TotalAlloc; n > 64<<10 {
+				t.Errorf("Parse() allocated %d bytes, want next to nothing", n)
+			}
+		})
+	}
+	// A payload may be as long as the caller allows, but not as deep.
+	for _, unit := range []string{"[", `{"a":`} {
+		if _, err := jose.Parse(compact(es256, `{"a":`+strings.Repeat(unit, 2_000_000)), large); err == nil {
+			t.Errorf("Parse() accepted a payload of 2,000,000 times %q", unit)
+		}
+	}
+}
+
+// SECURITY L03: an error never holds any of the token.
+func TestParseErrorsHoldNothing(t *testing.T) {
+	for _, raw := range []string{
+		compact(`{"alg":"ES256","canary":"x"}`, claims),
+		compact(`{"alg":"canary","alg":"canary"}`, claims),
+		compact(es256, `{"canary":1,"canary":2}`),
+		compact(es256, `{"canary":canary}`),
+		"canary canary",
+	} {
+		_, err := jose.Parse(raw, 0)
+		if err == nil || strings.Contains(err.Error(), "canary") {
+			t.Errorf("Parse(%q) = %v, want an error without any of the token", raw, err)
+		}
+	}
+}
+
+func TestCheckObject(t *testing.T) {
+	many := func(last string) string {
+		var b strings.Builder
+		b.WriteByte('{')
+		for i := range 2000 {
+			b.WriteString(`"n` + strings.Repeat("x", i%7) + string(rune('a'+i%26)) + string(rune(0x4e00+i)) + `":0,`)
+		}
+		return b.String() + last + "}"
+	}
+	tests := []struct {
+		data     string
+		reserved []string
+		fault    string
+	}{
+		{data: `{"a":1}`},
+		{data: many(`"z":1`)},
+		{data: many(`"na` + "\u4e00" + `":1`), fault: "a name occurs twice in one object"},
+		{data: many(`"z":1,"z":2`), fault: "a name occurs twice in one object"},
+		{data: `{"É":1}`, reserved: []string{"é", ""}, fault: "a name that differs from a reserved one only in case"},
+		{data: `{"a":01}`, fault: "not valid JSON"},
+		{data: `{"a":1.}`, fault: "not valid JSON"},
+		{data: `{"a":1e}`, fault: "not valid JSON"},
+		{data: `{"a":+1}`, fault: "not valid JSON"},
+		{data: `{"a":-}`, fault: "not valid JSON"},
+		{data: `{"a":NaN}`, fault: "not valid JSON"},
+		{data: `{"a":nul}`, fault: "not valid JSON"},
+		{data: `{"a":}`, fault: "not valid JSON"},
+		{data: `{"a"}`, fault: "not valid JSON"},
+		{data: `{a:1}`, fault: "not valid JSON"},
+		{data: `{"a":[1,]}`, fault: "not valid JSON"},
+		{data: `{"a":[1 2]}`, fault: "not valid JSON"},
+		{data: `{"a":"\x"}`, fault: "not valid JSON"},
+		{data: `{"a":"\`, fault: "not valid JSON"},
+		{data: `{"a":"\u12g4"}`, fault: "not valid JSON"},
+		{data: `{"a":"\ud800\u0041"}`, fault: "an unpaired surrogate"},
+		{data: `{"a":"\udc00"}`, fault: "an unpaired surrogate"},
+		{data: "{\"a\":\"\t\"}", fault: "a control character in a string"},
+	}
+	for _, tt := range tests {
+		err := jose.CheckObject([]byte(tt.data), 3, tt.reserved)
+		fault := ""
+		if e, ok := errors.AsType[*jose.MalformedError](err); ok {
+			fault = e.Fault
+		}
+		if fault != tt.fault {
+			t.Errorf("CheckObject(%.40q) = %v, want fault %q", tt.data, err, tt.fault)
+		}
+	}
+}

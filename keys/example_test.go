@@ -1,0 +1,108 @@
+package keys_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/kubesa/serviceaccount/keys"
+)
+
+// Make a key, keep it in a file, sign with it, and give verifiers the public
+// half.
+func Example() {
+	key, err := keys.Generate(keys.ES256)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, err := keys.EncodePrivateKey(key)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	dir, err := os.MkdirTemp("", "keys")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "sa.key")
+	if err := os.WriteFile(name, text, 0o600); err != nil {
+		fmt.Println(err)
+		return
+	}
+
+	private, err := keys.ReadPrivateKeyFile(name)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	signer, err := keys.NewSigner(private)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	verifiers, err := keys.NewSet(private.Public())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	token, err := signer.Sign(context.Background(), []byte(`{"sub":"system:serviceaccount:default:default"}`))
+	known, _ := verifiers.PublicKeys(context.Background(), signer.PublicKey().ID)
+	fmt.Println("signed:", token != "" && err == nil)
+	fmt.Println("verifiers know the key:", len(known) == 1, known[0].Algorithm)
+
+	// Output:
+	// signed: true
+	// verifiers know the key: true ES256
+}
+
+// The id of a key is the one that Kubernetes gives it.
+func ExampleID() {
+	list, err := keys.ParsePublicKeys([]byte(upstreamEC))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(keys.ID(list[0]))
+
+	// Output:
+	// SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc <nil>
+}
+
+// A key of another kind is refused with a KeyError that names the fault.
+func ExampleNewSigner() {
+	_, err := keys.NewSigner(ed25519.NewKeyFromSeed(make([]byte, 32)))
+	if e, ok := errors.AsType[*keys.KeyError](err); ok {
+		fmt.Printf("%s: %s\n", e.Fault, e.Detail)
+	}
+
+	// Output:
+	// type: type ed25519.PublicKey, want *rsa.PublicKey or *ecdsa.PublicKey
+}
+
+// A set knows the public halves of the keys that it is given.
+func ExampleNewSet() {
+	old, _ := keys.Generate(keys.ES256)
+	current, _ := keys.Generate(keys.ES384)
+	set, err := keys.NewSet(current, old.Public())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	all, _ := set.PublicKeys(context.Background(), "")
+	for _, key := range all {
+		fmt.Println(key.Algorithm)
+	}
+	none, err := set.PublicKeys(context.Background(), "unknown")
+	fmt.Println(len(none), err)
+
+	// Output:
+	// ES384
+	// ES256
+	// 0 <nil>
+}

@@ -1,0 +1,107 @@
+package keys
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+)
+
+// ErrMalformedJWKS means that a text isn't a JWK Set: not one JSON object with
+// an array "keys", longer than 1 MiB, with more than 64 keys, nested deeply, or
+// such that two decoders could read different keys from it.
+var ErrMalformedJWKS = errors.New("keys: malformed JWK Set")
+
+// ErrNoKeys means that there is no key to publish (KEY-33).
+var ErrNoKeys = errors.New("keys: no keys provided for validating keyset")
+
+// ParseJWKS returns the keys of a JWK Set (RFC 7517) under the ids that it
+// gives them. Keys of types and curves that aren't used are left out, see
+// [Set.Skipped]. Any other fault fails the whole set, because its publisher
+// means something else than we would read: private and shared keys, ids that
+// are missing or occur twice, keys for encryption or for another algorithm
+// than their own, weak and broken keys.
+//
+// The error wraps [ErrMalformedJWKS] or a [*KeyError]. It never holds any of
+// the text.
+func ParseJWKS(data []byte) (*Set, error) {
+	list, skipped, err := jose.ParseJWKS(data)
+	if err != nil {
+		return nil, jwksError(err)
+	}
+	keys := make([]PublicKey, len(list))
+	for i, key := range list {
+		keys[i] = PublicKey{ID: key.KeyID, Algorithm: Algorithm(key.Algorithm), Key: key.Key}
+	}
+	set := newSet(keys)
+	for _, err := range skipped {
+		set.skipped = append(set.skipped, jwksError(err))
+	}
+	return set, nil
+}
+
+// jwksError turns an error of jose.ParseJWKS into one of this package.
+func jwksError(err error) error {
+	if e, ok := errors.AsType[*jose.MalformedError](err); ok {
+		return fmt.Errorf("%w: %s", ErrMalformedJWKS, e.Fault)
+	}
+	place, _, _ := strings.Cut(err.Error(), ":")
+	return explain(keyError(err), "JWK Set: %s", place)
+}
+
+// Skipped says which keys [ParseJWKS] left out and why, one [*KeyError] each.
+func (s *Set) Skipped() []error { return s.skipped }
+
+// JWKS returns the JWK Set that publishes the keys of s, byte for byte as
+// Kubernetes would (KEY-31), or [ErrNoKeys].
+func (s *Set) JWKS() ([]byte, error) {
+	published, _ := publishable(s.keys)
+	return encodeJWKS(published)
+}
+
+// publishable returns the keys that discovery documents show: not those that
+// are excluded (KEY-32), and not those that [AlgorithmOf] refuses, which a
+// Source should not have. It reports the latter.
+func publishable(list []PublicKey) (published []PublicKey, bad []error) {
+	for i, key := range list {
+		if key.Unpublished {
+			continue
+		}
+		alg, err := AlgorithmOf(key.Key)
+		if err != nil {
+			bad = append(bad, explain(badKeyError(err), "could not marshal issuer discovery JSON, error: error constructing JWK for key #%d", i))
+			continue
+		}
+		key.Algorithm = alg
+		published = append(published, key)
+	}
+	return published, bad
+}
+
+// badKeyError adds to err what Kubernetes says of such keys (KEY-33).
+func badKeyError(err error) error {
+	e, _ := errors.AsType[*KeyError](err)
+	switch e.Fault {
+	case FaultType, FaultMissing:
+		return explain(err, "unknown public key type, must be *rsa.PublicKey, *ecdsa.PublicKey, or jose.OpaqueSigner")
+	case FaultCurve:
+		return explain(err, "unknown private key curve, must be 256, 384, or 521")
+	}
+	return err
+}
+
+func encodeJWKS(published []PublicKey) ([]byte, error) {
+	if len(published) == 0 {
+		return nil, ErrNoKeys
+	}
+	list := make([]jose.JWK, len(published))
+	for i, key := range published {
+		list[i] = jose.JWK{KeyID: key.ID, Algorithm: string(key.Algorithm), Key: key.Key}
+	}
+	data, err := jose.EncodeJWKS(list)
+	if err != nil {
+		return nil, keyError(err)
+	}
+	return data, nil
+}

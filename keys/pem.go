@@ -1,0 +1,189 @@
+package keys
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+)
+
+// Limits of one PEM text or JWKS. They are far above what a cluster needs and
+// bound what a wrong file costs.
+const (
+	maxPEMBytes = 1 << 20
+	maxKeys     = 64
+)
+
+// The types of PEM blocks that are written or that decide how a block is read.
+const (
+	blockPKCS8     = "PRIVATE KEY"
+	blockPKCS1     = "RSA PRIVATE KEY"
+	blockSEC1      = "EC PRIVATE KEY"
+	blockPublicKey = "PUBLIC KEY"
+)
+
+// The errors of PEM texts. Another text helps, trying again doesn't.
+var (
+	// ErrNoPrivateKey means that no PEM block is a private key (KEY-1).
+	ErrNoPrivateKey = errors.New("keys: data does not contain a valid RSA or ECDSA private key")
+	// ErrNoPublicKeys means that no PEM block has a public key (KEY-3).
+	ErrNoPublicKeys = errors.New("keys: data does not contain any valid RSA or ECDSA public keys")
+	// ErrTooLarge means more than 1 MiB or 64 keys in one text.
+	ErrTooLarge = errors.New("keys: data is larger than 1 MiB or has more than 64 keys")
+)
+
+// ParsePrivateKey returns the first private key in PEM text: a block of type
+// PRIVATE KEY (PKCS#8), RSA PRIVATE KEY (PKCS#1) or EC PRIVATE KEY (SEC1).
+// Other blocks and those that don't parse, encrypted ones among them, are
+// skipped (KEY-1). An Ed25519 key is returned although [NewSigner] refuses it
+// (KEY-2).
+//
+// The error is [ErrNoPrivateKey], [ErrTooLarge], or a [*KeyError] if the key
+// is one that must not be used. It never holds any of the text.
+func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
+	if len(pemData) > maxPEMBytes {
+		return nil, ErrTooLarge
+	}
+	for block, rest := pem.Decode(pemData); block != nil; block, rest = pem.Decode(rest) {
+		key := parsePrivate(block)
+		if key == nil {
+			continue
+		}
+		_, err := AlgorithmOf(key.Public())
+		if e, ok := errors.AsType[*KeyError](err); ok && e.Fault != FaultType {
+			return nil, err
+		}
+		return key, nil
+	}
+	return nil, ErrNoPrivateKey
+}
+
+// parsePrivate returns the private key in block, or nil.
+func parsePrivate(block *pem.Block) crypto.Signer {
+	var key any
+	var err error
+	switch block.Type {
+	case blockSEC1:
+		key, err = x509.ParseECPrivateKey(block.Bytes)
+	case blockPKCS1:
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
+	case blockPKCS8:
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	}
+	if err != nil {
+		return nil
+	}
+	signer, _ := key.(crypto.Signer) // an X25519 key isn't one
+	return signer
+}
+
+// ParsePublicKeys returns the RSA and ECDSA public keys of all blocks of PEM
+// text, in order and with duplicates. A block may hold a public key (PKIX or
+// PKCS#1), a certificate, or a private key (PKCS#8, PKCS#1 or SEC1), whose
+// public half is returned; its type doesn't matter. Blocks that are none of
+// these are skipped (KEY-3).
+//
+// The error is [ErrNoPublicKeys], [ErrTooLarge], or wraps a [*KeyError] if
+// one of the keys must not be used. It never holds any of the text.
+func ParsePublicKeys(pemData []byte) ([]crypto.PublicKey, error) {
+	if len(pemData) > maxPEMBytes {
+		return nil, ErrTooLarge
+	}
+	var list []crypto.PublicKey
+	n := 0
+	for block, rest := pem.Decode(pemData); block != nil; block, rest = pem.Decode(rest) {
+		n++
+		pub := parsePublic(block.Bytes)
+		if pub == nil {
+			continue
+		}
+		if _, err := AlgorithmOf(pub); err != nil {
+			return nil, explain(err, "PEM block %d", n)
+		}
+		if len(list) == maxKeys {
+			return nil, ErrTooLarge
+		}
+		list = append(list, pub)
+	}
+	if len(list) == 0 {
+		return nil, ErrNoPublicKeys
+	}
+	return list, nil
+}
+
+// parsePublic returns the RSA or ECDSA public key that der holds in any form,
+// or nil.
+func parsePublic(der []byte) crypto.PublicKey {
+	// Each form begins with a SEQUENCE, so only parsing tells them apart; no
+	// text is valid in two of them.
+	for _, parse := range []func([]byte) any{
+		func(der []byte) any { return first(x509.ParsePKIXPublicKey(der)) },
+		func(der []byte) any { return certifiedKey(der) },
+		func(der []byte) any { return first(x509.ParsePKCS1PublicKey(der)) },
+		func(der []byte) any { return first(x509.ParsePKCS8PrivateKey(der)) },
+		func(der []byte) any { return first(x509.ParsePKCS1PrivateKey(der)) },
+		func(der []byte) any { return first(x509.ParseECPrivateKey(der)) },
+	} {
+		switch key := parse(der).(type) {
+		case *rsa.PublicKey, *ecdsa.PublicKey:
+			return key
+		case *rsa.PrivateKey:
+			return &key.PublicKey
+		case *ecdsa.PrivateKey:
+			return &key.PublicKey
+		}
+	}
+	return nil
+}
+
+// first returns v, or nil if there is an error.
+func first[T any](v T, err error) any {
+	if err != nil {
+		return nil
+	}
+	return v
+}
+
+func certifiedKey(der []byte) any {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil
+	}
+	return cert.PublicKey
+}
+
+// EncodePrivateKey returns key, an *[rsa.PrivateKey] or *[ecdsa.PrivateKey], as
+// a PKCS#8 PEM block. It fails with a [*KeyError] for keys of other types and
+// for those that [NewSigner] refuses.
+func EncodePrivateKey(key crypto.Signer) ([]byte, error) {
+	switch key.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey:
+	default:
+		return nil, &KeyError{Fault: FaultType, Detail: fmt.Sprintf("type %T, want *rsa.PrivateKey or *ecdsa.PrivateKey", key)}
+	}
+	// The encoders of crypto/x509 expect a key that is whole.
+	if _, err := NewSigner(key); err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, &KeyError{Fault: FaultPrivate, Detail: "private key that can't be encoded"}
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: blockPKCS8, Bytes: der}), nil
+}
+
+// EncodePublicKey returns pub as a PKIX PEM block. Such blocks may be put one
+// after the other. Any error is a [*KeyError].
+func EncodePublicKey(pub crypto.PublicKey) ([]byte, error) {
+	if _, err := AlgorithmOf(pub); err != nil {
+		return nil, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return nil, &KeyError{Fault: FaultPoint, Detail: "public key that can't be encoded"}
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: blockPublicKey, Bytes: der}), nil
+}

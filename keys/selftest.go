@@ -1,0 +1,40 @@
+package keys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+)
+
+// ErrMismatch means that a source doesn't verify what a signer signs.
+var ErrMismatch = errors.New("keys: the source does not verify what the signer signs")
+
+// SelfTest proves that source verifies what signer signs: it has signer sign
+// an empty object, which no authenticator takes for a token, and verifies the
+// result with a key of source. Run it before an issuer starts: the wrong pair of
+// files then stops the start instead of every client.
+//
+// A pair that doesn't match gives an error that wraps [ErrMismatch]; any other
+// error came from signer or source.
+func SelfTest(ctx context.Context, signer Signer, source Source) error {
+	raw, err := signer.Sign(ctx, []byte("{}"))
+	if err != nil {
+		return explain(err, "self-test: signing")
+	}
+	token, err := jose.Parse(raw, 0)
+	if err != nil {
+		return fmt.Errorf("%w: it returned no compact JWS of the accepted form", ErrMismatch)
+	}
+	list, err := source.PublicKeys(ctx, token.KeyID)
+	if err != nil {
+		return explain(err, "self-test: looking for the key")
+	}
+	for _, key := range list {
+		if token.Verify(key.Key) == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: of %d keys called %q none verifies", ErrMismatch, len(list), token.KeyID)
+}

@@ -1,0 +1,77 @@
+package keys
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"reflect"
+	"time"
+)
+
+// defaultMaxAge is how long verifiers may keep the keys of a source that
+// doesn't say otherwise (KEY-23).
+const defaultMaxAge = time.Hour
+
+// A Set is a [Source] of keys that never change. It is safe for concurrent
+// use.
+type Set struct {
+	keys []PublicKey
+	byID map[string][]PublicKey
+
+	skipped []error
+}
+
+// NewSet returns the Set of the given keys in their order; duplicates stay,
+// and a private key gives its public half (KEY-20, KEY-22). There may be none
+// at all: such a set verifies nothing. The error reports every key that
+// [AlgorithmOf] refuses, each as a [*KeyError] with its place.
+func NewSet(keys ...crypto.PublicKey) (*Set, error) {
+	list := make([]PublicKey, 0, len(keys))
+	var errs []error
+	for i, key := range keys {
+		pub, err := publicHalf(key)
+		if err == nil {
+			var public PublicKey
+			public, err = newPublicKey(pub)
+			list = append(list, public)
+		}
+		if err != nil {
+			errs = append(errs, explain(err, "key #%d: failed to serialize public key to DER format", i))
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return newSet(list), nil
+}
+
+func newSet(list []PublicKey) *Set {
+	s := &Set{keys: list, byID: make(map[string][]PublicKey, len(list))}
+	for _, key := range list {
+		s.byID[key.ID] = append(s.byID[key.ID], key)
+	}
+	return s
+}
+
+// PublicKeys implements [Source]. It never fails.
+func (s *Set) PublicKeys(_ context.Context, id string) ([]PublicKey, error) {
+	if id == "" {
+		return s.keys, nil
+	}
+	return s.byID[id], nil
+}
+
+// MaxAge returns how long others may keep a copy of the set: one hour.
+func (s *Set) MaxAge() time.Duration { return defaultMaxAge }
+
+// publicHalf returns the public key of a private key, and any other key as it
+// is.
+func publicHalf(key any) (crypto.PublicKey, error) {
+	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return nil, &KeyError{Fault: FaultMissing, Detail: "no key"}
+	}
+	if private, ok := key.(crypto.Signer); ok {
+		return private.Public(), nil
+	}
+	return key, nil
+}

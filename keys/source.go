@@ -1,0 +1,38 @@
+package keys
+
+import (
+	"context"
+	"crypto"
+)
+
+// A PublicKey is a verification key as a [Source] knows it.
+type PublicKey struct {
+	ID        string           // the "kid" of tokens that it verifies; see [ID]
+	Algorithm Algorithm        // the one JWS algorithm that it may verify
+	Key       crypto.PublicKey // *rsa.PublicKey or *ecdsa.PublicKey, never nil
+
+	// Unpublished keys verify tokens but stay out of discovery documents
+	// (KEY-32).
+	Unpublished bool
+}
+
+// A Source knows the keys that verify tokens. It must be safe for concurrent
+// use.
+type Source interface {
+	// PublicKeys returns the keys called id, in the order in which they are to
+	// be tried, or every key if id is empty. A source that is up to date and
+	// knows no such key returns none and no error; an error means that the
+	// source could not be consulted and says nothing about the token. The
+	// caller doesn't change the result.
+	PublicKeys(ctx context.Context, id string) ([]PublicKey, error)
+}
+
+// A Signer makes compact JWS: a local key, a ring of keys, a key management
+// service, an external process. It must be safe for concurrent use.
+type Signer interface {
+	// Sign returns the compact JWS of payload. Its protected header has "alg"
+	// and "kid" and nothing else but, optionally, "typ": "JWT" (TOK-1). An
+	// error means that nothing was signed; it never holds key material or the
+	// payload. Sign honours ctx if it blocks.
+	Sign(ctx context.Context, payload []byte) (compactJWS string, err error)
+}

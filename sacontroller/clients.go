@@ -1,0 +1,117 @@
+package sacontroller
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// The interfaces below are what the controllers need of a store of Kubernetes
+// objects: a Reader to decide from, which may be a cache, and a Client that is
+// live. They promise the same everywhere:
+//
+//   - Errors are those of the Kubernetes API, as k8s.io/apimachinery's errors
+//     package tells them apart: NotFound, AlreadyExists, Conflict, and a
+//     Forbidden with cause NamespaceTerminating for a create in a namespace
+//     that is being deleted. Any other error means: try again.
+//   - A returned object is never nil when the error is nil, and it is read
+//     only: the controllers change deep copies.
+//   - An update whose object carries a resourceVersion fails with Conflict if
+//     the stored object has another one. A delete and a patch honour their UID
+//     and resourceVersion preconditions the same way.
+//   - They are safe for concurrent use and honour the context.
+//
+// fake.Cluster implements all of them, and so does what serviceaccount.FromCoreV1
+// makes of client-go's CoreV1().
+
+// A NamespaceGetter reads Namespaces by name.
+type NamespaceGetter interface {
+	GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error)
+}
+
+// A NamespaceLister lists all Namespaces.
+type NamespaceLister interface {
+	ListNamespaces(ctx context.Context) ([]*corev1.Namespace, error)
+}
+
+// A ServiceAccountGetter reads ServiceAccounts by name.
+type ServiceAccountGetter interface {
+	GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error)
+}
+
+// A ServiceAccountCreator creates ServiceAccounts.
+type ServiceAccountCreator interface {
+	CreateServiceAccount(ctx context.Context, account *corev1.ServiceAccount) (*corev1.ServiceAccount, error)
+}
+
+// A ServiceAccountUpdater replaces ServiceAccounts.
+type ServiceAccountUpdater interface {
+	UpdateServiceAccount(ctx context.Context, account *corev1.ServiceAccount) (*corev1.ServiceAccount, error)
+}
+
+// A SecretGetter reads Secrets by name.
+type SecretGetter interface {
+	GetSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error)
+}
+
+// A TokenSecretLister finds the token Secrets of an account without reading the
+// rest of the namespace.
+type TokenSecretLister interface {
+	// TokenSecrets returns the Secrets of namespace that have the type
+	// kubernetes.io/service-account-token and whose annotation
+	// kubernetes.io/service-account.name is serviceAccountName, in the order of
+	// their names. It doesn't look at the UID annotation. Its cost should not
+	// grow with the namespace: keep an index.
+	TokenSecrets(ctx context.Context, namespace, serviceAccountName string) ([]*corev1.Secret, error)
+}
+
+// A SecretCreator creates Secrets.
+type SecretCreator interface {
+	CreateSecret(ctx context.Context, secret *corev1.Secret) (*corev1.Secret, error)
+}
+
+// A SecretUpdater replaces Secrets.
+type SecretUpdater interface {
+	UpdateSecret(ctx context.Context, secret *corev1.Secret) (*corev1.Secret, error)
+}
+
+// A SecretDeleter deletes Secrets.
+type SecretDeleter interface {
+	DeleteSecret(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error
+}
+
+// A SecretPatcher patches Secrets.
+type SecretPatcher interface {
+	PatchSecret(ctx context.Context, namespace, name string, pt types.PatchType, data []byte) (*corev1.Secret, error)
+}
+
+// A ServiceAccountsReader is what [ServiceAccounts] decides from.
+type ServiceAccountsReader interface {
+	NamespaceGetter
+	ServiceAccountGetter
+}
+
+// A ServiceAccountsClient is what [ServiceAccounts] writes through.
+type ServiceAccountsClient interface {
+	ServiceAccountCreator
+}
+
+// A TokensReader is what [Tokens] decides from.
+type TokensReader interface {
+	ServiceAccountGetter
+	SecretGetter
+	TokenSecretLister
+}
+
+// A TokensClient is what [Tokens] writes through, and reads from before it
+// deletes or dereferences anything.
+type TokensClient interface {
+	ServiceAccountGetter
+	ServiceAccountUpdater
+	SecretGetter
+	SecretCreator
+	SecretUpdater
+	SecretDeleter
+}
