@@ -1,0 +1,229 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// summaries says of each document where it stood and what came of it.
+func summaries(docs []document) []string {
+	var all []string
+	for _, d := range docs {
+		line := d.where() + ": "
+		switch {
+		case d.err != nil:
+			line += "error: " + d.err.Error()
+		case d.skipped:
+			line += "skipped " + d.kind.Kind + " " + d.name
+		default:
+			line += d.kind.Kind + " " + d.name
+			if podTemplate(d.object) != nil {
+				line += " with a pod template"
+			}
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+func TestReadDocuments(t *testing.T) {
+	tests := []struct {
+		name, text string
+		want       []string
+	}{
+		{name: "nothing", text: "", want: nil},
+		{name: "comments only", text: "# nothing here\n---\n# nor here\n", want: nil},
+		{name: "several documents",
+			text: "---\n# comment\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\n",
+			want: []string{"in, document 1: Namespace shop", "in, document 2: Pod shop/p"}},
+		{name: "markers with comments, text, carriage returns and an end",
+			text: "--- # first\r\napiVersion: v1\r\nkind: Pod\r\nmetadata: {name: a}\r\n...\r\n--- {apiVersion: v1, kind: Pod, metadata: {name: b}}\r\n---\r\n",
+			want: []string{"in, document 1: Pod a", "in, document 2: Pod b"}},
+		{name: "a marker inside of a text",
+			text: "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  cert: |\n    ---BEGIN\n    ---\n",
+			want: []string{"in, document 1: Secret s"}},
+		{name: "byte order mark", text: "\ufeffapiVersion: v1\nkind: Pod\nmetadata: {name: a}\n",
+			want: []string{"in, document 1: Pod a"}},
+		{name: "JSON values one after the other",
+			text: `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}` + "\n" + `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"}}`,
+			want: []string{"in, document 1: Pod a", "in, document 2: Pod b"}},
+		{name: "YAML in braces", text: "{apiVersion: v1, kind: Pod, metadata: {name: a}}",
+			want: []string{"in, document 1: Pod a"}},
+		{name: "every kind with a pod template",
+			text: manifestsOf("v1/PodTemplate", "v1/ReplicationController", "apps/v1/Deployment", "apps/v1/StatefulSet",
+				"apps/v1/DaemonSet", "apps/v1/ReplicaSet", "batch/v1/Job", "batch/v1/CronJob"),
+			want: []string{
+				"in, document 1: PodTemplate x with a pod template",
+				"in, document 2: ReplicationController x with a pod template",
+				"in, document 3: Deployment x with a pod template",
+				"in, document 4: StatefulSet x with a pod template",
+				"in, document 5: DaemonSet x with a pod template",
+				"in, document 6: ReplicaSet x with a pod template",
+				"in, document 7: Job x with a pod template",
+				"in, document 8: CronJob x with a pod template",
+			}},
+		{name: "unknown kinds, groups and versions",
+			text: manifestsOf("v1/Service", "apps/v1beta1/Deployment", "example.com/v1/Pod", "v1/pod"),
+			want: []string{
+				"in, document 1: skipped Service x",
+				"in, document 2: skipped Deployment x",
+				"in, document 3: skipped Pod x",
+				"in, document 4: skipped pod x",
+			}},
+		{name: "a List",
+			text: "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n- {apiVersion: v1, kind: Service, metadata: {name: b}}\n- {kind: Pod}\n- 7\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: c}\n",
+			want: []string{
+				"in, document 1, item 1: Pod a",
+				"in, document 1, item 2: skipped Service b",
+				"in, document 1, item 3: error: not a Kubernetes object: apiVersion and kind are required",
+				"in, document 1, item 4: error: not a Kubernetes object: want a mapping with apiVersion and kind",
+				"in, document 2: Pod c",
+			}},
+		{name: "a typed list whose items leave their kind to it",
+			text: `{"apiVersion":"v1","kind":"PodList","items":[{"metadata":{"name":"a","namespace":"n"}}]}`,
+			want: []string{"in, document 1, item 1: Pod n/a"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := summaries(readDocuments("in", strings.NewReader(tt.text)))
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("readDocuments() (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// manifestsOf returns one document for each version/Kind.
+func manifestsOf(kinds ...string) string {
+	var b strings.Builder
+	for _, k := range kinds {
+		version, kind := path.Split(k)
+		fmt.Fprintf(&b, "---\napiVersion: %s\nkind: %s\nmetadata: {name: x}\n", path.Clean(version), kind)
+		if kind == "ReplicationController" { // the one whose template is optional
+			b.WriteString("spec: {template: {}}\n")
+		}
+	}
+	return b.String()
+}
+
+func TestReadDocumentsGoesOnAfterABadOne(t *testing.T) {
+	const good = "apiVersion: v1\nkind: Pod\nmetadata: {name: good}\n"
+	tests := []struct {
+		name, bad, reason string
+	}{
+		{"not YAML", "a: b: c\n", "mapping values are not allowed"},
+		{"tab", "kind: Pod\n\tapiVersion: v1\n", "tab character"},
+		{"no kind", "apiVersion: v1\n", "apiVersion and kind are required"},
+		{"no version", "kind: Pod\n", "apiVersion and kind are required"},
+		{"a scalar", "just words\n", "want a mapping"},
+		{"a sequence", "- kind: Pod\n", "want a mapping"},
+		{"kind of another type", "apiVersion: v1\nkind: [Pod]\n", "field kind: got a JSON array"},
+		{"a name twice", "apiVersion: v1\nkind: Pod\nkind: Secret\n", `"kind" already set`},
+		{"a name twice in JSON", `{"apiVersion":"v1","kind":"Pod","kind":"Secret"}` + "\n", `"kind" already set`},
+		{"cut JSON", `{"apiVersion":"v1",` + "\n", "unexpected EOF"},
+		{"unknown field", "apiVersion: v1\nkind: Pod\nspec: {serviceAccountname: x}\n", `unknown field "spec.serviceAccountname"`},
+		{"field of another type", "apiVersion: v1\nkind: Pod\nspec: {containers: web}\n", "cannot unmarshal string into Go struct field"},
+		{"not base64", "apiVersion: v1\nkind: Secret\ndata: {password: 'hunter2!'}\n", "illegal base64 data"},
+		{"unknown escape", "apiVersion: v1\nkind: \"\\q\"\n", "unknown escape"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			docs := readDocuments("in", strings.NewReader(good+"---\n"+tt.bad+"---\n"+good))
+			if len(docs) != 3 || docs[0].err != nil || docs[2].err != nil || docs[2].number != 3 {
+				t.Fatalf("got %q, want a good document, a bad one and a good one", summaries(docs))
+			}
+			if err := docs[1].err; err == nil || !strings.Contains(err.Error(), tt.reason) {
+				t.Errorf("got the error %v, want one with %q", err, tt.reason)
+			} else if strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error repeats a Secret's value: %v", err)
+			}
+		})
+	}
+}
+
+func TestReadManifests(t *testing.T) {
+	folder := t.TempDir()
+	for name, text := range map[string]string{
+		"b.yaml":          "apiVersion: v1\nkind: Pod\nmetadata: {name: b}\n",
+		"a.json":          `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}`,
+		"notes.txt":       "not a manifest",
+		"deeper/c.yml":    "apiVersion: v1\nkind: Pod\nmetadata: {name: c}\n",
+		"deeper/bad.yaml": "{",
+	} {
+		file := filepath.Join(folder, name)
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(folder, link); err != nil {
+		t.Fatal(err)
+	}
+	empty := t.TempDir()
+
+	docs := readManifests([]string{link, "-", "missing.yaml", empty, filepath.Join(folder, "b.yaml")},
+		strings.NewReader("apiVersion: v1\nkind: Pod\nmetadata: {name: stdin}\n"))
+	got := summaries(docs)
+	for i := range got {
+		got[i] = strings.NewReplacer(link, "LINK", folder, "FOLDER", empty, "EMPTY").Replace(got[i])
+	}
+	want := []string{
+		"LINK/a.json, document 1: Pod a",
+		"LINK/b.yaml, document 1: Pod b",
+		"LINK/deeper/bad.yaml, document 1: error: unexpected EOF",
+		"LINK/deeper/c.yml, document 1: Pod c",
+		"standard input, document 1: Pod stdin",
+		"missing.yaml: error: no such file or directory",
+		"EMPTY: error: no .yaml, .yml or .json file in this folder",
+		"FOLDER/b.yaml, document 1: Pod b",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("readManifests() (-want +got):\n%s", diff)
+	}
+}
+
+func TestReadDocumentsReportsItsReader(t *testing.T) {
+	broken := errors.New("broken pipe")
+	if docs := readDocuments("in", iotest.ErrReader(broken)); len(docs) != 1 || !errors.Is(docs[0].err, broken) {
+		t.Errorf("got %q, want the reader's error", summaries(docs))
+	}
+	docs := readDocuments("in", strings.NewReader(strings.Repeat(" ", maxManifest+1)))
+	if len(docs) != 1 || docs[0].err == nil || docs[0].err.Error() != "larger than 16777216 bytes" {
+		t.Errorf("got %q, want an error about the size", summaries(docs))
+	}
+}
+
+// Whatever a manifest holds, reading it ends and every document says what came of
+// it.
+func FuzzReadDocuments(f *testing.F) {
+	f.Add("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[{}]}")
+	f.Add("--- a\n...\n--- \n{}")
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, d := range readDocuments("in", strings.NewReader(text)) {
+			if d.number == 0 {
+				t.Errorf("document without a number: %q", summaries([]document{d}))
+			}
+			if outcomes := btoi(d.err != nil) + btoi(d.skipped) + btoi(d.object != nil); outcomes != 1 {
+				t.Errorf("document with %d outcomes: %q", outcomes, summaries([]document{d}))
+			}
+		}
+	})
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
