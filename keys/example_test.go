@@ -106,3 +106,64 @@ func ExampleNewSet() {
 	// ES256
 	// 0 <nil>
 }
+
+// The keys of another cluster, as it publishes them.
+func ExampleParseJWKS() {
+	set, err := keys.ParseJWKS([]byte(`{"keys":[
+		{"use":"sig","kty":"EC","kid":"SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc","crv":"P-256","alg":"ES256",
+		 "x":"H6cuzP8XuD5wal6wf9M6xDljTOPLX2i8uIp_C_ASqiI","y":"BlHnikLV9PyEd6gl8k4T_3Wwoh6xd79XLoQTh2PAi1Y"},
+		{"kty":"AKP","kid":"new","alg":"ML-DSA-65","pub":"AA"}]}`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	list, _ := set.PublicKeys(context.Background(), "")
+	fmt.Println(len(list), list[0].Algorithm, list[0].ID)
+	fmt.Println(set.Skipped()[0])
+
+	_, err = keys.ParseJWKS([]byte(`{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`))
+	fmt.Println(err)
+
+	// Output:
+	// 1 ES256 SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc
+	// keys: JWK Set: key #1: unusable key: "kty" is neither RSA nor EC
+	// keys: JWK Set: key #0: unusable key: private or shared key where public ones belong
+}
+
+// Publish the keys of a key file.
+func ExampleSet_JWKS() {
+	list, err := keys.ParsePublicKeys([]byte(upstreamEC))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	set, err := keys.NewSet(list...)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	data, err := set.JWKS()
+	fmt.Println(string(data), err)
+
+	// Output:
+	// {"keys":[{"use":"sig","kty":"EC","kid":"SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc","crv":"P-256","alg":"ES256","x":"H6cuzP8XuD5wal6wf9M6xDljTOPLX2i8uIp_C_ASqiI","y":"BlHnikLV9PyEd6gl8k4T_3Wwoh6xd79XLoQTh2PAi1Y"}]} <nil>
+}
+
+// Find out at the start that the files of two pairs were mixed up.
+func ExampleSelfTest() {
+	mine, _ := keys.Generate(keys.ES256)
+	another, _ := keys.Generate(keys.ES256)
+	signer, err := keys.NewSigner(mine)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	right, _ := keys.NewSet(mine.Public())
+	wrong, _ := keys.NewSet(another.Public())
+	fmt.Println(keys.SelfTest(context.Background(), signer, right))
+	fmt.Println(errors.Is(keys.SelfTest(context.Background(), signer, wrong), keys.ErrMismatch))
+
+	// Output:
+	// <nil>
+	// true
+}

@@ -3,7 +3,6 @@ package keys
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
 )
@@ -46,8 +45,10 @@ func jwksError(err error) error {
 	if e, ok := errors.AsType[*jose.MalformedError](err); ok {
 		return fmt.Errorf("%w: %s", ErrMalformedJWKS, e.Fault)
 	}
-	place, _, _ := strings.Cut(err.Error(), ":")
-	return explain(keyError(err), "JWK Set: %s", place)
+	if e, ok := errors.AsType[*jose.JWKError](err); ok {
+		return explain(keyError(e.Err), "JWK Set: key #%d", e.Index)
+	}
+	return err
 }
 
 // Skipped says which keys [ParseJWKS] left out and why, one [*KeyError] each.

@@ -15,6 +15,10 @@ import (
 const (
 	maxPEMBytes = 1 << 20
 	maxKeys     = 64
+	// maxPrivateDER is twice the size of an RSA key of 8192 bits. Longer ones
+	// would be checked before their size is known, which takes minutes for a key
+	// that fills a file.
+	maxPrivateDER = 8 << 10
 )
 
 // The types of PEM blocks that are written or that decide how a block is read.
@@ -37,8 +41,8 @@ var (
 
 // ParsePrivateKey returns the first private key in PEM text: a block of type
 // PRIVATE KEY (PKCS#8), RSA PRIVATE KEY (PKCS#1) or EC PRIVATE KEY (SEC1).
-// Other blocks and those that don't parse, encrypted ones among them, are
-// skipped (KEY-1). An Ed25519 key is returned although [NewSigner] refuses it
+// Other blocks, those of more than 8 KiB and those that don't parse, encrypted
+// ones among them, are skipped (KEY-1). An Ed25519 key is returned although [NewSigner] refuses it
 // (KEY-2).
 //
 // The error is [ErrNoPrivateKey], [ErrTooLarge], or a [*KeyError] if the key
@@ -63,6 +67,9 @@ func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 
 // parsePrivate returns the private key in block, or nil.
 func parsePrivate(block *pem.Block) crypto.Signer {
+	if len(block.Bytes) > maxPrivateDER {
+		return nil
+	}
 	var key any
 	var err error
 	switch block.Type {
@@ -119,14 +126,11 @@ func ParsePublicKeys(pemData []byte) ([]crypto.PublicKey, error) {
 func parsePublic(der []byte) crypto.PublicKey {
 	// Each form begins with a SEQUENCE, so only parsing tells them apart; no
 	// text is valid in two of them.
-	for _, parse := range []func([]byte) any{
-		func(der []byte) any { return first(x509.ParsePKIXPublicKey(der)) },
-		func(der []byte) any { return certifiedKey(der) },
-		func(der []byte) any { return first(x509.ParsePKCS1PublicKey(der)) },
-		func(der []byte) any { return first(x509.ParsePKCS8PrivateKey(der)) },
-		func(der []byte) any { return first(x509.ParsePKCS1PrivateKey(der)) },
-		func(der []byte) any { return first(x509.ParseECPrivateKey(der)) },
-	} {
+	parsers := publicParsers
+	if len(der) <= maxPrivateDER {
+		parsers = allParsers
+	}
+	for _, parse := range parsers {
 		switch key := parse(der).(type) {
 		case *rsa.PublicKey, *ecdsa.PublicKey:
 			return key
@@ -138,6 +142,19 @@ func parsePublic(der []byte) crypto.PublicKey {
 	}
 	return nil
 }
+
+var (
+	publicParsers = []func(der []byte) any{
+		func(der []byte) any { return first(x509.ParsePKIXPublicKey(der)) },
+		certifiedKey,
+		func(der []byte) any { return first(x509.ParsePKCS1PublicKey(der)) },
+	}
+	allParsers = append(publicParsers[:3:3],
+		func(der []byte) any { return first(x509.ParsePKCS8PrivateKey(der)) },
+		func(der []byte) any { return first(x509.ParsePKCS1PrivateKey(der)) },
+		func(der []byte) any { return first(x509.ParseECPrivateKey(der)) },
+	)
+)
 
 // first returns v, or nil if there is an error.
 func first[T any](v T, err error) any {

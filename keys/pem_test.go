@@ -10,6 +10,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"math/big"
@@ -183,6 +184,41 @@ func TestParsePublicKeys(t *testing.T) {
 	_, err := keys.ParsePublicKeys([]byte(pkix8(p256Pub) + pkix8(weakKey().Public())))
 	if want := "keys: PEM block 2: unusable key: RSA modulus of 1024 bits, want 2048 to 8192"; err == nil || err.Error() != want {
 		t.Errorf("ParsePublicKeys() = %v, want %s", err, want)
+	}
+}
+
+// SECURITY K09: a file costs time in proportion to its length. Private keys are
+// checked before their size is known, so that one which fills the file would
+// take minutes.
+func TestParsePEMHostile(t *testing.T) {
+	prime := new(big.Int).Lsh(big.NewInt(1), 1<<18)
+	prime.Add(prime, big.NewInt(1))
+	less := func(n *big.Int) *big.Int { return new(big.Int).Sub(n, big.NewInt(2)) }
+	p, q := prime, new(big.Int).Add(prime, big.NewInt(2))
+	n := new(big.Int).Mul(p, q)
+	der := must(asn1.Marshal(struct {
+		Version             int
+		N                   *big.Int
+		E                   int
+		D, P, Q, DP, DQ, QI *big.Int
+	}{0, n, 65537, less(n), p, q, less(p), less(q), less(p)}))
+	start := time.Now()
+	for name, data := range map[string]string{
+		"one private key that fills the file": block("RSA PRIVATE KEY", der),
+		"beginnings":                          strings.Repeat("-----BEGIN A-----\n", 1<<20/18),
+		"beginnings of headers":               strings.Repeat("-----BEGIN A-----\nx:", 1<<20/20),
+		"wrong endings":                       strings.Repeat("-----BEGIN A-----\n-----END B-----\n", 1<<20/34),
+		"empty blocks":                        strings.Repeat("-----BEGIN A-----\n-----END A-----\n", 1<<20/34),
+	} {
+		if _, err := keys.ParsePrivateKey([]byte(data)); !errors.Is(err, keys.ErrNoPrivateKey) {
+			t.Errorf("%s: ParsePrivateKey() = %v, want ErrNoPrivateKey", name, err)
+		}
+		if _, err := keys.ParsePublicKeys([]byte(data)); !errors.Is(err, keys.ErrNoPublicKeys) {
+			t.Errorf("%s: ParsePublicKeys() = %v, want ErrNoPublicKeys", name, err)
+		}
+	}
+	if d := time.Since(start); d > 8*time.Second {
+		t.Errorf("parsing took %s, want well under a second", d)
 	}
 }
 

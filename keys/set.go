@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -46,9 +47,10 @@ func NewSet(keys ...crypto.PublicKey) (*Set, error) {
 }
 
 func newSet(list []PublicKey) *Set {
-	s := &Set{keys: list, byID: make(map[string][]PublicKey, len(list))}
+	s := &Set{keys: slices.Clip(list), byID: make(map[string][]PublicKey, len(list))}
 	for _, key := range list {
-		s.byID[key.ID] = append(s.byID[key.ID], key)
+		// Clipped, so that callers that append to a result don't share it.
+		s.byID[key.ID] = slices.Clip(append(s.byID[key.ID], key))
 	}
 	return s
 }

@@ -1,6 +1,9 @@
 package jose
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The verdicts of [Token.Verify] on a token that was read.
 var (
@@ -42,3 +45,13 @@ type KeyError struct {
 }
 
 func (e *KeyError) Error() string { return "jose: unusable key: " + e.Detail }
+
+// A JWKError says which key of a JWK Set isn't used, and why.
+type JWKError struct {
+	Index int // of the key in the set, from 0
+	Err   *KeyError
+}
+
+func (e *JWKError) Error() string { return fmt.Sprintf("key #%d: %v", e.Index, e.Err) }
+
+func (e *JWKError) Unwrap() error { return e.Err }

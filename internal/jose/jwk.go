@@ -5,11 +5,12 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rsa"
-	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	jose "gopkg.in/square/go-jose.v2"
 )
@@ -68,7 +69,7 @@ type rawJWK struct {
 // RSA and EC, and EC keys on other curves, are left out; skipped says which
 // (RFC 7517, section 5). Everything else that is wrong with a key fails the
 // set: whoever publishes it doesn't mean what we would read. An error that is
-// about a key wraps a [*KeyError], any other is a [*MalformedError].
+// about a key is a [*JWKError], any other is a [*MalformedError].
 func ParseJWKS(data []byte) (keys []JWK, skipped []error, err error) {
 	if len(data) > maxJWKSBytes {
 		return nil, nil, &MalformedError{"JWK Set", "too long"}
@@ -87,60 +88,40 @@ func ParseJWKS(data []byte) (keys []JWK, skipped []error, err error) {
 	}
 	seen := make(map[string]bool, len(*set.Keys))
 	for i, data := range *set.Keys {
-		key, known, err := parseJWK(data)
-		if err == nil && known && seen[key.KeyID] {
-			err = &KeyError{FaultKeyID, `"kid" of another key of the set`}
+		key, known, fault := parseJWK(data)
+		if fault == nil && seen[key.KeyID] {
+			fault = &KeyError{FaultKeyID, `"kid" of another key of the set`}
 		}
 		switch {
-		case err != nil && known:
-			return nil, nil, fmt.Errorf("key #%d: %w", i, err)
-		case err != nil:
-			skipped = append(skipped, fmt.Errorf("key #%d: %w", i, err))
-		default:
+		case fault == nil:
 			seen[key.KeyID] = true
 			keys = append(keys, key)
+		case known:
+			return nil, nil, &JWKError{i, fault}
+		default:
+			skipped = append(skipped, &JWKError{i, fault})
 		}
 	}
 	return keys, skipped, nil
 }
 
-// parseJWK reads one key. If known is false, err says why it isn't one that we
-// know anything about.
-func parseJWK(data []byte) (key JWK, known bool, err error) {
+// parseJWK reads one key. If known is false, fault says why it isn't one that
+// we know anything about.
+func parseJWK(data []byte) (key JWK, known bool, fault *KeyError) {
 	var raw rawJWK
 	if json.Unmarshal(data, &raw) != nil {
 		return JWK{}, true, &KeyError{FaultMissing, "members of the wrong type"}
 	}
-	switch {
-	case raw.K != nil || raw.D != nil || raw.P != nil || raw.Q != nil || raw.DP != nil || raw.DQ != nil || raw.QI != nil || raw.Oth != nil,
-		raw.KeyType != nil && *raw.KeyType == "oct":
-		return JWK{}, true, &KeyError{FaultPrivate, "private or shared key where public ones belong"}
-	case raw.KeyType == nil:
-		return JWK{}, true, &KeyError{FaultMissing, `no "kty"`}
-	case *raw.KeyType != "RSA" && *raw.KeyType != "EC":
-		return JWK{}, false, &KeyError{FaultType, `"kty" is neither RSA nor EC`}
-	case raw.Use != nil && *raw.Use != "sig":
-		return JWK{}, true, &KeyError{FaultUse, `"use" is not sig`}
-	case raw.KeyOps != nil && !slices.Contains(*raw.KeyOps, "verify"):
-		return JWK{}, true, &KeyError{FaultUse, `"key_ops" has no verify`}
-	case raw.KeyID == nil || *raw.KeyID == "" || len(*raw.KeyID) > maxKeyIDBytes:
-		return JWK{}, true, &KeyError{FaultKeyID, `"kid" is missing, empty or too long`}
+	if known, fault := raw.check(); fault != nil {
+		return JWK{}, known, fault
 	}
-	var public crypto.PublicKey
-	if *raw.KeyType == "RSA" {
-		public, err = raw.rsa()
-	} else {
-		public, known, err = raw.ecdsa()
-		if !known {
-			return JWK{}, false, err
-		}
-	}
-	if err != nil {
-		return JWK{}, true, err
+	public, known, fault := raw.public()
+	if fault != nil {
+		return JWK{}, known, fault
 	}
 	alg, err := AlgorithmOf(public)
-	if err != nil {
-		return JWK{}, true, err
+	if e, ok := errors.AsType[*KeyError](err); ok {
+		return JWK{}, true, e
 	}
 	if raw.Algorithm != nil && *raw.Algorithm != alg {
 		return JWK{}, true, &KeyError{FaultUse, `"alg" is not the algorithm of the key, ` + alg}
@@ -148,10 +129,48 @@ func parseJWK(data []byte) (key JWK, known bool, err error) {
 	return JWK{KeyID: *raw.KeyID, Algorithm: alg, Key: public}, true, nil
 }
 
-func (raw *rawJWK) rsa() (*rsa.PublicKey, error) {
-	n, errN := base64.RawURLEncoding.DecodeString(raw.N)
-	e, errE := base64.RawURLEncoding.DecodeString(raw.E)
-	if errN != nil || errE != nil || len(n) == 0 || len(e) == 0 {
+// check checks what a key says of itself besides its numbers.
+func (raw *rawJWK) check() (known bool, fault *KeyError) {
+	switch {
+	case raw.K != nil || raw.D != nil || raw.P != nil || raw.Q != nil || raw.DP != nil || raw.DQ != nil || raw.QI != nil || raw.Oth != nil,
+		raw.KeyType != nil && *raw.KeyType == "oct":
+		return true, &KeyError{FaultPrivate, "private or shared key where public ones belong"}
+	case raw.KeyType == nil:
+		return true, &KeyError{FaultMissing, `no "kty"`}
+	case *raw.KeyType != "RSA" && *raw.KeyType != "EC":
+		return false, &KeyError{FaultType, `"kty" is neither RSA nor EC`}
+	case raw.Use != nil && *raw.Use != "sig":
+		return true, &KeyError{FaultUse, `"use" is not sig`}
+	case raw.KeyOps != nil && !slices.Contains(*raw.KeyOps, "verify"):
+		return true, &KeyError{FaultUse, `"key_ops" has no verify`}
+	case raw.KeyID == nil || *raw.KeyID == "" || len(*raw.KeyID) > maxKeyIDBytes:
+		return true, &KeyError{FaultKeyID, `"kid" is missing, empty or too long`}
+	}
+	return true, nil
+}
+
+// public returns the key that the numbers make.
+func (raw *rawJWK) public() (key crypto.PublicKey, known bool, fault *KeyError) {
+	if *raw.KeyType == "RSA" {
+		key, fault := raw.rsa()
+		return key, true, fault
+	}
+	return raw.ecdsa()
+}
+
+// number decodes a number, refusing the line breaks that encoding/base64 skips
+// and bits that encode nothing. It returns nil if there is none.
+func number(text string) []byte {
+	data, err := decoding.DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") {
+		return nil
+	}
+	return data
+}
+
+func (raw *rawJWK) rsa() (*rsa.PublicKey, *KeyError) {
+	n, e := number(raw.N), number(raw.E)
+	if len(n) == 0 || len(e) == 0 {
 		return nil, &KeyError{FaultMissing, `"n" or "e" is missing or not base64url`}
 	}
 	exponent := new(big.Int).SetBytes(e)
@@ -161,7 +180,7 @@ func (raw *rawJWK) rsa() (*rsa.PublicKey, error) {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil
 }
 
-func (raw *rawJWK) ecdsa() (key *ecdsa.PublicKey, known bool, err error) {
+func (raw *rawJWK) ecdsa() (key crypto.PublicKey, known bool, fault *KeyError) {
 	var curve elliptic.Curve
 	switch raw.Curve {
 	case "P-256":
@@ -177,16 +196,14 @@ func (raw *rawJWK) ecdsa() (key *ecdsa.PublicKey, known bool, err error) {
 	default:
 		return nil, false, &KeyError{FaultCurve, `"crv" is none of P-256, P-384 and P-521`}
 	}
-	x, errX := base64.RawURLEncoding.DecodeString(raw.X)
-	y, errY := base64.RawURLEncoding.DecodeString(raw.Y)
+	x, y := number(raw.X), number(raw.Y)
 	// RFC 7518, section 6.2.1.2: the full size of a coordinate, zeros included.
-	size := (curve.Params().BitSize + 7) / 8
-	if errX != nil || errY != nil || len(x) != size || len(y) != size {
+	if size := (curve.Params().BitSize + 7) / 8; len(x) != size || len(y) != size {
 		return nil, true, &KeyError{FaultPoint, `"x" or "y" is missing, not base64url or not of the size of the curve`}
 	}
-	key, err = ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
+	point, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
 	if err != nil {
 		return nil, true, &KeyError{FaultPoint, "ECDSA public key is not a point of " + raw.Curve}
 	}
-	return key, true, nil
+	return point, true, nil
 }

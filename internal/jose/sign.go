@@ -6,14 +6,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
-	"encoding/asn1"
+	"crypto/sha512"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
 	"reflect"
-
-	jose "gopkg.in/square/go-jose.v2"
 )
 
 // A ContextSigner is a [crypto.Signer] that can be told to give up: one that
@@ -29,8 +28,8 @@ type Signer struct {
 	key       crypto.Signer
 	public    crypto.PublicKey
 	algorithm string
-	keyID     string
-	local     jose.Signer // nil unless the key is held in memory
+	header    string // as it is spelt in every token, with the dot after it
+	sigBytes  int    // the length of every signature
 }
 
 // NewSigner returns a Signer whose tokens name keyID. The key is an
@@ -47,7 +46,22 @@ func NewSigner(key crypto.Signer, keyID string) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Signer{key: key, public: public, algorithm: alg, keyID: keyID}
+	s := &Signer{key: key, public: public, algorithm: alg}
+	switch public := public.(type) {
+	case *rsa.PublicKey:
+		s.sigBytes = public.Size()
+	case *ecdsa.PublicKey:
+		s.sigBytes = 2 * coordinateBytes(public)
+	}
+	header, err := json.Marshal(struct { // in the order of TOK-1
+		Algorithm string `json:"alg"`
+		KeyID     string `json:"kid,omitempty"`
+	}{alg, keyID})
+	if err != nil {
+		return nil, fmt.Errorf("jose: encoding header: %w", err)
+	}
+	s.header = base64.RawURLEncoding.EncodeToString(header) + "."
+
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
 		err = k.Validate()
@@ -59,12 +73,6 @@ func NewSigner(key crypto.Signer, keyID string) (*Signer, error) {
 		_, err = k.Bytes()
 	default:
 		return s, nil
-	}
-	if err == nil {
-		s.local, err = jose.NewSigner(jose.SigningKey{
-			Algorithm: jose.SignatureAlgorithm(alg),
-			Key:       &jose.JSONWebKey{Key: key, KeyID: keyID},
-		}, nil)
 	}
 	if err == nil {
 		err = s.prove()
@@ -85,20 +93,13 @@ func publicOf(key crypto.Signer) (crypto.PublicKey, error) {
 
 // prove makes and checks one signature.
 func (s *Signer) prove() error {
-	raw, err := s.Sign(context.Background(), []byte("{}"))
+	var digest [sha512.Size]byte
+	sum := digestFor(s.algorithm, &digest, "prove")
+	signature, err := s.signDigest(context.Background(), nil, sum)
 	if err != nil {
 		return err
 	}
-	return s.check(raw)
-}
-
-// check checks that raw, which s has made, verifies.
-func (s *Signer) check(raw string) error {
-	t, err := Parse(raw, len(raw))
-	if err != nil {
-		return err
-	}
-	return t.Verify(s.public)
+	return verify(s.public, s.algorithm, sum, signature)
 }
 
 // Algorithm returns the "alg" of every token.
@@ -108,7 +109,7 @@ func (s *Signer) Algorithm() string { return s.algorithm }
 func (s *Signer) Public() crypto.PublicKey { return s.public }
 
 // Sign returns the compact JWS of payload, a JSON object. The header is
-// {"alg":…,"kid":…}.
+// {"alg":…,"kid":…}, without "kid" if the key has no id.
 //
 // A key that is not held in memory may fail, hang, panic or answer with a
 // signature of another key. Sign then returns an error, at the latest when ctx
@@ -117,70 +118,57 @@ func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
-	if s.local != nil {
-		return compact(s.local, payload)
-	}
-	signer, err := jose.NewSigner(jose.SigningKey{
-		Algorithm: jose.SignatureAlgorithm(s.algorithm),
-		Key:       &remoteKey{s, ctx},
-	}, nil)
-	if err != nil {
-		return "", fmt.Errorf("jose: signing: %v", err)
-	}
-	raw, err := compact(signer, payload)
-	if err != nil {
-		return "", err
-	}
-	if err := s.check(raw); err != nil {
-		return "", fmt.Errorf("jose: signing: what the key returned does not verify: %w", err)
-	}
-	return raw, nil
-}
+	encoding := base64.RawURLEncoding
+	token := make([]byte, 0, len(s.header)+encoding.EncodedLen(len(payload))+1+encoding.EncodedLen(s.sigBytes))
+	token = append(token, s.header...)
+	token = encoding.AppendEncode(token, payload)
 
-func compact(signer jose.Signer, payload []byte) (string, error) {
-	jws, err := signer.Sign(payload)
+	var digest [sha512.Size]byte
+	sum := digestFor(s.algorithm, &digest, token)
+	signature, err := s.signDigest(ctx, make([]byte, 0, maxECDSABytes), sum)
 	if err != nil {
 		return "", fmt.Errorf("jose: signing: %w", err)
 	}
-	return jws.CompactSerialize()
+	token = append(token, '.')
+	return string(encoding.AppendEncode(token, signature)), nil
 }
 
-// A remoteKey lets go-jose sign once with a key that isn't held in memory.
-type remoteKey struct {
-	*Signer
-	ctx context.Context
-}
-
-func (k *remoteKey) Public() *jose.JSONWebKey {
-	return &jose.JSONWebKey{Key: k.public, KeyID: k.keyID, Algorithm: k.algorithm}
-}
-
-func (k *remoteKey) Algs() []jose.SignatureAlgorithm {
-	return []jose.SignatureAlgorithm{jose.SignatureAlgorithm(k.algorithm)}
-}
-
-func (k *remoteKey) SignPayload(payload []byte, _ jose.SignatureAlgorithm) ([]byte, error) {
-	hash := hashFor(k.algorithm)
-	h := hash.New()
-	h.Write(payload)
-	signature, err := k.signDigest(h.Sum(nil), hash)
+// signDigest returns the signature as JWS wants it. It may use buf.
+func (s *Signer) signDigest(ctx context.Context, buf, digest []byte) ([]byte, error) {
+	switch key := s.key.(type) {
+	case *rsa.PrivateKey:
+		return rsa.SignPKCS1v15(nil, key, hashFor(s.algorithm), digest)
+	case *ecdsa.PrivateKey:
+		der, err := ecdsa.SignASN1(rand.Reader, key, digest)
+		if err != nil {
+			return nil, err
+		}
+		return fromASN1(buf, der, s.sigBytes/2)
+	}
+	signature, err := s.signElsewhere(ctx, digest)
 	if err != nil {
 		return nil, err
 	}
-	if key, ok := k.public.(*ecdsa.PublicKey); ok {
-		return fromASN1(signature, (key.Curve.Params().BitSize+7)/8)
+	if _, ok := s.public.(*ecdsa.PublicKey); ok {
+		if signature, err = fromASN1(buf, signature, s.sigBytes/2); err != nil {
+			return nil, err
+		}
+	}
+	if err := verify(s.public, s.algorithm, digest, signature); err != nil {
+		return nil, fmt.Errorf("what the key returned does not verify: %w", err)
 	}
 	return signature, nil
 }
 
-// signDigest calls the key in a goroutine of its own, so that neither a panic
-// nor a call that never returns reaches the caller.
-func (k *remoteKey) signDigest(digest []byte, hash crypto.Hash) ([]byte, error) {
+// signElsewhere calls the key in a goroutine of its own, so that neither a
+// panic nor a call that never returns reaches the caller.
+func (s *Signer) signElsewhere(ctx context.Context, digest []byte) ([]byte, error) {
 	type result struct {
 		signature []byte
 		err       error
 	}
 	done := make(chan result, 1)
+	digest = append([]byte(nil), digest...) // the key may change it, now or later
 	go func() {
 		r := result{err: errors.New("the key panicked")}
 		defer func() {
@@ -188,30 +176,17 @@ func (k *remoteKey) signDigest(digest []byte, hash crypto.Hash) ([]byte, error) 
 			_ = recover()
 			done <- r
 		}()
-		if key, ok := k.key.(ContextSigner); ok {
-			r.signature, r.err = key.SignContext(k.ctx, rand.Reader, digest, hash)
+		hash := hashFor(s.algorithm)
+		if key, ok := s.key.(ContextSigner); ok {
+			r.signature, r.err = key.SignContext(ctx, rand.Reader, digest, hash)
 		} else {
-			r.signature, r.err = k.key.Sign(rand.Reader, digest, hash)
+			r.signature, r.err = s.key.Sign(rand.Reader, digest, hash)
 		}
 	}()
 	select {
 	case r := <-done:
 		return r.signature, r.err
-	case <-k.ctx.Done():
-		return nil, k.ctx.Err()
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-}
-
-// fromASN1 returns r||s for an ECDSA signature in ASN.1, each half size bytes
-// long (RFC 7518, section 3.4).
-func fromASN1(der []byte, size int) ([]byte, error) {
-	var sig struct{ R, S *big.Int }
-	rest, err := asn1.Unmarshal(der, &sig)
-	if err != nil || len(rest) != 0 || sig.R.Sign() < 0 || sig.S.Sign() < 0 || sig.R.BitLen() > 8*size || sig.S.BitLen() > 8*size {
-		return nil, errors.New("the key returned no ASN.1 ECDSA signature")
-	}
-	out := make([]byte, 2*size)
-	sig.R.FillBytes(out[:size])
-	sig.S.FillBytes(out[size:])
-	return out, nil
 }

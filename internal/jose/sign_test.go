@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 
+	gojose "gopkg.in/square/go-jose.v2"
+
 	"github.com/kubesa/serviceaccount/internal/jose"
 )
 
@@ -31,6 +33,28 @@ func TestSignHeader(t *testing.T) {
 		}
 		if got := string(must(base64.RawURLEncoding.DecodeString(payload))); got != claims {
 			t.Errorf("payload %s, want %s", got, claims)
+		}
+	}
+}
+
+// What go-jose signs with the same key is the same token, but for the numbers
+// that ECDSA draws.
+func TestSignLikeGoJose(t *testing.T) {
+	for alg, key := range privateKeys {
+		signer := must(gojose.NewSigner(gojose.SigningKey{
+			Algorithm: gojose.SignatureAlgorithm(alg),
+			Key:       gojose.JSONWebKey{Key: key(), KeyID: "the-kid"},
+		}, nil))
+		want := must(must(signer.Sign([]byte(claims))).CompactSerialize())
+		got := sign(t, key(), "the-kid", claims)
+		if len(got) != len(want) || !oracle(got, key().Public()) {
+			t.Errorf("%s: go-jose doesn't accept the token", alg)
+		}
+		if alg != "RS256" {
+			got, want = got[:strings.LastIndexByte(got, '.')], want[:strings.LastIndexByte(want, '.')]
+		}
+		if got != want {
+			t.Errorf("%s: Sign() = %s, go-jose makes %s", alg, got, want)
 		}
 	}
 }

@@ -1,0 +1,49 @@
+package keys_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/kubesa/serviceaccount/keys"
+)
+
+// A signerFunc is a Signer of one function, a sourceFunc a Source.
+type (
+	signerFunc func(ctx context.Context, payload []byte) (string, error)
+	sourceFunc func(ctx context.Context, id string) ([]keys.PublicKey, error)
+)
+
+func (f signerFunc) Sign(ctx context.Context, payload []byte) (string, error) { return f(ctx, payload) }
+
+func (f sourceFunc) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
+	return f(ctx, id)
+}
+
+// A pair that doesn't match is told from one that could not be asked.
+func TestSelfTest(t *testing.T) {
+	signer, broken := must(keys.NewSigner(p256Key())), errors.New("the line is cut")
+	otherID := must(keys.NewSet(p384Key())).PublicKeys
+	tests := []struct {
+		name   string
+		signer keys.Signer
+		source keys.Source
+		want   error
+	}{
+		{"match", signer, must(keys.NewSet(rsaKey(), p256Key())), nil},
+		{"another key", signer, must(keys.NewSet(p384Key())), keys.ErrMismatch},
+		{"no key", signer, must(keys.NewSet()), keys.ErrMismatch},
+		{"another key under the id", signer, sourceFunc(func(ctx context.Context, _ string) ([]keys.PublicKey, error) { return otherID(ctx, "") }), keys.ErrMismatch},
+		{"no token", signerFunc(func(context.Context, []byte) (string, error) { return "x.y", nil }), must(keys.NewSet(p256Key())), keys.ErrMismatch},
+		{"signer fails", signerFunc(func(context.Context, []byte) (string, error) { return "", broken }), must(keys.NewSet(p256Key())), broken},
+		{"source fails", signer, sourceFunc(func(context.Context, string) ([]keys.PublicKey, error) { return nil, broken }), broken},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := keys.SelfTest(t.Context(), tt.signer, tt.source)
+			if !errors.Is(err, tt.want) || tt.want != keys.ErrMismatch && errors.Is(err, keys.ErrMismatch) {
+				t.Errorf("SelfTest() = %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
