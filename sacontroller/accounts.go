@@ -119,14 +119,14 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 		if err != nil && !apierrors.IsNotFound(err) {
 			// SAC-8: a reader that can't answer says nothing of the accounts
 			// that follow, so those found missing so far are all there is to do.
-			return Result{}, errors.Join(c.create(ctx, missing, ignoreTerminating),
+			return Result{}, errors.Join(c.create(ctx, missing, saysTerminating),
 				fmt.Errorf("sacontroller: reading ServiceAccount %q in Namespace %q: %w", c.accounts[i].Name, key.Name, err))
 		}
 		if err != nil {
 			missing = append(missing, newAccount(&c.accounts[i], key.Name))
 		}
 	}
-	return Result{}, c.create(ctx, missing, ignoreTerminating)
+	return Result{}, c.create(ctx, missing, saysTerminating)
 }
 
 // Ensure creates the accounts in namespace at once, without asking the Reader,
@@ -160,12 +160,6 @@ func (c *ServiceAccounts) create(ctx context.Context, accounts []*corev1.Service
 		return nil
 	}
 	return utilerrors.Flatten(utilerrors.NewAggregate(errs))
-}
-
-// ignoreTerminating accepts the answer to a create in a Namespace that is being
-// deleted (SAC-10): there is nothing left to keep in order.
-func ignoreTerminating(err error) bool {
-	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
 
 // WantsServiceAccounts reports whether namespace is one that gets accounts: it

@@ -115,3 +115,69 @@ type TokensClient interface {
 	SecretUpdater
 	SecretDeleter
 }
+
+// A SecretLister lists Secrets.
+type SecretLister interface {
+	// ListSecrets returns the Secrets of namespace, or all if it is empty. A
+	// Reader of this package may leave out those that are no token Secrets.
+	ListSecrets(ctx context.Context, namespace string) ([]*corev1.Secret, error)
+}
+
+// A PodLister lists Pods.
+type PodLister interface {
+	// ListPods returns the Pods of namespace, or all if it is empty.
+	ListPods(ctx context.Context, namespace string) ([]*corev1.Pod, error)
+}
+
+// A ConfigMapGetter reads ConfigMaps by name.
+type ConfigMapGetter interface {
+	GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)
+}
+
+// A ConfigMapCreator creates ConfigMaps.
+type ConfigMapCreator interface {
+	CreateConfigMap(ctx context.Context, configMap *corev1.ConfigMap) (*corev1.ConfigMap, error)
+}
+
+// A ConfigMapUpdater replaces ConfigMaps.
+type ConfigMapUpdater interface {
+	UpdateConfigMap(ctx context.Context, configMap *corev1.ConfigMap) (*corev1.ConfigMap, error)
+}
+
+// A LegacyTokenCleanerReader is what [LegacyTokenCleaner] decides from.
+type LegacyTokenCleanerReader interface {
+	NamespaceGetter
+	ServiceAccountGetter
+	SecretLister
+	PodLister
+}
+
+// A LegacyTokenCleanerClient is what [LegacyTokenCleaner] writes through, and
+// reads from before it marks or deletes anything.
+type LegacyTokenCleanerClient interface {
+	ConfigMapGetter
+	NamespaceGetter
+	ServiceAccountGetter
+	PodLister
+	SecretGetter
+	SecretPatcher
+	SecretDeleter
+}
+
+// A LegacyTokenTrackerClient is what [LegacyTokenTracker] writes through.
+type LegacyTokenTrackerClient interface {
+	ConfigMapCreator
+	ConfigMapUpdater
+}
+
+// A RootCAPublisherReader is what [RootCAPublisher] decides from.
+type RootCAPublisherReader interface {
+	NamespaceGetter
+	ConfigMapGetter
+}
+
+// A RootCAPublisherClient is what [RootCAPublisher] writes through.
+type RootCAPublisherClient interface {
+	ConfigMapCreator
+	ConfigMapUpdater
+}

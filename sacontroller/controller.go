@@ -33,6 +33,17 @@ type Controller interface {
 	Reconcile(ctx context.Context, key Key) (Result, error)
 }
 
+// A Resyncer is a Controller whose keys can become due without an event: its
+// CA bundle was changed, or its opinion of the tokens that exist. A driver
+// should then report every object as Added once more.
+type Resyncer interface {
+	Controller
+
+	// Resync returns the channel that receives a value each time that is due.
+	// It is always the same one, is never closed, and holds at most one value.
+	Resync() <-chan struct{}
+}
+
 // A Key names one piece of work. Keys are comparable: equal keys that are due
 // at the same time are one piece of work.
 type Key struct {
@@ -71,7 +82,10 @@ type Event struct {
 	// known state. A driver that learns of a deletion late (client-go's
 	// tombstones) unwraps it and reports it as Deleted all the same (CTL-7).
 	Object runtime.Object
-	// Old is the object before a modification, if the driver knows it.
+	// Old is the object before a modification, if the driver knows it. Informers
+	// report an object that was deleted and created again while their watch was
+	// broken as one modification, with another UID in Old than in Object: a
+	// driver that leaves Old out makes controllers miss such a deletion.
 	Old runtime.Object
 }
 

@@ -8,14 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Kinds of keys.
-const (
-	kindNamespace      = "Namespace"
-	kindServiceAccount = "ServiceAccount"
-	kindSecret         = "Secret"
-	kindConfigMap      = "ConfigMap"
-)
-
 // The form of a generated name (CST-19).
 const (
 	nameAlphabet   = "bcdfghjklmnpqrstvwxz2456789"

@@ -7,11 +7,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
 
-// The functions of this file decide. They read only their arguments, change
-// none of them, and do no I/O.
+// The functions of this file decide for Tokens. They read only their arguments,
+// change none of them, and do no I/O.
 
 // A fill says what a token Secret lacks (CTL-43).
 type fill struct {
@@ -66,12 +65,6 @@ func newTokenSecret(account *corev1.ServiceAccount, name string, rootCA []byte, 
 	return filled(empty, account, fill{CA: len(rootCA) > 0, Namespace: true, Token: true}, rootCA, token)
 }
 
-// ownerOf returns the account that the annotations of a token Secret name. The
-// UID may be empty.
-func ownerOf(secret *corev1.Secret) (name string, uid types.UID) {
-	return secret.Annotations[corev1.ServiceAccountNameKey], types.UID(secret.Annotations[corev1.ServiceAccountUIDKey])
-}
-
 // isOrphan reports whether the token Secret secret, read live, has no account:
 // live is the account of the name that it is annotated with, read live, or nil if
 // there is none. A Secret that is being deleted is left alone.
@@ -86,7 +79,8 @@ func isOrphan(secret *corev1.Secret, live *corev1.ServiceAccount) bool {
 // tokensOfUID returns the Secrets of secrets that were tokens of the account
 // of key: annotated with its UID, or with none (CTL-22).
 func tokensOfUID(secrets []*corev1.Secret, key Key) []*corev1.Secret {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: key.UID}}
+	account := &corev1.ServiceAccount{}
+	account.Namespace, account.Name, account.UID = key.Namespace, key.Name, key.UID
 	var found []*corev1.Secret
 	for _, s := range secrets {
 		if s.DeletionTimestamp == nil && belongsTo(s, account) {
@@ -113,7 +107,7 @@ func withReferences(account *corev1.ServiceAccount, drop []string, add string) *
 	return a
 }
 
-// An accountPlan says what a live account seems to need.
+// An accountPlan says what an account seems to need.
 type accountPlan struct {
 	Generate bool     // no token Secret is listed
 	Missing  []string // listed names of generated form that no Secret has
@@ -146,15 +140,16 @@ func planAccount(account *corev1.ServiceAccount, tokens []*corev1.Secret, exists
 func leftover(account *corev1.ServiceAccount, tokens []*corev1.Secret) *corev1.Secret {
 	var found *corev1.Secret
 	for _, s := range tokens {
-		if isLeftover(account, s) && (found == nil || s.Name < found.Name) {
+		if isLeftover(account, s) && isGeneratedName(account.Name, s.Name) && (found == nil || s.Name < found.Name) {
 			found = s
 		}
 	}
 	return found
 }
 
+// isLeftover reports whether s, by another sign known to be a generated Secret,
+// is one of this very account, and unlisted.
 func isLeftover(account *corev1.ServiceAccount, s *corev1.Secret) bool {
 	_, uid := ownerOf(s)
-	return belongsTo(s, account) && uid == account.UID && s.DeletionTimestamp == nil &&
-		isGeneratedName(account.Name, s.Name) && !lists(account, s.Name)
+	return belongsTo(s, account) && uid == account.UID && s.DeletionTimestamp == nil && !lists(account, s.Name)
 }

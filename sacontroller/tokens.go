@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 )
 
@@ -31,6 +30,7 @@ type TokensConfig struct {
 
 	// RootCA is the CA bundle for "ca.crt", compared byte for byte with what a
 	// Secret holds. If empty, "ca.crt" is neither added nor changed (CTL-50).
+	// [Tokens.SetRootCA] changes it at run time.
 	RootCA []byte
 
 	// AutoGenerate gives every account that lists no token Secret a new one, as
@@ -39,28 +39,45 @@ type TokensConfig struct {
 
 	// GenerateName makes the name of a generated Secret from its base. It must
 	// return base and something that makes it unique (CST-19). If nil, the rest
-	// depends on the account's UID and resourceVersion, so that an attempt that
-	// follows a lost answer, a crash or another replica finds the Secret that is
-	// there already; a random name gives that up where caches are stale.
+	// depends on the account's UID and resourceVersion, so that another replica,
+	// or a new process, finds the Secret that is there already; a random name
+	// gives that up where caches are stale.
 	GenerateName func(base string) string
+
+	// Judge says what is wrong with tokens that stand in Secrets; see
+	// [Tokens.Stale]. If nil, whatever stands there is good.
+	Judge TokenJudge
+
+	// Repair replaces the tokens that Judge finds wrong. Without it no token is
+	// ever overwritten.
+	Repair bool
+
+	// Now returns the current time. It serves only to slow down when somebody
+	// else keeps undoing what is written. If nil, time.Now is used.
+	Now func() time.Time
 }
 
 // Tokens is the controller that fills the token Secrets of ServiceAccounts,
 // deletes those whose account is gone, removes references to Secrets that are
 // gone and, if asked to, gives each account a token Secret of its own
-// (CTL-4..92). It is safe for concurrent use. It keeps the last error of each
-// failing key and nothing else.
+// (CTL-4..92). It is safe for concurrent use. What it remembers from one attempt
+// to the next only saves work or time; a new one goes on where it was.
 type Tokens struct {
 	reader   TokensReader
 	client   TokensClient
 	issuer   LegacyIssuer
-	rootCA   []byte
+	rootCA   *bundle
 	auto     bool
 	generate func(base string) string
+	judge    TokenJudge
+	repair   bool
+
 	failures failures
+	pending  pending
+	pace     pace
 }
 
-var _ Controller = (*Tokens)(nil)
+var _ Resyncer = (*Tokens)(nil)
 
 // NewTokens returns a Tokens controller, or an error that names every required
 // field of cfg that is unset.
@@ -75,16 +92,25 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 	if cfg.Issuer == nil {
 		errs = append(errs, errors.New("sacontroller: TokensConfig.Issuer is nil, want an issuer"))
 	}
+	if cfg.Repair && cfg.Judge == nil {
+		errs = append(errs, errors.New("sacontroller: TokensConfig.Repair is set and Judge is nil, want a judge"))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	return &Tokens{
 		reader:   cfg.Reader,
 		client:   cfg.Client,
 		issuer:   cfg.Issuer,
-		rootCA:   slices.Clone(cfg.RootCA),
+		rootCA:   newBundle(cfg.RootCA),
 		auto:     cfg.AutoGenerate,
 		generate: cfg.GenerateName,
+		judge:    cfg.Judge,
+		repair:   cfg.Repair,
+		pace:     pace{now: cfg.Now},
 	}, nil
 }
 
@@ -92,62 +118,70 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 func (c *Tokens) Name() string { return "serviceaccount-token-controller" }
 
 // Due returns the key of the ServiceAccount or token Secret that changed
-// (CTL-4..8). Other Secrets, and token Secrets that name no account, give none.
+// (CTL-4..8), and that of the one it replaced if both are told in one event.
+// Other Secrets, and token Secrets that name no account, give none.
 func (c *Tokens) Due(event Event) []Key {
 	switch event.Type {
 	case watch.Added, watch.Modified, watch.Deleted:
 	default:
 		return nil
 	}
-	switch object := event.Object.(type) {
-	case *corev1.ServiceAccount:
-		if object == nil {
-			return nil
-		}
-		return valid(Key{Kind: kindServiceAccount, Namespace: object.Namespace, Name: object.Name, UID: object.UID})
-	case *corev1.Secret:
-		if object == nil || object.Type != corev1.SecretTypeServiceAccountToken {
-			return nil
-		}
-		name, uid := ownerOf(object)
-		return valid(Key{
-			Kind: kindSecret, Namespace: object.Namespace, Name: object.Name, UID: object.UID,
-			ServiceAccountName: name, ServiceAccountUID: uid,
-		})
+	var keys []Key
+	key := tokensKey(event.Object)
+	if old := tokensKey(event.Old); old.workable() && old.UID != uidOf(event.Object) {
+		keys = append(keys, old)
 	}
-	return nil
-}
-
-// valid returns key alone, or nothing if it is not a key of Tokens (CTL-8).
-func valid(key Key) []Key {
-	named := key.Namespace != "" && key.Name != "" && key.UID != ""
-	if named && (key.Kind == kindServiceAccount || key.Kind == kindSecret && key.ServiceAccountName != "") {
-		return []Key{key}
+	if key.workable() {
+		keys = append(keys, key)
 	}
-	return nil
+	return keys
 }
 
 // Reconcile brings the account or the token Secret of key in order. Every error
 // is worth another attempt: unlike Kubernetes, which drops a key after ten
 // attempts and never repeats some failures, the driver should go on for as long
-// as errors come (CTL-9, CTL-51, CTL-68 as we differ).
+// as errors come (CTL-9, CTL-51, CTL-68 as we differ). If somebody else undoes
+// the same write more than sixty times in a minute, Reconcile waits that minute
+// out, and [Tokens.LastError] says so.
 func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) {
-	if valid(key) == nil {
+	if !key.workable() {
 		return Result{}, nil
 	}
-	var err error
-	if key.Kind == kindSecret {
-		err = c.reconcileSecret(ctx, key)
-	} else {
-		err = c.reconcileAccount(ctx, key)
-	}
+	err := c.reconcile(ctx, key)
 	c.failures.note(key, err)
+	if undone, ok := errors.AsType[*undoneError](err); ok {
+		return Result{RequeueAfter: undone.wait}, nil
+	}
 	return Result{}, err
+}
+
+func (c *Tokens) reconcile(ctx context.Context, key Key) error {
+	frozen, err := c.frozen(ctx, key.Namespace)
+	switch {
+	case frozen || err != nil:
+		return err
+	case key.Kind == kindSecret:
+		return c.reconcileSecret(ctx, key)
+	default:
+		return c.reconcileAccount(ctx, key)
+	}
 }
 
 // LastError returns the error of the last attempt at key, or nil if it succeeded
 // or there was none. Of many thousands of failing keys some are forgotten.
 func (c *Tokens) LastError(key Key) error { return c.failures.get(key) }
+
+// SetRootCA changes the CA bundle that Secrets get, and asks for a resync. A
+// bundle that [CheckCABundle] refuses is an error and changes nothing.
+func (c *Tokens) SetRootCA(bundle []byte) error { return c.rootCA.set(bundle) }
+
+// Recheck asks for a resync. Call it when the Judge's opinion may have changed,
+// for example because a key is about to be retired.
+func (c *Tokens) Recheck() { c.rootCA.notify() }
+
+// Resync returns the channel that receives a value after [Tokens.SetRootCA] and
+// [Tokens.Recheck].
+func (c *Tokens) Resync() <-chan struct{} { return c.rootCA.resync }
 
 // frozen reports whether namespace is being deleted as far as the Reader knows.
 // Whatever a controller could do there, the deletion of the Namespace undoes.
@@ -156,14 +190,8 @@ func (c *Tokens) frozen(ctx context.Context, namespace string) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	ns, err := getter.GetNamespace(ctx, namespace)
-	if apierrors.IsNotFound(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("sacontroller: reading Namespace %q: %w", namespace, err)
-	}
-	return ns.DeletionTimestamp != nil || ns.Status.Phase == corev1.NamespaceTerminating, nil
+	ns, err := found(getter.GetNamespace(ctx, namespace))
+	return ns != nil && isTerminating(ns), err
 }
 
 // liveAccount reads an account live; an account that doesn't exist is nil.
@@ -174,17 +202,6 @@ func (c *Tokens) liveAccount(ctx context.Context, namespace, name string) (*core
 // liveSecret reads a Secret live; a Secret that doesn't exist is nil.
 func (c *Tokens) liveSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
 	return found(c.client.GetSecret(ctx, namespace, name))
-}
-
-// found turns the NotFound error of a getter into a nil object.
-func found[T any](object *T, err error) (*T, error) {
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("sacontroller: reading a %T: %w", object, err)
-	}
-	return object, nil
 }
 
 // deleteIfOrphan deletes the token Secret of that name and UID unless it turns out,
@@ -207,7 +224,7 @@ func (c *Tokens) deleteIfOrphan(ctx context.Context, secret *corev1.Secret, live
 func (c *Tokens) deleteSecret(ctx context.Context, secret *corev1.Secret) error {
 	var opts metav1.DeleteOptions
 	if secret.UID != "" {
-		opts.Preconditions = &metav1.Preconditions{UID: uidPointer(secret.UID)}
+		opts.Preconditions = metav1.NewUIDPreconditions(string(secret.UID))
 	}
 	err := c.client.DeleteSecret(ctx, secret.Namespace, secret.Name, opts)
 	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
@@ -215,5 +232,3 @@ func (c *Tokens) deleteSecret(ctx context.Context, secret *corev1.Secret) error 
 	}
 	return fmt.Errorf("sacontroller: deleting Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 }
-
-func uidPointer(uid types.UID) *types.UID { return &uid }

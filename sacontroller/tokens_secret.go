@@ -18,13 +18,13 @@ func (c *Tokens) reconcileSecret(ctx context.Context, key Key) error {
 	if secret == nil || secret.UID != key.UID {
 		return c.secretGone(ctx, key) // CTL-31
 	}
-	return c.secretPresent(ctx, secret)
+	return c.secretPresent(ctx, key, secret)
 }
 
 // secretPresent deals with a Secret that the Reader has. The account is the one
 // that the Secret names now: an annotation that was edited after the event has a
 // key of its own.
-func (c *Tokens) secretPresent(ctx context.Context, secret *corev1.Secret) error {
+func (c *Tokens) secretPresent(ctx context.Context, key Key, secret *corev1.Secret) error {
 	name, _ := ownerOf(secret)
 	if name == "" || secret.DeletionTimestamp != nil {
 		return nil
@@ -40,64 +40,78 @@ func (c *Tokens) secretPresent(ctx context.Context, secret *corev1.Secret) error
 			return err // CTL-41
 		}
 		if account == nil || !belongsTo(secret, account) {
-			if frozen, err := c.frozen(ctx, secret.Namespace); frozen || err != nil {
-				return err
-			}
 			return c.deleteIfOrphan(ctx, secret, account) // CTL-42
 		}
 	}
-	return c.fill(ctx, secret, account)
+	return c.fill(ctx, key, secret, account)
 }
 
 // fill writes what a Secret of account lacks. The write carries the
 // resourceVersion of the Secret that was judged, so that a copy that is out of
 // date costs a conflict and never overwrites anything; the Secret is then read
 // and judged once more.
-func (c *Tokens) fill(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) error {
-	if planFill(secret, account, c.rootCA) == (fill{}) {
-		return nil // CTL-44
+func (c *Tokens) fill(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount) error {
+	lacking, err := c.lacking(ctx, secret, account)
+	if err != nil || lacking == (fill{}) {
+		return err // CTL-44
 	}
-	if frozen, err := c.frozen(ctx, secret.Namespace); frozen || err != nil {
-		return err
+	if wait := c.pace.wait(key); wait > 0 {
+		return &undoneError{key, wait}
 	}
-	if secret.ResourceVersion == "" {
-		// A write without a resourceVersion would overwrite whatever is there.
-		return c.fillLive(ctx, secret, account)
+	// A write without a resourceVersion would overwrite whatever is there.
+	if secret.ResourceVersion != "" {
+		err = c.writeFilled(ctx, secret, account, lacking)
+		if !apierrors.IsConflict(err) {
+			return err
+		}
 	}
-	err := c.writeFilled(ctx, secret, account)
-	if apierrors.IsConflict(err) {
-		return c.fillLive(ctx, secret, account)
-	}
-	return err
-}
-
-// fillLive reads the Secret again and fills it if it is still the same one.
-func (c *Tokens) fillLive(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) error {
 	live, err := c.liveSecret(ctx, secret.Namespace, secret.Name)
 	if err != nil || live == nil || live.UID != secret.UID || !belongsTo(live, account) {
 		return err // CTL-46; what has changed since makes an event of its own
 	}
-	if planFill(live, account, c.rootCA) == (fill{}) {
-		return nil // CTL-48
+	lacking, err = c.lacking(ctx, live, account)
+	if err != nil || lacking == (fill{}) {
+		return err // CTL-48
 	}
-	return c.writeFilled(ctx, live, account)
+	return c.writeFilled(ctx, live, account, lacking)
+}
+
+// lacking returns what secret lacks, a good token included if bad ones are to be
+// replaced.
+func (c *Tokens) lacking(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (fill, error) {
+	f := planFill(secret, account, c.rootCA.get())
+	if !c.repair || f.Token || secret.DeletionTimestamp != nil || account.DeletionTimestamp != nil {
+		return f, nil
+	}
+	fault, err := c.judge(ctx, account, secret)
+	if err != nil {
+		return fill{}, fmt.Errorf("sacontroller: judging the token of Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	f.Token = fault != ""
+	return f, nil
 }
 
 // writeFilled makes one attempt to fill secret. A Secret that is gone is success
 // (CTL-52).
-func (c *Tokens) writeFilled(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) error {
-	f := planFill(secret, account, c.rootCA)
+func (c *Tokens) writeFilled(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount, lacking fill) error {
 	if secret.Immutable != nil && *secret.Immutable {
 		return fmt.Errorf("sacontroller: Secret %s/%s is immutable and incomplete, want it deleted and created again", secret.Namespace, secret.Name)
 	}
 	token := ""
-	if f.Token {
+	if lacking.Token {
 		var err error
 		if token, err = c.issue(ctx, account, secret); err != nil {
 			return err
 		}
 	}
-	_, err := c.client.UpdateSecret(ctx, filled(secret, account, f, c.rootCA, token))
+	complete := filled(secret, account, lacking, c.rootCA.get(), token)
+	if lacking.Token && c.repair {
+		// A judge that likes nothing would have the token replaced for ever.
+		if fault, err := c.judge(ctx, account, complete); err != nil || fault != "" {
+			return errors.Join(err, fmt.Errorf("sacontroller: the new token of Secret %s/%s is no better than the old one: %s", secret.Namespace, secret.Name, fault))
+		}
+	}
+	_, err := c.client.UpdateSecret(ctx, complete)
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -135,37 +149,4 @@ func (c *Tokens) secretGone(ctx context.Context, key Key) error {
 
 func sameUID(account *corev1.ServiceAccount, key Key) bool {
 	return key.ServiceAccountUID == "" || account.UID == key.ServiceAccountUID
-}
-
-// dereference removes from live, an account that was just read, its references to
-// those of names that no Secret has, read live too: a Secret that was created
-// again under the name keeps the reference (CTL-69 as we differ).
-func (c *Tokens) dereference(ctx context.Context, live *corev1.ServiceAccount, names []string) error {
-	if live.DeletionTimestamp != nil {
-		return nil
-	}
-	var gone []string
-	for _, name := range names {
-		if !lists(live, name) {
-			continue // CTL-64
-		}
-		secret, err := c.liveSecret(ctx, live.Namespace, name)
-		if err != nil {
-			return err
-		}
-		if secret == nil {
-			gone = append(gone, name)
-		}
-	}
-	if len(gone) == 0 {
-		return nil
-	}
-	if frozen, err := c.frozen(ctx, live.Namespace); frozen || err != nil {
-		return err
-	}
-	_, err := c.client.UpdateServiceAccount(ctx, withReferences(live, gone, ""))
-	if err == nil || apierrors.IsNotFound(err) {
-		return nil // CTL-67
-	}
-	return fmt.Errorf("sacontroller: removing references from ServiceAccount %s/%s: %w", live.Namespace, live.Name, err)
 }

@@ -1,0 +1,87 @@
+package sacontroller
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// CheckCABundle returns nil if data is a CA bundle that can be published: PEM
+// blocks of X.509 certificates, at least one, and nothing that looks like a block
+// that was cut off. Otherwise its error says what is wrong. Call it on what a
+// file holds before using it: a file can be read while it is being written.
+func CheckCABundle(data []byte) error {
+	certificates := 0
+	rest := data
+	for {
+		var block *pem.Block
+		block, rest = pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return fmt.Errorf("sacontroller: CA bundle has a block of type %q, want CERTIFICATE only", block.Type)
+		}
+		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+			return fmt.Errorf("sacontroller: CA bundle: certificate %d: %v", certificates+1, err)
+		}
+		certificates++
+	}
+	// What is left may be a comment, but no part of a marker line.
+	if bytes.Count(data, []byte("-----BEGIN")) != certificates || bytes.HasPrefix(rest, []byte("-")) || bytes.Contains(rest, []byte("\n-")) {
+		return fmt.Errorf("sacontroller: CA bundle has a damaged block besides %d certificates, want it complete", certificates)
+	}
+	if certificates == 0 {
+		return errors.New("sacontroller: CA bundle holds no certificate, want at least one in PEM")
+	}
+	return nil
+}
+
+// bundle is a CA bundle that can be changed while it is in use, and the channel
+// that tells of it. It is safe for concurrent use.
+type bundle struct {
+	resync chan struct{} // of capacity 1
+
+	mu   sync.RWMutex
+	data []byte // replaced, never changed
+}
+
+func newBundle(data []byte) *bundle {
+	return &bundle{resync: make(chan struct{}, 1), data: slices.Clone(data)}
+}
+
+// get returns the bundle, to be read only.
+func (b *bundle) get() []byte {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.data
+}
+
+// set replaces the bundle, unless it is refused, and asks for a resync if it is
+// another one.
+func (b *bundle) set(data []byte) error {
+	if err := CheckCABundle(data); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	changed := !bytes.Equal(b.data, data)
+	if changed {
+		b.data = slices.Clone(data)
+	}
+	b.mu.Unlock()
+	if changed {
+		b.notify()
+	}
+	return nil
+}
+
+func (b *bundle) notify() {
+	select {
+	case b.resync <- struct{}{}:
+	default: // one is due already
+	}
+}

@@ -1,0 +1,97 @@
+package sacontroller
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newCA returns a self-signed CA certificate in PEM.
+func newCA(t testing.TB, serial int64) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IsCA: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// CTL-2, SECURITY C11
+func TestCheckCABundle(t *testing.T) {
+	one, two := string(newCA(t, 1)), string(newCA(t, 2))
+	tests := []struct {
+		name, data, want string
+	}{
+		{name: "one", data: one},
+		{name: "two with comments", data: "# first\n" + one + "# second\n" + two + "# end\n"},
+		{name: "empty", want: "holds no certificate"},
+		{name: "no PEM", data: "CA Data", want: "holds no certificate"},
+		{name: "first half of one", data: one[:len(one)/2], want: "damaged block besides 0 certificates"},
+		{name: "half of the second", data: one + two[:len(two)/2], want: "damaged block besides 1 certificates"},
+		{name: "damaged in the middle", data: strings.Replace(one, "-----END", "----END", 1) + two, want: "damaged block"},
+		{name: "cut in its last line", data: one + two[:len(two)-10], want: "damaged block"},
+		{name: "a key", data: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", want: `type "PRIVATE KEY"`},
+		{name: "not DER", data: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", want: "certificate 1"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := CheckCABundle([]byte(tt.data))
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("CheckCABundle() = %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// Every prefix of a good bundle is refused, unless it ends between certificates:
+// SECURITY C11.
+func FuzzCheckCABundle(f *testing.F) {
+	one, two := newCA(f, 1), newCA(f, 2)
+	whole := string(one) + string(two)
+	for n := range len(whole) {
+		if n%97 == 0 || n > len(one)-3 && n < len(one)+3 {
+			f.Add([]byte(whole[:n]))
+		}
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		err := CheckCABundle(data)
+		if n := len(data); err == nil && strings.HasPrefix(whole, string(data)) && n < len(whole)-1 && n != len(one) && n != len(one)-1 {
+			t.Errorf("CheckCABundle() of the first %d of %d bytes = nil, want an error", n, len(whole))
+		}
+		pool := x509.NewCertPool()
+		if err == nil && !pool.AppendCertsFromPEM(data) {
+			t.Error("CheckCABundle() = nil for a bundle that crypto/x509 finds no certificate in")
+		}
+	})
+}
+
+func TestBundleSet(t *testing.T) {
+	b := newBundle([]byte("CA Data"))
+	one := newCA(t, 1)
+	if err := b.set(one[:100]); err == nil || string(b.get()) != "CA Data" || len(b.resync) != 0 {
+		t.Errorf("set() of half a certificate = %v and left %q with %d resyncs due, want an error and no change", err, b.get(), len(b.resync))
+	}
+	for range 3 {
+		if err := b.set(one); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if string(b.get()) != string(one) || len(b.resync) != 1 {
+		t.Errorf("set() left %q with %d resyncs due, want the new bundle and one", b.get(), len(b.resync))
+	}
+	<-b.resync
+	if err := b.set(one); err != nil || len(b.resync) != 0 {
+		t.Errorf("set() of the same bundle = %v with %d resyncs due, want none", err, len(b.resync))
+	}
+}

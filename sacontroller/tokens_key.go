@@ -1,0 +1,93 @@
+package sacontroller
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Kinds of keys.
+const (
+	kindNamespace      = "Namespace"
+	kindServiceAccount = "ServiceAccount"
+	kindSecret         = "Secret"
+	kindConfigMap      = "ConfigMap"
+)
+
+// tokensKey returns the key that Tokens has for object: the zero Key unless it is
+// a ServiceAccount or a token Secret.
+func tokensKey(object runtime.Object) Key {
+	switch object := object.(type) {
+	case *corev1.ServiceAccount:
+		if object != nil {
+			return Key{Kind: kindServiceAccount, Namespace: object.Namespace, Name: object.Name, UID: object.UID}
+		}
+	case *corev1.Secret:
+		if object != nil && object.Type == corev1.SecretTypeServiceAccountToken {
+			name, uid := ownerOf(object)
+			return Key{
+				Kind: kindSecret, Namespace: object.Namespace, Name: object.Name, UID: object.UID,
+				ServiceAccountName: name, ServiceAccountUID: uid,
+			}
+		}
+	}
+	return Key{}
+}
+
+// workable reports whether k is a key of Tokens (CTL-8).
+func (k Key) workable() bool {
+	named := k.Namespace != "" && k.Name != "" && k.UID != ""
+	return named && (k.Kind == kindServiceAccount || k.Kind == kindSecret && k.ServiceAccountName != "")
+}
+
+// uidOf returns the UID of object, or none if it has none.
+func uidOf(object runtime.Object) types.UID {
+	switch object := object.(type) {
+	case *corev1.ServiceAccount:
+		if object != nil {
+			return object.UID
+		}
+	case *corev1.Secret:
+		if object != nil {
+			return object.UID
+		}
+	}
+	return ""
+}
+
+// found turns the NotFound error of a getter into a nil object.
+func found[T any](object *T, err error) (*T, error) {
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sacontroller: reading a %T: %w", object, err)
+	}
+	return object, nil
+}
+
+// isTerminating reports whether namespace is being deleted.
+func isTerminating(namespace *corev1.Namespace) bool {
+	return namespace.DeletionTimestamp != nil || namespace.Status.Phase == corev1.NamespaceTerminating
+}
+
+// saysTerminating accepts the answer to a create in a Namespace that is being
+// deleted (SAC-10, CTL-87, RCA-5): there is nothing left to keep in order.
+func saysTerminating(err error) bool {
+	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
+}
+
+// An undoneError says that a write was put off because somebody else keeps undoing
+// it.
+type undoneError struct {
+	key  Key
+	wait time.Duration
+}
+
+func (e *undoneError) Error() string {
+	return fmt.Sprintf("sacontroller: somebody else keeps changing %s back, the next write is in %v", e.key, e.wait.Round(time.Second))
+}
