@@ -1,0 +1,122 @@
+package fake
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// An Op is one call of the API: what a [Fault] decides about, and the first
+// half of an [Action].
+type Op struct {
+	Verb        string // get, list, watch, create, update, patch or delete
+	Resource    string // plural: namespaces, nodes, serviceaccounts, secrets, pods or configmaps
+	Subresource string // "" for most
+	Namespace   string // "" for cluster-scoped resources and for all namespaces
+	Name        string // "" for list, watch, and create with generateName
+
+	// Object is what was sent with a create or an update, nil otherwise. It is
+	// a copy; a Fault only reads it.
+	Object runtime.Object
+
+	// PatchType and Patch are what was sent with a patch.
+	PatchType types.PatchType
+	Patch     []byte
+
+	// Preconditions are those of a delete, nil without.
+	Preconditions *metav1.Preconditions
+
+	// Actor is who calls, if known: the name of a controller that
+	// [Cluster.Settle] drives, or what was given to [As].
+	Actor string
+}
+
+// String returns op in the form "verb resource namespace/name". It shows no
+// content.
+func (op Op) String() string {
+	var b strings.Builder
+	b.WriteString(op.Verb)
+	b.WriteByte(' ')
+	b.WriteString(op.Resource)
+	if op.Subresource != "" {
+		b.WriteString("/" + op.Subresource)
+	}
+	switch {
+	case op.Namespace != "" && op.Name != "":
+		b.WriteString(" " + op.Namespace + "/" + op.Name)
+	case op.Namespace != "" || op.Name != "":
+		b.WriteString(" " + op.Namespace + op.Name)
+	}
+	return b.String()
+}
+
+// An Action is one call of the API and what became of it.
+type Action struct {
+	Op
+	// Err is what the caller got, nil if the call succeeded.
+	Err error
+	// Fault describes the injected fault that this call met, "" without.
+	Fault string
+	// Revision is the cluster's revision after the call.
+	Revision uint64
+
+	lag int // how many revisions back a read looks
+}
+
+// String returns the action in the form "create secrets ci/builder-token",
+// followed by the error if it failed. It never shows what a Secret holds.
+func (a Action) String() string {
+	switch {
+	case a.Err != nil && a.Fault != "":
+		return fmt.Sprintf("%s: %v [%s]", a.Op, a.Err, a.Fault)
+	case a.Err != nil:
+		return fmt.Sprintf("%s: %v", a.Op, a.Err)
+	case a.Fault != "":
+		return fmt.Sprintf("%s [%s]", a.Op, a.Fault)
+	}
+	return a.Op.String()
+}
+
+// IsWrite reports whether the action asked for a change. Whether it happened
+// is another question: see Err and Fault.
+func (a Action) IsWrite() bool { return !isRead(a.Verb) }
+
+func isRead(verb string) bool { return verb == "get" || verb == "list" || verb == "watch" }
+
+// Actions returns every call so far, in order, reads and failures included. It
+// does not include what is read through a [Reader], which is a cache and not
+// the API.
+func (c *Cluster) Actions() []Action {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.actions)
+}
+
+// Writes returns the calls of [Cluster.Actions] that asked for a change.
+func (c *Cluster) Writes() []Action {
+	return slices.DeleteFunc(c.Actions(), func(a Action) bool { return !a.IsWrite() })
+}
+
+// ClearActions forgets the calls so far, so that a test sees only its own.
+func (c *Cluster) ClearActions() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.actions = nil
+}
+
+// Story returns actions as text for failure messages, one a line, with the
+// actors that are known.
+func Story(actions []Action) string {
+	var b strings.Builder
+	for _, a := range actions {
+		if a.Actor != "" {
+			b.WriteString(a.Actor + ": ")
+		}
+		b.WriteString(a.String() + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,210 @@
+package fake
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Epoch is the time of a [Cluster] that has no Now: its objects are all created
+// then.
+var Epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
+
+// A Cluster is an API server and its storage in memory: Namespaces, Nodes,
+// ServiceAccounts, Secrets, Pods and ConfigMaps with the semantics of the real
+// one. It implements every getter, Reader and Client interface of this module.
+//
+// The zero value is an empty cluster, without any Namespace. Objects are copied
+// in and out, so neither side can change the other's. Nothing depends on a
+// clock or on chance: the same calls give the same UIDs, resourceVersions,
+// generated names and errors every time.
+//
+// A Cluster is safe for concurrent use, and must not be copied.
+type Cluster struct {
+	// Now tells the time for creationTimestamp and deletionTimestamp. If nil,
+	// it is always [Epoch]. Set it before the first use.
+	Now func() time.Time
+
+	mu       sync.Mutex
+	state    store
+	history  history
+	uids     uint64 // how many UIDs were given out
+	names    uint64 // how many names were generated
+	faults   []Fault
+	actions  []Action
+	drivers  []*driver
+	readers  []*Reader
+	shuffler *shuffler
+}
+
+// New returns a Cluster that holds copies of objects. It is for literals in
+// tests: it panics where [Cluster.Load] returns an error.
+func New(objects ...runtime.Object) *Cluster {
+	c := new(Cluster)
+	if err := c.Load(objects...); err != nil {
+		panic(err)
+	}
+	return c
+}
+
+// Load stores copies of objects as they are, like a backup that is put back: it
+// keeps their UID, creationTimestamp, deletionTimestamp and status, and fills
+// in what is missing as a create would. Specs are not validated, and nothing is
+// recorded in [Cluster.Actions]. Namespaces that objects name but that don't
+// exist are created, active.
+//
+// The error names every object that can't be stored, because of its type, its
+// metadata or because it exists already; then nothing is stored.
+func (c *Cluster) Load(objects ...runtime.Object) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	loaded := make([]object, 0, len(objects))
+	seen := map[string]bool{}
+	for i, o := range objects {
+		k := kindOf(o)
+		if k == nil {
+			errs = append(errs, fmt.Errorf("fake: object %d: got a %T, want a non-nil Namespace, Node, ServiceAccount, Secret, Pod or ConfigMap", i, o))
+			continue
+		}
+		obj := copyOf(o.(object))
+		id := k.resource + " " + obj.GetNamespace() + "/" + obj.GetName()
+		_, exists := c.state.get(k, obj.GetNamespace(), obj.GetName())
+		switch err := checkMeta(k, obj); {
+		case err != nil:
+			errs = append(errs, fmt.Errorf("fake: object %d: %w", i, err))
+		case exists || seen[id]:
+			errs = append(errs, fmt.Errorf("fake: object %d: %s is there already", i, id))
+		}
+		seen[id] = true
+		loaded = append(loaded, obj)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, o := range loaded {
+		if o, ok := o.(*corev1.Namespace); ok {
+			c.load(namespaces, o)
+		}
+	}
+	for _, o := range loaded {
+		k := kindOf(o)
+		if k == namespaces {
+			continue
+		}
+		if _, ok := c.state.get(namespaces, "", o.GetNamespace()); k.namespaced && !ok {
+			c.load(namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: o.GetNamespace()}})
+		}
+		c.load(k, o)
+	}
+	return nil
+}
+
+func (c *Cluster) load(k *kind, o object) {
+	phase := corev1.NamespacePhase("")
+	if ns, ok := o.(*corev1.Namespace); ok {
+		phase = ns.Status.Phase
+		if ns.DeletionTimestamp != nil {
+			phase = corev1.NamespaceTerminating
+		}
+	}
+	var status runtime.Object
+	if k.setStatus != nil {
+		status = copyOf(o)
+	}
+	if k.prepareCreate != nil {
+		k.prepareCreate(o)
+	}
+	if k == pods {
+		k.setStatus(o, status.(object))
+	}
+	if ns, ok := o.(*corev1.Namespace); ok && phase != "" {
+		ns.Status.Phase = phase
+	}
+	if o.GetUID() == "" {
+		o.SetUID(c.nextUID())
+	}
+	if created := o.GetCreationTimestamp(); created.IsZero() {
+		o.SetCreationTimestamp(c.now())
+	}
+	clearTypeMeta(o)
+	c.commit(k, o, nil)
+}
+
+// now returns the time of the cluster, as precisely as objects can say it.
+func (c *Cluster) now() metav1.Time {
+	if c.Now == nil {
+		return metav1.NewTime(Epoch)
+	}
+	return metav1.NewTime(c.Now().Truncate(time.Second))
+}
+
+// nextUID returns a UID that looks like one.
+func (c *Cluster) nextUID() types.UID {
+	c.uids++
+	return types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012x", c.uids))
+}
+
+// The API server's generated names (CST-19).
+const (
+	nameLetters   = "bcdfghjklmnpqrstvwxz2456789"
+	nameRandom    = 5
+	maxNameLength = 63
+)
+
+// nextName returns a generated name that does not exist yet.
+func (c *Cluster) nextName(k *kind, namespace, base string) string {
+	if limit := maxNameLength - nameRandom; len(base) > limit {
+		base = base[:limit]
+	}
+	for {
+		// A multiplier that has no factor with 27^5 visits every suffix once.
+		c.names++
+		n := c.names * 8831953 % 14348907
+		var suffix [nameRandom]byte
+		for i := range suffix {
+			suffix[i] = nameLetters[n%uint64(len(nameLetters))]
+			n /= uint64(len(nameLetters))
+		}
+		name := base + string(suffix[:])
+		if _, exists := c.state.get(k, namespace, name); !exists {
+			return name
+		}
+	}
+}
+
+// commit stores o in place of old (nil for a new object), gives it the next
+// resourceVersion and tells the watchers. o belongs to the Cluster from then on.
+func (c *Cluster) commit(k *kind, o, old object) {
+	ch := &change{kind: k, object: o, old: old}
+	o.SetResourceVersion(formatRevision(c.history.next()))
+	c.state.apply(ch)
+	c.history.append(ch)
+}
+
+// expunge removes old for good.
+func (c *Cluster) expunge(k *kind, old object) object {
+	last := copyOf(old)
+	last.SetResourceVersion(formatRevision(c.history.next()))
+	ch := &change{kind: k, object: last, old: old, deleted: true}
+	c.state.apply(ch)
+	c.history.append(ch)
+	return last
+}
+
+// Revision returns the resourceVersion of the last change, "0" if there was
+// none.
+func (c *Cluster) Revision() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return formatRevision(c.history.last())
+}
+
+func formatRevision(n uint64) string { return strconv.FormatUint(n, 10) }

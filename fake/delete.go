@@ -1,0 +1,103 @@
+package fake
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// delete removes an object, or marks it if something keeps it: finalizers, a
+// grace period, the content of a Namespace. It returns the last state.
+func (c *Cluster) delete(ctx context.Context, k *kind, namespace, name string, opts metav1.DeleteOptions) (last object, err error) {
+	if err := checkPath(k, namespace, name); err != nil {
+		return nil, err
+	}
+	if err := checkDryRun(opts.DryRun); err != nil {
+		return nil, err
+	}
+	action := &Action{Op: Op{Verb: "delete", Resource: k.resource, Namespace: namespace, Name: name, Preconditions: opts.Preconditions.DeepCopy()}}
+	err = c.call(ctx, action, func() error {
+		old, exists := c.state.get(k, namespace, name)
+		if !exists {
+			return apierrors.NewNotFound(k.groupResource(), name)
+		}
+		if err := checkPreconditions(k, old, opts.Preconditions); err != nil {
+			return err
+		}
+		if k == namespaces && isImmortal(name) {
+			return apierrors.NewForbidden(k.groupResource(), name, fmt.Errorf("this namespace may not be deleted"))
+		}
+		last = old
+		if len(opts.DryRun) == 0 {
+			last = c.markOrRemove(k, old, opts.GracePeriodSeconds)
+		}
+		return nil
+	})
+	return last, err
+}
+
+func checkPreconditions(k *kind, old object, want *metav1.Preconditions) error {
+	if want == nil {
+		return nil
+	}
+	if want.UID != nil && *want.UID != old.GetUID() {
+		return conflict(k, old.GetName(), fmt.Sprintf("the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", *want.UID, old.GetUID()))
+	}
+	if want.ResourceVersion != nil && *want.ResourceVersion != old.GetResourceVersion() {
+		return conflict(k, old.GetName(), fmt.Sprintf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified", *want.ResourceVersion, old.GetResourceVersion()))
+	}
+	return nil
+}
+
+// markOrRemove takes the next step of a deletion. An object that is marked
+// already stays as it is, but a Pod may get less time.
+func (c *Cluster) markOrRemove(k *kind, old object, wanted *int64) object {
+	o := copyOf(old)
+	grace := gracePeriod(k, o, wanted)
+	if before := o.GetDeletionGracePeriodSeconds(); o.GetDeletionTimestamp() != nil && before != nil && grace > *before {
+		grace = *before
+	}
+	if o.GetDeletionTimestamp() == nil || grace != *orZero(o.GetDeletionGracePeriodSeconds()) {
+		at := metav1.NewTime(c.now().Add(time.Duration(grace) * time.Second))
+		o.SetDeletionTimestamp(&at)
+		o.SetDeletionGracePeriodSeconds(&grace)
+	}
+	if ns, ok := o.(*corev1.Namespace); ok {
+		ns.Status.Phase = corev1.NamespaceTerminating
+		ns.DeletionGracePeriodSeconds = nil
+	}
+	if gone(k, o) {
+		return c.expunge(k, old)
+	}
+	if old.GetDeletionTimestamp() != nil && *orZero(old.GetDeletionGracePeriodSeconds()) == *orZero(o.GetDeletionGracePeriodSeconds()) {
+		return old
+	}
+	c.commit(k, o, old)
+	return o
+}
+
+// gracePeriod returns the seconds that o has left: only a Pod that runs has any.
+func gracePeriod(k *kind, o object, wanted *int64) int64 {
+	pod, ok := o.(*corev1.Pod)
+	if !ok || pod.Spec.NodeName == "" || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+		return 0
+	}
+	if wanted == nil {
+		wanted = pod.Spec.TerminationGracePeriodSeconds
+	}
+	if wanted == nil {
+		return defaultGracePeriod
+	}
+	return max(0, *wanted)
+}
+
+func orZero(n *int64) *int64 {
+	if n == nil {
+		return new(int64)
+	}
+	return n
+}

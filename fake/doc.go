@@ -1,0 +1,52 @@
+// Package fake is a Kubernetes cluster in memory for tests: an API that behaves
+// like the real one, faults on demand, and a driver for controllers that does
+// the same steps every time.
+//
+//	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}})
+//	controller, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: cluster, Client: cluster})
+//	err = cluster.Settle(ctx, controller)
+//	account, err := cluster.GetServiceAccount(ctx, "ci", "default")
+//
+// # Concepts
+//
+// A [Cluster] holds Namespaces, Nodes, ServiceAccounts, Secrets, Pods and
+// ConfigMaps. Its methods have the names and shapes of every getter, Reader and
+// Client interface of this module. They do what the API server does, with its
+// error texts: UIDs, resourceVersions and the conflicts that come of them,
+// generateName, defaults, validation, finalizers, preconditions of deletes and
+// patches, and the life of a Namespace, which refuses new content while it is
+// being deleted.
+//
+// [Cluster.Actions] is the list of calls so far; [Story] makes text of it. A
+// [Reader] is a cache of the cluster that may lag. A [Watch] delivers changes.
+//
+// [Cluster.Settle] drives controllers to the fixed point. It returns only when
+// nothing is left to do, so a test needs no polling and no sleep.
+//
+// # Failure
+//
+// A [Fault] makes calls fail. [Nth], [First], [On], [If] and [Any] choose the
+// calls; any error may be the answer, and [Conflict], [NotFound], [Timeout],
+// [AnswerLost], [After], [Slow] and [Stale] are those that the API server, the
+// network or a cache would give:
+//
+//	cluster.Inject(fake.First(2, "update", "secrets", fake.Conflict))
+//	cluster.Inject(fake.Nth(1, "create", "serviceaccounts", fake.AnswerLost))
+//	cluster.Inject(fake.StaleReads(3))
+//
+// Settle reports keys that fail without end as an [*UnsettledError], and
+// controllers that write without end as a [*LivelockError], which shows what
+// they repeat.
+//
+// # Security
+//
+// There is no authorization: whoever has a Cluster may do anything. Texts of
+// errors and actions never show what a Secret holds.
+//
+// # Compatibility
+//
+// The model is Kubernetes v1.37. Differences: no garbage collection by owner
+// references, no admission plugins but the one that guards Namespaces, no quota,
+// and of a Pod only what service accounts are about is validated. Nothing is
+// random and no clock is read: set [Cluster.Now] to move time.
+package fake

@@ -1,0 +1,174 @@
+package fake
+
+import (
+	"context"
+	"reflect"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+// driver remembers how far one controller has come.
+type driver struct {
+	controller sacontroller.Controller
+	started    bool
+	seen       uint64 // the revision of the last change that it was told
+	queue      []sacontroller.Key
+	queued     map[sacontroller.Key]bool
+	attempts   map[sacontroller.Key]int // failures in a row
+	failed     []FailedKey              // given up on in this Settle
+	waiting    []wait
+}
+
+// wait is a key with a RequeueAfter.
+type wait struct {
+	key      sacontroller.Key
+	at       time.Time
+	revision uint64 // when it was reconciled
+}
+
+// driverOf returns the driver of controller, which is new if the controller
+// was not driven before.
+func (c *Cluster) driverOf(controller sacontroller.Controller) *driver {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, d := range c.drivers {
+		if same(d.controller, controller) {
+			return d
+		}
+	}
+	d := &driver{
+		controller: controller,
+		queued:     map[sacontroller.Key]bool{},
+		attempts:   map[sacontroller.Key]int{},
+	}
+	c.drivers = append(c.drivers, d)
+	return d
+}
+
+// same compares controllers by identity, or by name if their type has none.
+func same(a, b sacontroller.Controller) bool {
+	if ta, tb := reflect.TypeOf(a), reflect.TypeOf(b); ta != tb {
+		return false
+	} else if ta.Comparable() {
+		return a == b
+	}
+	return a.Name() == b.Name()
+}
+
+// Forget makes the next [Cluster.Settle] start controller afresh, as after a
+// restart of its process: with an Added event for every object that exists, and
+// without memory of failures and of deletions that nobody has told it of.
+func (c *Cluster) Forget(controller sacontroller.Controller) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drivers = slices.DeleteFunc(c.drivers, func(d *driver) bool { return same(d.controller, controller) })
+}
+
+// retry puts back what the last Settle gave up on, or had no time for.
+func (d *driver) retry() {
+	for _, f := range d.failed {
+		d.add(f.Key)
+	}
+	d.failed = nil
+	clear(d.attempts)
+}
+
+func (d *driver) add(key sacontroller.Key) {
+	if !d.queued[key] {
+		d.queued[key] = true
+		d.queue = append(d.queue, key)
+	}
+}
+
+// hear tells the controller what changed since the last time.
+func (d *driver) hear(c *Cluster) {
+	for _, event := range d.news(c) {
+		for _, key := range d.controller.Due(event) {
+			d.add(key)
+		}
+	}
+}
+
+// news returns what the controller has not been told yet. The objects are
+// copies: a controller that changes one fools only itself.
+func (d *driver) news(c *Cluster) []sacontroller.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var events []sacontroller.Event
+	if !d.started {
+		d.started = true
+		d.seen = c.history.last()
+		for _, k := range kinds {
+			for _, o := range c.state.list(k, "") {
+				events = append(events, sacontroller.Event{Type: watch.Added, Object: copyOf(o)})
+			}
+		}
+		return events
+	}
+	for _, ch := range c.history.changes[d.seen:] {
+		event := sacontroller.Event{Type: ch.eventType(), Object: copyOf(ch.object)}
+		if event.Type == watch.Modified {
+			event.Old = copyOf(ch.old)
+		}
+		events = append(events, event)
+	}
+	d.seen = c.history.last()
+	return events
+}
+
+// busy reports whether there is something to hear or to do.
+func (d *driver) busy(c *Cluster) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !d.started || len(d.queue) > 0 || d.seen < c.history.last()
+}
+
+// step reconciles one key, and reports whether that succeeded.
+func (d *driver) step(ctx context.Context, c *Cluster) bool {
+	i := c.shuffler.pick(len(d.queue))
+	key := d.queue[i]
+	d.queue = slices.Delete(d.queue, i, i+1)
+	delete(d.queued, key)
+	d.waiting = slices.DeleteFunc(d.waiting, func(w wait) bool { return w.key == key })
+
+	result, err := d.controller.Reconcile(As(ctx, d.controller.Name()), key)
+	switch {
+	case err != nil:
+		d.attempts[key]++
+		if d.attempts[key] < maxFailures || ctx.Err() != nil {
+			d.add(key)
+			return false
+		}
+		delete(d.attempts, key)
+		d.failed = append(d.failed, FailedKey{d.controller.Name(), key, err})
+		return false
+	case result.RequeueAfter > 0:
+		c.mu.Lock()
+		d.waiting = append(d.waiting, wait{key: key, at: c.now().Add(result.RequeueAfter), revision: c.history.last()})
+		c.mu.Unlock()
+	}
+	delete(d.attempts, key)
+	return true
+}
+
+// wake makes due what waits, if there is a reason to look again: something
+// changed since, a cache caught up, or the time has come.
+func (d *driver) wake(c *Cluster, caughtUp bool) bool {
+	c.mu.Lock()
+	last, now := c.history.last(), c.now().Time
+	c.mu.Unlock()
+	woken := false
+	d.waiting = slices.DeleteFunc(d.waiting, func(w wait) bool {
+		due := caughtUp || w.revision < last || !now.Before(w.at)
+		if due {
+			d.add(w.key)
+			woken = true
+		}
+		return due
+	})
+	return woken
+}

@@ -1,0 +1,178 @@
+package fake
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"sort"
+	"strconv"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+// query is a list request that was understood.
+type query struct {
+	kind      *kind
+	namespace string
+	labels    labels.Selector
+	fields    fields.Selector
+	limit     int64
+	// revision is the revision to list at; 0 means the current one.
+	revision uint64
+	// notOlder allows any revision from revision on.
+	notOlder bool
+	// after is the storage key of the last object of the page before.
+	after string
+	// continued says that revision came from a continue token.
+	continued bool
+}
+
+// continueToken is what a list's "continue" holds, in base64.
+type continueToken struct {
+	Revision uint64 `json:"rv"`
+	After    string `json:"start"`
+}
+
+func parseList(k *kind, namespace string, opts metav1.ListOptions) (query, error) {
+	q := query{kind: k, namespace: namespace, limit: opts.Limit}
+	var err error
+	if q.labels, q.fields, err = parseSelectors(k, opts); err != nil {
+		return query{}, err
+	}
+	if opts.Continue != "" {
+		if opts.ResourceVersion != "" && opts.ResourceVersion != "0" {
+			return query{}, apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
+		}
+		token, err := parseContinue(opts.Continue)
+		if err != nil {
+			return query{}, apierrors.NewBadRequest(fmt.Sprintf("continue key is not valid: %v", err))
+		}
+		q.revision, q.after, q.continued = token.Revision, token.After, true
+		return q, nil
+	}
+	if q.revision, err = parseRevision(opts.ResourceVersion); err != nil {
+		return query{}, err
+	}
+	switch opts.ResourceVersionMatch {
+	case metav1.ResourceVersionMatchExact:
+		if q.revision == 0 {
+			return query{}, apierrors.NewBadRequest("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\" or unset")
+		}
+	case "", metav1.ResourceVersionMatchNotOlderThan:
+		q.notOlder = true
+	default:
+		return query{}, apierrors.NewBadRequest(fmt.Sprintf("resourceVersionMatch %q is not supported", opts.ResourceVersionMatch))
+	}
+	return q, nil
+}
+
+func parseRevision(s string) (uint64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version %q: not a number", s))
+	}
+	return n, nil
+}
+
+func parseContinue(s string) (continueToken, error) {
+	var token continueToken
+	data, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return token, err
+	}
+	err = json.Unmarshal(data, &token)
+	if err == nil && (token.Revision == 0 || token.After == "") {
+		err = fmt.Errorf("incomplete")
+	}
+	return token, err
+}
+
+func (t continueToken) String() string {
+	data, err := json.Marshal(t)
+	if err != nil { // a number and a string
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(data)
+}
+
+func parseSelectors(k *kind, opts metav1.ListOptions) (labels.Selector, fields.Selector, error) {
+	ls, err := labels.Parse(opts.LabelSelector)
+	if err != nil {
+		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("unable to parse label selector: %v", err))
+	}
+	fs, err := fields.ParseSelector(opts.FieldSelector)
+	if err != nil {
+		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("unable to parse field selector: %v", err))
+	}
+	known := fieldsOf(k, k.new())
+	for _, r := range fs.Requirements() {
+		if !known.Has(r.Field) {
+			return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s", r.Field))
+		}
+	}
+	return ls, fs, nil
+}
+
+func fieldsOf(k *kind, o object) fields.Set {
+	set := fields.Set{"metadata.name": o.GetName()}
+	if k.namespaced {
+		set["metadata.namespace"] = o.GetNamespace()
+	}
+	if k.selectable != nil {
+		for name, value := range k.selectable(o) {
+			set[name] = value
+		}
+	}
+	return set
+}
+
+// selects reports whether both selectors choose o.
+func selects(k *kind, ls labels.Selector, fs fields.Selector, o object) bool {
+	return (ls.Empty() || ls.Matches(labels.Set(o.GetLabels()))) &&
+		(fs.Empty() || fs.Matches(fieldsOf(k, o)))
+}
+
+// checkRevision refuses a revision that is not there any more, or not yet.
+func (c *Cluster) checkRevision(q query) error {
+	switch {
+	case q.revision > c.history.last():
+		err := apierrors.NewTimeoutError(fmt.Sprintf("Too large resource version: %d, current: %d", q.revision, c.history.last()), 1)
+		err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
+		return err
+	case q.notOlder || q.revision >= c.history.compacted:
+		return nil
+	case q.continued:
+		return apierrors.NewResourceExpired("The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.")
+	}
+	return apierrors.NewResourceExpired(fmt.Sprintf("The resourceVersion for the provided list is too old: %d", q.revision))
+}
+
+// run answers q from snap.
+func (q query) run(snap snapshot) page {
+	all := snap.list(q.kind, q.namespace)
+	if q.after != "" {
+		all = all[sort.Search(len(all), func(i int) bool { return storageKey(all[i]) > q.after }):]
+	}
+	found := page{meta: metav1.ListMeta{ResourceVersion: formatRevision(snap.revision)}}
+	selective := !q.labels.Empty() || !q.fields.Empty()
+	for i, o := range all {
+		if q.limit > 0 && int64(len(found.items)) == q.limit {
+			found.meta.Continue = continueToken{snap.revision, storageKey(found.items[len(found.items)-1])}.String()
+			if !selective { // with selectors, nobody has counted
+				rest := int64(len(all) - i)
+				found.meta.RemainingItemCount = &rest
+			}
+			break
+		}
+		if !selective || selects(q.kind, q.labels, q.fields, o) {
+			found.items = append(found.items, o)
+		}
+	}
+	return found
+}

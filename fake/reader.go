@@ -1,0 +1,123 @@
+package fake
+
+import (
+	"context"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// A Reader is a cache of a [Cluster], like the ones that informers fill: what
+// controllers decide from. Its reads are not calls of the API: they are not in
+// [Cluster.Actions], and the cluster's faults don't touch them. It can be made
+// to lag behind, and never goes back.
+//
+// It is safe for concurrent use.
+type Reader struct {
+	cluster *Cluster
+
+	// What follows is guarded by cluster.mu.
+	state  store
+	seen   uint64 // the revision that state is at
+	lag    uint64
+	faults []Fault
+}
+
+// Reader returns a new cache of c that sees every change at once until
+// [Reader.Lag] says otherwise.
+func (c *Cluster) Reader() *Reader {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := &Reader{cluster: c}
+	c.readers = append(c.readers, r)
+	return r
+}
+
+// Lag makes r stay n revisions behind from now on. What it has seen already, it
+// doesn't forget.
+func (r *Reader) Lag(n uint64) {
+	r.cluster.mu.Lock()
+	defer r.cluster.mu.Unlock()
+	r.advance()
+	r.lag = n
+}
+
+// CatchUp makes r see every change so far, once; then it lags again.
+// [Cluster.Settle] does it when nothing else is left to do: a cache is never
+// behind for ever.
+func (r *Reader) CatchUp() {
+	r.cluster.mu.Lock()
+	defer r.cluster.mu.Unlock()
+	r.advanceTo(r.cluster.history.last())
+}
+
+// Inject adds a fault to what is read through r: verbs are get and list.
+func (r *Reader) Inject(fault Fault) {
+	r.cluster.mu.Lock()
+	defer r.cluster.mu.Unlock()
+	r.faults = append(r.faults, fault)
+}
+
+// ClearFaults removes the faults of r.
+func (r *Reader) ClearFaults() {
+	r.cluster.mu.Lock()
+	defer r.cluster.mu.Unlock()
+	r.faults = nil
+}
+
+// advance makes r see what it may see.
+func (r *Reader) advance() {
+	last := r.cluster.history.last()
+	r.advanceTo(last - min(last, r.lag))
+}
+
+func (r *Reader) advanceTo(revision uint64) {
+	for r.seen < revision {
+		r.state.apply(r.cluster.history.changes[r.seen])
+		r.seen++
+	}
+}
+
+// read runs do on what r sees.
+func (r *Reader) read(ctx context.Context, op Op, do func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.cluster.mu.Lock()
+	defer r.cluster.mu.Unlock()
+	if out := judge(r.faults, op); out.err != nil {
+		return out.err
+	}
+	r.advance()
+	return do()
+}
+
+func (r *Reader) get(ctx context.Context, k *kind, namespace, name string) (found object, err error) {
+	op := Op{Verb: "get", Resource: k.resource, Namespace: namespace, Name: name, Actor: actorFrom(ctx)}
+	err = r.read(ctx, op, func() error {
+		o, ok := r.state.get(k, namespace, name)
+		if !ok {
+			return apierrors.NewNotFound(k.groupResource(), name)
+		}
+		found = o
+		return nil
+	})
+	return found, err
+}
+
+func (r *Reader) list(ctx context.Context, k *kind, namespace string) (found page, err error) {
+	op := Op{Verb: "list", Resource: k.resource, Namespace: namespace, Actor: actorFrom(ctx)}
+	err = r.read(ctx, op, func() error {
+		found.items = r.state.list(k, namespace)
+		return nil
+	})
+	return found, err
+}
+
+func (r *Reader) tokenSecrets(ctx context.Context, namespace, account string) (found page, err error) {
+	op := Op{Verb: "list", Resource: secrets.resource, Namespace: namespace, Actor: actorFrom(ctx)}
+	err = r.read(ctx, op, func() error {
+		found.items = r.state.tokenSecrets(namespace, account)
+		return nil
+	})
+	return found, err
+}

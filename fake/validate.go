@@ -1,0 +1,182 @@
+package fake
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+const maxAnnotations = 256 << 10 // bytes of all keys and values
+
+// judgeObject returns the API server's 422 for an object that can't be created.
+func judgeObject(k *kind, o object) error {
+	errs := validateMeta(k, o)
+	if k.validate != nil {
+		errs = append(errs, k.validate(o)...)
+	}
+	return invalid(k, o, errs)
+}
+
+// judgeUpdate returns the API server's 422 for a step that can't be made.
+func judgeUpdate(k *kind, subresource string, o, old object) error {
+	errs := validateMeta(k, o)
+	errs = append(errs, validateMetaUpdate(o, old)...)
+	switch {
+	case subresource == "ephemeralcontainers":
+		errs = append(errs, validateEphemeralContainers(o, old)...)
+	case subresource == "":
+		if k.validate != nil {
+			errs = append(errs, k.validate(o)...)
+		}
+		if k.validateUpdate != nil {
+			errs = append(errs, k.validateUpdate(o, old)...)
+		}
+	}
+	return invalid(k, o, errs)
+}
+
+// checkMeta judges only the metadata.
+func checkMeta(k *kind, o object) error { return invalid(k, o, validateMeta(k, o)) }
+
+func invalid(k *kind, o object, errs field.ErrorList) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return apierrors.NewInvalid(k.groupKind(), o.GetName(), errs)
+}
+
+func validateMeta(k *kind, o object) field.ErrorList {
+	path := field.NewPath("metadata")
+	var errs field.ErrorList
+	if base := o.GetGenerateName(); base != "" {
+		for _, msg := range k.checkName(maskTrailingDash(base)) {
+			errs = append(errs, field.Invalid(path.Child("generateName"), base, msg))
+		}
+	}
+	if o.GetName() == "" {
+		errs = append(errs, field.Required(path.Child("name"), "name or generateName is required"))
+	} else {
+		for _, msg := range k.checkName(o.GetName()) {
+			errs = append(errs, field.Invalid(path.Child("name"), o.GetName(), msg))
+		}
+	}
+	errs = append(errs, validateNamespaceField(k, o, path.Child("namespace"))...)
+	errs = append(errs, validateLabels(o.GetLabels(), path.Child("labels"))...)
+	errs = append(errs, validateAnnotations(o.GetAnnotations(), path.Child("annotations"))...)
+	errs = append(errs, validateOwners(o.GetOwnerReferences(), path.Child("ownerReferences"))...)
+	errs = append(errs, validateFinalizers(o.GetFinalizers(), path.Child("finalizers"))...)
+	return errs
+}
+
+// maskTrailingDash makes the end of a generateName valid: more will follow it.
+func maskTrailingDash(name string) string {
+	if len(name) > 1 && strings.HasSuffix(name, "-") {
+		return name[:len(name)-2] + "a"
+	}
+	return name
+}
+
+func validateNamespaceField(k *kind, o object, path *field.Path) field.ErrorList {
+	switch namespace := o.GetNamespace(); {
+	case !k.namespaced && namespace != "":
+		return field.ErrorList{field.Forbidden(path, "not allowed on this type")}
+	case k.namespaced && namespace == "":
+		return field.ErrorList{field.Required(path, "")}
+	case k.namespaced:
+		var errs field.ErrorList
+		for _, msg := range validation.IsDNS1123Label(namespace) {
+			errs = append(errs, field.Invalid(path, namespace, msg))
+		}
+		return errs
+	}
+	return nil
+}
+
+func validateLabels(labels map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		for _, msg := range validation.IsQualifiedName(key) {
+			errs = append(errs, field.Invalid(path, key, msg))
+		}
+		for _, msg := range validation.IsValidLabelValue(labels[key]) {
+			errs = append(errs, field.Invalid(path, labels[key], msg))
+		}
+	}
+	return errs
+}
+
+func validateAnnotations(annotations map[string]string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	size := 0
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		for _, msg := range validation.IsQualifiedName(strings.ToLower(key)) {
+			errs = append(errs, field.Invalid(path, key, msg))
+		}
+		size += len(key) + len(annotations[key])
+	}
+	if size > maxAnnotations {
+		errs = append(errs, field.TooLong(path, "", maxAnnotations))
+	}
+	return errs
+}
+
+func validateOwners(owners []metav1.OwnerReference, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	controllers := 0
+	for i, owner := range owners {
+		at := path.Index(i)
+		if owner.APIVersion == "" {
+			errs = append(errs, field.Invalid(at.Child("apiVersion"), owner.APIVersion, "version must not be empty"))
+		}
+		if owner.Kind == "" {
+			errs = append(errs, field.Invalid(at.Child("kind"), owner.Kind, "must not be empty"))
+		}
+		if owner.Name == "" {
+			errs = append(errs, field.Invalid(at.Child("name"), owner.Name, "must not be empty"))
+		}
+		if owner.UID == "" {
+			errs = append(errs, field.Invalid(at.Child("uid"), owner.UID, "must not be empty"))
+		}
+		if owner.Controller != nil && *owner.Controller {
+			controllers++
+		}
+	}
+	if controllers > 1 {
+		errs = append(errs, field.Invalid(path, owners, "Only one reference can have Controller set to true"))
+	}
+	return errs
+}
+
+func validateFinalizers(finalizers []string, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, name := range finalizers {
+		at := path.Index(i)
+		for _, msg := range validation.IsQualifiedName(name) {
+			errs = append(errs, field.Invalid(at, name, msg))
+		}
+		if !strings.Contains(name, "/") && name != "kubernetes" && name != metav1.FinalizerOrphanDependents && name != metav1.FinalizerDeleteDependents {
+			errs = append(errs, field.Invalid(at, name, "name is neither a standard finalizer name nor is it fully qualified"))
+		}
+	}
+	return errs
+}
+
+func validateMetaUpdate(o, old object) field.ErrorList {
+	if old.GetDeletionTimestamp() == nil {
+		return nil
+	}
+	added := slices.DeleteFunc(slices.Clone(o.GetFinalizers()), func(name string) bool {
+		return slices.Contains(old.GetFinalizers(), name)
+	})
+	if len(added) == 0 {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(field.NewPath("metadata", "finalizers"),
+		fmt.Sprintf("no new finalizers can be added if the object is being deleted, found new finalizers %#v", added))}
+}
