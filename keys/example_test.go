@@ -167,3 +167,29 @@ func ExampleSelfTest() {
 	// <nil>
 	// true
 }
+
+// Verify with the key files of a kube-apiserver, which may be replaced at any
+// time.
+func ExampleNewFileSource() {
+	dir, err := os.MkdirTemp("", "keys")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	name := filepath.Join(dir, "sa.pub")
+	if err := os.WriteFile(name, []byte(upstreamRSA+upstreamEC), 0o644); err != nil {
+		fmt.Println(err)
+		return
+	}
+	source, err := keys.NewFileSource(keys.FileSourceConfig{Files: []string{name}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	list, _ := source.PublicKeys(context.Background(), "JHJehTTTZlsspKHT-GaJxK7Kd1NQgZJu3fyK6K_QDYU")
+	fmt.Println(len(list), list[0].Algorithm, source.Err())
+
+	// Output:
+	// 1 RS256 <nil>
+}
