@@ -1,0 +1,193 @@
+package admission
+
+import (
+	"fmt"
+	"strconv"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Check says what [Plugin.Validate] says once it has looked up account, the account
+// of req.Pod. It does no I/O and changes nothing. The getters of cfg are not used,
+// and account only if the pod is not a mirror pod.
+//
+// The error is a refusal as in [Plugin.Admit], or says that account is nil.
+func Check(cfg Config, req Request, account *corev1.ServiceAccount) error {
+	if req.Pod == nil {
+		return nil
+	}
+	r := cfg.rules()
+	create := req.Operation == admissionv1.Create && req.Subresource == ""
+	switch {
+	case create && isMirror(req.Pod):
+		return checkMirror(&req)
+	case !create && (req.Operation != admissionv1.Update || req.Subresource != ephemeralContainers):
+		return nil
+	case givenAccount(&req.Pod.Spec) == "":
+		return refuseNoAccount(&req)
+	case account == nil:
+		return errNilAccount
+	case create:
+		return r.checkCreate(&req, account)
+	}
+	return r.checkEphemeral(&req, account)
+}
+
+// isMirror reports whether pod is the mirror of a static pod of a kubelet.
+func isMirror(pod *corev1.Pod) bool {
+	_, ok := pod.Annotations[corev1.MirrorPodAnnotationKey]
+	return ok
+}
+
+// checkMirror refuses mirror pods that use what only the API server may hand out.
+func checkMirror(req *Request) error {
+	spec := &req.Pod.Spec
+	if givenAccount(spec) != "" {
+		return refuse(req, "a mirror pod may not reference service accounts")
+	}
+	none := true
+	VisitSecretNames(spec, func(string) bool {
+		none = false
+		return false
+	})
+	if !none {
+		return refuse(req, "a mirror pod may not reference secrets")
+	}
+	for i := range spec.Volumes {
+		if spec.Volumes[i].Projected == nil {
+			continue
+		}
+		for _, source := range spec.Volumes[i].Projected.Sources {
+			if source.ServiceAccountToken != nil {
+				return refuse(req, "a mirror pod may not use ServiceAccountToken volume projections")
+			}
+		}
+	}
+	return nil
+}
+
+// limits reports whether account limits the Secrets that its pods may refer to.
+func (r *rules) limits(account *corev1.ServiceAccount) bool {
+	if r.limit {
+		return true
+	}
+	on, err := strconv.ParseBool(account.Annotations[EnforceAnnotation])
+	return err == nil && on
+}
+
+// checkCreate checks what a new pod refers to, in the order of ADM-210..216.
+func (r *rules) checkCreate(req *Request, account *corev1.ServiceAccount) error {
+	if !r.limits(account) {
+		return nil
+	}
+	spec := &req.Pod.Spec
+	l := newLimit(account)
+	for i := range spec.Volumes {
+		if s := spec.Volumes[i].Secret; s != nil && !l.secrets[s.SecretName] {
+			return refuse(req, l.text("volume with", s.SecretName))
+		}
+	}
+	for i := range spec.InitContainers {
+		c := &spec.InitContainers[i]
+		if text := l.container("init container", c.Name, c.Env, c.EnvFrom); text != "" {
+			return refuse(req, text)
+		}
+	}
+	for i := range spec.Containers {
+		c := &spec.Containers[i]
+		if text := l.container("container", c.Name, c.Env, c.EnvFrom); text != "" {
+			return refuse(req, text)
+		}
+	}
+	for i, ref := range spec.ImagePullSecrets {
+		if !l.pullSecrets[ref.Name] {
+			return refuse(req, fmt.Sprintf(`imagePullSecrets[%d].name="%s" is not allowed because service account %s does not reference that imagePullSecret`,
+				i, ref.Name, account.Name))
+		}
+	}
+	if r.strict {
+		if text := l.strict(spec); text != "" {
+			return refuse(req, text)
+		}
+	}
+	return nil
+}
+
+// checkEphemeral checks what the ephemeral containers of a pod refer to: all of
+// them, since a debug container must not read what the pod's own may not.
+func (r *rules) checkEphemeral(req *Request, account *corev1.ServiceAccount) error {
+	if !r.limits(account) {
+		return nil
+	}
+	if text := newLimit(account).ephemeral(&req.Pod.Spec); text != "" {
+		return refuseUnwrapped(req, text) // ADM-226 as we differ
+	}
+	return nil
+}
+
+// A limit is what the pods of an account may refer to.
+type limit struct {
+	account              string
+	secrets, pullSecrets map[string]bool
+}
+
+func newLimit(account *corev1.ServiceAccount) limit {
+	l := limit{account.Name, make(map[string]bool, len(account.Secrets)), make(map[string]bool, len(account.ImagePullSecrets))}
+	for _, ref := range account.Secrets {
+		l.secrets[ref.Name] = true
+	}
+	for _, ref := range account.ImagePullSecrets {
+		l.pullSecrets[ref.Name] = true
+	}
+	return l
+}
+
+// text says that what, which refers to secret, is not allowed.
+func (l limit) text(what, secret string) string {
+	return fmt.Sprintf(`%s secret.secretName="%s" is not allowed because service account %s does not reference that secret`,
+		what, secret, l.account)
+}
+
+// container returns why the container called name is refused, or "".
+func (l limit) container(kind, name string, env []corev1.EnvVar, envFrom []corev1.EnvFromSource) string {
+	for i := range env {
+		if from := env[i].ValueFrom; from != nil && from.SecretKeyRef != nil && !l.secrets[from.SecretKeyRef.Name] {
+			return l.text(fmt.Sprintf("%s %s with envVar %s referencing", kind, name, env[i].Name), from.SecretKeyRef.Name)
+		}
+	}
+	for i := range envFrom {
+		if ref := envFrom[i].SecretRef; ref != nil && !l.secrets[ref.Name] {
+			return l.text(fmt.Sprintf("%s %s with envFrom referencing", kind, name), ref.Name)
+		}
+	}
+	return ""
+}
+
+func (l limit) ephemeral(spec *corev1.PodSpec) string {
+	for i := range spec.EphemeralContainers {
+		c := &spec.EphemeralContainers[i]
+		if text := l.container("ephemeral container", c.Name, c.Env, c.EnvFrom); text != "" {
+			return text
+		}
+	}
+	return ""
+}
+
+// strict checks the references that Kubernetes overlooks (ADM-218).
+func (l limit) strict(spec *corev1.PodSpec) string {
+	text := ""
+	for i := range spec.Volumes {
+		v := &spec.Volumes[i]
+		visitVolume(v, true, func(source, secret string) bool {
+			if secret != "" && !l.secrets[secret] {
+				text = l.text(fmt.Sprintf("volume %s with %s referencing", v.Name, source), secret)
+			}
+			return text == ""
+		})
+		if text != "" {
+			return text
+		}
+	}
+	return l.ephemeral(spec)
+}

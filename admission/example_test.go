@@ -1,0 +1,161 @@
+package admission_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/admission"
+)
+
+// accounts is the least that admission needs: a way to look accounts up.
+type accounts map[string]*corev1.ServiceAccount
+
+func (a accounts) GetServiceAccount(_ context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	if account, ok := a[namespace+"/"+name]; ok {
+		return account, nil
+	}
+	return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "serviceaccounts"}, name)
+}
+
+func ExamplePlugin_Admit() {
+	plugin, err := admission.New(admission.Config{
+		ServiceAccounts: accounts{"shop/default": {ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "default"}}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app"}}}}
+	err = plugin.Admit(context.Background(), admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("account:", pod.Spec.ServiceAccountName)
+	fmt.Println("mount:", pod.Spec.Containers[0].VolumeMounts[0].MountPath)
+
+	// Output:
+	// account: default
+	// mount: /var/run/secrets/kubernetes.io/serviceaccount
+}
+
+// A refusal is an error that an API server can return as it is.
+func ExamplePlugin_Admit_refusal() {
+	plugin, err := admission.New(admission.Config{ServiceAccounts: accounts{}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "web"},
+		Spec:       corev1.PodSpec{ServiceAccountName: "robot"},
+	}
+	err = plugin.Admit(context.Background(), admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod})
+	if refusal, ok := errors.AsType[*apierrors.StatusError](err); ok {
+		fmt.Println(refusal.ErrStatus.Code, refusal.ErrStatus.Reason)
+		fmt.Println(refusal.ErrStatus.Message)
+	}
+
+	// Output:
+	// 403 Forbidden
+	// pods "web" is forbidden: error looking up service account shop/robot: serviceaccount "robot" not found
+}
+
+// An account can limit the Secrets that its pods refer to.
+func ExamplePlugin_Validate() {
+	plugin, err := admission.New(admission.Config{ServiceAccounts: accounts{"shop/robot": {
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: "shop", Name: "robot",
+			Annotations: map[string]string{admission.EnforceAnnotation: "true"},
+		},
+		Secrets: []corev1.ObjectReference{{Name: "database"}},
+	}}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, secret := range []string{"database", "payroll"} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: corev1.PodSpec{
+			ServiceAccountName: "robot",
+			Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{
+				Secret: &corev1.SecretVolumeSource{SecretName: secret},
+			}}},
+		}}
+		fmt.Println(plugin.Validate(context.Background(), admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod}))
+	}
+
+	// Output:
+	// <nil>
+	// pods "web" is forbidden: volume with secret.secretName="payroll" is not allowed because service account robot does not reference that secret
+}
+
+// Every mistake in a Config is reported at once.
+func ExampleNew() {
+	_, err := admission.New(admission.Config{MountPath: "token"})
+	fmt.Println(err)
+
+	// Output:
+	// admission: Config.ServiceAccounts: is required: set it to what looks up ServiceAccounts
+	// admission: Config.MountPath: got "token", want an absolute, clean path other than /, without colons
+}
+
+// With the account at hand, no Plugin is needed.
+func ExampleMutate() {
+	account := &corev1.ServiceAccount{
+		ObjectMeta:       metav1.ObjectMeta{Namespace: "shop", Name: "default"},
+		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}},
+	}
+	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app"}}}}
+	cfg := admission.Config{NewName: func(base string) string { return base + "token" }}
+	req := admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod}
+	if err := admission.Mutate(cfg, req, account, ""); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("volume:", pod.Spec.Volumes[0].Name)
+	fmt.Println("pull secrets:", pod.Spec.ImagePullSecrets[0].Name)
+
+	// Output:
+	// volume: kube-api-access-token
+	// pull secrets: registry
+}
+
+func ExampleCheck() {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "robot"}}
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "web"},
+		Spec: corev1.PodSpec{
+			ServiceAccountName: "robot",
+			ImagePullSecrets:   []corev1.LocalObjectReference{{Name: "registry"}},
+		},
+	}
+	req := admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod}
+	fmt.Println(admission.Check(admission.Config{LimitSecretReferences: true}, req, account))
+
+	// Output:
+	// pods "web" is forbidden: imagePullSecrets[0].name="registry" is not allowed because service account robot does not reference that imagePullSecret
+}
+
+func ExampleVisitSecretNames() {
+	spec := &corev1.PodSpec{
+		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}},
+		Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{
+			Secret: &corev1.SecretVolumeSource{SecretName: "database"},
+		}}},
+	}
+	admission.VisitSecretNames(spec, func(name string) bool {
+		fmt.Println(name)
+		return true
+	})
+
+	// Output:
+	// registry
+	// database
+}

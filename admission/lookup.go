@@ -1,0 +1,115 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// maxTries is how often the default account is asked for before it counts as
+// missing (ADM-17).
+const maxTries = 10
+
+var errNoAnswer = errors.New("the getter returned neither an object nor an error")
+
+// findAccount returns the account called name. It asks the cache, then, after a
+// NotFound, the live getter: once, or up to maxTries times for the default account,
+// which a controller is about to make in a new namespace. The error of an account
+// that does not exist is a NotFound error.
+func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	account, err := getAccount(ctx, p.cached, namespace, name)
+	if !apierrors.IsNotFound(err) {
+		return account, err
+	}
+	tries, live := maxTries, p.live
+	if name != p.rules.defaultAccount || p.waitTimeout < 0 {
+		tries = 1
+	}
+	if live == nil {
+		live = p.cached
+		tries-- // the first try is made
+	}
+	var waitCtx context.Context
+	for try := range tries {
+		if try > 0 || p.live == nil {
+			if waitCtx == nil {
+				c, cancel := context.WithTimeout(ctx, p.waitTimeout)
+				defer cancel()
+				waitCtx = c
+			}
+			if p.wait(waitCtx, namespace, name) != nil {
+				break
+			}
+		}
+		account, err := getAccount(ctx, live, namespace, name)
+		if !apierrors.IsNotFound(err) {
+			return account, err
+		}
+	}
+	return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "serviceaccount"}, name) // the singular of ADM-19
+}
+
+func getAccount(ctx context.Context, from ServiceAccountGetter, namespace, name string) (*corev1.ServiceAccount, error) {
+	account, err := from.GetServiceAccount(ctx, namespace, name)
+	if err == nil && account == nil {
+		err = errNoAnswer
+	}
+	return account, err
+}
+
+// poll returns a function that waits a little: 100 to 200 ms, as Kubernetes does.
+func poll() func(ctx context.Context, namespace, name string) error {
+	return func(ctx context.Context, _, _ string) error {
+		timer := time.NewTimer(100*time.Millisecond + rand.N(100*time.Millisecond))
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		}
+	}
+}
+
+// findToken returns the name of the token Secret that is to be mounted: the first
+// that account lists and that is a token of it. It is empty if there is none, or
+// none is wanted.
+func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.ServiceAccount) (string, error) {
+	if p.rules.tokenVolume != SecretBacked || !p.rules.wantsMount(&req.Pod.Spec, account) {
+		return "", nil
+	}
+	for _, ref := range account.Secrets {
+		if ref.Name == "" {
+			continue
+		}
+		secret, err := p.secrets.GetSecret(ctx, req.namespace(), ref.Name)
+		switch {
+		case apierrors.IsNotFound(err):
+			continue
+		case err == nil && secret == nil:
+			err = errNoAnswer
+		}
+		if err != nil {
+			return "", refuseTokenLookup(req, account, err)
+		}
+		if IsTokenOf(secret, account) {
+			return secret.Name, nil
+		}
+	}
+	return "", nil
+}
+
+// IsTokenOf reports whether secret is a token Secret of account, which may be
+// mounted in its pods: of the right type, annotated with the account's name, and
+// with its UID or none. Whether the token has been filled in does not matter.
+func IsTokenOf(secret *corev1.Secret, account *corev1.ServiceAccount) bool {
+	uid := secret.Annotations[corev1.ServiceAccountUIDKey]
+	return secret.Type == corev1.SecretTypeServiceAccountToken &&
+		secret.Annotations[corev1.ServiceAccountNameKey] == account.Name &&
+		(uid == "" || uid == string(account.UID))
+}

@@ -1,0 +1,84 @@
+package admission
+
+import (
+	"fmt"
+	"net/http"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// A refusal is an *apierrors.StatusError with the status that Kubernetes gives.
+
+// retrySoon is the advice for refusals that may heal by themselves.
+const retrySoon = 1 // second
+
+// refuse returns a 403 about the pod that says why.
+func refuse(req *Request, why string) *apierrors.StatusError {
+	return refuseUnwrapped(req, fmt.Sprintf("pods %q is forbidden: %s", req.podName(), why))
+}
+
+// refuseUnwrapped returns a 403 about the pod whose whole text is message.
+func refuseUnwrapped(req *Request, message string) *apierrors.StatusError {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusForbidden,
+		Reason:  metav1.StatusReasonForbidden,
+		Details: &metav1.StatusDetails{Kind: "pods", Name: req.podName()},
+		Message: message,
+	}}
+}
+
+// podName is what refusals call the pod (ADM-20).
+func (req *Request) podName() string {
+	switch {
+	case req.Name != "":
+		return req.Name
+	case req.Pod.Name != "":
+		return req.Pod.Name
+	case req.Pod.GenerateName != "":
+		return req.Pod.GenerateName
+	}
+	return "Unknown"
+}
+
+// refuseNoAccount refuses a pod that Mutate has not been given to (ADM-202).
+func refuseNoAccount(req *Request) error {
+	return refuse(req, fmt.Sprintf("no service account specified for pod %s/%s", req.namespace(), req.Pod.Name))
+}
+
+// refuseLookup refuses a pod whose account could not be looked up.
+func (r *rules) refuseLookup(req *Request, account string, err error, wrapForbidden bool) error {
+	why := fmt.Sprintf("error looking up service account %s/%s: %v", req.namespace(), account, err)
+	// Kubernetes validates new pods with the longer text, and wraps the error as
+	// it is everywhere else (ADM-22).
+	if apierrors.IsForbidden(err) && !wrapForbidden {
+		return refuseUnwrapped(req, why)
+	}
+	refusal := refuse(req, why)
+	if !apierrors.IsForbidden(err) && (!apierrors.IsNotFound(err) || account == r.defaultAccount) {
+		refusal.ErrStatus.Details.RetryAfterSeconds = retrySoon
+	}
+	return refusal
+}
+
+// refuseTokenLookup refuses a pod whose account's token could not be looked up (ADM-115).
+func refuseTokenLookup(req *Request, account *corev1.ServiceAccount, err error) error {
+	refusal := refuse(req, fmt.Sprintf("Error looking up service account token for %s/%s: %v", req.namespace(), account.Name, err))
+	if !apierrors.IsForbidden(err) {
+		refusal.ErrStatus.Details.RetryAfterSeconds = retrySoon
+	}
+	return refusal
+}
+
+// refuseNoToken refuses a pod whose account has no token yet (ADM-106).
+func refuseNoToken(account *corev1.ServiceAccount) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status:  metav1.StatusFailure,
+		Code:    http.StatusInternalServerError,
+		Reason:  metav1.StatusReasonServerTimeout,
+		Details: &metav1.StatusDetails{Kind: "serviceaccounts", Name: "create pod", RetryAfterSeconds: retrySoon},
+		Message: fmt.Sprintf("No API token found for service account %q, retry after the token is automatically created and added to the service account", account.Name),
+	}}
+}
