@@ -3,6 +3,7 @@ package tokens
 import (
 	"context"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -30,4 +31,11 @@ type PodGetter interface {
 // A NodeGetter reads Nodes by name.
 type NodeGetter interface {
 	GetNode(ctx context.Context, name string) (*corev1.Node, error)
+}
+
+// A WebhookGetter reads the webhook configurations that tokens can be bound to
+// (TOK-75..77), an alpha feature of Kubernetes 1.37.
+type WebhookGetter interface {
+	GetValidatingWebhookConfiguration(ctx context.Context, name string) (*admissionregistrationv1.ValidatingWebhookConfiguration, error)
+	GetMutatingWebhookConfiguration(ctx context.Context, name string) (*admissionregistrationv1.MutatingWebhookConfiguration, error)
 }

@@ -1,0 +1,326 @@
+package tokens
+
+import (
+	"github.com/kubesa/serviceaccount/internal/jose"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// An ObjectRef names an object that a token is about or bound to. The zero
+// value means that there is none.
+type ObjectRef struct {
+	Name string
+	UID  types.UID
+}
+
+// The names of claims (RFC 7519 and TOK-10, TOK-15).
+const (
+	claimIssuer    = "iss"
+	claimSubject   = "sub"
+	claimAudience  = "aud"
+	claimExpiry    = "exp"
+	claimNotBefore = "nbf"
+	claimIssuedAt  = "iat"
+	claimID        = "jti"
+
+	claimPrivate     = "kubernetes.io"
+	claimNamespace   = "namespace"
+	claimAccount     = "serviceaccount"
+	claimPod         = "pod"
+	claimSecret      = "secret"
+	claimNode        = "node"
+	claimValidating  = "validatingwebhookconfiguration"
+	claimMutating    = "mutatingwebhookconfiguration"
+	claimAttestation = "attestations"
+	claimWarnAfter   = "warnafter"
+
+	legacyPrefix      = "kubernetes.io/serviceaccount/"
+	legacyNamespace   = legacyPrefix + "namespace"
+	legacySecretName  = legacyPrefix + "secret.name"
+	legacyAccountName = legacyPrefix + "service-account.name"
+	legacyAccountUID  = legacyPrefix + "service-account.uid"
+)
+
+// Limits of claims.
+const (
+	maxAudiences = 64
+	maxTime      = 253402300799 // the last second of the year 9999
+	noTime       = -1           // a time that isn't there
+)
+
+// claims are those of a token of either kind. What [decodeBound] or
+// [decodeLegacy] returns follows from the payload alone, so it may be kept with
+// the signature's verdict, and is not changed.
+type claims struct {
+	legacy  bool
+	payload []byte
+
+	issuer, subject, id         string
+	audiences                   []string
+	expiry, notBefore, issuedAt int64 // noTime if absent
+	namespace                   string
+	account                     ObjectRef
+	pod, secret, node           ObjectRef // legacy: only the name of the Secret
+	validating, mutating        ObjectRef // webhook configurations
+	attestations                map[string][]string
+	warnAfter                   int64 // 0 if absent
+}
+
+// issuerOf returns the "iss" of a payload that [jose.Parse] has accepted, empty
+// if it has none that is a string.
+func issuerOf(payload []byte) string {
+	for name, value := range jose.Members(payload) {
+		if string(name) == claimIssuer {
+			issuer, _ := jose.Text(value)
+			return issuer
+		}
+	}
+	return ""
+}
+
+func missing(claim string) *InvalidError { return &InvalidError{ReasonMissingClaim, claim} }
+func invalid(claim string) *InvalidError { return &InvalidError{ReasonInvalidClaim, claim} }
+
+// decodeBound reads the claims of a bound token (TOK-15, TOK-66, TOK-67).
+func decodeBound(payload []byte) (*claims, *InvalidError) {
+	c := &claims{payload: payload, expiry: noTime, notBefore: noTime, issuedAt: noTime}
+	private := false
+	for name, value := range jose.Members(payload) {
+		switch string(name) {
+		case claimPrivate:
+			private = true
+			if err := c.decodePrivate(value); err != nil {
+				return nil, err
+			}
+		case legacyNamespace, legacySecretName, legacyAccountName, legacyAccountUID:
+			return nil, invalid(string(name)) // tokens are of one kind
+		default:
+			if claim, ok := c.decodePublic(name, value); !ok {
+				return nil, invalid(claim)
+			}
+		}
+	}
+	switch {
+	case !private:
+		return nil, missing(claimPrivate)
+	case len(c.audiences) == 0:
+		return nil, missing(claimAudience)
+	case c.expiry == noTime:
+		return nil, missing(claimExpiry)
+	case c.subject == "":
+		return nil, missing(claimSubject)
+	case c.namespace == "":
+		return nil, missing(claimNamespace)
+	case c.account.Name == "" || c.account.UID == "":
+		return nil, missing(claimAccount)
+	case !validAccount(c.namespace, c.account.Name):
+		return nil, invalid(claimAccount)
+	case !MatchesUsername(c.namespace, c.account.Name, c.subject):
+		return nil, invalid(claimSubject)
+	}
+	return c, c.checkBinding()
+}
+
+// checkBinding checks that c is bound to at most one object, where a node
+// beside a pod is only information (TOK-16, TOK-17).
+func (c *claims) checkBinding() *InvalidError {
+	bindings := 0
+	for _, ref := range [...]ObjectRef{c.pod, c.secret, c.validating, c.mutating} {
+		if ref.Name != "" {
+			bindings++
+		}
+	}
+	if c.node.Name != "" && c.pod.Name == "" {
+		bindings++
+	}
+	if bindings > 1 {
+		return invalid(claimPrivate)
+	}
+	return nil
+}
+
+// decodePublic reads one registered claim; others are left alone.
+func (c *claims) decodePublic(name, value []byte) (claim string, ok bool) {
+	switch string(name) {
+	case claimIssuer:
+		c.issuer, ok = jose.Text(value)
+		return claimIssuer, ok
+	case claimSubject:
+		c.subject, ok = jose.Text(value)
+		return claimSubject, ok
+	case claimID:
+		c.id, ok = jose.Text(value)
+		return claimID, ok
+	case claimAudience:
+		c.audiences, ok = decodeAudiences(value)
+		return claimAudience, ok
+	case claimExpiry:
+		c.expiry, ok = decodeTime(value)
+		return claimExpiry, ok
+	case claimNotBefore:
+		c.notBefore, ok = decodeTime(value)
+		return claimNotBefore, ok
+	case claimIssuedAt:
+		c.issuedAt, ok = decodeTime(value)
+		return claimIssuedAt, ok
+	}
+	return "", true
+}
+
+// decodePrivate reads the object under "kubernetes.io".
+func (c *claims) decodePrivate(object []byte) *InvalidError {
+	if object[0] != '{' {
+		return invalid(claimPrivate)
+	}
+	for name, value := range jose.Members(object) {
+		claim, ok := "", true
+		switch string(name) {
+		case claimNamespace:
+			claim = claimNamespace
+			c.namespace, ok = jose.Text(value)
+		case claimAccount:
+			claim = claimAccount
+			c.account, ok = decodeRef(value)
+		case claimPod:
+			claim = claimPod
+			c.pod, ok = decodeRef(value)
+		case claimSecret:
+			claim = claimSecret
+			c.secret, ok = decodeRef(value)
+		case claimNode:
+			claim = claimNode
+			c.node, ok = decodeRef(value)
+		case claimValidating:
+			claim = claimValidating
+			c.validating, ok = decodeRef(value)
+		case claimMutating:
+			claim = claimMutating
+			c.mutating, ok = decodeRef(value)
+		case claimAttestation:
+			claim = claimAttestation
+			c.attestations, ok = decodeAttestations(value)
+		case claimWarnAfter:
+			claim = claimWarnAfter
+			c.warnAfter, ok = decodeTime(value)
+		}
+		if !ok {
+			return invalid(claim)
+		}
+	}
+	return nil
+}
+
+// decodeLegacy reads the claims of a token that stands in a Secret (TOK-51,
+// TOK-52).
+func decodeLegacy(payload []byte) (*claims, *InvalidError) {
+	c := &claims{legacy: true, payload: payload, expiry: noTime, notBefore: noTime, issuedAt: noTime}
+	for name, value := range jose.Members(payload) {
+		claim, ok := "", true
+		switch string(name) {
+		case claimPrivate:
+			return nil, invalid(claimPrivate) // tokens are of one kind
+		case legacyNamespace:
+			claim = "namespace"
+			c.namespace, ok = jose.Text(value)
+		case legacySecretName:
+			claim = "secretName"
+			c.secret.Name, ok = jose.Text(value)
+		case legacyAccountName:
+			claim = "serviceAccountName"
+			c.account.Name, ok = jose.Text(value)
+		case legacyAccountUID:
+			claim = "serviceAccountUID"
+			var uid string
+			uid, ok = jose.Text(value)
+			c.account.UID = types.UID(uid)
+		default:
+			claim, ok = c.decodePublic(name, value)
+		}
+		if !ok {
+			return nil, invalid(claim)
+		}
+	}
+	switch {
+	case c.subject == "":
+		return nil, missing(claimSubject)
+	case c.namespace == "":
+		return nil, missing("namespace")
+	case c.secret.Name == "":
+		return nil, missing("secretName")
+	case c.account.Name == "":
+		return nil, missing("serviceAccountName")
+	case c.account.UID == "":
+		return nil, missing("serviceAccountUID")
+	case !validAccount(c.namespace, c.account.Name), !MatchesUsername(c.namespace, c.account.Name, c.subject):
+		return nil, invalid(claimSubject)
+	}
+	return c, nil
+}
+
+// decodeAudiences reads a string or an array of distinct strings (TOK-4).
+func decodeAudiences(value []byte) (audiences []string, ok bool) {
+	if value[0] != '[' {
+		audience, ok := jose.Text(value)
+		return []string{audience}, ok
+	}
+	for element := range jose.Elements(value) {
+		audience, ok := jose.Text(element)
+		if !ok || len(audiences) == maxAudiences {
+			return nil, false
+		}
+		for _, other := range audiences {
+			if audience == other {
+				return nil, false
+			}
+		}
+		audiences = append(audiences, audience)
+	}
+	return audiences, true
+}
+
+// decodeTime reads a time in whole seconds.
+func decodeTime(value []byte) (seconds int64, ok bool) {
+	seconds, ok = jose.Integer(value)
+	return seconds, ok && value[0] != '-' && seconds <= maxTime
+}
+
+// decodeRef reads an object with a name.
+func decodeRef(value []byte) (ref ObjectRef, ok bool) {
+	for name, value := range jose.Members(value) {
+		text, ok := jose.Text(value)
+		switch string(name) {
+		case "name":
+			ref.Name = text
+		case "uid":
+			ref.UID = types.UID(text)
+		default:
+			ok = true
+		}
+		if !ok {
+			return ObjectRef{}, false
+		}
+	}
+	return ref, ref.Name != ""
+}
+
+// decodeAttestations reads an object of arrays of strings.
+func decodeAttestations(value []byte) (attestations map[string][]string, ok bool) {
+	if value[0] != '{' {
+		return nil, false
+	}
+	attestations = map[string][]string{}
+	for name, list := range jose.Members(value) {
+		if list[0] != '[' {
+			return nil, false
+		}
+		values := []string{}
+		for element := range jose.Elements(list) {
+			text, ok := jose.Text(element)
+			if !ok {
+				return nil, false
+			}
+			values = append(values, text)
+		}
+		attestations[string(name)] = values
+	}
+	return attestations, true
+}

@@ -1,0 +1,69 @@
+// Package tokens makes and judges the tokens of Kubernetes ServiceAccounts.
+//
+// An [Issuer] signs, an [Authenticator] says who presents a token:
+//
+//	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{
+//		Issuer: "https://kubernetes.default.svc",
+//		Signer: signer, // a keys.Signer
+//	})
+//	…
+//	token, err := issuer.Issue(ctx, tokens.IssueRequest{
+//		ServiceAccount: account,
+//		Audiences:      []string{"api"},
+//		Pod:            pod,
+//	})
+//	…
+//	authenticator, err := tokens.NewAuthenticator(tokens.AuthenticatorConfig{
+//		Issuers:         []string{"https://kubernetes.default.svc"},
+//		Keys:            set, // a keys.Source
+//		APIAudiences:    []string{"api"},
+//		ServiceAccounts: getter,
+//		Pods:            getter,
+//	})
+//	…
+//	identity, err := authenticator.Authenticate(ctx, token.Value)
+//	user := identity.UserInfo()
+//
+// # Concepts
+//
+// There are two kinds of tokens. A bound token is made by [Issuer.Issue] for
+// audiences and a time, and may be bound to a Pod, a Secret, a Node or a webhook
+// configuration: it ends with that object. A legacy token is made by
+// [Issuer.IssueLegacy], stands in a Secret, has no expiry, and holds as long as
+// the Secret has it. Which Secrets those are is what [IsTokenSecretOf] says.
+//
+// The Authenticator looks every object up for every token, through getters of
+// one method each, so it notices a deletion as soon as they do. A kind that
+// has no getter makes the tokens that are bound to it unacceptable.
+//
+// # Failure
+//
+// [Authenticator.Authenticate] fails in three ways, which callers treat
+// differently. [ErrNotRecognized]: not this issuer's, ask the next
+// authenticator. [*InvalidError]: refused, with a [Reason] for programs.
+// [*UnavailableError]: a lookup failed, which is never taken for a yes; try
+// again. [Issuer.Issue] tells a bad request, [*RequestError], from a signer that
+// failed.
+//
+// # Security
+//
+// The signature is checked before any claim but the issuer is read, with the
+// one algorithm that belongs to the key. Claims are read strictly: wrong types,
+// repeated names, names that only differ in case from those that count, claims
+// of both kinds, and a subject that isn't the account are refused.
+//
+// No error holds a part of a token, a name, a UID or a key id, except for
+// those of lookups, which wrap what the getter said. [Event] has the details for
+// the operator. A [Token] prints without its value. An ECDSA signature can be
+// changed into another good one by anybody, so know tokens by
+// [Identity.CredentialID], not by their text.
+//
+// # Compatibility
+//
+// Claims, order of checks, user infos and clock skew are those of Kubernetes
+// 1.37. Different on purpose, and stricter: bound tokens must have "exp" and
+// "aud", times are whole seconds, "sub" must be the account, audiences are at
+// most 64 and not repeated, a legacy token must stand in a Secret of the token
+// type, white space around a token is not ignored, and API audiences can't be
+// left out.
+package tokens

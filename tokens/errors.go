@@ -1,0 +1,138 @@
+package tokens
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNotRecognized means that the authenticator has no opinion on a token: it
+// isn't a JWT, or not one of its issuers' (TOK-30..33). Another authenticator
+// may know it; if there is none, it is refused. The error that wraps it is a
+// [*NotRecognizedError].
+var ErrNotRecognized = errors.New("tokens: token is not recognized")
+
+// A Reason is a stable word for why a token isn't accepted, for programs,
+// metrics and tests.
+type Reason string
+
+// The reasons of a [NotRecognizedError].
+const (
+	ReasonMalformed     Reason = "Malformed"     // not a compact JWS of the accepted form
+	ReasonForeignIssuer Reason = "ForeignIssuer" // no "iss", or one that isn't configured
+)
+
+// The reasons of an [InvalidError].
+const (
+	ReasonUnknownKey     Reason = "UnknownKey"     // no key has the id that the token names
+	ReasonSignature      Reason = "Signature"      // no key made the signature, or its algorithm is another
+	ReasonMissingClaim   Reason = "MissingClaim"   // What says which
+	ReasonInvalidClaim   Reason = "InvalidClaim"   // What says which
+	ReasonAudience       Reason = "Audience"       // made for none of the audiences asked for
+	ReasonNotYetValid    Reason = "NotYetValid"    // "nbf" is in the future
+	ReasonExpired        Reason = "Expired"        // "exp" has passed
+	ReasonIssuedInFuture Reason = "IssuedInFuture" // "iat" is in the future
+
+	// What has happened to an object that the token depends on; What is its
+	// kind. The text of the error is the same for the three.
+	ReasonNotFound  Reason = "NotFound"  // there is none of that name
+	ReasonRecreated Reason = "Recreated" // there is another of that name
+	ReasonDeleted   Reason = "Deleted"   // it is being deleted
+
+	ReasonUnsupported   Reason = "Unsupported"   // bound to a kind of object that can't be looked up here
+	ReasonReplaced      Reason = "Replaced"      // the Secret holds another token
+	ReasonSecretType    Reason = "SecretType"    // the Secret isn't a token Secret
+	ReasonMarkedInvalid Reason = "MarkedInvalid" // the Secret has the label [InvalidSinceLabel]
+)
+
+// ReasonUnavailable is the reason of an [Event] whose error is an
+// [UnavailableError].
+const ReasonUnavailable Reason = "Unavailable"
+
+// A NotRecognizedError wraps [ErrNotRecognized] and says why. It holds nothing
+// of the token.
+type NotRecognizedError struct {
+	Reason Reason // ReasonMalformed or ReasonForeignIssuer
+	Detail string
+}
+
+func (e *NotRecognizedError) Error() string {
+	if e.Detail == "" {
+		return ErrNotRecognized.Error()
+	}
+	return ErrNotRecognized.Error() + ": " + e.Detail
+}
+
+// Unwrap returns [ErrNotRecognized].
+func (e *NotRecognizedError) Unwrap() error { return ErrNotRecognized }
+
+// An InvalidError means that a token is one of the authenticator's issuers'
+// but doesn't hold, so that no other authenticator should be asked. Trying again
+// won't help. Its text can be given to whoever presented the token: it holds no
+// part of the token, no name, no UID and no key id. [AuthenticatorConfig.Observe]
+// learns the details.
+type InvalidError struct {
+	Reason Reason
+	// What is the claim or the kind of object that Reason is about, if it is
+	// about one: "exp", "ServiceAccount", "Pod". It is one of few fixed words.
+	What string
+}
+
+func (e *InvalidError) Error() string { return "tokens: " + e.text() }
+
+func (e *InvalidError) text() string {
+	switch e.Reason {
+	case ReasonUnknownKey:
+		return "invalid signature, no keys found"
+	case ReasonSignature:
+		return "invalid signature"
+	case ReasonMissingClaim:
+		return e.What + " claim is missing"
+	case ReasonInvalidClaim:
+		return e.What + " claim is invalid"
+	case ReasonAudience:
+		return "token audiences are invalid for the target audiences"
+	case ReasonNotYetValid:
+		return "service account token is not valid yet"
+	case ReasonExpired:
+		return "service account token has expired"
+	case ReasonIssuedInFuture:
+		return "service account token is issued in the future"
+	case ReasonNotFound, ReasonRecreated, ReasonDeleted:
+		return "service account token has been invalidated: its " + e.What + " is gone"
+	case ReasonUnsupported:
+		return "service account tokens bound to a " + e.What + " are not accepted here"
+	case ReasonReplaced:
+		return "token does not match server's copy"
+	case ReasonSecretType:
+		return "service account token has been invalidated: its Secret is not a token Secret"
+	case ReasonMarkedInvalid:
+		return "the Secret of the service account token has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '" +
+			InvalidSinceLabel + "' label from the Secret to temporarily allow use of this token"
+	default:
+		return "service account token is refused"
+	}
+}
+
+// An UnavailableError means that keys or an object could not be looked up. It
+// says nothing about the token, which is not accepted: try again. It wraps the
+// error of the lookup.
+type UnavailableError struct {
+	What string // "verification keys", or the kind of object
+	Err  error
+}
+
+func (e *UnavailableError) Error() string {
+	return fmt.Sprintf("tokens: looking up the %s: %v", e.What, e.Err)
+}
+
+// Unwrap returns what the lookup returned.
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// A RequestError means that a token can't be issued as asked. Only another
+// request helps.
+type RequestError struct {
+	Field string // of the struct that the request is
+	Fault string
+}
+
+func (e *RequestError) Error() string { return "tokens: " + e.Field + ": " + e.Fault }

@@ -1,0 +1,72 @@
+package tokens
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// A ClaimsExtender returns claims to add to the bound token that req asks for;
+// [ClaimOf] reads them back. It may refuse the request with an error. A claim
+// of a name that means something in service-account tokens is refused
+// with a [*RequestError], also if it differs only in case; likewise what
+// encoding/json can't encode, and more than 4 KiB. It must be safe for
+// concurrent use and not change req.
+type ClaimsExtender func(ctx context.Context, req IssueRequest) (map[string]any, error)
+
+// maxExtraBytes bounds the extra claims of a token.
+const maxExtraBytes = 4 << 10
+
+// reservedClaims are the top-level claims that nobody may add.
+var reservedClaims = []string{
+	claimIssuer, claimSubject, claimAudience, claimExpiry, claimNotBefore, claimIssuedAt, claimID,
+	claimPrivate, legacyNamespace, legacySecretName, legacyAccountName, legacyAccountUID,
+}
+
+// extend returns the extra claims for req, sorted by name.
+func (i *Issuer) extend(ctx context.Context, req IssueRequest) ([]extraClaim, error) {
+	if i.cfg.Extend == nil {
+		return nil, nil
+	}
+	added, err := i.cfg.Extend(ctx, req)
+	if err != nil {
+		return nil, fmt.Errorf("tokens: extending the claims: %w", err)
+	}
+	var extra []extraClaim
+	size := 0
+	for _, name := range slices.Sorted(maps.Keys(added)) {
+		if name == "" || !utf8.ValidString(name) || slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) }) {
+			return nil, &RequestError{"IssuerConfig.Extend", fmt.Sprintf("claim %q is reserved or no name", name)}
+		}
+		value, err := canonical(added[name])
+		if err != nil {
+			return nil, &RequestError{"IssuerConfig.Extend", fmt.Sprintf("claim %q, a %T, can't be encoded as JSON", name, added[name])}
+		}
+		if size += len(name) + len(value); size > maxExtraBytes {
+			return nil, &RequestError{"IssuerConfig.Extend", "claims of more than 4 KiB"}
+		}
+		extra = append(extra, extraClaim{name, value})
+	}
+	return extra, nil
+}
+
+// canonical returns value in JSON with the names of its objects in byte order
+// (TOK-2).
+func canonical(value any) ([]byte, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	var generic any
+	dec := json.NewDecoder(bytes.NewReader(text))
+	dec.UseNumber()
+	if err := dec.Decode(&generic); err != nil {
+		return nil, err
+	}
+	return json.Marshal(generic)
+}

@@ -1,0 +1,154 @@
+package tokens
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+)
+
+// The keys of the extra of user infos (TOK-81).
+const (
+	ExtraCredentialID          = "authentication.kubernetes.io/credential-id"
+	ExtraPodName               = "authentication.kubernetes.io/pod-name"
+	ExtraPodUID                = "authentication.kubernetes.io/pod-uid"
+	ExtraNodeName              = "authentication.kubernetes.io/node-name"
+	ExtraNodeUID               = "authentication.kubernetes.io/node-uid"
+	ExtraValidatingWebhookName = "authentication.kubernetes.io/validatingwebhookconfiguration-name"
+	ExtraValidatingWebhookUID  = "authentication.kubernetes.io/validatingwebhookconfiguration-uid"
+	ExtraMutatingWebhookName   = "authentication.kubernetes.io/mutatingwebhookconfiguration-name"
+	ExtraMutatingWebhookUID    = "authentication.kubernetes.io/mutatingwebhookconfiguration-uid"
+	ExtraAdmissionReviewGroups = "attestation.authentication.kubernetes.io/admissionReviewAPIGroups"
+)
+
+// AttestedAPIGroups is the one attestation of Kubernetes 1.37: the API groups
+// of the objects that a webhook may be asked about with the token.
+const AttestedAPIGroups = "admissionReviewAPIGroups"
+
+// An Identity is the ServiceAccount that presented a token, and what the token
+// says. It belongs to the caller.
+type Identity struct {
+	Namespace, Name string
+	UID             types.UID
+
+	// Audiences are those asked for that the token is made for, in the order of
+	// the question; never empty.
+	Audiences []string
+	Issuer    string // "iss"
+	Legacy    bool   // the token stands in a Secret and has no expiry
+
+	// CredentialID is "JTI=" and the id of the token, empty if it has none.
+	// Two texts can be the same token; they have the same CredentialID.
+	CredentialID string
+
+	// The objects that the token is bound to. Of a legacy token, Secret has
+	// only the name. A Node beside a Pod is where the pod ran when the token
+	// was made; it was not looked up.
+	Pod, Secret, Node                  ObjectRef
+	ValidatingWebhook, MutatingWebhook ObjectRef
+	IssuedAt, NotBefore, Expiry        time.Time // zero if absent
+	WarnAfter                          time.Time // zero if absent
+	attestedGroups                     []string
+	payload                            []byte
+}
+
+// newIdentity returns the identity that c stands for.
+func newIdentity(c *claims, audiences []string) *Identity {
+	return &Identity{
+		Namespace:         c.namespace,
+		Name:              c.account.Name,
+		UID:               c.account.UID,
+		Audiences:         audiences,
+		Issuer:            c.issuer,
+		Legacy:            c.legacy,
+		CredentialID:      credentialID(c.id),
+		Pod:               c.pod,
+		Secret:            c.secret,
+		Node:              c.node,
+		ValidatingWebhook: c.validating,
+		MutatingWebhook:   c.mutating,
+		IssuedAt:          timeOf(c.issuedAt),
+		NotBefore:         timeOf(c.notBefore),
+		Expiry:            timeOf(c.expiry),
+		WarnAfter:         timeOf(c.warnAfter),
+		attestedGroups:    c.attestations[AttestedAPIGroups],
+		payload:           c.payload,
+	}
+}
+
+// timeOf returns a time of claims, zero if it is absent.
+func timeOf(seconds int64) time.Time {
+	if seconds <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
+
+// Username returns system:serviceaccount:<namespace>:<name>.
+func (id *Identity) Username() string { return Username(id.Namespace, id.Name) }
+
+// UserInfo returns the user that Kubernetes knows the identity as (TOK-80..82).
+// Groups have neither system:authenticated nor what else a chain of
+// authenticators adds.
+func (id *Identity) UserInfo() authenticationv1.UserInfo {
+	return authenticationv1.UserInfo{
+		Username: id.Username(),
+		UID:      string(id.UID),
+		Groups:   Groups(id.Namespace),
+		Extra:    id.extra(),
+	}
+}
+
+// extra returns nil if there is nothing to tell.
+func (id *Identity) extra() map[string]authenticationv1.ExtraValue {
+	if id.Legacy {
+		return nil
+	}
+	extra := map[string]authenticationv1.ExtraValue{}
+	addPair := func(nameKey, uidKey string, ref ObjectRef) {
+		if ref.Name != "" && ref.UID != "" {
+			extra[nameKey] = authenticationv1.ExtraValue{ref.Name}
+			extra[uidKey] = authenticationv1.ExtraValue{string(ref.UID)}
+		}
+	}
+	addPair(ExtraPodName, ExtraPodUID, id.Pod)
+	addPair(ExtraNodeName, ExtraNodeUID, id.Node)
+	if id.Node.Name != "" {
+		extra[ExtraNodeName] = authenticationv1.ExtraValue{id.Node.Name}
+	}
+	addPair(ExtraValidatingWebhookName, ExtraValidatingWebhookUID, id.ValidatingWebhook)
+	addPair(ExtraMutatingWebhookName, ExtraMutatingWebhookUID, id.MutatingWebhook)
+	if id.CredentialID != "" {
+		extra[ExtraCredentialID] = authenticationv1.ExtraValue{id.CredentialID}
+	}
+	if len(id.attestedGroups) > 0 {
+		extra[ExtraAdmissionReviewGroups] = slices.Clone(id.attestedGroups)
+	}
+	if len(extra) == 0 {
+		return nil
+	}
+	return extra
+}
+
+// ClaimOf returns the claim called name of the token of id, decoded as a T, for
+// example one that a [ClaimsExtender] has added. It reports false if the token
+// has no such claim, and an error, which holds nothing of the claim, if that is
+// not a T.
+func ClaimOf[T any](id *Identity, name string) (value T, ok bool, err error) {
+	for member, text := range jose.Members(id.payload) {
+		if string(member) != name {
+			continue
+		}
+		if json.Unmarshal(text, &value) != nil {
+			var zero T
+			return zero, true, fmt.Errorf("tokens: claim %q is not a %T", name, zero)
+		}
+		return value, true, nil
+	}
+	return value, false, nil
+}

@@ -1,0 +1,196 @@
+package tokens
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/keys"
+)
+
+// The lifetimes of bound tokens (CST-14).
+const (
+	DefaultLifetime = time.Hour
+	MinLifetime     = 10 * time.Minute // of a TokenRequest; an [Issuer] has no minimum
+	MaxLifetime     = (1 << 32) * time.Second
+)
+
+// IssuerConfig configures [NewIssuer].
+type IssuerConfig struct {
+	// Issuer is required: the "iss" of bound tokens, usually the https URL under
+	// which their keys are published. It can't be [LegacyIssuer].
+	Issuer string
+
+	// Signer is required. A *[keys.LocalSigner] checks what needs checking
+	// itself. Any other may fail, hang, panic or answer with another token:
+	// Issue returns an error then, at the latest when its context is done. That
+	// the signature is good is checked if Keys is set, or if the Signer is a
+	// [keys.Source] too.
+	Signer keys.Signer
+
+	// Keys, if set, must verify every token that Signer makes.
+	Keys keys.Source
+
+	// MaxLifetime shortens the life of tokens for which more is asked. Zero
+	// means that only 2³² seconds is too long.
+	MaxLifetime time.Duration
+
+	// Now returns the current time. If nil, [time.Now] is used.
+	Now func() time.Time
+
+	// NewID returns a "jti" that no other token has. If nil, it is a random
+	// UUID (TOK-6).
+	NewID func() string
+
+	// Extend, if set, adds claims to bound tokens.
+	Extend ClaimsExtender
+}
+
+// An Issuer makes tokens for ServiceAccounts. It is safe for concurrent use if
+// what it was made from is. Whoever can call it can be every ServiceAccount: it
+// checks what it can without looking anything up, and nothing about the caller.
+type Issuer struct {
+	cfg     IssuerConfig
+	trusted bool // the signer, with what it returns
+}
+
+// NewIssuer returns an Issuer, or an error that names everything that is wrong
+// with cfg.
+func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
+	var errs []error
+	if err := checkIssuer(cfg.Issuer); err != nil {
+		errs = append(errs, fmt.Errorf("tokens: IssuerConfig.Issuer %w", err))
+	}
+	if cfg.Signer == nil {
+		errs = append(errs, errors.New("tokens: IssuerConfig.Signer is nil, want a keys.Signer"))
+	}
+	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < time.Second || cfg.MaxLifetime > MaxLifetime) {
+		errs = append(errs, fmt.Errorf("tokens: IssuerConfig.MaxLifetime is %v, want 0 or 1 s to 2^32 s", cfg.MaxLifetime))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = newUUID
+	}
+	if source, ok := cfg.Signer.(keys.Source); ok && cfg.Keys == nil {
+		cfg.Keys = source
+	}
+	_, trusted := cfg.Signer.(*keys.LocalSigner)
+	return &Issuer{cfg: cfg, trusted: trusted}, nil
+}
+
+// checkIssuer checks the name of an issuer of bound tokens (KEY-52, KEY-53).
+func checkIssuer(issuer string) error {
+	switch {
+	case issuer == "":
+		return errors.New("is empty, want the issuer of bound tokens")
+	case issuer == LegacyIssuer:
+		return fmt.Errorf("is %q, the issuer of the tokens in Secrets, want another", issuer)
+	case !utf8.ValidString(issuer):
+		return errors.New("is not valid UTF-8")
+	}
+	if strings.Contains(issuer, ":") {
+		if _, err := url.Parse(issuer); err != nil {
+			return fmt.Errorf("is %q, which has a colon but is not a valid URL", issuer)
+		}
+	}
+	return nil
+}
+
+// newUUID returns a random UUID (RFC 9562, version 4).
+func newUUID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	var s [36]byte
+	hex.Encode(s[:8], b[:4])
+	hex.Encode(s[9:13], b[4:6])
+	hex.Encode(s[14:18], b[6:8])
+	hex.Encode(s[19:23], b[8:10])
+	hex.Encode(s[24:], b[10:])
+	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
+	return string(s[:])
+}
+
+// Issue returns a new token for req.ServiceAccount (TOK-1..6, TOK-15..19).
+//
+// A [*RequestError] says what is wrong with req or with the extra claims. Any
+// other error comes from the signer or the extender, and no token was made; it
+// may pass.
+func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
+	return i.issue(ctx, req, i.cfg.MaxLifetime)
+}
+
+// issue is Issue with a maximum of its own; 0 means none.
+func (i *Issuer) issue(ctx context.Context, req IssueRequest, maximum time.Duration) (*Token, error) {
+	now := i.cfg.Now()
+	c, shortened, err := req.claims(now, maximum)
+	if err != nil {
+		return nil, err
+	}
+	c.issuer = i.cfg.Issuer
+	c.id = i.cfg.NewID()
+	if c.id == "" || !utf8.ValidString(c.id) {
+		return nil, &RequestError{"IssuerConfig.NewID", "returned no id"}
+	}
+	extra, err := i.extend(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	payload := encodeBound(c, extra)
+	if extra != nil {
+		if err := jose.CheckPayload(payload); err != nil {
+			return nil, &RequestError{"IssuerConfig.Extend", "claims that no verifier would read: " + err.Error()}
+		}
+	}
+	value, err := i.sign(ctx, payload)
+	if err != nil {
+		return nil, err
+	}
+	return &Token{
+		Value:     value,
+		ID:        c.id,
+		IssuedAt:  timeOf(c.issuedAt),
+		Expiry:    timeOf(c.expiry),
+		WarnAfter: timeOf(c.warnAfter),
+		Shortened: shortened,
+	}, nil
+}
+
+// IssueLegacy returns the token of account that is to stand in secret, of which
+// only the name and the namespace count (TOK-10). It never expires: it holds as
+// long as the Secret has it. With a deterministic algorithm, RS256, it is the
+// same every time. Errors are those of [Issuer.Issue].
+func (i *Issuer) IssueLegacy(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
+	if err := checkAccount(account, "IssueLegacy account"); err != nil {
+		return "", err
+	}
+	if secret == nil || secret.Name == "" {
+		return "", &RequestError{"IssueLegacy secret", "no Secret with a name"}
+	}
+	if secret.Namespace != account.Namespace {
+		return "", &RequestError{"IssueLegacy secret", "not in the namespace of the ServiceAccount"}
+	}
+	c := claims{
+		issuer:    LegacyIssuer,
+		subject:   Username(account.Namespace, account.Name),
+		namespace: account.Namespace,
+		account:   ObjectRef{account.Name, account.UID},
+		secret:    ObjectRef{Name: secret.Name},
+	}
+	return i.sign(ctx, encodeLegacy(&c))
+}

@@ -1,0 +1,433 @@
+package tokens_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+func account() *corev1.ServiceAccount {
+	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "myns", Name: "mysvcacct", UID: "mysvcacct-uid"}}
+}
+
+func pod() *corev1.Pod {
+	return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "myns", Name: "mypod", UID: "mypod-uid"}}
+}
+
+func secret() *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "myns", Name: "mysecret", UID: "mysecret-uid"}}
+}
+
+func node() *corev1.Node {
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "mynode", UID: "mynode-uid"}}
+}
+
+// part decodes one part of a token.
+func part(t *testing.T, token string, i int) string {
+	t.Helper()
+	return string(must(base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[i])))
+}
+
+// then is the time of the claims that were seen from Kubernetes.
+var then = time.Unix(1514764800, 999_999_999) // TOK-5: sub-seconds are cut
+
+func fixedIssuer(t *testing.T, change func(*tokens.IssuerConfig)) *tokens.Issuer {
+	t.Helper()
+	return newIssuer(t, func(cfg *tokens.IssuerConfig) {
+		cfg.Issuer = "https://iss"
+		cfg.Now = func() time.Time { return then }
+		cfg.NewID = func() string { return "fixed" }
+		if change != nil {
+			change(cfg)
+		}
+	})
+}
+
+// TOK-1..6, TOK-15..17, TOK-19, TOK-20
+func TestIssueClaims(t *testing.T) {
+	const start = `{"aud":["1"],"exp":1514768400,"iat":1514764800,"iss":"https://iss","jti":"fixed","kubernetes.io":{`
+	const account1 = `"serviceaccount":{"name":"mysvcacct","uid":"mysvcacct-uid"}`
+	const end = `},"nbf":1514764800,"sub":"system:serviceaccount:myns:mysvcacct"}`
+	webhook := &metav1.ObjectMeta{Name: "mywebhook", UID: "mywebhook-uid"}
+	attestations := map[string][]string{"other": {}, tokens.AttestedAPIGroups: {"apps", "*"}}
+
+	tests := []struct {
+		name   string
+		change func(*tokens.IssueRequest)
+		want   string
+	}{
+		// TOK-T4, TOK-T9
+		{"not bound", func(*tokens.IssueRequest) {}, start + `"namespace":"myns",` + account1 + end},
+		{"two audiences and a repetition", func(r *tokens.IssueRequest) { r.Audiences = []string{"2", "1", "2"} },
+			strings.Replace(start, `["1"]`, `["2","1"]`, 1) + `"namespace":"myns",` + account1 + end},
+		// TOK-T2
+		{"pod and lifetime", func(r *tokens.IssueRequest) { r.Pod, r.Lifetime = pod(), 100*time.Second+1 },
+			strings.Replace(start, "1514768400", "1514764900", 1) + `"namespace":"myns","pod":{"name":"mypod","uid":"mypod-uid"},` + account1 + end},
+		// TOK-T3
+		{"secret", func(r *tokens.IssueRequest) { r.Secret = secret() },
+			start + `"namespace":"myns","secret":{"name":"mysecret","uid":"mysecret-uid"},` + account1 + end},
+		// TOK-T5
+		{"warning", func(r *tokens.IssueRequest) { r.Lifetime, r.WarnAfter = 24*time.Hour, time.Hour },
+			strings.Replace(start, "1514768400", "1514851200", 1) + `"namespace":"myns",` + account1 + `,"warnafter":1514768400` + end},
+		// TOK-T6
+		{"node", func(r *tokens.IssueRequest) { r.Node = node() },
+			start + `"namespace":"myns","node":{"name":"mynode","uid":"mynode-uid"},` + account1 + end},
+		// TOK-T7
+		{"pod and node", func(r *tokens.IssueRequest) { r.Pod, r.Node = pod(), node() },
+			start + `"namespace":"myns","node":{"name":"mynode","uid":"mynode-uid"},"pod":{"name":"mypod","uid":"mypod-uid"},` + account1 + end},
+		{"pod and node without UID", func(r *tokens.IssueRequest) { r.Pod, r.Node = pod(), node(); r.Node.UID = "" },
+			start + `"namespace":"myns","node":{"name":"mynode"},"pod":{"name":"mypod","uid":"mypod-uid"},` + account1 + end},
+		// TOK-T10
+		{"validating webhook", func(r *tokens.IssueRequest) { r.ValidatingWebhook, r.Attestations = webhook, attestations },
+			start + `"attestations":{"admissionReviewAPIGroups":["apps","*"],"other":[]},"namespace":"myns",` + account1 +
+				`,"validatingwebhookconfiguration":{"name":"mywebhook","uid":"mywebhook-uid"}` + end},
+		{"mutating webhook", func(r *tokens.IssueRequest) { r.MutatingWebhook, r.Attestations = webhook, attestations },
+			start + `"attestations":{"admissionReviewAPIGroups":["apps","*"],"other":[]},"mutatingwebhookconfiguration":{"name":"mywebhook","uid":"mywebhook-uid"},"namespace":"myns",` + account1 + end},
+		{"characters that JSON escapes", func(r *tokens.IssueRequest) { r.Audiences = []string{"a&b", `"<é>\`, "\u2028"} },
+			strings.Replace(start, `["1"]`, `["a\u0026b","\"\u003cé\u003e\\","\u2028"]`, 1) + `"namespace":"myns",` + account1 + end},
+	}
+	issuer := fixedIssuer(t, nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			req := tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}}
+			tt.change(&req)
+			token, err := issuer.Issue(t.Context(), req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, part(t, token.Value, 1)); diff != "" {
+				t.Errorf("claims (-want +got):\n%s", diff)
+			}
+			header := fmt.Sprintf(`{"alg":"ES256","kid":%q}`, must(keys.ID(ecKey.Public())))
+			if got := part(t, token.Value, 0); got != header {
+				t.Errorf("header %s, want %s", got, header)
+			}
+			if token.ID != "fixed" || token.CredentialID() != "JTI=fixed" || !token.IssuedAt.Equal(then.Truncate(time.Second)) {
+				t.Errorf("Issue() = %+v, want its id and time", token)
+			}
+		})
+	}
+}
+
+// TOK-10
+func TestIssueLegacy(t *testing.T) {
+	issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.Signer = must(keys.NewSigner(rsaKey)) })
+	value, err := issuer.IssueLegacy(t.Context(), account(), secret())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/namespace":"myns",` +
+		`"kubernetes.io/serviceaccount/secret.name":"mysecret","kubernetes.io/serviceaccount/service-account.name":"mysvcacct",` +
+		`"kubernetes.io/serviceaccount/service-account.uid":"mysvcacct-uid","sub":"system:serviceaccount:myns:mysvcacct"}`
+	if diff := cmp.Diff(want, part(t, value, 1)); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
+	}
+	if again, err := issuer.IssueLegacy(t.Context(), account(), secret()); err != nil || again != value {
+		t.Errorf("IssueLegacy() gives another token the second time, %v", err)
+	}
+
+	elsewhere := secret()
+	elsewhere.Namespace = "other"
+	nameless := account()
+	nameless.Name = ""
+	for name, err := range map[string]error{
+		"no account":                  second(issuer.IssueLegacy(t.Context(), nil, secret())),
+		"account without name":        second(issuer.IssueLegacy(t.Context(), nameless, secret())),
+		"no secret":                   second(issuer.IssueLegacy(t.Context(), account(), nil)),
+		"secret without name":         second(issuer.IssueLegacy(t.Context(), account(), &corev1.Secret{})),
+		"secret in another namespace": second(issuer.IssueLegacy(t.Context(), account(), elsewhere)),
+	} {
+		if _, ok := errors.AsType[*tokens.RequestError](err); !ok {
+			t.Errorf("%s: got %v, want a RequestError", name, err)
+		}
+	}
+}
+
+func second[A, B any](_ A, b B) B { return b }
+
+// TOK-16, M02, M04, M06
+func TestIssueRefuses(t *testing.T) {
+	other := pod()
+	other.Spec.ServiceAccountName = "other"
+	elsewhere := pod()
+	elsewhere.Namespace = "other"
+	secretElsewhere := secret()
+	secretElsewhere.Namespace = "other"
+	many := make([]string, 65)
+	for i := range many {
+		many[i] = fmt.Sprint(i)
+	}
+	webhook := &metav1.ObjectMeta{Name: "w", UID: "u"}
+	groups := map[string][]string{tokens.AttestedAPIGroups: {"*"}}
+
+	tests := []struct {
+		name   string
+		change func(*tokens.IssueRequest)
+		field  string
+		fault  string
+	}{
+		{"no account", func(r *tokens.IssueRequest) { r.ServiceAccount = nil }, "IssueRequest.ServiceAccount", "is nil"},
+		{"no UID", func(r *tokens.IssueRequest) { r.ServiceAccount.UID = "" }, "IssueRequest.ServiceAccount", "no UID"},
+		{"no namespace", func(r *tokens.IssueRequest) { r.ServiceAccount.Namespace = "" }, "IssueRequest.ServiceAccount", "namespace and name"},
+		{"bad name", func(r *tokens.IssueRequest) { r.ServiceAccount.Name = "a:b" }, "IssueRequest.ServiceAccount", "namespace and name"},
+		{"no audience", func(r *tokens.IssueRequest) { r.Audiences = nil }, "IssueRequest.Audiences", "is empty"},
+		{"65 audiences", func(r *tokens.IssueRequest) { r.Audiences = many }, "IssueRequest.Audiences", "more than 64"},
+		{"audience that is not text", func(r *tokens.IssueRequest) { r.Audiences = []string{"\xff"} }, "IssueRequest.Audiences", "UTF-8"},
+		{"long audience", func(r *tokens.IssueRequest) { r.Audiences = []string{strings.Repeat("a", 16<<10)} }, "IssueRequest", "16 KiB"},
+		{"negative lifetime", func(r *tokens.IssueRequest) { r.Lifetime = -1 }, "IssueRequest.Lifetime", "not within 1 s and 2^32 s"},
+		{"lifetime below a second", func(r *tokens.IssueRequest) { r.Lifetime = time.Second - 1 }, "IssueRequest.Lifetime", "not within 1 s and 2^32 s"},
+		{"lifetime above 2^32 s", func(r *tokens.IssueRequest) { r.Lifetime = tokens.MaxLifetime + 1 }, "IssueRequest.Lifetime", "not within 1 s and 2^32 s"},
+		{"lifetime of 2^63-1", func(r *tokens.IssueRequest) { r.Lifetime = 1<<63 - 1 }, "IssueRequest.Lifetime", "not within 1 s and 2^32 s"},
+		{"negative warning", func(r *tokens.IssueRequest) { r.WarnAfter = -1 }, "IssueRequest.WarnAfter", "not within 0 s and 2^32 s"},
+		// TOK-T1, TOK-T8
+		{"pod and secret", func(r *tokens.IssueRequest) { r.Pod, r.Secret = pod(), secret() }, "IssueRequest.Secret", "internal error, token can only be bound to one object type"},
+		{"node and secret", func(r *tokens.IssueRequest) { r.Node, r.Secret = node(), secret() }, "IssueRequest.Secret", "internal error, token can only be bound to one object type"},
+		{"pod and webhook", func(r *tokens.IssueRequest) { r.Pod, r.MutatingWebhook, r.Attestations = pod(), webhook, groups }, "IssueRequest", "one object type"},
+		{"pod of another account", func(r *tokens.IssueRequest) { r.Pod = other }, "IssueRequest.Pod", "runs as another"},
+		{"pod of another namespace", func(r *tokens.IssueRequest) { r.Pod = elsewhere }, "IssueRequest.Pod", "not in the namespace"},
+		{"pod without UID", func(r *tokens.IssueRequest) { r.Pod = pod(); r.Pod.UID = "" }, "IssueRequest.Pod", "no UID"},
+		{"secret of another namespace", func(r *tokens.IssueRequest) { r.Secret = secretElsewhere }, "IssueRequest.Secret", "not in the namespace"},
+		{"secret without UID", func(r *tokens.IssueRequest) { r.Secret = secret(); r.Secret.UID = "" }, "IssueRequest.Secret", "no UID"},
+		{"node without UID", func(r *tokens.IssueRequest) { r.Node = node(); r.Node.UID = "" }, "IssueRequest.Node", "no UID"},
+		{"webhook without UID", func(r *tokens.IssueRequest) { r.ValidatingWebhook = &metav1.ObjectMeta{Name: "w"} }, "IssueRequest.ValidatingWebhook", "no UID"},
+		{"mutating webhook without name", func(r *tokens.IssueRequest) { r.MutatingWebhook = &metav1.ObjectMeta{UID: "w"} }, "IssueRequest.MutatingWebhook", "no name"},
+		{"webhook without attestation", func(r *tokens.IssueRequest) { r.ValidatingWebhook = webhook }, "IssueRequest.Attestations", "no admissionReviewAPIGroups"},
+		{"attestation without webhook", func(r *tokens.IssueRequest) { r.Attestations = groups }, "IssueRequest.Attestations", "only for tokens"},
+	}
+	issuer := fixedIssuer(t, nil)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			req := tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}}
+			tt.change(&req)
+			token, err := issuer.Issue(t.Context(), req)
+			e, ok := errors.AsType[*tokens.RequestError](err)
+			if !ok || token != nil || e.Field != tt.field || !strings.Contains(e.Fault, tt.fault) {
+				t.Fatalf("Issue() = %v, %v, want a RequestError: %s: %s", token, err, tt.field, tt.fault)
+			}
+		})
+	}
+}
+
+// M06
+func TestIssueShortens(t *testing.T) {
+	issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.MaxLifetime = 2 * time.Hour })
+	for asked, want := range map[time.Duration]time.Duration{
+		0: time.Hour, time.Second: time.Second, 2 * time.Hour: 2 * time.Hour,
+		2*time.Hour + 1: 2 * time.Hour, tokens.MaxLifetime: 2 * time.Hour,
+	} {
+		token, err := issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}, Lifetime: asked})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := token.Expiry.Sub(token.IssuedAt); got != want || token.Shortened != (asked > 2*time.Hour) {
+			t.Errorf("Issue() with a lifetime of %v gives %v, shortened %v, want %v", asked, got, token.Shortened, want)
+		}
+	}
+}
+
+// M09: whatever the clock says, no token expires before it was issued.
+func TestIssueWithOddClock(t *testing.T) {
+	for _, clock := range []time.Time{{}, time.Unix(0, 0), time.Unix(253402300799, 0), time.Unix(1<<60, 0)} {
+		issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.Now = func() time.Time { return clock } })
+		_, err := issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}})
+		if e, ok := errors.AsType[*tokens.RequestError](err); !ok || e.Field != "IssuerConfig.Now" {
+			t.Errorf("Issue() at %v = %v, want a RequestError about the clock", clock, err)
+		}
+	}
+}
+
+// KEY-52, KEY-53
+func TestNewIssuerRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*tokens.IssuerConfig)
+		want   string
+	}{
+		{"no issuer", func(cfg *tokens.IssuerConfig) { cfg.Issuer = "" }, "IssuerConfig.Issuer is empty"},
+		{"legacy issuer", func(cfg *tokens.IssuerConfig) { cfg.Issuer = tokens.LegacyIssuer }, "IssuerConfig.Issuer is \"kubernetes/serviceaccount\""},
+		{"not a URL", func(cfg *tokens.IssuerConfig) { cfg.Issuer = "http://[" }, "not a valid URL"},
+		{"not UTF-8", func(cfg *tokens.IssuerConfig) { cfg.Issuer = "\xff" }, "not valid UTF-8"},
+		{"no signer", func(cfg *tokens.IssuerConfig) { cfg.Signer = nil }, "IssuerConfig.Signer is nil"},
+		{"negative maximum", func(cfg *tokens.IssuerConfig) { cfg.MaxLifetime = -1 }, "IssuerConfig.MaxLifetime is -1ns"},
+		{"maximum above 2^32 s", func(cfg *tokens.IssuerConfig) { cfg.MaxLifetime = tokens.MaxLifetime + 1 }, "IssuerConfig.MaxLifetime"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := issuerConfig()
+			tt.change(&cfg)
+			if _, err := tokens.NewIssuer(cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("NewIssuer() = %v, want %q", err, tt.want)
+			}
+		})
+	}
+	_, err := tokens.NewIssuer(tokens.IssuerConfig{})
+	if err == nil || !strings.Contains(err.Error(), "Issuer is empty") || !strings.Contains(err.Error(), "Signer is nil") {
+		t.Errorf("NewIssuer() of nothing = %v, want every mistake", err)
+	}
+}
+
+// TOK-3, M01, L03
+func TestIssueExtended(t *testing.T) {
+	issue := func(claims map[string]any, err error) (*tokens.Token, error) {
+		issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) {
+			cfg.Extend = func(_ context.Context, req tokens.IssueRequest) (map[string]any, error) {
+				if req.ServiceAccount.Name != "mysvcacct" {
+					t.Errorf("the extender got %v", req.ServiceAccount)
+				}
+				return claims, err
+			}
+		})
+		return issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}})
+	}
+
+	type team struct {
+		Zone string `json:"zone"`
+		Area string `json:"area"`
+	}
+	token, err := issue(map[string]any{"team": team{"z", "a"}, "A": 1, "cost/center": []int64{1 << 60}, "zz": nil}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"A":1,"aud":["1"],"cost/center":[1152921504606846976],"exp":1514768400,"iat":1514764800,"iss":"https://iss","jti":"fixed",` +
+		`"kubernetes.io":{"namespace":"myns","serviceaccount":{"name":"mysvcacct","uid":"mysvcacct-uid"}},"nbf":1514764800,` +
+		`"sub":"system:serviceaccount:myns:mysvcacct","team":{"area":"a","zone":"z"},"zz":null}`
+	if diff := cmp.Diff(want, part(t, token.Value, 1)); diff != "" {
+		t.Errorf("claims (-want +got):\n%s", diff)
+	}
+
+	const secretValue = "hunter2"
+	for name, claims := range map[string]map[string]any{
+		"iss": {"iss": "x"}, "sub": {"sub": "x"}, "exp": {"exp": 1}, "aud": {"aud": "x"}, "nbf": {"nbf": 1}, "iat": {"iat": 1}, "jti": {"jti": 1},
+		"other case": {"ISS": "x"}, "long s": {"\u017fub": "x"}, "private": {"kubernetes.io": object{}}, "legacy": {"kubernetes.io/serviceaccount/namespace": "x"},
+		"empty name": {"": 1}, "not text": {"\xff": 1}, "not JSON": {"x": func() string { return secretValue }},
+		"failing": {"x": failing{secretValue}}, "nested too deeply": {"x": [][][][][][][][]int{{{{{{{{1}}}}}}}}},
+		"imitating name inside": {"x": object{"NAME": 1}}, "too long": {"x": strings.Repeat("a", 4<<10)},
+	} {
+		_, err := issue(claims, nil)
+		if e, ok := errors.AsType[*tokens.RequestError](err); !ok || e.Field != "IssuerConfig.Extend" {
+			t.Errorf("%s: Issue() = %v, want a RequestError about the extender", name, err)
+		} else if strings.Contains(err.Error(), secretValue) {
+			t.Errorf("%s: the error holds the value: %v", name, err)
+		}
+	}
+
+	refused := errors.New("not today")
+	if _, err := issue(nil, refused); !errors.Is(err, refused) {
+		t.Errorf("Issue() = %v, want what the extender returned", err)
+	}
+}
+
+type failing struct{ secret string }
+
+func (f failing) MarshalJSON() ([]byte, error) { return nil, errors.New(f.secret) }
+
+// A signer is a keys.Signer by a func.
+type signer func(ctx context.Context, payload []byte) (string, error)
+
+func (s signer) Sign(ctx context.Context, payload []byte) (string, error) { return s(ctx, payload) }
+
+// M07
+func TestIssueWithUntrustedSigner(t *testing.T) {
+	good := must(keys.NewSigner(ecKey))
+	wrong := must(keys.NewSigner(otherKey))
+	broken := errors.New("broken")
+	tests := []struct {
+		name   string
+		sign   signer
+		source keys.Source
+		want   string
+	}{
+		{"good", good.Sign, must(keys.NewSet(ecKey)), ""},
+		{"good, keys unknown", good.Sign, nil, ""},
+		{"fails", func(context.Context, []byte) (string, error) { return "", broken }, nil, "tokens: signing: broken"},
+		{"panics", func(context.Context, []byte) (string, error) { panic("hunter2") }, nil, "tokens: signing: the signer panicked"},
+		{"returns nothing", func(context.Context, []byte) (string, error) { return "", nil }, nil, "is not a token"},
+		{"signs something else", func(ctx context.Context, _ []byte) (string, error) { return good.Sign(ctx, []byte("{}")) }, nil, "is another token"},
+		{"changes the payload", func(ctx context.Context, payload []byte) (string, error) {
+			copy(payload, `{"aud":["2"]`)
+			return good.Sign(ctx, payload)
+		}, nil, "is another token"},
+		{"other key", wrong.Sign, must(keys.NewSet(ecKey)), "does not verify"},
+		{"other key of the same id", func(ctx context.Context, payload []byte) (string, error) {
+			return mintAs(t, otherKey, must(keys.ID(ecKey.Public())), string(payload)), nil
+		}, must(keys.NewSet(ecKey)), "does not verify"},
+		{"keys unavailable", good.Sign, failingSource{}, "can't be verified"},
+		{"hangs", func(context.Context, []byte) (string, error) { select {} }, nil, "context deadline exceeded"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.Signer, cfg.Keys = tt.sign, tt.source })
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			if tt.name == "hangs" {
+				ctx, cancel = context.WithTimeout(t.Context(), 10*time.Millisecond)
+			}
+			defer cancel()
+			token, err := issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}})
+			switch {
+			case tt.want == "" && err != nil:
+				t.Fatal(err)
+			case tt.want != "" && (token != nil || err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2")):
+				t.Fatalf("Issue() = %v, %v, want an error with %q", token, err, tt.want)
+			}
+		})
+	}
+}
+
+// A failingSource can't be consulted.
+type failingSource struct{}
+
+func (failingSource) PublicKeys(context.Context, string) ([]keys.PublicKey, error) {
+	return nil, errors.New("no connection")
+}
+
+// TOK-6, M08: ids are unique, and what is issued is accepted.
+func TestIssuedTokensAuthenticate(t *testing.T) {
+	w := newWorld()
+	issuer, authenticator := newIssuer(t, nil), newAuthenticator(t, w, nil)
+	bindings := []func(*tokens.IssueRequest){
+		func(*tokens.IssueRequest) {},
+		func(r *tokens.IssueRequest) { r.Pod = w.pods["ci/job"] },
+		func(r *tokens.IssueRequest) { r.Pod, r.Node = w.pods["ci/job"], w.nodes["worker"] },
+		func(r *tokens.IssueRequest) { r.Node = w.nodes["worker"] },
+		func(r *tokens.IssueRequest) { r.Secret = w.secrets["ci/settings"] },
+		func(r *tokens.IssueRequest) {
+			r.ValidatingWebhook = w.validating["checks"]
+			r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}}
+		},
+		func(r *tokens.IssueRequest) {
+			r.MutatingWebhook = w.mutating["defaults"]
+			r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}}
+		},
+	}
+	ids := map[string]bool{}
+	for i := range 500 {
+		req := tokens.IssueRequest{ServiceAccount: w.accounts["ci/builder"], Audiences: []string{api, fmt.Sprintf("é<%d>", i)}, Lifetime: time.Duration(i+1) * time.Second}
+		bindings[i%len(bindings)](&req)
+		token, err := issuer.Issue(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(token.ID) != 36 || token.ID[14] != '4' || !strings.ContainsRune("89ab", rune(token.ID[19])) || ids[token.ID] {
+			t.Fatalf("id %q, want a new random UUID", token.ID)
+		}
+		ids[token.ID] = true
+		id, err := authenticator.Authenticate(t.Context(), token.Value, req.Audiences[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if id.CredentialID != token.CredentialID() || !id.Expiry.Equal(token.Expiry) || id.Audiences[0] != req.Audiences[1] {
+			t.Fatalf("Authenticate() = %+v, want what %v says", id, token)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package tokens
+
+import (
+	"context"
+	"crypto/subtle"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// judgeLegacy judges a token that stands in a Secret, whose audiences are good
+// (TOK-53..62). Unlike bound tokens it ends with any deletion timestamp.
+func (j *judgement) judgeLegacy(ctx context.Context, token string) error {
+	if j.cfg.InsecureSkipLookups {
+		return nil
+	}
+	c := j.claims
+	secret, err := j.cfg.Secrets.GetSecret(ctx, c.namespace, c.secret.Name)
+	if err := lookedUp(j, kindSecret, secret, err); err != nil {
+		return err
+	}
+	if err := checkLegacySecret(secret, token); err != nil {
+		j.note("Secret %s/%s, type %q, deletion timestamp %v, label %q", secret.Namespace, secret.Name,
+			secret.Type, secret.DeletionTimestamp, secret.Labels[InvalidSinceLabel])
+		return err
+	}
+	account, err := j.cfg.ServiceAccounts.GetServiceAccount(ctx, c.namespace, c.account.Name)
+	if err := lookedUp(j, kindAccount, account, err); err != nil {
+		return err
+	}
+	if err := checkLegacyAccount(account, c); err != nil {
+		j.note("ServiceAccount %s/%s has UID %s, deletion timestamp %v; the token says UID %s", account.Namespace, account.Name,
+			account.UID, account.DeletionTimestamp, c.account.UID)
+		return err
+	}
+	use := &LegacyUse{
+		Namespace:     c.namespace,
+		Secret:        c.secret.Name,
+		SecretUID:     secret.UID,
+		LastUsed:      secret.Labels[LastUsedLabel],
+		Generated:     ReferencesSecret(account, c.secret.Name),
+		MarkedInvalid: secret.Labels[InvalidSinceLabel] != "",
+	}
+	j.legacy = use
+	if use.MarkedInvalid {
+		j.note("Secret %s/%s has the label %s=%q", secret.Namespace, secret.Name, InvalidSinceLabel, secret.Labels[InvalidSinceLabel])
+		return &InvalidError{ReasonMarkedInvalid, kindSecret}
+	}
+	return nil
+}
+
+// checkLegacySecret checks that secret still holds token (TOK-55, TOK-56), and
+// that it is a token Secret, as Kubernetes does not.
+func checkLegacySecret(secret *corev1.Secret, token string) *InvalidError {
+	switch {
+	case secret.DeletionTimestamp != nil:
+		return &InvalidError{ReasonDeleted, kindSecret}
+	case !IsTokenSecret(secret):
+		return &InvalidError{ReasonSecretType, kindSecret}
+	case subtle.ConstantTimeCompare(secret.Data[corev1.ServiceAccountTokenKey], []byte(token)) != 1:
+		return &InvalidError{ReasonReplaced, kindSecret}
+	}
+	return nil
+}
+
+// checkLegacyAccount checks the account of a legacy token (TOK-58).
+func checkLegacyAccount(account *corev1.ServiceAccount, c *claims) *InvalidError {
+	switch {
+	case account.DeletionTimestamp != nil:
+		return &InvalidError{ReasonDeleted, kindAccount}
+	case account.UID != c.account.UID:
+		return &InvalidError{ReasonRecreated, kindAccount}
+	}
+	return nil
+}

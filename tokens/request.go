@@ -1,0 +1,190 @@
+package tokens
+
+import (
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// An IssueRequest asks for a bound token. The token holds as long as the
+// ServiceAccount and the object that it is bound to exist, with the UIDs that
+// they have here, and until it expires. Issue reads the objects' names and UIDs
+// and changes nothing.
+type IssueRequest struct {
+	// ServiceAccount is required, with namespace, name and UID.
+	ServiceAccount *corev1.ServiceAccount
+
+	// Audiences are who may accept the token; at least one. Repetitions are
+	// left out.
+	Audiences []string
+
+	// Lifetime is cut to whole seconds. Zero means [DefaultLifetime].
+	Lifetime time.Duration
+
+	// WarnAfter, if positive, is after which time verifiers should report that
+	// the client could have got a new token. It is cut to whole seconds.
+	WarnAfter time.Duration
+
+	// The object that the token is bound to: one of them, or a Pod and the Node
+	// that it runs on, which is then only information (TOK-16, TOK-17). The Pod
+	// must be in the namespace of the account and run as it, the Secret must be
+	// in the namespace.
+	Pod    *corev1.Pod
+	Secret *corev1.Secret
+	Node   *corev1.Node
+	// ValidatingWebhook and MutatingWebhook are webhook configurations, by any
+	// type that has metadata.
+	ValidatingWebhook, MutatingWebhook metav1.Object
+
+	// Attestations are what the bearer may vouch for; only together with a
+	// webhook configuration. See [AttestedAPIGroups].
+	Attestations map[string][]string
+}
+
+// checkAccount checks what every token says of its account.
+func checkAccount(account *corev1.ServiceAccount, field string) error {
+	switch {
+	case account == nil:
+		return &RequestError{field, "is nil, want a ServiceAccount"}
+	case !validAccount(account.Namespace, account.Name):
+		return &RequestError{field, "has no valid namespace and name"}
+	case account.UID == "":
+		return &RequestError{field, "has no UID"}
+	}
+	return nil
+}
+
+// claims returns what the token says, except for the issuer and the id, and
+// whether the lifetime was above maximum, if there is one.
+func (req *IssueRequest) claims(now time.Time, maximum time.Duration) (_ *claims, shortened bool, err error) {
+	account := req.ServiceAccount
+	if err := checkAccount(account, "IssueRequest.ServiceAccount"); err != nil {
+		return nil, false, err
+	}
+	audiences, err := req.audiences()
+	if err != nil {
+		return nil, false, err
+	}
+	lifetime, shortened, err := req.lifetime(maximum)
+	if err != nil {
+		return nil, false, err
+	}
+	seconds := now.Unix()
+	c := &claims{
+		subject:   Username(account.Namespace, account.Name),
+		audiences: audiences,
+		issuedAt:  seconds,
+		notBefore: seconds,
+		expiry:    seconds + int64(lifetime/time.Second),
+		namespace: account.Namespace,
+		account:   ObjectRef{account.Name, account.UID},
+	}
+	if seconds <= 0 || c.expiry > maxTime {
+		return nil, false, &RequestError{"IssuerConfig.Now", "returned a time that no token can have"}
+	}
+	switch {
+	case req.WarnAfter < 0 || req.WarnAfter > MaxLifetime:
+		return nil, false, &RequestError{"IssueRequest.WarnAfter", "is not within 0 s and 2^32 s"}
+	case req.WarnAfter >= time.Second:
+		c.warnAfter = seconds + int64(req.WarnAfter/time.Second)
+	}
+	return c, shortened, req.bind(c)
+}
+
+func (req *IssueRequest) audiences() ([]string, error) {
+	if len(req.Audiences) == 0 {
+		return nil, &RequestError{"IssueRequest.Audiences", "is empty, want at least one"}
+	}
+	unique := make([]string, 0, len(req.Audiences))
+	for _, audience := range req.Audiences {
+		if !utf8.ValidString(audience) {
+			return nil, &RequestError{"IssueRequest.Audiences", "has one that is not valid UTF-8"}
+		}
+		if slices.Contains(unique, audience) {
+			continue
+		}
+		if len(unique) == maxAudiences {
+			return nil, &RequestError{"IssueRequest.Audiences", "has more than 64"}
+		}
+		unique = append(unique, audience)
+	}
+	return unique, nil
+}
+
+func (req *IssueRequest) lifetime(maximum time.Duration) (lifetime time.Duration, shortened bool, err error) {
+	lifetime = req.Lifetime
+	if lifetime == 0 {
+		lifetime = DefaultLifetime
+	}
+	if lifetime < time.Second || lifetime > MaxLifetime {
+		return 0, false, &RequestError{"IssueRequest.Lifetime", "is not within 1 s and 2^32 s"}
+	}
+	if maximum != 0 && lifetime > maximum {
+		return maximum, true, nil
+	}
+	return lifetime, false, nil
+}
+
+// bind adds to c what the token is bound to.
+func (req *IssueRequest) bind(c *claims) error {
+	if pod := req.Pod; pod != nil {
+		switch {
+		case pod.Namespace != c.namespace:
+			return &RequestError{"IssueRequest.Pod", "is not in the namespace of the ServiceAccount"}
+		case pod.Spec.ServiceAccountName != "" && pod.Spec.ServiceAccountName != c.account.Name:
+			return &RequestError{"IssueRequest.Pod", "runs as another ServiceAccount"}
+		}
+		c.pod = ObjectRef{pod.Name, pod.UID}
+	}
+	if secret := req.Secret; secret != nil {
+		if secret.Namespace != c.namespace {
+			return &RequestError{"IssueRequest.Secret", "is not in the namespace of the ServiceAccount"}
+		}
+		if req.Pod != nil || req.Node != nil {
+			return &RequestError{"IssueRequest.Secret", "internal error, token can only be bound to one object type"}
+		}
+		c.secret = ObjectRef{secret.Name, secret.UID}
+	}
+	if req.Node != nil {
+		c.node = ObjectRef{req.Node.Name, req.Node.UID}
+	}
+	if req.ValidatingWebhook != nil {
+		c.validating = ObjectRef{req.ValidatingWebhook.GetName(), req.ValidatingWebhook.GetUID()}
+	}
+	if req.MutatingWebhook != nil {
+		c.mutating = ObjectRef{req.MutatingWebhook.GetName(), req.MutatingWebhook.GetUID()}
+	}
+	if err := req.checkRefs(c); err != nil {
+		return err
+	}
+	c.attestations = req.Attestations
+	return nil
+}
+
+// checkRefs checks that the bound objects have identities, and that there is
+// one at most (TOK-16).
+func (req *IssueRequest) checkRefs(c *claims) error {
+	webhook := req.ValidatingWebhook != nil || req.MutatingWebhook != nil
+	switch {
+	case req.Pod != nil && (c.pod.Name == "" || c.pod.UID == ""):
+		return &RequestError{"IssueRequest.Pod", "has no name or no UID"}
+	case req.Secret != nil && (c.secret.Name == "" || c.secret.UID == ""):
+		return &RequestError{"IssueRequest.Secret", "has no name or no UID"}
+	case req.Node != nil && (c.node.Name == "" || c.node.UID == "" && req.Pod == nil):
+		return &RequestError{"IssueRequest.Node", "has no name or no UID"}
+	case req.ValidatingWebhook != nil && (c.validating.Name == "" || c.validating.UID == ""):
+		return &RequestError{"IssueRequest.ValidatingWebhook", "has no name or no UID"}
+	case req.MutatingWebhook != nil && (c.mutating.Name == "" || c.mutating.UID == ""):
+		return &RequestError{"IssueRequest.MutatingWebhook", "has no name or no UID"}
+	case c.checkBinding() != nil:
+		return &RequestError{"IssueRequest", "token can only be bound to one object type"}
+	case !webhook && req.Attestations != nil:
+		return &RequestError{"IssueRequest.Attestations", "are only for tokens that are bound to a webhook configuration"}
+	case webhook && len(req.Attestations[AttestedAPIGroups]) == 0:
+		return &RequestError{"IssueRequest.Attestations", "has no " + AttestedAPIGroups}
+	}
+	return nil
+}
