@@ -1,0 +1,284 @@
+package controlplane
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/kubesa/serviceaccount/keys"
+)
+
+// Config says whose tokens the API server believes. All fields are required.
+type Config struct {
+	// Issuer is the "iss" of bound tokens: --service-account-issuer.
+	Issuer string
+	// Audiences are those of the API server: --api-audiences.
+	Audiences []string
+	// SigningKey signs what the TokenRequest API returns.
+	SigningKey crypto.Signer
+	// PublicKeys are all keys that tokens may be signed with.
+	PublicKeys []crypto.PublicKey
+}
+
+// ControlPlane is a running etcd and kube-apiserver. Its methods are safe for
+// concurrent use, but for Stop.
+type ControlPlane struct {
+	dir      string
+	programs string
+	ca       *authority
+	admin    *rest.Config
+	watchdog *watchdog
+	running  []*process
+}
+
+// Start builds the programs if need be, starts them and waits until the API
+// server is ready. The caller has to call [ControlPlane.Stop] in the end. ctx
+// bounds Start only.
+//
+// If it returns an error, which has the last lines of what the server wrote,
+// nothing is left behind.
+func Start(ctx context.Context, cfg Config) (*ControlPlane, error) {
+	if cfg.Issuer == "" || len(cfg.Audiences) == 0 || cfg.SigningKey == nil || len(cfg.PublicKeys) == 0 {
+		return nil, errors.New("controlplane: a field of Config is unset")
+	}
+	programs, err := Programs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Ports can't be reserved for another process, so somebody may take one.
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		c, err := start(ctx, cfg, programs)
+		if err == nil || attempt == attempts || ctx.Err() != nil {
+			return c, err
+		}
+	}
+}
+
+func start(ctx context.Context, cfg Config, programs string) (_ *ControlPlane, err error) {
+	c := &ControlPlane{programs: programs}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.Stop())
+		}
+	}()
+	if c.dir, err = os.MkdirTemp("", "controlplane-"); err != nil {
+		return nil, err
+	}
+	if c.watchdog, err = startWatchdog(c.dir); err != nil {
+		return nil, err
+	}
+	if c.ca, err = newAuthority(); err != nil {
+		return nil, err
+	}
+	ports, err := freePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	etcdURL := fmt.Sprintf("http://127.0.0.1:%d", ports[0])
+	if err := c.run("etcd",
+		"--data-dir="+filepath.Join(c.dir, "etcd"),
+		"--listen-client-urls="+etcdURL,
+		"--advertise-client-urls="+etcdURL,
+		"--listen-peer-urls=http://127.0.0.1:0",
+		"--unsafe-no-fsync",
+		"--log-level=warn",
+	); err != nil {
+		return nil, err
+	}
+	args, err := c.serverFlags(cfg, etcdURL, ports[1])
+	if err != nil {
+		return nil, err
+	}
+	if err := c.run("kube-apiserver", args...); err != nil {
+		return nil, err
+	}
+	if err := c.writeAdmin(fmt.Sprintf("https://127.0.0.1:%d", ports[1])); err != nil {
+		return nil, err
+	}
+	return c, c.waitReady(ctx)
+}
+
+func (c *ControlPlane) run(program string, args ...string) error {
+	p, err := startProcess(c.watchdog, c.dir, filepath.Join(c.programs, program), args...)
+	if err == nil {
+		c.running = append(c.running, p)
+	}
+	return err
+}
+
+// serverFlags writes the files that kube-apiserver reads and returns its flags.
+func (c *ControlPlane) serverFlags(cfg Config, etcdURL string, port int) ([]string, error) {
+	certPEM, keyPEM, err := c.ca.server()
+	if err != nil {
+		return nil, err
+	}
+	signingPEM, err := keys.EncodePrivateKey(cfg.SigningKey)
+	if err != nil {
+		return nil, err
+	}
+	var publicPEM []byte
+	for _, key := range cfg.PublicKeys {
+		data, err := keys.EncodePublicKey(key)
+		if err != nil {
+			return nil, err
+		}
+		publicPEM = append(publicPEM, data...)
+	}
+	files := map[string][]byte{
+		"ca.crt": c.ca.pem, "server.crt": certPEM, "server.key": keyPEM,
+		"signing.key": signingPEM, "public.pem": publicPEM,
+	}
+	for name, data := range files {
+		if err := os.WriteFile(c.path(name), data, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	return []string{
+		"--etcd-servers=" + etcdURL,
+		"--bind-address=127.0.0.1",
+		"--advertise-address=127.0.0.1",
+		"--endpoint-reconciler-type=none",
+		fmt.Sprintf("--secure-port=%d", port),
+		"--cert-dir=" + c.path("certificates"),
+		"--tls-cert-file=" + c.path("server.crt"),
+		"--tls-private-key-file=" + c.path("server.key"),
+		"--client-ca-file=" + c.path("ca.crt"),
+		"--service-account-issuer=" + cfg.Issuer,
+		"--api-audiences=" + strings.Join(cfg.Audiences, ","),
+		"--service-account-signing-key-file=" + c.path("signing.key"),
+		"--service-account-key-file=" + c.path("public.pem"),
+		"--service-cluster-ip-range=10.0.0.0/24",
+		"--authorization-mode=RBAC",
+		"--disable-admission-plugins=ServiceAccount",
+	}, nil
+}
+
+// writeAdmin makes the client certificate of a user who may do everything, and
+// the kubeconfig file for kubectl.
+func (c *ControlPlane) writeAdmin(url string) error {
+	certPEM, keyPEM, err := c.ca.client("admin", "system:masters")
+	if err != nil {
+		return err
+	}
+	c.admin = &rest.Config{
+		Host:            url,
+		TLSClientConfig: rest.TLSClientConfig{CAData: c.ca.pem, CertData: certPEM, KeyData: keyPEM},
+		QPS:             -1, // no limit
+	}
+	file := clientcmdapi.NewConfig()
+	file.Clusters["test"] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: c.ca.pem}
+	file.AuthInfos["admin"] = &clientcmdapi.AuthInfo{ClientCertificateData: certPEM, ClientKeyData: keyPEM}
+	file.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "admin"}
+	file.CurrentContext = "test"
+	return clientcmd.WriteToFile(*file, c.path("kubeconfig"))
+}
+
+// waitReady returns when the API server says that it is ready, or fails when a
+// process has ended.
+func (c *ControlPlane) waitReady(ctx context.Context) error {
+	client, err := rest.HTTPClientFor(c.admin)
+	if err != nil {
+		return err
+	}
+	defer client.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		last := ready(ctx, client, c.admin.Host+"/readyz")
+		if last == nil {
+			return nil
+		}
+		for _, p := range c.running {
+			select {
+			case <-p.done:
+				return p.failure()
+			default:
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("controlplane: kube-apiserver is not ready: %w (%w)", last, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+func ready(ctx context.Context, client *http.Client, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, resp.Status)
+	}
+	return nil
+}
+
+// Stop ends the servers and removes the temporary folder. It may be called more
+// than once.
+func (c *ControlPlane) Stop() error {
+	for i := len(c.running) - 1; i >= 0; i-- {
+		c.running[i].stop()
+	}
+	c.running = nil
+	var err error
+	if c.dir != "" {
+		err = os.RemoveAll(c.dir)
+	}
+	if c.watchdog != nil {
+		c.watchdog.dismiss()
+		c.watchdog = nil
+	}
+	return err
+}
+
+// Admin returns the configuration of a client that may do everything. The
+// caller may change it.
+func (c *ControlPlane) Admin() *rest.Config { return rest.CopyConfig(c.admin) }
+
+// Bearer returns the configuration of a client that shows token and nothing
+// else.
+func (c *ControlPlane) Bearer(token string) *rest.Config {
+	return &rest.Config{
+		Host:            c.admin.Host,
+		BearerToken:     token,
+		TLSClientConfig: rest.TLSClientConfig{CAData: c.ca.pem},
+		QPS:             -1,
+	}
+}
+
+// CA returns the certificate that clients have to trust, as PEM.
+func (c *ControlPlane) CA() []byte { return append([]byte(nil), c.ca.pem...) }
+
+// Kubectl runs kubectl as the admin user and returns what it wrote, standard
+// error included.
+func (c *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.programs, "kubectl"), args...)
+	cmd.Env = []string{"HOME=" + c.dir, "KUBECONFIG=" + c.path("kubeconfig"), "PATH=" + os.Getenv("PATH")}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("controlplane: kubectl %s: %w\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out), nil
+}
+
+func (c *ControlPlane) path(name string) string { return filepath.Join(c.dir, name) }
