@@ -235,3 +235,5 @@ func must[T any](v T, err error) T {
 	}
 	return v
 }
+
+func idOf(key crypto.Signer) (string, error) { return keys.ID(key.Public()) }

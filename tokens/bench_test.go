@@ -1,0 +1,89 @@
+package tokens_test
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"testing"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+// Each operation stands beside the signature that it can't do without.
+
+func BenchmarkIssue(b *testing.B) {
+	for _, key := range []crypto.Signer{ecKey, rsaKey} {
+		alg := string(must(keys.AlgorithmOf(key.Public())))
+		digest := sha256.Sum256([]byte("digest"))
+		b.Run(alg+"/raw", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := key.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(alg+"/Issue", func(b *testing.B) {
+			w := newWorld()
+			issuer := newIssuer(b, func(cfg *tokens.IssuerConfig) { cfg.Signer = must(keys.NewSigner(key)) })
+			req := tokens.IssueRequest{ServiceAccount: w.accounts["ci/builder"], Audiences: []string{api}, Pod: w.pods["ci/job"], Node: w.nodes["worker"]}
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := issuer.Issue(b.Context(), req); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	for _, key := range []crypto.Signer{ecKey, rsaKey} {
+		alg := string(must(keys.AlgorithmOf(key.Public())))
+		digest := sha256.Sum256([]byte("digest"))
+		signature := must(key.Sign(rand.Reader, digest[:], crypto.SHA256))
+		b.Run(alg+"/raw", func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if !verifies(key.Public(), digest[:], signature) {
+					b.Fatal("does not verify")
+				}
+			}
+		})
+		b.Run(alg+"/New", func(b *testing.B) {
+			a := newAuthenticator(b, newWorld(), nil)
+			token := mint(b, key, boundClaims())
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := a.Authenticate(b.Context(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("Foreign", func(b *testing.B) {
+		a := newAuthenticator(b, newWorld(), nil)
+		claims := boundClaims()
+		claims["iss"] = "https://elsewhere"
+		token := mint(b, ecKey, claims)
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := a.Authenticate(b.Context(), token); err == nil {
+				b.Fatal("accepted")
+			}
+		}
+	})
+}
+
+func verifies(key crypto.PublicKey, digest, signature []byte) bool {
+	switch key := key.(type) {
+	case *ecdsa.PublicKey:
+		return ecdsa.VerifyASN1(key, digest, signature)
+	case *rsa.PublicKey:
+		return rsa.VerifyPKCS1v15(key, crypto.SHA256, digest, signature) == nil
+	}
+	return false
+}

@@ -1,0 +1,173 @@
+package tokens_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+// TOK-80..82
+func TestUserInfo(t *testing.T) {
+	type extra = map[string]authenticationv1.ExtraValue
+	tests := []struct {
+		name  string
+		token func(w *world) string
+		want  extra
+	}{
+		{"pod", func(*world) string { return mint(t, ecKey, boundClaims()) }, extra{
+			"authentication.kubernetes.io/credential-id": {"JTI=id-1"},
+			"authentication.kubernetes.io/pod-name":      {"job"},
+			"authentication.kubernetes.io/pod-uid":       {"uid-of-job"},
+			"authentication.kubernetes.io/node-name":     {"worker"},
+			"authentication.kubernetes.io/node-uid":      {"uid-of-worker"},
+		}},
+		{"pod and node without UID", func(*world) string {
+			claims := boundClaims()
+			private(claims)["node"] = object{"name": "worker"}
+			return mint(t, ecKey, claims)
+		}, extra{
+			"authentication.kubernetes.io/credential-id": {"JTI=id-1"},
+			"authentication.kubernetes.io/pod-name":      {"job"},
+			"authentication.kubernetes.io/pod-uid":       {"uid-of-job"},
+			"authentication.kubernetes.io/node-name":     {"worker"},
+		}},
+		{"secret", func(*world) string {
+			claims := boundClaims()
+			bind(claims, "secret", "settings")
+			return mint(t, ecKey, claims)
+		}, extra{
+			"authentication.kubernetes.io/credential-id":                        {"JTI=id-1"},
+			"attestation.authentication.kubernetes.io/admissionReviewAPIGroups": {"apps"},
+		}},
+		{"validating webhook", func(*world) string {
+			claims := boundClaims()
+			bind(claims, "validatingwebhookconfiguration", "checks")
+			return mint(t, ecKey, claims)
+		}, extra{
+			"authentication.kubernetes.io/credential-id":                        {"JTI=id-1"},
+			"authentication.kubernetes.io/validatingwebhookconfiguration-name":  {"checks"},
+			"authentication.kubernetes.io/validatingwebhookconfiguration-uid":   {"uid-of-checks"},
+			"attestation.authentication.kubernetes.io/admissionReviewAPIGroups": {"apps"},
+		}},
+		{"mutating webhook", func(*world) string {
+			claims := boundClaims()
+			bind(claims, "mutatingwebhookconfiguration", "defaults")
+			return mint(t, ecKey, claims)
+		}, extra{
+			"authentication.kubernetes.io/credential-id":                        {"JTI=id-1"},
+			"authentication.kubernetes.io/mutatingwebhookconfiguration-name":    {"defaults"},
+			"authentication.kubernetes.io/mutatingwebhookconfiguration-uid":     {"uid-of-defaults"},
+			"attestation.authentication.kubernetes.io/admissionReviewAPIGroups": {"apps"},
+		}},
+		{"nothing", func(*world) string {
+			claims := boundClaims()
+			delete(private(claims), "pod")
+			delete(private(claims), "node")
+			delete(claims, "jti")
+			return mint(t, ecKey, claims)
+		}, nil},
+		{"legacy", func(w *world) string {
+			claims := legacyClaims()
+			claims["jti"] = "id-1"
+			token := mint(t, ecKey, claims)
+			w.secrets["ci/builder-token"].Data["token"] = []byte(token)
+			return token
+		}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			id, err := newAuthenticator(t, w, nil).Authenticate(t.Context(), tt.token(w))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := authenticationv1.UserInfo{
+				Username: "system:serviceaccount:ci:builder",
+				UID:      "uid-of-builder",
+				Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:ci"},
+				Extra:    tt.want,
+			}
+			if diff := cmp.Diff(want, id.UserInfo()); diff != "" {
+				t.Errorf("UserInfo() (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestClaimOf(t *testing.T) {
+	claims := boundClaims()
+	claims["team"] = object{"name": "hunter2", "size": 3}
+	id, err := newAuthenticator(t, newWorld(), nil).Authenticate(t.Context(), mint(t, ecKey, claims))
+	if err != nil {
+		t.Fatal(err)
+	}
+	type team struct {
+		Name string
+		Size int
+	}
+	if got, ok, err := tokens.ClaimOf[team](id, "team"); got != (team{"hunter2", 3}) || !ok || err != nil {
+		t.Errorf("ClaimOf() = %v, %v, %v, want the claim", got, ok, err)
+	}
+	if got, ok, err := tokens.ClaimOf[string](id, "Team"); got != "" || ok || err != nil {
+		t.Errorf("ClaimOf() of another name = %q, %v, %v, want none", got, ok, err)
+	}
+	if _, ok, err := tokens.ClaimOf[int](id, "team"); !ok || err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("ClaimOf() of another type = %v, %v, want an error without the value", ok, err)
+	}
+}
+
+// TOK-83
+func TestSplitUsername(t *testing.T) {
+	for username, want := range map[string][2]string{
+		"system:serviceaccount:ns:name":                               {"ns", "name"},
+		"system:serviceaccount:n-1:a.b-c.0":                           {"n-1", "a.b-c.0"},
+		"system:serviceaccount:" + strings.Repeat("n", 63) + ":name":  {strings.Repeat("n", 63), "name"},
+		"system:serviceaccount:ns:" + strings.Repeat("a.", 126) + "a": {"ns", strings.Repeat("a.", 126) + "a"},
+	} {
+		namespace, name, err := tokens.SplitUsername(username)
+		if err != nil || [2]string{namespace, name} != want || tokens.Username(namespace, name) != username {
+			t.Errorf("SplitUsername(%q) = %q, %q, %v, want %q", username, namespace, name, err, want)
+		}
+	}
+	for _, username := range []string{
+		"", "system:serviceaccount", "system:serviceaccount:", "system:serviceaccount:ns", "system:serviceaccount:ns:",
+		"system:serviceaccount::name", "system:serviceaccount:ns:name:extra", "system:serviceaccount:ns :name", "system:serviceaccount:ns:name ",
+		"system:serviceaccounts:ns:name", "System:serviceaccount:ns:name", " system:serviceaccount:ns:name",
+		"system:serviceaccount:a.b:name", "system:serviceaccount:ns:Name", "system:serviceaccount:-ns:name", "system:serviceaccount:ns-:name",
+		"system:serviceaccount:ns:a..b", "system:serviceaccount:ns:.a", "system:serviceaccount:ns:a.", "system:serviceaccount:ns:a\x00",
+		"system:serviceaccount:" + strings.Repeat("n", 64) + ":name", "system:serviceaccount:ns:" + strings.Repeat("a", 254),
+	} {
+		namespace, name, err := tokens.SplitUsername(username)
+		if err == nil || namespace != "" || name != "" || err.Error() != "Username must be in the form system:serviceaccount:namespace:name" {
+			t.Errorf("SplitUsername(%q) = %q, %q, %v, want an error", username, namespace, name, err)
+		}
+	}
+}
+
+// TOK-84
+func TestMatchesUsername(t *testing.T) {
+	if !tokens.MatchesUsername("foo", "bar", "system:serviceaccount:foo:bar") {
+		t.Error("MatchesUsername() = false for the account's own")
+	}
+	for _, other := range [][3]string{
+		{"foo", "bar", "system:serviceaccount:foo:ba"}, {"foo", "bar", "system:serviceaccount:foo:barr"}, {"foo", "bar", "system:serviceaccount:foo/bar"},
+		{"foo", "bar", "xystem:serviceaccount:foo:bar"}, {"foo", "bar", ""}, {"foo", "bar", "foo:bar"}, {"foo", "bar", "system:serviceaccount:fox:bar"},
+		{"foo", "", "system:serviceaccount:foo"}, {"", "", "system:serviceaccount:"},
+	} {
+		if tokens.MatchesUsername(other[0], other[1], other[2]) {
+			t.Errorf("MatchesUsername(%q) = true", other)
+		}
+	}
+	// It doesn't look for colons, which no namespace or name has.
+	if !tokens.MatchesUsername("foo:", "bar", "system:serviceaccount:foo::bar") || tokens.MatchesUsername("foo", "bar", "system:serviceaccount:foo::bar") {
+		t.Error("MatchesUsername() doesn't compare byte by byte")
+	}
+	matches := true
+	if n := testing.AllocsPerRun(100, func() { matches = matches && tokens.MatchesUsername("foo", "bar", "system:serviceaccount:foo:bar") }); n != 0 || !matches {
+		t.Errorf("MatchesUsername() allocates %v times", n)
+	}
+}

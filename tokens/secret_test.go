@@ -1,0 +1,65 @@
+package tokens_test
+
+import (
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+// TOK-85, CST-7, CST-8
+func TestIsTokenSecretOf(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*corev1.Secret)
+		want   bool
+	}{
+		{"match", func(*corev1.Secret) {}, true},
+		{"no UID", func(s *corev1.Secret) { delete(s.Annotations, "kubernetes.io/service-account.uid") }, true},
+		{"other name", func(s *corev1.Secret) { s.Annotations["kubernetes.io/service-account.name"] = "other" }, false},
+		{"no name", func(s *corev1.Secret) { delete(s.Annotations, "kubernetes.io/service-account.name") }, false},
+		{"other UID", func(s *corev1.Secret) { s.Annotations["kubernetes.io/service-account.uid"] = "other" }, false},
+		{"other type", func(s *corev1.Secret) { s.Type = corev1.SecretTypeOpaque }, false},
+		{"other namespace", func(s *corev1.Secret) { s.Namespace = "other" }, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			secret := w.secrets["ci/builder-token"]
+			tt.change(secret)
+			if got := tokens.IsTokenSecretOf(secret, w.accounts["ci/builder"]); got != tt.want {
+				t.Errorf("IsTokenSecretOf() = %v, want %v", got, tt.want)
+			}
+		})
+	}
+	if tokens.IsTokenSecretOf(nil, account()) || tokens.IsTokenSecretOf(newWorld().secrets["ci/builder-token"], nil) {
+		t.Error("IsTokenSecretOf() = true for nothing")
+	}
+	if name, uid := tokens.TokenSecretOwner(newWorld().secrets["ci/settings"]); name != "" || uid != "" {
+		t.Errorf("TokenSecretOwner() = %s, %s for another Secret, want none", name, uid)
+	}
+}
+
+func TestReferencesSecret(t *testing.T) {
+	account := &corev1.ServiceAccount{Secrets: []corev1.ObjectReference{{Name: "a"}, {Name: "b"}}}
+	if !tokens.ReferencesSecret(account, "b") || tokens.ReferencesSecret(account, "c") || tokens.ReferencesSecret(nil, "a") {
+		t.Error("ReferencesSecret() isn't whether the account lists the Secret")
+	}
+}
+
+// CST-10
+func TestFormatDay(t *testing.T) {
+	late := time.Date(2026, 1, 1, 23, 0, 0, 0, time.FixedZone("west", -2*3600))
+	day := tokens.FormatDay(late)
+	if day != "2026-01-02" {
+		t.Errorf("FormatDay() = %s, want the day in UTC", day)
+	}
+	if got, err := tokens.ParseDay(day); err != nil || !got.Equal(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("ParseDay() = %v, %v", got, err)
+	}
+	if _, err := tokens.ParseDay("2026-01-02T00:00:00Z"); err == nil {
+		t.Error("ParseDay() reads a time, want days only")
+	}
+}
