@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
@@ -55,6 +54,13 @@ type AuthenticatorConfig struct {
 	// are accepted until they expire, and legacy ones for ever (TOK-54).
 	InsecureSkipLookups bool
 
+	// SignatureCacheSize is for how many tokens the Authenticator remembers that
+	// their signatures are good. Only that: times, audiences and objects are
+	// judged anew every time, and once Keys returns another key than the one that
+	// made a signature, all are forgotten. Zero means
+	// [DefaultSignatureCacheSize]; a negative value means none.
+	SignatureCacheSize int
+
 	// Observe, if set, is told every judgement before Authenticate returns. It
 	// must be fast and safe for concurrent use.
 	Observe func(Event)
@@ -99,7 +105,8 @@ func (cfg *AuthenticatorConfig) check() error {
 // An Authenticator says who presents a token. It is safe for concurrent use if
 // what it was made from is.
 type Authenticator struct {
-	cfg AuthenticatorConfig
+	cfg   AuthenticatorConfig
+	cache *signatureCache // nil for none
 }
 
 // NewAuthenticator returns an Authenticator, or an error that names everything
@@ -119,7 +126,14 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Authenticator{cfg: cfg}, nil
+	a := &Authenticator{cfg: cfg}
+	switch size := cfg.SignatureCacheSize; {
+	case size == 0:
+		a.cache = newSignatureCache(DefaultSignatureCacheSize)
+	case size > 0:
+		a.cache = newSignatureCache(size)
+	}
+	return a, nil
 }
 
 // Authenticate says who token stands for, if it is made for one of audiences,
@@ -179,56 +193,6 @@ func (j *judgement) judge(ctx context.Context, token string, audiences []string)
 		return nil, err
 	}
 	return newIdentity(c, granted), nil
-}
-
-// verify returns the claims of token, whose issuer is one of ours and whose
-// signature is good (TOK-30..39).
-func (j *judgement) verify(ctx context.Context, token string) (*claims, error) {
-	parsed, err := jose.Parse(token, 0)
-	if err != nil {
-		return nil, &NotRecognizedError{ReasonMalformed, err.Error()}
-	}
-	// There is one parse of the token, so the issuer that chooses is the issuer
-	// that was signed.
-	issuer := issuerOf(parsed.Payload)
-	legacy := issuer == LegacyIssuer && j.cfg.Legacy
-	if !legacy && !slices.Contains(j.cfg.Issuers, issuer) {
-		j.note("issuer %.256q, want one of %q", issuer, j.cfg.Issuers)
-		return nil, &NotRecognizedError{Reason: ReasonForeignIssuer}
-	}
-	if err := j.verifySignature(ctx, parsed); err != nil {
-		return nil, err
-	}
-	decode := decodeBound
-	if legacy {
-		decode = decodeLegacy
-	}
-	c, invalid := decode(parsed.Payload)
-	if invalid != nil {
-		return nil, invalid
-	}
-	j.claims = c
-	return c, nil
-}
-
-// verifySignature tries the keys that the token may be signed with, in order
-// (TOK-35..37).
-func (j *judgement) verifySignature(ctx context.Context, token *jose.Token) error {
-	list, err := j.cfg.Keys.PublicKeys(ctx, token.KeyID)
-	if err != nil {
-		return &UnavailableError{"verification keys", err}
-	}
-	if len(list) == 0 {
-		j.note("no key with the id %.64q", token.KeyID)
-		return &InvalidError{Reason: ReasonUnknownKey}
-	}
-	for i := range list {
-		if err = token.Verify(list[i].Key); err == nil {
-			return nil
-		}
-	}
-	j.note("algorithm %.16q, key id %.64q, %d keys tried, the last one: %v", token.Algorithm, token.KeyID, len(list), err)
-	return &InvalidError{Reason: ReasonSignature}
 }
 
 // audiences returns those of requested that the token is made for, in their

@@ -54,7 +54,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 			}
 		})
 		b.Run(alg+"/New", func(b *testing.B) {
-			a := newAuthenticator(b, newWorld(), nil)
+			a := newAuthenticator(b, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = -1 })
 			token := mint(b, key, boundClaims())
 			b.ReportAllocs()
 			for b.Loop() {
@@ -63,7 +63,41 @@ func BenchmarkAuthenticate(b *testing.B) {
 				}
 			}
 		})
+		// With the cache, which learns a token each time.
+		b.Run(alg+"/NewToCache", func(b *testing.B) {
+			a := newAuthenticator(b, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 1 })
+			fresh := []string{mint(b, key, boundClaims()), mint(b, key, object{"iss": issuerURL, "sub": "system:serviceaccount:ci:builder", "aud": api, "exp": now.Unix(),
+				"kubernetes.io": object{"namespace": "ci", "serviceaccount": object{"name": "builder", "uid": "uid-of-builder"}}})}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, err := a.Authenticate(b.Context(), fresh[i%2]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
+	b.Run("Seen", func(b *testing.B) {
+		a := newAuthenticator(b, newWorld(), nil)
+		token := mint(b, ecKey, boundClaims())
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := a.Authenticate(b.Context(), token); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("Seen/parallel", func(b *testing.B) {
+		a := newAuthenticator(b, newWorld(), nil)
+		token := mint(b, ecKey, boundClaims())
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			for pb.Next() {
+				if _, err := a.Authenticate(b.Context(), token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	})
 	b.Run("Foreign", func(b *testing.B) {
 		a := newAuthenticator(b, newWorld(), nil)
 		claims := boundClaims()

@@ -1,0 +1,291 @@
+package tokens_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+// A cachedAuthenticator tells of each judgement whether the signature was
+// remembered.
+type cachedAuthenticator struct {
+	*tokens.Authenticator
+	cached bool // of the last judgement
+	now    time.Time
+}
+
+func newCachedAuthenticator(t testing.TB, w *world, change func(*tokens.AuthenticatorConfig)) *cachedAuthenticator {
+	t.Helper()
+	a := &cachedAuthenticator{now: now}
+	a.Authenticator = newAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+		cfg.Observe = func(e tokens.Event) { a.cached = e.SignatureCached }
+		cfg.Now = func() time.Time { return a.now }
+		if change != nil {
+			change(cfg)
+		}
+	})
+	return a
+}
+
+// warm authenticates token twice, so that its signature is remembered.
+func (a *cachedAuthenticator) warm(t testing.TB, token string) {
+	t.Helper()
+	for i := range 2 {
+		if _, err := a.Authenticate(t.Context(), token); err != nil {
+			t.Fatal(err)
+		}
+		if a.cached != (i > 0) {
+			t.Fatalf("signature remembered at use %d: %v", i, a.cached)
+		}
+	}
+}
+
+// V13: what happens to an object is noticed at the next call although the
+// signature is remembered.
+func TestCacheLooksObjectsUp(t *testing.T) {
+	for _, d := range dependencies {
+		for name, change := range map[string]func(*world){
+			"removed":   d.remove,
+			"recreated": func(w *world) { d.meta(w).UID = "another" },
+			"deleted":   func(w *world) { d.meta(w).DeletionTimestamp = &metav1.Time{Time: now.Add(-61 * time.Second)} },
+			"unknown":   func(w *world) { w.err = errors.New("etcd is down") },
+		} {
+			t.Run(d.kind+" "+name, func(t *testing.T) {
+				w := newWorld()
+				a := newCachedAuthenticator(t, w, nil)
+				claims := boundClaims()
+				d.bind(claims)
+				token := mint(t, ecKey, claims)
+				a.warm(t, token)
+				change(w)
+				id, err := a.Authenticate(t.Context(), token)
+				if id != nil || err == nil || !a.cached {
+					t.Fatalf("Authenticate() = %v, %v, signature remembered %v, want an error in spite of the cache", id, err, a.cached)
+				}
+			})
+		}
+	}
+}
+
+// V13: a legacy token, through the cache.
+func TestCacheLooksLegacyObjectsUp(t *testing.T) {
+	for name, change := range map[string]func(*world, *corev1.Secret){
+		"secret removed":   func(w *world, _ *corev1.Secret) { delete(w.secrets, "ci/builder-token") },
+		"secret changed":   func(_ *world, s *corev1.Secret) { s.Data["token"] = []byte("x") },
+		"secret marked":    func(_ *world, s *corev1.Secret) { s.Labels = map[string]string{tokens.InvalidSinceLabel: "2026-01-01"} },
+		"account removed":  func(w *world, _ *corev1.Secret) { delete(w.accounts, "ci/builder") },
+		"account replaced": func(w *world, _ *corev1.Secret) { w.accounts["ci/builder"].UID = "another" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld()
+			token := mint(t, ecKey, legacyClaims())
+			w.secrets["ci/builder-token"].Data["token"] = []byte(token)
+			a := newCachedAuthenticator(t, w, nil)
+			a.warm(t, token)
+			change(w, w.secrets["ci/builder-token"])
+			if id, err := a.Authenticate(t.Context(), token); err == nil || !a.cached {
+				t.Fatalf("Authenticate() = %v, %v, signature remembered %v, want an error in spite of the cache", id, err, a.cached)
+			}
+		})
+	}
+}
+
+// V13: times and audiences are judged every time.
+func TestCacheJudgesTimesAndAudiences(t *testing.T) {
+	a := newCachedAuthenticator(t, newWorld(), nil)
+	claims := boundClaims()
+	claims["aud"] = []string{api, "vault"}
+	token := mint(t, ecKey, claims)
+	a.warm(t, token)
+	id, err := a.Authenticate(t.Context(), token, "vault")
+	if err != nil || !slices.Equal(id.Audiences, []string{"vault"}) {
+		t.Fatalf("Authenticate() = %v, %v, want the audience asked for", id, err)
+	}
+	_, err = a.Authenticate(t.Context(), token, "other")
+	wantInvalid(t, err, tokens.ReasonAudience, "")
+	a.now = now.Add(time.Hour + tokens.Grace)
+	if _, err := a.Authenticate(t.Context(), token); err != nil {
+		t.Fatal(err)
+	}
+	a.now = a.now.Add(1)
+	_, err = a.Authenticate(t.Context(), token)
+	wantInvalid(t, err, tokens.ReasonExpired, "")
+	if !a.cached {
+		t.Error("the signature was checked again, want it remembered")
+	}
+	a.now = now.Add(-tokens.Grace - 1)
+	_, err = a.Authenticate(t.Context(), token)
+	wantInvalid(t, err, tokens.ReasonNotYetValid, "")
+}
+
+// A keySwitch is a Source that can be changed.
+type keySwitch struct{ keys.Source }
+
+// V13, V18: a key that leaves the set doesn't count any more, and any change
+// empties the cache.
+func TestCacheForgetsKeys(t *testing.T) {
+	set := must(keys.NewSet(ecKey, rsaKey))
+	source := &keySwitch{set}
+	a := newCachedAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = source })
+	token, other := mint(t, ecKey, boundClaims()), mint(t, rsaKey, boundClaims())
+	nameless := mintAs(t, rsaKey, "", boundClaims())
+	a.warm(t, token)
+	a.warm(t, other)
+	a.warm(t, nameless)
+
+	source.Source = must(keys.NewSet(otherKey))
+	_, err := a.Authenticate(t.Context(), token)
+	wantInvalid(t, err, tokens.ReasonUnknownKey, "")
+	_, err = a.Authenticate(t.Context(), nameless)
+	wantInvalid(t, err, tokens.ReasonSignature, "")
+	// Another key with the id of the old one.
+	source.Source = sourceFunc(func() []keys.PublicKey { return []keys.PublicKey{{ID: must(idOf(ecKey)), Key: otherKey.Public()}} })
+	_, err = a.Authenticate(t.Context(), token)
+	wantInvalid(t, err, tokens.ReasonSignature, "")
+	source.Source = failingSource{}
+	if _, err = a.Authenticate(t.Context(), token); err == nil {
+		t.Fatal("accepted although the keys could not be consulted")
+	}
+
+	source.Source = set
+	for _, token := range []string{token, other, nameless} {
+		a.warm(t, token) // none is remembered
+	}
+	source.Source = failingSource{}
+	_, err = a.Authenticate(t.Context(), token)
+	if _, ok := errors.AsType[*tokens.UnavailableError](err); !ok {
+		t.Fatalf("Authenticate() = %v, want an UnavailableError", err)
+	}
+}
+
+// Tokens that are refused don't enter, so they push nothing out.
+func TestCacheWithstandsFloods(t *testing.T) {
+	a := newCachedAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 2 })
+	first, second := mint(t, ecKey, boundClaims()), mint(t, ecKey, boundClaims())
+	a.warm(t, first)
+	a.warm(t, second)
+	unfit := boundClaims()
+	delete(unfit, "exp")
+	for i := range 300 {
+		b := []byte(first)
+		b[len(b)-1-i%80] ^= 1
+		for _, token := range []string{string(b), fmt.Sprint("flood ", i), mint(t, otherKey, boundClaims()), mint(t, ecKey, unfit)} {
+			if _, err := a.Authenticate(t.Context(), token); err == nil {
+				t.Fatal("accepted")
+			}
+		}
+	}
+	for _, token := range []string{first, second} {
+		if _, err := a.Authenticate(t.Context(), token); err != nil || !a.cached {
+			t.Fatalf("after the flood: %v, signature remembered %v, want it remembered", err, a.cached)
+		}
+	}
+}
+
+// The cache is bounded, keeps what is used, and can be switched off.
+func TestCacheSize(t *testing.T) {
+	a := newCachedAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 3 })
+	busy := mint(t, ecKey, boundClaims())
+	a.warm(t, busy)
+	var last string
+	for range 50 {
+		last = mint(t, ecKey, boundClaims())
+		for _, token := range []string{last, busy} {
+			if _, err := a.Authenticate(t.Context(), token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !a.cached {
+			t.Fatal("a token in use was forgotten for others that were used once")
+		}
+	}
+	remembered := 0
+	for range 2 {
+		if _, err := a.Authenticate(t.Context(), last); err != nil {
+			t.Fatal(err)
+		}
+		if a.cached {
+			remembered++
+		}
+	}
+	if remembered != 2 {
+		t.Errorf("the last token was remembered %d times, want 2", remembered)
+	}
+
+	off := newCachedAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = -1 })
+	for range 3 {
+		if _, err := off.Authenticate(t.Context(), busy); err != nil || off.cached {
+			t.Fatalf("Authenticate() without a cache: %v, signature remembered %v", err, off.cached)
+		}
+	}
+}
+
+// What Authenticate returns belongs to the caller, whatever the cache keeps.
+func TestCacheIsNotShared(t *testing.T) {
+	a := newCachedAuthenticator(t, newWorld(), nil)
+	claims := boundClaims()
+	bind(claims, "validatingwebhookconfiguration", "checks")
+	token := mint(t, ecKey, claims)
+	for range 2 {
+		id, err := a.Authenticate(t.Context(), token)
+		if err != nil || id.Audiences[0] != api || id.UserInfo().Extra[tokens.ExtraAdmissionReviewGroups][0] != "apps" {
+			t.Fatalf("Authenticate() = %+v, %v", id, err)
+		}
+		id.Audiences[0] = "changed"
+		id.UserInfo().Extra[tokens.ExtraAdmissionReviewGroups][0] = "changed"
+	}
+}
+
+// K10: keys that come and go under load. A token is accepted exactly while its
+// key is there.
+func TestCacheUnderRotation(t *testing.T) {
+	with, without := must(keys.NewSet(ecKey, rsaKey)), must(keys.NewSet(rsaKey))
+	var source atomic.Pointer[keys.Set]
+	source.Store(with)
+	a := newAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) {
+		cfg.Keys = sourceByID(func(id string) []keys.PublicKey {
+			return must(source.Load().PublicKeys(context.Background(), id))
+		})
+		cfg.SignatureCacheSize = 4
+	})
+	stays, goes := mint(t, rsaKey, boundClaims()), mint(t, ecKey, boundClaims())
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for range 200 {
+				if _, err := a.Authenticate(t.Context(), stays); err != nil {
+					t.Error(err)
+				}
+				_, err := a.Authenticate(t.Context(), goes)
+				if e, ok := errors.AsType[*tokens.InvalidError](err); err != nil && (!ok || e.Reason != tokens.ReasonUnknownKey) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	for i := range 50 {
+		source.Store([]*keys.Set{with, without}[i%2])
+		_, err := a.Authenticate(t.Context(), goes)
+		if (err == nil) != (i%2 == 0) {
+			t.Fatalf("with the key there %v: %v", i%2 == 0, err)
+		}
+	}
+	wg.Wait()
+}
+
+type sourceByID func(id string) []keys.PublicKey
+
+func (f sourceByID) PublicKeys(_ context.Context, id string) ([]keys.PublicKey, error) {
+	return f(id), nil
+}
