@@ -28,8 +28,12 @@ type everything interface {
 	sacontroller.ServiceAccountsClient
 	sacontroller.TokensReader
 	sacontroller.TokensClient
+	sacontroller.LegacyTokenCleanerReader
+	sacontroller.LegacyTokenCleanerClient
+	sacontroller.LegacyTokenTrackerClient
+	sacontroller.RootCAPublisherReader
+	sacontroller.RootCAPublisherClient
 	sacontroller.NamespaceLister
-	sacontroller.SecretPatcher
 	tokens.ServiceAccountGetter
 	tokens.SecretGetter
 	tokens.PodGetter
