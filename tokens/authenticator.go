@@ -238,7 +238,7 @@ func (j *judgement) event(err error) Event {
 	}
 	if c := j.claims; c != nil {
 		e.Namespace, e.Name, e.UID = c.namespace, c.account.Name, c.account.UID
-		e.Issuer, e.CredentialID = c.issuer, credentialID(c.id)
+		e.Issuer, e.CredentialID = c.issuer, c.credentialID
 		e.ImpliedAudiences = len(c.audiences) == 0
 		if warn := timeOf(c.warnAfter); err == nil && !warn.IsZero() && j.now.After(warn) {
 			e.Stale = j.now.Sub(warn)

@@ -55,6 +55,7 @@ type claims struct {
 	payload []byte
 
 	issuer, subject, id         string
+	credentialID                string // "JTI=" and the id
 	audiences                   []string
 	expiry, notBefore, issuedAt int64 // noTime if absent
 	namespace                   string
@@ -149,6 +150,7 @@ func (c *claims) decodePublic(name, value []byte) (claim string, ok bool) {
 		return claimSubject, ok
 	case claimID:
 		c.id, ok = jose.Text(value)
+		c.credentialID = credentialID(c.id)
 		return claimID, ok
 	case claimAudience:
 		c.audiences, ok = decodeAudiences(value)

@@ -66,7 +66,7 @@ func newIdentity(c *claims, audiences []string) *Identity {
 		Audiences:         audiences,
 		Issuer:            c.issuer,
 		Legacy:            c.legacy,
-		CredentialID:      credentialID(c.id),
+		CredentialID:      c.credentialID,
 		Pod:               c.pod,
 		Secret:            c.secret,
 		Node:              c.node,

@@ -17,7 +17,7 @@ func (j *judgement) verify(ctx context.Context, token string) (*claims, error) {
 		c, _, err := j.verifyNew(ctx, token)
 		return c, err
 	}
-	d := digest(sha256.Sum256([]byte(token)))
+	d := digestOf(token)
 	if c, err := j.remembered(ctx, d); c != nil || err != nil {
 		return c, err
 	}
@@ -26,6 +26,12 @@ func (j *judgement) verify(ctx context.Context, token string) (*claims, error) {
 		j.cache.add(&signatureEntry{digest: d, signedBy: signedBy, claims: c})
 	}
 	return c, err
+}
+
+// digestOf hashes token, of the usual length without allocating.
+func digestOf(token string) digest {
+	var usual [1536]byte
+	return sha256.Sum256(append(usual[:0], token...))
 }
 
 // A signedBy is the key that made a signature.
