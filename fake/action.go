@@ -64,7 +64,8 @@ type Action struct {
 	// Revision is the cluster's revision after the call.
 	Revision uint64
 
-	lag int // how many revisions back a read looks
+	lag  int  // how many revisions back a read looks
+	drop *int // after how many events a watch is dropped
 }
 
 // String returns the action in the form "create secrets ci/builder-token",

@@ -27,7 +27,7 @@ func (c *Cluster) call(ctx context.Context, action *Action, do func() error) err
 	if out.err != nil && !out.after {
 		return c.record(action, out.err)
 	}
-	action.lag = out.lag
+	action.lag, action.drop = out.lag, out.drop
 	if err := do(); err != nil {
 		return c.record(action, err)
 	}

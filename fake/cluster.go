@@ -32,16 +32,18 @@ type Cluster struct {
 	// it is always [Epoch]. Set it before the first use.
 	Now func() time.Time
 
-	mu       sync.Mutex
-	state    store
-	history  history
-	uids     uint64 // how many UIDs were given out
-	names    uint64 // how many names were generated
-	faults   []Fault
-	actions  []Action
-	drivers  []*driver
-	readers  []*Reader
-	shuffler *shuffler
+	mu        sync.Mutex
+	state     store
+	history   history
+	uids      uint64 // how many UIDs were given out
+	names     uint64 // how many names were generated
+	faults    []Fault
+	actions   []Action
+	drivers   []*driver
+	readers   []*Reader
+	watches   map[*Watch]bool // those that are open
+	shuffler  *shuffler
+	disturber *disturber
 }
 
 // New returns a Cluster that holds copies of objects. It is for literals in

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/watch"
-
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -15,6 +13,7 @@ import (
 type driver struct {
 	controller sacontroller.Controller
 	started    bool
+	resync     bool   // it asked to be told of everything again
 	seen       uint64 // the revision of the last change that it was told
 	queue      []sacontroller.Key
 	queued     map[sacontroller.Key]bool
@@ -93,38 +92,18 @@ func (d *driver) hear(c *Cluster) {
 	}
 }
 
-// news returns what the controller has not been told yet. The objects are
-// copies: a controller that changes one fools only itself.
-func (d *driver) news(c *Cluster) []sacontroller.Event {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var events []sacontroller.Event
-	if !d.started {
-		d.started = true
-		d.seen = c.history.last()
-		for _, k := range kinds {
-			for _, o := range c.state.list(k, "") {
-				events = append(events, sacontroller.Event{Type: watch.Added, Object: copyOf(o)})
-			}
-		}
-		return events
-	}
-	for _, ch := range c.history.changes[d.seen:] {
-		event := sacontroller.Event{Type: ch.eventType(), Object: copyOf(ch.object)}
-		if event.Type == watch.Modified {
-			event.Old = copyOf(ch.old)
-		}
-		events = append(events, event)
-	}
-	d.seen = c.history.last()
-	return events
-}
-
 // busy reports whether there is something to hear or to do.
 func (d *driver) busy(c *Cluster) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !d.started || len(d.queue) > 0 || d.seen < c.history.last()
+	if r, ok := d.controller.(sacontroller.Resyncer); ok {
+		select {
+		case <-r.Resync():
+			d.resync = true
+		default:
+		}
+	}
+	return !d.started || d.resync || len(d.queue) > 0 || d.seen < c.history.last()
 }
 
 // step reconciles one key, and reports whether that succeeded.

@@ -10,8 +10,8 @@ import (
 )
 
 // A Fault decides whether an [Op] fails: nil lets it through, and an error is
-// what the caller gets instead of an answer. Errors made by [After], [Slow] and
-// [Stale], and the values [Conflict], [NotFound], [Timeout] and [AnswerLost],
+// what the caller gets instead of an answer. Errors made by [After], [Slow],
+// [Stale] and [DropWatch], and the values [Conflict], [NotFound], [Timeout] and [AnswerLost],
 // say more than that.
 //
 // Faults run under the Cluster's lock, in call order, so a counting Fault needs
@@ -176,6 +176,12 @@ func Stale(n int) error {
 	return &effect{text: fmt.Sprintf("%d revisions behind", n), lag: n}
 }
 
+// DropWatch returns an error that lets a watch begin and closes it after n
+// events. See also [Cluster.DropWatches].
+func DropWatch(n int) error {
+	return &effect{text: fmt.Sprintf("dropped after %d events", n), drop: &n}
+}
+
 // effect is an error that tells call to do something.
 type effect struct {
 	text   string
@@ -183,6 +189,7 @@ type effect struct {
 	after  bool
 	wait   time.Duration
 	lag    int
+	drop   *int
 }
 
 func (e *effect) Error() string { return e.text }
@@ -204,6 +211,7 @@ type outcome struct {
 	after bool
 	wait  time.Duration
 	lag   int
+	drop  *int
 }
 
 func (o outcome) describe() string { return o.text }
@@ -223,7 +231,7 @@ func decode(err error, op Op) outcome {
 		out.err = err
 		return out
 	}
-	out.after, out.wait, out.lag = e.after, e.wait, e.lag
+	out.after, out.wait, out.lag, out.drop = e.after, e.wait, e.lag, e.drop
 	if e.status != nil {
 		out.err = e.status(op)
 	}

@@ -29,7 +29,7 @@ func (ch *change) eventType() watch.EventType {
 type history struct {
 	changes   []*change
 	compacted uint64        // changes up to this revision can't be watched any more
-	grown     chan struct{} // closed at the next change; nil if nobody waits
+	grown     chan struct{} // closed at the next wake; nil if nobody waits
 }
 
 func (h *history) next() uint64 { return uint64(len(h.changes)) + 1 }
@@ -37,13 +37,18 @@ func (h *history) last() uint64 { return uint64(len(h.changes)) }
 
 func (h *history) append(ch *change) {
 	h.changes = append(h.changes, ch)
+	h.wake()
+}
+
+// wake makes those who wait look again.
+func (h *history) wake() {
 	if h.grown != nil {
 		close(h.grown)
 		h.grown = nil
 	}
 }
 
-// wait returns a channel that is closed at the next change.
+// wait returns a channel that is closed when there is something to look at.
 func (h *history) wait() <-chan struct{} {
 	if h.grown == nil {
 		h.grown = make(chan struct{})

@@ -31,7 +31,9 @@ type kind struct {
 	namespaced bool
 	status     bool // has the subresource "status"
 
-	new       func() object
+	new func() object
+	// list returns a list object with copies of what was found.
+	list      func(page) runtime.Object
 	checkName func(name string) []string
 
 	// prepareCreate and prepareUpdate set what the server owns or defaults.
@@ -53,7 +55,10 @@ type kind struct {
 var (
 	namespaces = &kind{
 		id: 0, name: "Namespace", resource: "namespaces", singular: "namespace", shortNames: []string{"ns"}, status: true,
-		new:           func() object { return new(corev1.Namespace) },
+		new: func() object { return new(corev1.Namespace) },
+		list: func(p page) runtime.Object {
+			return &corev1.NamespaceList{ListMeta: p.meta, Items: values[corev1.Namespace](p.items)}
+		},
 		checkName:     validation.IsDNS1123Label,
 		prepareCreate: prepareNamespace, prepareUpdate: prepareNamespaceUpdate,
 		setStatus: func(to, from object) {
@@ -65,7 +70,10 @@ var (
 	}
 	nodes = &kind{
 		id: 1, name: "Node", resource: "nodes", singular: "node", shortNames: []string{"no"}, status: true,
-		new:       func() object { return new(corev1.Node) },
+		new: func() object { return new(corev1.Node) },
+		list: func(p page) runtime.Object {
+			return &corev1.NodeList{ListMeta: p.meta, Items: values[corev1.Node](p.items)}
+		},
 		checkName: validation.IsDNS1123Subdomain,
 		setStatus: func(to, from object) { to.(*corev1.Node).Status = from.(*corev1.Node).Status },
 		selectable: func(o object) fields.Set {
@@ -74,14 +82,20 @@ var (
 	}
 	serviceAccounts = &kind{
 		id: 2, name: "ServiceAccount", resource: "serviceaccounts", singular: "serviceaccount", shortNames: []string{"sa"}, namespaced: true,
-		new:           func() object { return new(corev1.ServiceAccount) },
+		new: func() object { return new(corev1.ServiceAccount) },
+		list: func(p page) runtime.Object {
+			return &corev1.ServiceAccountList{ListMeta: p.meta, Items: values[corev1.ServiceAccount](p.items)}
+		},
 		checkName:     validation.IsDNS1123Subdomain,
 		prepareCreate: prepareServiceAccount,
 		prepareUpdate: func(updated, _ object) { prepareServiceAccount(updated) },
 	}
 	secrets = &kind{
 		id: 3, name: "Secret", resource: "secrets", singular: "secret", namespaced: true,
-		new:           func() object { return new(corev1.Secret) },
+		new: func() object { return new(corev1.Secret) },
+		list: func(p page) runtime.Object {
+			return &corev1.SecretList{ListMeta: p.meta, Items: values[corev1.Secret](p.items)}
+		},
 		checkName:     validation.IsDNS1123Subdomain,
 		prepareCreate: prepareSecret,
 		prepareUpdate: func(updated, _ object) { prepareSecret(updated) },
@@ -90,7 +104,10 @@ var (
 	}
 	pods = &kind{
 		id: 4, name: "Pod", resource: "pods", singular: "pod", shortNames: []string{"po"}, namespaced: true, status: true,
-		new:           func() object { return new(corev1.Pod) },
+		new: func() object { return new(corev1.Pod) },
+		list: func(p page) runtime.Object {
+			return &corev1.PodList{ListMeta: p.meta, Items: values[corev1.Pod](p.items)}
+		},
 		checkName:     validation.IsDNS1123Subdomain,
 		prepareCreate: preparePod, prepareUpdate: preparePodUpdate,
 		validate: validatePod, validateUpdate: validatePodUpdate,
@@ -99,7 +116,10 @@ var (
 	}
 	configMaps = &kind{
 		id: 5, name: "ConfigMap", resource: "configmaps", singular: "configmap", shortNames: []string{"cm"}, namespaced: true,
-		new:       func() object { return new(corev1.ConfigMap) },
+		new: func() object { return new(corev1.ConfigMap) },
+		list: func(p page) runtime.Object {
+			return &corev1.ConfigMapList{ListMeta: p.meta, Items: values[corev1.ConfigMap](p.items)}
+		},
 		checkName: validation.IsDNS1123Subdomain,
 		validate:  validateConfigMap, validateUpdate: validateConfigMapUpdate,
 	}
@@ -143,6 +163,15 @@ func kindNamed(resource string) *kind {
 		}
 	}
 	return nil
+}
+
+// values returns copies of list as a list object holds them.
+func values[T any, P pointer[T]](list []object) []T {
+	items := make([]T, len(list))
+	for i, o := range list {
+		items[i] = *copyOf(o).(P)
+	}
+	return items
 }
 
 // copyOf returns a deep copy of o.

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"reflect"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -102,28 +104,48 @@ func decodeDocument(data []byte) (any, error) {
 // parsePatch returns the function that applies a patch to a document.
 func parsePatch(k *kind, pt types.PatchType, data []byte) (func(any) (any, error), error) {
 	switch pt {
-	case types.MergePatchType:
+	case types.JSONPatchType:
+		operations, err := parseJSONPatch(data)
+		if err != nil {
+			return nil, badPatch(err)
+		}
+		return func(document any) (any, error) {
+			result, err := applyJSONPatch(document, operations)
+			if err != nil {
+				return nil, unprocessable(err.Error())
+			}
+			return result, nil
+		}, nil
+	case types.MergePatchType, types.StrategicMergePatchType:
 		patch, err := decodeDocument(data)
 		if err != nil {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+			return nil, badPatch(err)
 		}
-		if _, ok := patch.(map[string]any); !ok {
-			return nil, apierrors.NewBadRequest("error decoding patch: want a JSON object")
+		changes, ok := patch.(map[string]any)
+		if !ok {
+			return nil, badPatch(errors.New("want a JSON object"))
 		}
-		return func(document any) (any, error) { return mergePatch(document, patch), nil }, nil
-	default:
-		return nil, unsupportedPatch(k, pt)
+		if pt == types.MergePatchType {
+			return func(document any) (any, error) { return mergePatch(document, changes), nil }, nil
+		}
+		return func(document any) (any, error) {
+			result, err := strategicPatch(document.(map[string]any), changes, reflect.TypeOf(k.new()).Elem())
+			if err != nil {
+				return nil, badPatch(err)
+			}
+			return result, nil
+		}, nil
 	}
-}
-
-func unsupportedPatch(_ *kind, pt types.PatchType) error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: 415, Reason: metav1.StatusReasonUnsupportedMediaType,
-		Message: fmt.Sprintf("the body of the request was in an unknown format - accepted media types include: %s", types.MergePatchType) + unsupportedHint(pt),
+	return nil, &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusUnsupportedMediaType, Reason: metav1.StatusReasonUnsupportedMediaType,
+		Message: fmt.Sprintf("the body of the request was in an unknown format - accepted media types include: %s, %s, %s",
+			types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType),
 	}}
 }
 
-func unsupportedHint(pt types.PatchType) string { return fmt.Sprintf(" (got %q)", pt) }
+func badPatch(err error) error {
+	return apierrors.NewBadRequest(fmt.Sprintf("error decoding patch: %v", err))
+}
 
 // mergePatch applies a JSON merge patch (RFC 7386). It may change target.
 func mergePatch(target, patch any) any {
@@ -145,6 +167,9 @@ func mergePatch(target, patch any) any {
 	return result
 }
 
+// unprocessable answers a patch that is well formed but does not fit.
 func unprocessable(text string) error {
-	return apierrors.NewGenericServerResponse(422, "", schema.GroupResource{}, "", text, 0, false)
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid, Message: text,
+	}}
 }

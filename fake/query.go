@@ -142,15 +142,20 @@ func selects(k *kind, ls labels.Selector, fs fields.Selector, o object) bool {
 func (c *Cluster) checkRevision(q query) error {
 	switch {
 	case q.revision > c.history.last():
-		err := apierrors.NewTimeoutError(fmt.Sprintf("Too large resource version: %d, current: %d", q.revision, c.history.last()), 1)
-		err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
-		return err
+		return tooLarge(q.revision, c.history.last())
 	case q.notOlder || q.revision >= c.history.compacted:
 		return nil
 	case q.continued:
 		return apierrors.NewResourceExpired("The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.")
 	}
 	return apierrors.NewResourceExpired(fmt.Sprintf("The resourceVersion for the provided list is too old: %d", q.revision))
+}
+
+// tooLarge answers a client that knows the future: it talked to another server.
+func tooLarge(revision, last uint64) error {
+	err := apierrors.NewTimeoutError(fmt.Sprintf("Too large resource version: %d, current: %d", revision, last), 1)
+	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
+	return err
 }
 
 // run answers q from snap.

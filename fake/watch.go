@@ -24,23 +24,31 @@ type Watch struct {
 	namespace string
 	labels    labels.Selector
 	fields    fields.Selector
+	bookmarks bool
+	stopped   chan struct{} // closed by Stop
 
 	// What follows is guarded by cluster.mu.
-	seen    uint64 // the revision of the last change that was looked at
-	initial []watch.Event
-	stopped chan struct{}
+	seen    uint64        // the revision of the last change that was looked at
+	waiting []watch.Event // what comes before the next change
+	left    int           // events until the watch is dropped; negative for never
 	closed  bool
 }
 
 // Watch returns a watch of resource in namespace, or in all if it is empty. An
 // empty resource stands for all six. opts.ResourceVersion says after which
 // change to start; if it is empty or "0", the watch starts with an Added event
-// for every object that exists.
+// for every object that exists. opts.SendInitialEvents asks for those, too, and
+// for a bookmark at their end (KEP-3157).
 //
 // The error is 410 Gone (apierrors.IsResourceExpired) if the changes since then
-// are not known any more: list again, and watch from there.
+// are not known any more, see [Cluster.Compact]: list again, and watch from
+// there.
 func (c *Cluster) Watch(ctx context.Context, resource, namespace string, opts metav1.ListOptions) (*Watch, error) {
-	w := &Watch{cluster: c, namespace: namespace, labels: labels.Everything(), fields: fields.Everything(), stopped: make(chan struct{})}
+	w := &Watch{
+		cluster: c, namespace: namespace, bookmarks: opts.AllowWatchBookmarks,
+		labels: labels.Everything(), fields: fields.Everything(),
+		stopped: make(chan struct{}), left: -1,
+	}
 	if resource != "" {
 		if w.kind = kindNamed(resource); w.kind == nil {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("fake: no resource %q", resource))
@@ -54,23 +62,47 @@ func (c *Cluster) Watch(ctx context.Context, resource, namespace string, opts me
 	if err != nil {
 		return nil, err
 	}
+	stream := opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	action := &Action{Op: Op{Verb: "watch", Resource: resource, Namespace: namespace}}
 	err = c.call(ctx, action, func() error {
-		switch {
-		case from == 0:
-			w.seen = c.history.last()
-			w.initial = w.existing()
-		case from < c.history.compacted:
-			return apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d (%d)", from, c.history.compacted))
-		default:
-			w.seen = from
+		if err := w.start(from, stream); err != nil {
+			return err
 		}
+		if action.drop != nil {
+			w.left = *action.drop
+		}
+		if c.watches == nil {
+			c.watches = map[*Watch]bool{}
+		}
+		c.watches[w] = true
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return w, nil
+}
+
+// start finds out what the watch begins with.
+func (w *Watch) start(from uint64, stream bool) error {
+	h := &w.cluster.history
+	switch {
+	case from > h.last():
+		return tooLarge(from, h.last())
+	case from == 0 || stream:
+		w.seen = h.last()
+		w.waiting = w.existing()
+		if stream && w.bookmarks {
+			end := w.bookmark()
+			end.Object.(metav1.Object).SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
+			w.waiting = append(w.waiting, end)
+		}
+	case from < h.compacted:
+		return apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d (%d)", from, h.compacted))
+	default:
+		w.seen = from
+	}
+	return nil
 }
 
 // existing returns an Added event for everything that is there.
@@ -80,7 +112,11 @@ func (w *Watch) existing() []watch.Event {
 		if w.kind != nil && w.kind != k {
 			continue
 		}
-		for _, o := range w.cluster.state.list(k, w.scope(k)) {
+		namespace := w.namespace
+		if !k.namespaced {
+			namespace = ""
+		}
+		for _, o := range w.cluster.state.list(k, namespace) {
 			if selects(k, w.labels, w.fields, o) {
 				events = append(events, watch.Event{Type: watch.Added, Object: o})
 			}
@@ -89,15 +125,21 @@ func (w *Watch) existing() []watch.Event {
 	return events
 }
 
-func (w *Watch) scope(k *kind) string {
-	if k.namespaced {
-		return w.namespace
+// bookmark returns an event that says only how far the watch has come.
+func (w *Watch) bookmark() watch.Event {
+	k := w.kind
+	if k == nil {
+		k = namespaces
 	}
-	return ""
+	o := k.new()
+	o.SetResourceVersion(formatRevision(w.seen))
+	return watch.Event{Type: watch.Bookmark, Object: o}
 }
 
 // Next returns the next event, and waits for it until ctx is done. The error
-// is then ctx's, or [ErrWatchClosed].
+// is then ctx's, or [ErrWatchClosed]. A watch that fell behind what
+// [Cluster.Compact] has forgotten ends with an Error event that holds a 410
+// Status, as on the wire.
 func (w *Watch) Next(ctx context.Context) (watch.Event, error) {
 	for {
 		event, more, closed := w.poll()
@@ -139,32 +181,53 @@ func (w *Watch) close() {
 	if !w.closed {
 		w.closed = true
 		close(w.stopped)
+		delete(w.cluster.watches, w)
 	}
 }
 
 // poll returns the next event, or a channel that is closed when it is worth
 // asking again.
 func (w *Watch) poll() (event watch.Event, more <-chan struct{}, closed bool) {
-	c := w.cluster
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	w.cluster.mu.Lock()
+	defer w.cluster.mu.Unlock()
+	if w.left == 0 {
+		w.close()
+	}
 	if w.closed {
 		return watch.Event{}, nil, true
 	}
-	if len(w.initial) > 0 {
-		event = w.initial[0]
-		w.initial = w.initial[1:]
-		event.Object = event.Object.DeepCopyObject()
-		return event, nil, false
+	event, ok := w.take()
+	if !ok {
+		return watch.Event{}, w.cluster.history.wait(), false
 	}
-	for w.seen < c.history.last() {
-		ch := c.history.changes[w.seen]
+	if w.left > 0 {
+		w.left--
+	}
+	return event, nil, false
+}
+
+// take returns what is there.
+func (w *Watch) take() (watch.Event, bool) {
+	if len(w.waiting) > 0 {
+		event := w.waiting[0]
+		w.waiting = w.waiting[1:]
+		event.Object = event.Object.DeepCopyObject()
+		return event, true
+	}
+	h := &w.cluster.history
+	if w.seen < h.compacted {
+		w.left = 1 // this is the last event
+		status := apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d (%d)", w.seen, h.compacted)).Status()
+		return watch.Event{Type: watch.Error, Object: &status}, true
+	}
+	for w.seen < h.last() {
+		ch := h.changes[w.seen]
 		w.seen++
 		if event, ok := w.see(ch); ok {
-			return event, nil, false
+			return event, true
 		}
 	}
-	return watch.Event{}, c.history.wait(), false
+	return watch.Event{}, false
 }
 
 // see returns the event that a change is to this watch: an object that starts
@@ -175,7 +238,7 @@ func (w *Watch) see(ch *change) (watch.Event, bool) {
 	}
 	now := !ch.deleted && selects(ch.kind, w.labels, w.fields, ch.object)
 	before := ch.old != nil && selects(ch.kind, w.labels, w.fields, ch.old)
-	event := watch.Event{Object: ch.object.DeepCopyObject()}
+	event := watch.Event{}
 	switch {
 	case now && before:
 		event.Type = watch.Modified
@@ -186,5 +249,38 @@ func (w *Watch) see(ch *change) (watch.Event, bool) {
 	default:
 		return watch.Event{}, false
 	}
+	event.Object = ch.object.DeepCopyObject()
 	return event, true
+}
+
+// Compact forgets the history before now, as etcd does every few minutes: a
+// watch or a list from an older resourceVersion gets 410 Gone, and so does a
+// list that is continued.
+func (c *Cluster) Compact() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.history.compacted = c.history.last()
+	c.history.wake()
+}
+
+// Bookmark sends a bookmark to every open watch that allows them and has seen
+// everything. An API server does that about once a minute.
+func (c *Cluster) Bookmark() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for w := range c.watches {
+		if w.bookmarks && w.seen == c.history.last() && len(w.waiting) == 0 {
+			w.waiting = append(w.waiting, w.bookmark())
+		}
+	}
+	c.history.wake()
+}
+
+// DropWatches closes every open watch, as a restart of the API server does.
+func (c *Cluster) DropWatches() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for w := range c.watches {
+		w.close()
+	}
 }

@@ -1,0 +1,190 @@
+package fake
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// CoreV1 gives access to a [Cluster] in the shape of client-go's CoreV1(), so
+// that code written for client-go's interfaces, with options and subresources,
+// can be pointed at the fake. What the options ask for is done: dry run,
+// selectors, limit and continue.
+type CoreV1 struct{ cluster *Cluster }
+
+// CoreV1 returns access to c in the shape of client-go's.
+func (c *Cluster) CoreV1() CoreV1 { return CoreV1{c} }
+
+// Namespaces returns a client of the Namespaces.
+func (v CoreV1) Namespaces() *Client[corev1.Namespace, corev1.NamespaceList, *corev1.Namespace] {
+	return &Client[corev1.Namespace, corev1.NamespaceList, *corev1.Namespace]{v.cluster, namespaces, ""}
+}
+
+// Nodes returns a client of the Nodes.
+func (v CoreV1) Nodes() *Client[corev1.Node, corev1.NodeList, *corev1.Node] {
+	return &Client[corev1.Node, corev1.NodeList, *corev1.Node]{v.cluster, nodes, ""}
+}
+
+// ServiceAccounts returns a client of the ServiceAccounts of namespace.
+func (v CoreV1) ServiceAccounts(namespace string) *Client[corev1.ServiceAccount, corev1.ServiceAccountList, *corev1.ServiceAccount] {
+	return &Client[corev1.ServiceAccount, corev1.ServiceAccountList, *corev1.ServiceAccount]{v.cluster, serviceAccounts, namespace}
+}
+
+// Secrets returns a client of the Secrets of namespace.
+func (v CoreV1) Secrets(namespace string) *Client[corev1.Secret, corev1.SecretList, *corev1.Secret] {
+	return &Client[corev1.Secret, corev1.SecretList, *corev1.Secret]{v.cluster, secrets, namespace}
+}
+
+// Pods returns a client of the Pods of namespace.
+func (v CoreV1) Pods(namespace string) *Client[corev1.Pod, corev1.PodList, *corev1.Pod] {
+	return &Client[corev1.Pod, corev1.PodList, *corev1.Pod]{v.cluster, pods, namespace}
+}
+
+// ConfigMaps returns a client of the ConfigMaps of namespace.
+func (v CoreV1) ConfigMaps(namespace string) *Client[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap] {
+	return &Client[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap]{v.cluster, configMaps, namespace}
+}
+
+// A Client reads and writes the objects T of one namespace, in lists L, with
+// the methods of client-go's typed clients. Its errors are those of the
+// [Cluster].
+type Client[T, L any, P pointer[T]] struct {
+	cluster   *Cluster
+	kind      *kind
+	namespace string
+}
+
+// Create creates object in the client's namespace.
+func (c *Client[T, L, P]) Create(ctx context.Context, object P, opts metav1.CreateOptions) (P, error) {
+	sent, err := c.address(object)
+	if err != nil {
+		return nil, err
+	}
+	return one[T, P](c.cluster.create(ctx, c.kind, sent, opts.DryRun))
+}
+
+// Update replaces the object, but for its status.
+func (c *Client[T, L, P]) Update(ctx context.Context, object P, opts metav1.UpdateOptions) (P, error) {
+	return c.update(ctx, "", object, opts)
+}
+
+// UpdateStatus replaces the status of the object; the error is NotFound for a
+// kind without one.
+func (c *Client[T, L, P]) UpdateStatus(ctx context.Context, object P, opts metav1.UpdateOptions) (P, error) {
+	return c.update(ctx, "status", object, opts)
+}
+
+func (c *Client[T, L, P]) update(ctx context.Context, subresource string, object P, opts metav1.UpdateOptions) (P, error) {
+	sent, err := c.address(object)
+	if err != nil {
+		return nil, err
+	}
+	return one[T, P](c.cluster.update(ctx, c.kind, subresource, sent, opts.DryRun))
+}
+
+// Delete deletes the object called name.
+func (c *Client[T, L, P]) Delete(ctx context.Context, name string, opts metav1.DeleteOptions) error {
+	_, err := c.cluster.delete(ctx, c.kind, c.namespace, name, opts)
+	return err
+}
+
+// DeleteCollection deletes what listOpts selects. It stops at the first error.
+func (c *Client[T, L, P]) DeleteCollection(ctx context.Context, opts metav1.DeleteOptions, listOpts metav1.ListOptions) error {
+	found, err := c.cluster.list(ctx, c.kind, c.namespace, listOpts)
+	if err != nil {
+		return err
+	}
+	for _, o := range found.items {
+		_, err := c.cluster.delete(ctx, c.kind, o.GetNamespace(), o.GetName(), opts)
+		if err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Get returns the object called name.
+func (c *Client[T, L, P]) Get(ctx context.Context, name string, _ metav1.GetOptions) (P, error) {
+	return one[T, P](c.cluster.get(ctx, c.kind, c.namespace, name))
+}
+
+// List returns what opts selects.
+func (c *Client[T, L, P]) List(ctx context.Context, opts metav1.ListOptions) (*L, error) {
+	found, err := c.cluster.list(ctx, c.kind, c.namespace, opts)
+	if err != nil {
+		return nil, err
+	}
+	return any(c.kind.list(found)).(*L), nil
+}
+
+// Watch watches what opts selects. It starts a goroutine, which ends when ctx
+// is done or the result is stopped; [Cluster.Watch] has none.
+func (c *Client[T, L, P]) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+	w, err := c.cluster.Watch(ctx, c.kind.resource, c.namespace, opts)
+	if err != nil {
+		return nil, err
+	}
+	return newChannel(ctx, w), nil
+}
+
+// Patch patches the object called name, or one subresource of it.
+func (c *Client[T, L, P]) Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (P, error) {
+	subresource := ""
+	if len(subresources) > 0 {
+		subresource = subresources[0]
+	}
+	return one[T, P](c.cluster.patch(ctx, c.kind, subresource, c.namespace, name, pt, data, opts.DryRun))
+}
+
+// address puts object into the client's namespace, as the path of a request
+// does.
+func (c *Client[T, L, P]) address(object P) (object, error) {
+	if kindOf(object) == nil || object.GetNamespace() == c.namespace {
+		return object, nil
+	}
+	if object.GetNamespace() != "" && c.namespace != "" {
+		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	sent := copyOf(object)
+	if c.namespace != "" {
+		sent.SetNamespace(c.namespace)
+	}
+	return sent, nil
+}
+
+// channel delivers a Watch through a channel.
+type channel struct {
+	watch  *Watch
+	events chan watch.Event
+}
+
+func newChannel(ctx context.Context, w *Watch) *channel {
+	ch := &channel{watch: w, events: make(chan watch.Event)}
+	go ch.run(ctx)
+	return ch
+}
+
+func (ch *channel) run(ctx context.Context) {
+	defer close(ch.events)
+	defer ch.watch.Stop()
+	for {
+		event, err := ch.watch.Next(ctx)
+		if err != nil {
+			return
+		}
+		select {
+		case ch.events <- event:
+		case <-ctx.Done():
+			return
+		case <-ch.watch.stopped:
+			return
+		}
+	}
+}
+
+func (ch *channel) Stop()                          { ch.watch.Stop() }
+func (ch *channel) ResultChan() <-chan watch.Event { return ch.events }

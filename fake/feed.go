@@ -1,0 +1,153 @@
+package fake
+
+import (
+	"math/rand/v2"
+
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+// news returns what the controller has not been told yet. The objects are
+// copies: a controller that changes one fools only itself.
+func (d *driver) news(c *Cluster) []sacontroller.Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !d.started {
+		d.started, d.resync = true, false
+		d.seen = c.history.last()
+		return c.everything()
+	}
+	news, seen := c.disturber.disturb(c.history.changes, d.seen)
+	d.seen = seen
+	events := make([]sacontroller.Event, 0, len(news))
+	for _, ch := range news {
+		events = append(events, ch.event())
+	}
+	if d.resync {
+		d.resync = false
+		events = append(events, c.everything()...)
+	}
+	return events
+}
+
+// everything returns an Added event for every object.
+func (c *Cluster) everything() []sacontroller.Event {
+	var events []sacontroller.Event
+	for _, k := range kinds {
+		for _, o := range c.state.list(k, "") {
+			events = append(events, sacontroller.Event{Type: watch.Added, Object: copyOf(o)})
+		}
+	}
+	return events
+}
+
+func (ch *change) event() sacontroller.Event {
+	event := sacontroller.Event{Type: ch.eventType(), Object: copyOf(ch.object)}
+	if event.Type == watch.Modified {
+		event.Old = copyOf(ch.old)
+	}
+	return event
+}
+
+// disturber delivers changes as informers do on a bad day. A nil disturber
+// delivers them as they are.
+type disturber struct{ random *rand.Rand }
+
+// Disturb makes [Cluster.Settle] tell controllers of changes the way informers
+// may: late, twice, in another order for different objects, or after a watch
+// was lost and everything listed again, so that what happened in between shows
+// only in its result: an object that was deleted and created again looks
+// modified, and a deletion shows the state that was known before. Which of
+// these happens when depends on seed only. Everything is told in the end.
+func (c *Cluster) Disturb(seed uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.disturber = &disturber{random: rand.New(rand.NewPCG(seed, ^seed))}
+}
+
+// disturb returns what is told of the changes after revision seen, and up to
+// which revision that is.
+func (d *disturber) disturb(changes []*change, seen uint64) ([]*change, uint64) {
+	last := uint64(len(changes))
+	news := changes[seen:]
+	if d == nil || len(news) == 0 {
+		return news, last
+	}
+	switch d.random.IntN(6) {
+	case 0:
+		n := d.random.IntN(len(news) + 1)
+		return news[:n], seen + uint64(n)
+	case 1:
+		return relist(news), last
+	case 2:
+		return d.repeat(news), last
+	case 3:
+		return d.reorder(news), last
+	}
+	return news, last
+}
+
+// relist returns the net effect of changes on each object, in the order of the
+// first change.
+func relist(changes []*change) []*change {
+	var order []ref
+	net := map[ref]*change{}
+	for _, ch := range changes {
+		r := refOf(ch.kind, ch.object)
+		sum := net[r]
+		if sum == nil {
+			order = append(order, r)
+			sum = &change{kind: ch.kind, old: ch.old}
+			net[r] = sum
+		}
+		sum.object, sum.deleted = ch.object, ch.deleted
+	}
+	var sums []*change
+	for _, r := range order {
+		sum := net[r]
+		if sum.deleted && sum.old == nil { // it came and went unseen
+			continue
+		}
+		if sum.deleted {
+			sum.object = sum.old
+		}
+		sums = append(sums, sum)
+	}
+	return sums
+}
+
+func (d *disturber) repeat(changes []*change) []*change {
+	var told []*change
+	for _, ch := range changes {
+		told = append(told, ch)
+		if d.random.IntN(3) == 0 {
+			told = append(told, ch)
+		}
+	}
+	return told
+}
+
+// reorder mixes the changes of different objects, and keeps those of each in
+// order.
+func (d *disturber) reorder(changes []*change) []*change {
+	var objects []ref
+	queues := map[ref][]*change{}
+	for _, ch := range changes {
+		r := refOf(ch.kind, ch.object)
+		if queues[r] == nil {
+			objects = append(objects, r)
+		}
+		queues[r] = append(queues[r], ch)
+	}
+	told := make([]*change, 0, len(changes))
+	for len(objects) > 0 {
+		i := d.random.IntN(len(objects))
+		r := objects[i]
+		told = append(told, queues[r][0])
+		if queues[r] = queues[r][1:]; len(queues[r]) == 0 {
+			objects = append(objects[:i], objects[i+1:]...)
+		}
+	}
+	return told
+}

@@ -1,0 +1,118 @@
+package fake_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/fake"
+)
+
+func join(list []string) string { return strings.Join(list, " ") }
+
+func TestReaderLags(t *testing.T) {
+	c := newCI(t)
+	r := c.Reader()
+	seen := func() string {
+		var names []string
+		for _, s := range must[[]*corev1.Secret](t)(r.ListSecrets(t.Context(), "ci")) {
+			names = append(names, s.Name)
+		}
+		return join(names)
+	}
+	must[*corev1.Secret](t)(c.CreateSecret(t.Context(), secretNamed("a")))
+	if got := seen(); got != "a" {
+		t.Errorf("a Reader without lag sees %q, want a", got)
+	}
+	r.Lag(2)
+	must[*corev1.Secret](t)(c.CreateSecret(t.Context(), secretNamed("b")))
+	must[*corev1.Secret](t)(c.CreateSecret(t.Context(), secretNamed("c")))
+	if got := seen(); got != "a" {
+		t.Errorf("two revisions behind it sees %q, want still a", got)
+	}
+	if err := c.DeleteSecret(t.Context(), "ci", "a", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := seen(); got != "a b" {
+		t.Errorf("after one more change it sees %q, want a b", got)
+	}
+	r.CatchUp()
+	if got := seen(); got != "b c" {
+		t.Errorf("after CatchUp it sees %q, want b c", got)
+	}
+	if a := c.Writes(); len(a) != len(c.Actions()) {
+		t.Errorf("reads of a Reader were recorded:\n%s", fake.Story(c.Actions()))
+	}
+}
+
+// SAC-4, SAC-8
+func TestReaderFaults(t *testing.T) {
+	c := newCI(t, secretNamed("a"))
+	r := c.Reader()
+	broken := errors.New("cache broken")
+	r.Inject(fake.Nth(1, "get", "secrets", broken))
+	if _, err := r.GetSecret(t.Context(), "ci", "a"); err != broken {
+		t.Errorf("get = %v, want %v", err, broken)
+	}
+	r.Inject(fake.On("", "", broken))
+	if _, err := r.TokenSecrets(t.Context(), "ci", "a"); err != broken {
+		t.Errorf("TokenSecrets() = %v, want %v", err, broken)
+	}
+	r.ClearFaults()
+	if _, err := r.GetSecret(t.Context(), "ci", "a"); err != nil {
+		t.Errorf("get = %v after the faults are gone, want none", err)
+	}
+	if _, err := c.GetSecret(t.Context(), "ci", "a"); err != nil {
+		t.Errorf("get from the cluster = %v, want none", err)
+	}
+	_, err := r.GetNode(t.Context(), "n")
+	checkError(t, err, metav1.StatusReasonNotFound, `nodes "n" not found`)
+}
+
+// F04
+func TestMergePatch(t *testing.T) {
+	tests := []struct {
+		name, patch string
+		want        string // labels
+		reason      metav1.StatusReason
+		text        string
+	}{
+		{name: "add and remove", patch: `{"metadata":{"labels":{"a":null,"b":"2"}}}`, want: "b=2"},
+		{name: "remove all", patch: `{"metadata":{"labels":null}}`, want: ""},
+		{name: "own UID and resourceVersion", patch: `{"metadata":{"uid":"u1","resourceVersion":"2","labels":{"c":"3"}}}`, want: "a=1,c=3"},
+		{"UID of another", `{"metadata":{"uid":"u2","labels":{"c":"3"}}}`, "", metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "s": Precondition failed: UID in precondition: u2, UID in object meta: u1`},
+		{"stale resourceVersion", `{"metadata":{"resourceVersion":"1"}}`, "", metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "s": the object has been modified; please apply your changes to the latest version and try again`},
+		{"other type", `{"type":"Opaque"}`, "", metav1.StatusReasonInvalid, `Secret "s" is invalid: type: Invalid value: "Opaque": field is immutable`},
+		{"other name", `{"metadata":{"name":"t"}}`, "", metav1.StatusReasonBadRequest, "the name of the object (t) does not match the name on the URL (s)"},
+		{"not JSON", `{`, "", metav1.StatusReasonBadRequest, "error decoding patch: unexpected EOF"},
+		{"not an object", `[]`, "", metav1.StatusReasonBadRequest, "error decoding patch: want a JSON object"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := tokenSecret("s", "builder")
+			s.UID, s.Labels = "u1", map[string]string{"a": "1"}
+			c := newCI(t, s)
+			got, err := c.PatchSecret(t.Context(), "ci", "s", types.MergePatchType, []byte(tt.patch))
+			if tt.text != "" {
+				checkError(t, err, tt.reason, tt.text)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if labels := metav1.FormatLabelSelector(&metav1.LabelSelector{MatchLabels: got.Labels}); labels != tt.want && !(labels == "<none>" && tt.want == "") {
+				t.Errorf("labels = %s, want %s", labels, tt.want)
+			}
+			if got.UID != "u1" || got.ResourceVersion != "3" || got.Type != corev1.SecretTypeServiceAccountToken {
+				t.Errorf("patched to %+v, want the rest kept", got)
+			}
+		})
+	}
+	c := newCI(t)
+	_, err := c.PatchSecret(t.Context(), "ci", "s", types.MergePatchType, []byte(`{}`))
+	checkError(t, err, metav1.StatusReasonNotFound, `secrets "s" not found`)
+}
