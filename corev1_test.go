@@ -223,16 +223,21 @@ func TestCoreV1TokenSecrets(t *testing.T) {
 			Type:       corev1.SecretTypeServiceAccountToken,
 		},
 	)
-	list, err := serviceaccount.FromCoreV1(clientset{cluster}.CoreV1()).TokenSecrets(t.Context(), "shop", "builder")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for _, s := range list {
-		names = append(names, s.Name)
-	}
-	if diff := cmp.Diff([]string{"a", "b"}, names); diff != "" {
-		t.Errorf("TokenSecrets() (-want +got):\n%s", diff)
+	for name, clients := range map[string]*serviceaccount.CoreV1{
+		"field selectors work":   serviceaccount.FromCoreV1(cluster.CoreV1()),
+		"field selectors do not": serviceaccount.FromCoreV1(deafCoreV1{cluster.CoreV1()}),
+	} {
+		list, err := clients.TokenSecrets(t.Context(), "shop", "builder")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, s := range list {
+			names = append(names, s.Name)
+		}
+		if diff := cmp.Diff([]string{"a", "b"}, names); diff != "" {
+			t.Errorf("%s: TokenSecrets() (-want +got):\n%s", name, diff)
+		}
 	}
 
 	log := &requestLog{}
@@ -243,6 +248,22 @@ func TestCoreV1TokenSecrets(t *testing.T) {
 	if diff := cmp.Diff(want, log.requests); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
+}
+
+// deafCoreV1 ignores the options of lists of Secrets, as client-go's fake ignores
+// field selectors.
+type deafCoreV1 struct{ fake.CoreV1 }
+
+func (c deafCoreV1) Secrets(namespace string) deafSecrets {
+	return deafSecrets{c.CoreV1.Secrets(namespace)}
+}
+
+type deafSecrets struct {
+	*fake.Client[corev1.Secret, corev1.SecretList, *corev1.Secret]
+}
+
+func (c deafSecrets) List(ctx context.Context, _ metav1.ListOptions) (*corev1.SecretList, error) {
+	return c.Client.List(ctx, metav1.ListOptions{})
 }
 
 // requestLog is a CoreV1 client that writes down what it is asked for.

@@ -54,11 +54,11 @@ func Example() {
 	// tokens: service account token has been invalidated: its ServiceAccount is gone
 }
 
-// The controllers and the authenticator work the same through client-go's
-// clients. Here clientset stands for a *kubernetes.Clientset.
+// Everything works the same through client-go's clients. Here clientset stands for
+// a *kubernetes.Clientset.
 func ExampleFromCoreV1() {
 	ctx := context.Background()
-	clientset := clientset{fake.New(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "builder"}})}
+	clientset := fake.New(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "builder"}})
 
 	clients := serviceaccount.FromCoreV1(clientset.CoreV1())
 	plugin := must(admission.New(admission.Config{ServiceAccounts: clients, WaitTimeout: -1}))
