@@ -210,7 +210,7 @@ func TestWaitForTheDefaultAccount(t *testing.T) {
 
 func TestWaitWithASignal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		live, there := have(), make(chan struct{})
+		live := have()
 		p := plugin(t, have(), func(c *admission.Config) {
 			c.Live, c.WaitTimeout = live, time.Minute
 			c.Wait = func(ctx context.Context, namespace, name string) error {
@@ -218,18 +218,14 @@ func TestWaitWithASignal(t *testing.T) {
 					t.Errorf("waited for %s/%s", namespace, name)
 				}
 				select {
-				case <-there:
+				case <-time.After(30 * time.Second):
+					live.accounts["shop/default"] = account("default")
 					return nil
 				case <-ctx.Done():
 					return ctx.Err()
 				}
 			}
 		})
-		go func() {
-			time.Sleep(30 * time.Second)
-			live.accounts["shop/default"] = account("default")
-			close(there)
-		}()
 		wantStatus(t, p.Admit(t.Context(), create(pod())), nil)
 		if n := live.reads.Load(); n != 2 {
 			t.Errorf("read %d times, want 2: before and after the signal", n)

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/watch"
 )
@@ -145,8 +145,8 @@ func (c *ServiceAccounts) Ensure(ctx context.Context, namespace string) error {
 }
 
 // create creates accounts in order. An account that exists already is a success
-// (SAC-9), and so is an error that ignore accepts; the other errors make one
-// aggregate (SAC-11).
+// (SAC-9), and so is an error that ignore accepts; the others make one error
+// (SAC-11).
 func (c *ServiceAccounts) create(ctx context.Context, accounts []*corev1.ServiceAccount, ignore func(error) bool) error {
 	var errs []error
 	for _, account := range accounts {
@@ -156,11 +156,28 @@ func (c *ServiceAccounts) create(ctx context.Context, accounts []*corev1.Service
 		}
 		errs = append(errs, err)
 	}
-	if len(errs) == 0 {
+	switch len(errs) {
+	case 0:
 		return nil
+	case 1:
+		return errs[0]
 	}
-	return utilerrors.Flatten(utilerrors.NewAggregate(errs))
+	return createErrors(errs)
 }
+
+// createErrors are the errors of several creates, with the text that Kubernetes
+// gives them. Unlike its aggregate they can be told apart: see errors.As.
+type createErrors []error
+
+func (e createErrors) Error() string {
+	texts := make([]string, len(e))
+	for i, err := range e {
+		texts[i] = err.Error()
+	}
+	return "[" + strings.Join(texts, ", ") + "]"
+}
+
+func (e createErrors) Unwrap() []error { return e }
 
 // WantsServiceAccounts reports whether namespace is one that gets accounts: it
 // is active and not being deleted (SAC-5).

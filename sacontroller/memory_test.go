@@ -16,6 +16,7 @@ func TestPace(t *testing.T) {
 		if wait := p.wait(key); wait != 0 {
 			t.Fatalf("wait() of write %d = %v, want 0", i+1, wait)
 		}
+		p.wrote(key)
 	}
 	now = now.Add(20 * time.Second)
 	if got := p.wait(key); got != 40*time.Second {
@@ -30,7 +31,7 @@ func TestPace(t *testing.T) {
 	}
 	for i := range 100_000 {
 		now = now.Add(time.Second / 10)
-		p.wait(Key{Name: fmt.Sprint(i)})
+		p.wrote(Key{Name: fmt.Sprint(i)})
 	}
 	if len(p.windows) > 3000 {
 		t.Errorf("100,000 keys of nearly three hours left %d windows, want those of a minute and some", len(p.windows))

@@ -28,26 +28,40 @@ type window struct {
 	writes int
 }
 
-// wait returns zero and counts a write for key, or returns how long to wait
-// because there were paceWrites of them in paceWindow.
+// wait returns how long to wait because there were paceWrites writes for key in
+// paceWindow, or zero.
 func (p *pace) wait(key Key) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
-	w := p.windows[key]
-	if age := now.Sub(w.start); w.writes == 0 || age < 0 || age >= paceWindow {
-		w = window{start: now}
-	}
-	if w.writes >= paceWrites {
+	if w := p.current(key, now); w.writes >= paceWrites {
 		return w.start.Add(paceWindow).Sub(now)
 	}
-	w.writes++
+	return 0
+}
+
+// wrote counts a write for key.
+func (p *pace) wrote(key Key) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.now()
 	p.sweep(now)
 	if p.windows == nil {
 		p.windows = map[Key]window{}
 	}
+	w := p.current(key, now)
+	w.writes++
 	p.windows[key] = w
-	return 0
+}
+
+// current returns the window of key at now, which is a new one if the last is
+// over.
+func (p *pace) current(key Key, now time.Time) window {
+	w := p.windows[key]
+	if age := now.Sub(w.start); age < 0 || age >= paceWindow {
+		return window{start: now}
+	}
+	return w
 }
 
 // sweep forgets windows that are over, once there are twice as many as there

@@ -135,7 +135,11 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 	}
 	if current == nil {
 		_, err = c.client.CreateConfigMap(ctx, want)
-		if err == nil || saysTerminating(err) || apierrors.IsNotFound(err) { // RCA-5, RCA-6
+		if saysTerminating(err) || apierrors.IsNotFound(err) { // RCA-5, RCA-6
+			return nil
+		}
+		if err == nil {
+			c.pace.wrote(key)
 			return nil
 		}
 		return fmt.Errorf("sacontroller: creating ConfigMap %s/%s: %w", key.Name, rootCAName, err) // RCA-7
@@ -143,6 +147,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 	if _, err = c.client.UpdateConfigMap(ctx, want); err != nil {
 		return fmt.Errorf("sacontroller: updating ConfigMap %s/%s: %w", key.Name, rootCAName, err) // RCA-11
 	}
+	c.pace.wrote(key)
 	return nil
 }
 

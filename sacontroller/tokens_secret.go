@@ -60,7 +60,7 @@ func (c *Tokens) fill(ctx context.Context, key Key, secret *corev1.Secret, accou
 	}
 	// A write without a resourceVersion would overwrite whatever is there.
 	if secret.ResourceVersion != "" {
-		err = c.writeFilled(ctx, secret, account, lacking)
+		err = c.writeFilled(ctx, key, secret, account, lacking)
 		if !apierrors.IsConflict(err) {
 			return err
 		}
@@ -73,7 +73,7 @@ func (c *Tokens) fill(ctx context.Context, key Key, secret *corev1.Secret, accou
 	if err != nil || lacking == (fill{}) {
 		return err // CTL-48
 	}
-	return c.writeFilled(ctx, live, account, lacking)
+	return c.writeFilled(ctx, key, live, account, lacking)
 }
 
 // lacking returns what secret lacks, a good token included if bad ones are to be
@@ -93,7 +93,7 @@ func (c *Tokens) lacking(ctx context.Context, secret *corev1.Secret, account *co
 
 // writeFilled makes one attempt to fill secret. A Secret that is gone is success
 // (CTL-52).
-func (c *Tokens) writeFilled(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount, lacking fill) error {
+func (c *Tokens) writeFilled(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount, lacking fill) error {
 	if secret.Immutable != nil && *secret.Immutable {
 		return fmt.Errorf("sacontroller: Secret %s/%s is immutable and incomplete, want it deleted and created again", secret.Namespace, secret.Name)
 	}
@@ -112,6 +112,9 @@ func (c *Tokens) writeFilled(ctx context.Context, secret *corev1.Secret, account
 		}
 	}
 	_, err := c.client.UpdateSecret(ctx, complete)
+	if err == nil {
+		c.pace.wrote(key)
+	}
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}

@@ -1,0 +1,197 @@
+package sacontroller_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+func named(name string) corev1.ServiceAccount {
+	return corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "ns"}}
+}
+
+func newAccounts(t testing.TB, cluster *fake.Cluster, mutate ...func(*sacontroller.ServiceAccountsConfig)) *sacontroller.ServiceAccounts {
+	t.Helper()
+	cfg := sacontroller.ServiceAccountsConfig{
+		Reader: cluster.Reader(), Client: cluster,
+		Accounts: []corev1.ServiceAccount{named("default"), named("managed")},
+	}
+	for _, m := range mutate {
+		m(&cfg)
+	}
+	c, err := sacontroller.NewServiceAccounts(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// SAC-1..12, SAC-T1..T10
+func TestServiceAccountsReconcile(t *testing.T) {
+	const createDefault, createManaged = "create serviceaccounts ns/default", "create serviceaccounts ns/managed"
+	account := func(name string) *corev1.ServiceAccount { a := named(name); return &a }
+	phaseless := active("ns")
+	phaseless.Status.Phase = "Pending"
+	tests := []struct {
+		name    string
+		cached  []runtime.Object
+		fault   fake.Fault // of the API
+		reader  fake.Fault
+		want    []string
+		wantErr string
+	}{
+		{name: "active, none", cached: objects(active("ns")), want: []string{createDefault, createManaged}},
+		{name: "active, managed exists", cached: objects(active("ns"), account("managed")), want: []string{createDefault}},
+		{name: "active, default exists", cached: objects(active("ns"), account("default")), want: []string{createManaged}},
+		{name: "active, both exist", cached: objects(active("ns"), account("default"), account("managed"))},
+		{name: "active, others exist", cached: objects(active("ns"), account("other")), want: []string{createDefault, createManaged}},
+		{name: "terminating", cached: objects(terminating("ns"))},
+		{name: "neither active nor terminating", cached: objects(phaseless)},
+		{name: "unknown"}, // SAC-3
+		{name: "reader fails", cached: objects(active("ns")), reader: fake.On("get", "namespaces", errBusy), wantErr: `reading Namespace "ns": `},
+		{
+			name: "reader fails on the second account", cached: objects(active("ns")), want: []string{createDefault}, // SAC-8
+			reader: fake.Nth(2, "get", "serviceaccounts", errBusy), wantErr: `reading ServiceAccount "managed" in Namespace "ns": `,
+		},
+		{name: "both created meanwhile", cached: objects(active("ns")), fault: fake.On("create", "", apierrors.NewAlreadyExists(corev1.Resource("serviceaccounts"), "x")), want: []string{createDefault, createManaged}}, // SAC-9
+		{name: "one create fails", cached: objects(active("ns")), fault: fake.First(1, "create", "", errBusy), want: []string{createDefault, createManaged}, wantErr: errBusy.Error()},                                   // SAC-11
+		{
+			name: "both creates fail", cached: objects(active("ns")), want: []string{createDefault, createManaged}, // SAC-11
+			fault:   fake.Any(fake.Nth(1, "create", "", errBusy), fake.Nth(2, "create", "", apierrors.NewTooManyRequests("busy too", 1))),
+			wantErr: "[" + errBusy.Error() + ", busy too]",
+		},
+		{name: "namespace vanished", cached: objects(active("ns")), fault: fake.On("create", "", fake.NotFound), want: []string{createDefault, createManaged}, wantErr: "not found"}, // SAC-12
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cluster := fake.New(tt.cached...)
+			reader := cluster.Reader()
+			if tt.fault != nil {
+				cluster.Inject(tt.fault)
+			}
+			if tt.reader != nil {
+				reader.Inject(tt.reader)
+			}
+			c := newAccounts(t, cluster, func(cfg *sacontroller.ServiceAccountsConfig) { cfg.Reader = reader })
+			_, err := c.Reconcile(t.Context(), sacontroller.Key{Kind: "Namespace", Name: "ns"})
+			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
+				t.Errorf("Reconcile() = %v, want an error with %q", err, tt.wantErr)
+			}
+			diff(t, "calls", tt.want, calls(cluster))
+		})
+	}
+}
+
+// SAC-10: the answer to a create in a Namespace that is being deleted, which the
+// Reader doesn't know yet.
+func TestServiceAccountsTerminating(t *testing.T) {
+	api, cache := fake.New(terminating("ns")), fake.New(active("ns"))
+	c := newAccounts(t, api, func(cfg *sacontroller.ServiceAccountsConfig) { cfg.Reader = cache.Reader() })
+	if _, err := c.Reconcile(t.Context(), sacontroller.Key{Kind: "Namespace", Name: "ns"}); err != nil {
+		t.Errorf("Reconcile() = %v, want nil", err)
+	}
+	if n := len(calls(api)); n != 2 {
+		t.Errorf("there were %d calls, want two creates", n)
+	}
+	err := c.Ensure(t.Context(), "ns")
+	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		t.Errorf("Ensure() = %v, want the cause NamespaceTerminating", err)
+	}
+}
+
+// SAC-6, SAC-7: a new account has what its template has, and one that exists is
+// left alone.
+func TestServiceAccountsTemplates(t *testing.T) {
+	off := false
+	template := corev1.ServiceAccount{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "builder", Namespace: "elsewhere", UID: "1", ResourceVersion: "7", Finalizers: []string{"a/b"},
+			Labels: map[string]string{"team": "a"}, Annotations: map[string]string{"kubernetes.io/enforce-mountable-secrets": "true"},
+		},
+		Secrets:                      []corev1.ObjectReference{{Name: "registry"}},
+		ImagePullSecrets:             []corev1.LocalObjectReference{{Name: "pull"}},
+		AutomountServiceAccountToken: &off,
+	}
+	cluster := fake.New(active("a"), active("b"), active("kube-system"), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "builder", Namespace: "b"}})
+	c := newAccounts(t, cluster, func(cfg *sacontroller.ServiceAccountsConfig) {
+		cfg.Accounts = []corev1.ServiceAccount{template}
+		cfg.Namespaces = func(ns *corev1.Namespace) bool { return !strings.HasPrefix(ns.Name, "kube-") }
+	})
+	template.Labels["team"] = "changed after New"
+	settle(t, cluster, c)
+	diff(t, "writes", []string{"create serviceaccounts a/builder"}, writes(cluster))
+	got := getAccount(t, cluster, "a", "builder").DeepCopy()
+	got.UID, got.ResourceVersion, got.CreationTimestamp = "", "", metav1.Time{}
+	diff(t, "account", &corev1.ServiceAccount{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "builder", Namespace: "a",
+			Labels: map[string]string{"team": "a"}, Annotations: map[string]string{"kubernetes.io/enforce-mountable-secrets": "true"},
+		},
+		Secrets:                      []corev1.ObjectReference{{Name: "registry"}},
+		ImagePullSecrets:             []corev1.LocalObjectReference{{Name: "pull"}},
+		AutomountServiceAccountToken: &off,
+	}, got)
+}
+
+// SAC-13, SAC-15: deleted accounts come back, with another UID, however often the
+// API fails in between.
+func TestServiceAccountsComeBack(t *testing.T) {
+	cluster := fake.New(active("ns"))
+	c := newAccounts(t, cluster)
+	settle(t, cluster, c)
+	before := getAccount(t, cluster, "ns", "default").UID
+	cluster.Inject(fake.First(100, "create", "serviceaccounts", errBusy))
+	for _, name := range []string{"default", "managed"} {
+		if err := cluster.DeleteServiceAccount(t.Context(), "ns", name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settle(t, cluster, c)
+	if after := getAccount(t, cluster, "ns", "default").UID; after == before {
+		t.Errorf("the account that came back has the UID of the deleted one, %s", after)
+	}
+	getAccount(t, cluster, "ns", "managed")
+}
+
+// Ensure asks nobody and gives every account at once.
+func TestServiceAccountsEnsure(t *testing.T) {
+	cluster := fake.New(active("ns"), func() *corev1.ServiceAccount { a := named("default"); return &a }())
+	c := newAccounts(t, cluster, func(cfg *sacontroller.ServiceAccountsConfig) { cfg.Reader = fake.New().Reader() })
+	if err := c.Ensure(t.Context(), "ns"); err != nil {
+		t.Fatal(err)
+	}
+	getAccount(t, cluster, "ns", "managed")
+	if err := c.Ensure(t.Context(), "gone"); !apierrors.IsNotFound(err) {
+		t.Errorf("Ensure() in a Namespace that doesn't exist = %v, want NotFound", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.Ensure(ctx, "ns"); err == nil {
+		t.Error("Ensure() with a context that is done = nil, want an error")
+	}
+}
+
+func TestNewServiceAccountsErrors(t *testing.T) {
+	_, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{
+		Accounts: []corev1.ServiceAccount{named("a"), named(""), named("A"), named("a")},
+	})
+	want := strings.Join([]string{
+		"sacontroller: ServiceAccountsConfig.Reader is nil, want a reader",
+		"sacontroller: ServiceAccountsConfig.Client is nil, want a client",
+		`sacontroller: ServiceAccountsConfig.Accounts[1] has the name "", want a lower case DNS subdomain`,
+		`sacontroller: ServiceAccountsConfig.Accounts[2] has the name "A", want a lower case DNS subdomain`,
+		`sacontroller: ServiceAccountsConfig.Accounts[3] repeats the name "a", want each name once`,
+	}, "\n")
+	if fmt.Sprint(err) != want {
+		t.Errorf("NewServiceAccounts() =\n%v\nwant\n%s", err, want)
+	}
+}

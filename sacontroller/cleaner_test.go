@@ -1,0 +1,284 @@
+package sacontroller_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+const (
+	invalidSince = "kubernetes.io/legacy-token-invalid-since"
+	lastUsed     = "kubernetes.io/legacy-token-last-used"
+)
+
+// unused is a generated Secret that was created long before fake.Epoch.
+func unused(labels map[string]string) *corev1.Secret {
+	return tokenWith(func(s *corev1.Secret) {
+		s.CreationTimestamp, s.Labels = metav1.NewTime(fake.Epoch.AddDate(-3, 0, 0)), labels
+	})
+}
+
+func newCleaner(t testing.TB, cluster *fake.Cluster, mutate ...func(*sacontroller.LegacyTokenCleanerConfig)) *sacontroller.LegacyTokenCleaner {
+	t.Helper()
+	cfg := sacontroller.LegacyTokenCleanerConfig{Reader: cluster.Reader(), Client: cluster, Now: func() time.Time { return fake.Epoch }}
+	for _, m := range mutate {
+		m(&cfg)
+	}
+	c, err := sacontroller.NewLegacyTokenCleaner(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// CLN-21, CLN-24..31, CLN-T2..T6, SECURITY C19, S1, S7
+func TestLegacyTokenCleanerReconcile(t *testing.T) {
+	const getMap, pods, ns = "get configmaps kube-system/" + trackingName, "list pods ns", "get namespaces ns"
+	const patch = "patch secrets ns/token-secret-1"
+	since := tracking(map[string]string{"since": "2020-01-01"})
+	old := unused(map[string]string{invalidSince: "2024-12-31"})
+	deleteOld := "delete secrets ns/token-secret-1 uid 23456 resourceVersion 5"
+	user := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "ns"},
+		Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: "c", Image: "i"}},
+			Volumes:    []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "token-secret-1"}}}},
+		},
+	}
+	listing := accountListing("token-secret-1")
+	tests := []struct {
+		name         string
+		cached, live []runtime.Object
+		fault        fake.Fault
+		reader       fake.Fault
+		want         []string
+		wantErr      string
+		aborted      string
+		action       sacontroller.CleanupAction
+		failed       string // the error of the Secret
+	}{
+		{name: "no tracking", cached: objects(listing, old), want: []string{getMap}, aborted: "does not exist"},
+		{name: "tracking without since", cached: objects(tracking(nil), listing, old), want: []string{getMap}, aborted: "does not say since when"},
+		{name: "tracking since garbage", cached: objects(tracking(map[string]string{"since": "2022-12-27-1"}), listing, old), want: []string{getMap}, aborted: `says since "2022-12-27-1"`},
+		{name: "tracked too short", cached: objects(tracking(map[string]string{"since": "2025-01-01"}), listing, old), want: []string{getMap}, aborted: "not tracked for long enough"},
+		{name: "no answer about tracking", cached: objects(since), fault: fake.On("get", "configmaps", errBusy), want: []string{getMap}, wantErr: "etcd is busy"},
+		{name: "no list of Secrets", cached: objects(since), reader: fake.On("list", "secrets", errBusy), want: []string{getMap}, wantErr: "etcd is busy"},
+		{name: "nothing but other Secrets", cached: objects(since, opaque()), want: []string{getMap}},
+		{name: "young", cached: objects(since, listing, token()), want: []string{getMap}, action: sacontroller.CleanupKeep},
+		{name: "created by hand", cached: objects(since, account(), old), want: []string{getMap}, action: sacontroller.CleanupKeep},
+		{name: "used by a pod", cached: objects(since, listing, old, user), want: []string{getMap}, action: sacontroller.CleanupKeep},
+		{name: "to be deleted", cached: objects(since, listing, old), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
+		{name: "to be marked", cached: objects(since, listing, unused(nil)), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupMark},
+		{name: "marked recently", cached: objects(since, listing, unused(map[string]string{invalidSince: "2025-01-01"})), want: []string{getMap}, action: sacontroller.CleanupKeep},
+		{name: "used by a pod that the cache lacks", cached: objects(since, listing, old), live: objects(since, listing, old, user), want: []string{getMap, getSec, getSA, ns, pods}, action: sacontroller.CleanupKeep},
+		{name: "mark removed meanwhile", cached: objects(since, listing, old), live: objects(since, listing, unused(nil)), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupMark},
+		{name: "used meanwhile", cached: objects(since, listing, old), live: objects(since, listing, unused(map[string]string{invalidSince: "2024-12-31", lastUsed: "2026-01-01"})), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
+		{name: "dereferenced meanwhile", cached: objects(since, listing, old), live: objects(since, account(), old), want: []string{getMap, getSec, getSA}, action: sacontroller.CleanupKeep},
+		{name: "deleted meanwhile", cached: objects(since, listing, old), live: objects(since, listing), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
+		{name: "created again meanwhile", cached: objects(since, listing, old), live: objects(since, listing, tokenWith(func(s *corev1.Secret) { s.UID = "4" })), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
+		{name: "namespace being deleted", cached: objects(since, terminating("ns"), listing, old), want: []string{getMap}, action: sacontroller.CleanupKeep},
+		{name: "delete conflicts", cached: objects(since, listing, old), fault: fake.On("delete", "", fake.Conflict), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
+		{name: "delete finds none", cached: objects(since, listing, old), fault: fake.On("delete", "", fake.NotFound), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
+		{name: "delete fails", cached: objects(since, listing, old), fault: fake.On("delete", "", errBusy), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete, failed: "etcd is busy"},
+		{name: "patch fails", cached: objects(since, listing, unused(nil)), fault: fake.On("patch", "", errBusy), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupMark, failed: "etcd is busy"},
+		{name: "no answer about the Secret", cached: objects(since, listing, old), fault: fake.On("get", "secrets", errBusy), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
+		{name: "no answer about pods", cached: objects(since, listing, old), fault: fake.On("list", "pods", errBusy), want: []string{getMap, getSec, getSA, ns, pods}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
+		{name: "no answer about the account in the cache", cached: objects(since, listing, old), reader: fake.On("get", "serviceaccounts", errBusy), want: []string{getMap}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cache := fake.New(tt.cached...)
+			api, reader := cache, cache.Reader()
+			if tt.live != nil {
+				api = fake.New(tt.live...)
+			}
+			if tt.fault != nil {
+				api.Inject(tt.fault)
+			}
+			if tt.reader != nil {
+				reader.Inject(tt.reader)
+			}
+			var report *sacontroller.CleanupReport
+			c := newCleaner(t, api, func(cfg *sacontroller.LegacyTokenCleanerConfig) {
+				cfg.Reader, cfg.Observe = reader, func(r *sacontroller.CleanupReport) { report = r }
+			})
+			result, err := c.Reconcile(t.Context(), trackingKey)
+			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
+				t.Errorf("Reconcile() = %v, want an error with %q", err, tt.wantErr)
+			}
+			diff(t, "calls", tt.want, calls(api))
+			if tt.wantErr != "" {
+				return
+			}
+			if result.RequeueAfter != 24*time.Hour {
+				t.Errorf("Reconcile() asks for the next round after %v, want 24h", result.RequeueAfter)
+			}
+			if report == nil || (tt.aborted == "") != (report.Aborted == "") || !strings.Contains(report.Aborted, tt.aborted) {
+				t.Fatalf("report %+v, want it aborted because %q", report, tt.aborted)
+			}
+			if tt.action == "" {
+				if len(report.Secrets) != 0 {
+					t.Errorf("the report tells of %v, want no Secret", report.Secrets)
+				}
+				return
+			}
+			got := report.Secrets[0]
+			if len(report.Secrets) != 1 || got.Action != tt.action || (got.Err != nil) != (tt.failed != "") || tt.failed != "" && !strings.Contains(got.Err.Error(), tt.failed) {
+				t.Errorf("the report tells of %+v, want the action %s and the error %q", report.Secrets, tt.action, tt.failed)
+			}
+		})
+	}
+}
+
+// A token that nobody uses is marked, and a period later deleted; a person who
+// takes the mark off, or a use, postpones that: CLN-29..33 and the scenario of
+// upstream's integration test.
+func TestLegacyTokenCleanerLife(t *testing.T) {
+	now := time.Date(2024, 1, 1, 12, 0, 0, 0, time.UTC)
+	cluster := fake.New(active("kube-system"), accountListing("token-secret-1", "mounted"),
+		unused(nil),
+		func() *corev1.Secret { s := unused(nil); s.Name, s.UID = "manual", "5"; return s }(),
+		func() *corev1.Secret { s := unused(nil); s.Name, s.UID = "mounted", "6"; return s }(),
+		&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "ns"}, Spec: corev1.PodSpec{
+			Containers:       []corev1.Container{{Name: "c", Image: "i"}},
+			ImagePullSecrets: []corev1.LocalObjectReference{{Name: "mounted"}},
+		}})
+	load(t, cluster, tracking(map[string]string{"since": "2024-01-01"}))
+	for _, name := range []string{"token-secret-1", "manual", "mounted"} {
+		s := getSecret(t, cluster, "ns", name).DeepCopy()
+		if !s.CreationTimestamp.Time.Before(now) {
+			t.Fatalf("%s was created at %v, want it old", name, s.CreationTimestamp)
+		}
+	}
+	c := newCleaner(t, cluster, func(cfg *sacontroller.LegacyTokenCleanerConfig) {
+		cfg.CleanUpPeriod, cfg.Now = 24*time.Hour, func() time.Time { return now }
+	})
+	label := func() string { return getSecret(t, cluster, "ns", "token-secret-1").Labels[invalidSince] }
+	set := func(name, value string) {
+		s := getSecret(t, cluster, "ns", "token-secret-1").DeepCopy()
+		s.Labels = map[string]string{name: value}
+		if _, err := cluster.UpdateSecret(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	round := func() {
+		if _, err := c.Reconcile(t.Context(), trackingKey); err != nil {
+			t.Fatal(err)
+		}
+	}
+	round()
+	now = now.AddDate(0, 0, 1) // the 2nd at noon: tracked from the 2nd at midnight
+	round()
+	if got := label(); got != "" {
+		t.Fatalf("marked %s before use was tracked for the period", got)
+	}
+	now = now.AddDate(0, 0, 1)
+	round()
+	if got := label(); got != "2024-01-03" {
+		t.Fatalf("marked %q on the 3rd, want 2024-01-03", got)
+	}
+	set(lastUsed, "2024-01-03") // a person takes the mark off, and the token is used
+	now = now.AddDate(0, 0, 1)
+	round()
+	if got := label(); got != "" {
+		t.Fatalf("marked %q on the day after a use, want no mark", got)
+	}
+	now = now.AddDate(0, 0, 1)
+	round()
+	if got := label(); got != "2024-01-05" {
+		t.Fatalf("marked %q on the 5th, want 2024-01-05", got)
+	}
+	now = now.AddDate(0, 0, 1)
+	round()
+	now = now.AddDate(0, 0, 1)
+	round()
+	diff(t, "Secrets", []string{"manual", "mounted"}, secretNames(t, cluster, "ns"))
+}
+
+// A dry run and Report tell what a round would do, and write nothing.
+func TestLegacyTokenCleanerDryRun(t *testing.T) {
+	cluster := fake.New(tracking(map[string]string{"since": "2020-01-01"}), accountListing("token-secret-1", "b"),
+		unused(map[string]string{invalidSince: "2024-12-31"}),
+		func() *corev1.Secret { s := unused(nil); s.Name, s.UID = "b", "5"; return s }())
+	var observed *sacontroller.CleanupReport
+	c := newCleaner(t, cluster, func(cfg *sacontroller.LegacyTokenCleanerConfig) {
+		cfg.DryRun, cfg.Observe = true, func(r *sacontroller.CleanupReport) { observed = r }
+	})
+	settle(t, cluster, c)
+	report, err := c.Report(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &sacontroller.CleanupReport{Time: fake.Epoch, DryRun: true, Secrets: []sacontroller.SecretCleanup{
+		{Namespace: "ns", Name: "b", Action: sacontroller.CleanupMark, Reason: sacontroller.CleanupUnused},
+		{Namespace: "ns", Name: "token-secret-1", Action: sacontroller.CleanupDelete, Reason: sacontroller.CleanupInvalidLongEnough},
+	}}
+	diff(t, "Report()", want, report)
+	diff(t, "report of the round", want, observed)
+	if w := cluster.Writes(); len(w) != 0 {
+		t.Errorf("a dry run wrote:\n%s", fake.Story(w))
+	}
+}
+
+// A round over n Secrets and n pods lists the pods of a namespace once, and reads
+// each Secret that it acts on once: SECURITY C06, G6.
+func TestLegacyTokenCleanerIsLinear(t *testing.T) {
+	perSecret := map[int]float64{}
+	for _, n := range []int{100, 400} {
+		cluster := fake.New(tracking(map[string]string{"since": "2020-01-01"}))
+		all := accountListing()
+		for i := range n {
+			s := unused(map[string]string{invalidSince: "2024-12-31"})
+			s.Name, s.UID = fmt.Sprintf("t%d", i), *uid(fmt.Sprint("s", i))
+			all.Secrets = append(all.Secrets, corev1.ObjectReference{Name: s.Name})
+			load(t, cluster, s, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("p", i), Namespace: "ns"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}})
+		}
+		load(t, cluster, all)
+		if _, err := newCleaner(t, cluster).Reconcile(t.Context(), trackingKey); err != nil {
+			t.Fatal(err)
+		}
+		if left := len(secretNames(t, cluster, "ns")); left != 0 {
+			t.Fatalf("%d of %d Secrets are left", left, n)
+		}
+		lists := 0
+		for _, c := range calls(cluster) {
+			if strings.HasPrefix(c, "list pods") {
+				lists++
+			}
+		}
+		if lists != 1 {
+			t.Errorf("the pods were listed %d times, want once", lists)
+		}
+		perSecret[n] = float64(len(calls(cluster))) / float64(n)
+	}
+	if perSecret[400] > perSecret[100] {
+		t.Errorf("calls per Secret grow from %.2f to %.2f with four times the Secrets", perSecret[100], perSecret[400])
+	}
+}
+
+// CLN-20
+func TestNewLegacyTokenErrors(t *testing.T) {
+	_, err := sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{CleanUpPeriod: -time.Second, SyncInterval: -1})
+	want := strings.Join([]string{
+		"sacontroller: LegacyTokenCleanerConfig.Reader is nil, want a reader",
+		"sacontroller: LegacyTokenCleanerConfig.Client is nil, want a live client",
+		"sacontroller: invalid CleanUpPeriod: -1s, want a positive one",
+		"sacontroller: invalid SyncInterval: -1ns, want a positive one",
+	}, "\n")
+	if fmt.Sprint(err) != want {
+		t.Errorf("NewLegacyTokenCleaner() =\n%v\nwant\n%s", err, want)
+	}
+	_, err = sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{})
+	want = "sacontroller: LegacyTokenTrackerConfig.Reader is nil, want a reader\nsacontroller: LegacyTokenTrackerConfig.Client is nil, want a client"
+	if fmt.Sprint(err) != want {
+		t.Errorf("NewLegacyTokenTracker() =\n%v\nwant\n%s", err, want)
+	}
+}

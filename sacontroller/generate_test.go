@@ -1,0 +1,355 @@
+package sacontroller_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+// numbered gives generated Secrets the suffixes xxxx2, xxxx4, …
+func numbered(cfg *sacontroller.TokensConfig) {
+	n := 0
+	cfg.AutoGenerate = true
+	cfg.GenerateName = func(base string) string {
+		n++
+		return base + "xxxx" + string("2456789"[n-1])
+	}
+}
+
+// CTL-80, CTL-85, CTL-89, CTL-92
+func TestGenerate(t *testing.T) {
+	cluster := fake.New(accountListing("opaque", "missing"), opaque())
+	c := newTokens(t, cluster, numbered)
+	if _, err := c.Reconcile(t.Context(), accountKey); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "calls", []string{
+		getSA, "get secrets ns/opaque", "get secrets ns/missing", // what it lists holds no token
+		"create secrets ns/default-token-xxxx2", updateSA,
+	}, calls(cluster))
+	diff(t, "references", []string{"opaque", "missing", "default-token-xxxx2"}, references(getAccount(t, cluster, "ns", "default")))
+	want := token()
+	want.Name = "default-token-xxxx2"
+	want.Data["token"] = []byte("token(ns/default/12345/default-token-xxxx2)")
+	got := getSecret(t, cluster, "ns", "default-token-xxxx2").DeepCopy()
+	got.UID, got.ResourceVersion, got.CreationTimestamp = want.UID, "", metav1.Time{}
+	diff(t, "Secret", want, got)
+
+	// The events that follow from it lead to nothing: CTL-88.
+	cluster.ClearActions()
+	settle(t, cluster, c)
+	diff(t, "calls afterwards", []string(nil), calls(cluster))
+}
+
+// CTL-81..87, CTL-90, CTL-91, CTL-93, CTL-94
+func TestGenerateCases(t *testing.T) {
+	const create = "create secrets ns/default-token-xxxx2"
+	changed := account()
+	changed.Labels = map[string]string{"a": "b"}
+	deleting := account()
+	deleting.DeletionTimestamp, deleting.Finalizers = &metav1.Time{Time: fake.Epoch}, []string{"a/b"}
+	taken := opaque()
+	taken.Name = "default-token-xxxx2"
+	tests := []struct {
+		name         string
+		cached, live []runtime.Object
+		fault        fake.Fault
+		signer       int
+		want         []string
+		wantErr      string
+		secrets      []string // names afterwards
+		refs         []string
+	}{
+		{name: "lists a token", cached: objects(accountListing("token-secret-1"), token()), secrets: []string{"token-secret-1"}, refs: []string{"token-secret-1"}},
+		{
+			name: "unlisted token doesn't count", cached: objects(account(), token()), // CTL-82
+			want: []string{getSA, create, updateSA}, secrets: []string{"default-token-xxxx2", "token-secret-1"}, refs: []string{"default-token-xxxx2"},
+		},
+		{
+			name: "lists a token that the cache lacks", cached: objects(accountListing("token-secret-1")), live: objects(accountListing("token-secret-1"), token()), // CTL-88
+			want: []string{getSA, getSec}, secrets: []string{"token-secret-1"}, refs: []string{"token-secret-1"},
+		},
+		{
+			name: "lists the token of a namesake", cached: objects(again(accountListing("token-secret-1")), token()),
+			secrets: []string{"token-secret-1"}, refs: []string{"token-secret-1"},
+		},
+		{name: "account gone by now", cached: objects(account()), live: objects(active("ns")), want: []string{getSA}, wantErr: "another version"}, // CTL-83
+		{name: "account changed by now", cached: objects(account()), live: objects(opaque(), changed), want: []string{getSA}, wantErr: "another version", secrets: []string{"opaque"}, refs: []string{}},
+		{name: "no answer about the account", cached: objects(account()), fault: fake.On("get", "serviceaccounts", errBusy), want: []string{getSA}, wantErr: "etcd is busy", refs: []string{}},
+		{name: "account being deleted", cached: objects(deleting), refs: []string{}},
+		{name: "namespace being deleted", cached: objects(terminating("ns"), account()), refs: []string{}},
+		{
+			name: "namespace being deleted, unknown to the cache", cached: objects(active("ns"), account()), live: objects(terminating("ns"), account()),
+			want: []string{getSA, create}, refs: []string{}, // CTL-87
+		},
+		{name: "signer fails", cached: objects(account()), signer: 1, want: []string{getSA}, wantErr: "signer is down", refs: []string{}},                                          // CTL-86
+		{name: "create fails", cached: objects(account()), fault: fake.On("create", "secrets", errBusy), want: []string{getSA, create}, wantErr: "etcd is busy", refs: []string{}}, // CTL-87
+		{
+			name: "name taken", cached: objects(account(), taken),
+			want: []string{getSA, create, "get secrets ns/default-token-xxxx2", "create secrets ns/default-token-xxxx4", updateSA},
+			refs: []string{"default-token-xxxx4"}, secrets: []string{"default-token-xxxx2", "default-token-xxxx4"},
+		},
+		{
+			name: "account gone while the token is made", cached: objects(account()), fault: fake.On("update", "serviceaccounts", fake.NotFound), // CTL-90, CTL-91
+			want: []string{getSA, create, updateSA, "delete secrets ns/default-token-xxxx2 uid 00000000-0000-4000-8000-000000000002"}, refs: []string{},
+		},
+		{
+			name: "conflicts without end", cached: objects(account()), fault: fake.On("update", "serviceaccounts", fake.Conflict), // CTL-89
+			want: []string{getSA, create, updateSA, getSA, updateSA, getSA, updateSA, getSA, updateSA, getSA, updateSA, getSA}, wantErr: "keeps changing",
+			refs: []string{}, secrets: []string{"default-token-xxxx2"},
+		},
+		{
+			name: "answer lost when listing", cached: objects(account()), fault: fake.On("update", "serviceaccounts", fake.AnswerLost),
+			want: []string{getSA, create, updateSA}, wantErr: "Timeout", refs: []string{"default-token-xxxx2"}, secrets: []string{"default-token-xxxx2"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cache := fake.New(tt.cached...)
+			api := cache
+			if tt.live != nil {
+				api = fake.New(tt.live...)
+			}
+			if tt.fault != nil {
+				api.Inject(tt.fault)
+			}
+			c := newTokens(t, api, numbered, func(cfg *sacontroller.TokensConfig) {
+				cfg.Reader, cfg.Issuer = cache.Reader(), &stubIssuer{failures: tt.signer}
+			})
+			key := accountKey
+			key.UID = getAccount(t, cache, "ns", "default").UID
+			_, err := c.Reconcile(t.Context(), key)
+			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
+				t.Errorf("Reconcile() = %v, want an error with %q", err, tt.wantErr)
+			}
+			if tt.name == "lists the token of a namesake" {
+				return
+			}
+			diff(t, "calls", tt.want, calls(api))
+			if tt.secrets == nil {
+				tt.secrets = []string{}
+			}
+			diff(t, "Secrets", tt.secrets, secretNames(t, api, "ns"))
+			if tt.refs != nil {
+				diff(t, "references", tt.refs, references(getAccount(t, api, "ns", "default")))
+			}
+		})
+	}
+}
+
+// What fails once leads to exactly one token, listed, after the next attempts:
+// CTL-89..91, SECURITY C02, C12, C13, C14.
+func TestGenerateRecovers(t *testing.T) {
+	faults := map[string]fake.Fault{
+		"create answered with a timeout":        fake.First(1, "create", "secrets", fake.Timeout),
+		"create stored, answer lost":            fake.First(1, "create", "secrets", fake.AnswerLost),
+		"create stored, answered with a 500":    fake.First(1, "create", "secrets", fake.After(errBusy)),
+		"update conflicts seven times":          fake.First(7, "update", "serviceaccounts", fake.Conflict),
+		"update fails three times":              fake.First(3, "update", "serviceaccounts", errBusy),
+		"update stored, answer lost":            fake.First(1, "update", "serviceaccounts", fake.AnswerLost),
+		"update stored, answered with conflict": fake.First(1, "update", "serviceaccounts", fake.After(fake.Conflict)),
+		"reads fail":                            fake.First(4, "get", "", errBusy),
+		"both lost": fake.Any(
+			fake.First(1, "create", "secrets", fake.AnswerLost),
+			fake.First(1, "update", "serviceaccounts", fake.AnswerLost)),
+	}
+	for name, fault := range faults {
+		for _, named := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, numbered names %t", name, named), func(t *testing.T) {
+				cluster := fake.New(account())
+				cluster.Inject(fault)
+				c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) {
+					if named {
+						numbered(cfg)
+					}
+				})
+				settle(t, cluster, c)
+				cluster.ClearFaults()
+				settle(t, cluster, c)
+				checkOneToken(t, cluster)
+			})
+		}
+	}
+}
+
+func checkOneToken(t *testing.T, cluster *fake.Cluster) {
+	t.Helper()
+	names, refs := secretNames(t, cluster, "ns"), references(getAccount(t, cluster, "ns", "default"))
+	if len(names) != 1 || len(refs) != 1 || names[0] != refs[0] {
+		t.Errorf("there are the Secrets %q, and the account lists %q, want one and the same\n%s", names, refs, fake.Story(cluster.Actions()))
+	}
+}
+
+// A user labels the account between an attempt whose answer was lost and the next,
+// and the cache of Secrets is behind: SECURITY C13.
+func TestGenerateRemembersWhatItStarted(t *testing.T) {
+	for _, named := range []bool{false, true} {
+		cluster := fake.New(account())
+		cluster.Inject(fake.First(1, "create", "secrets", fake.AnswerLost))
+		c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) {
+			cfg.Reader = noTokens{cluster.Reader()}
+			if named {
+				numbered(cfg)
+			}
+		})
+		if _, err := c.Reconcile(t.Context(), accountKey); err == nil {
+			t.Fatal("Reconcile() without an answer = nil, want an error")
+		}
+		labelled := getAccount(t, cluster, "ns", "default").DeepCopy()
+		labelled.Labels = map[string]string{"a": "b"}
+		if _, err := cluster.UpdateServiceAccount(t.Context(), labelled); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Reconcile(t.Context(), accountKey); err != nil {
+			t.Fatal(err)
+		}
+		checkOneToken(t, cluster)
+	}
+}
+
+// noTokens is a cache that never hears of Secrets.
+type noTokens struct{ *fake.Reader }
+
+func (noTokens) TokenSecrets(context.Context, string, string) ([]*corev1.Secret, error) {
+	return nil, nil
+}
+
+// A user lists a token of another kind between two attempts: what was started is
+// taken back (CTL-90).
+func TestGenerateTakesBack(t *testing.T) {
+	cluster := fake.New(account(), token())
+	cluster.Inject(fake.First(1, "update", "serviceaccounts", errBusy))
+	c := newTokens(t, cluster, autoGenerate)
+	if _, err := c.Reconcile(t.Context(), accountKey); err == nil {
+		t.Fatal("Reconcile() with a failing update = nil, want an error")
+	}
+	if n := len(secretNames(t, cluster, "ns")); n != 2 {
+		t.Fatalf("there are %d Secrets, want the generated one beside the other", n)
+	}
+	listing := getAccount(t, cluster, "ns", "default").DeepCopy()
+	listing.Secrets = []corev1.ObjectReference{{Name: "token-secret-1"}}
+	if _, err := cluster.UpdateServiceAccount(t.Context(), listing); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Reconcile(t.Context(), accountKey); err != nil {
+		t.Fatal(err)
+	}
+	checkOneToken(t, cluster)
+}
+
+// Two replicas with caches of their own: SECURITY C14, S11.
+func TestGenerateTwoReplicas(t *testing.T) {
+	for seed := range uint64(200) {
+		cluster := fake.New(account())
+		cluster.Shuffle(seed)
+		settle(t, cluster, newTokens(t, cluster, autoGenerate), newTokens(t, cluster, autoGenerate))
+		checkOneToken(t, cluster)
+	}
+}
+
+// Deleting a generated Secret revokes its token for good: the one that follows has
+// another name, and so another token (CTL-57).
+func TestGenerateAgain(t *testing.T) {
+	cluster := fake.New(account())
+	c := newTokens(t, cluster, autoGenerate)
+	settle(t, cluster, c)
+	seen := map[string]bool{}
+	for range 20 {
+		checkOneToken(t, cluster)
+		name := secretNames(t, cluster, "ns")[0]
+		if seen[name] {
+			t.Fatalf("Secret %s came back after it was deleted, want another name", name)
+		}
+		seen[name] = true
+		if err := cluster.DeleteSecret(t.Context(), "ns", name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle(t, cluster, c)
+	}
+}
+
+// A process that stops before or after any call, and starts again, ends where one
+// that never stopped does: SECURITY C12, E7.
+func TestCrashAnywhere(t *testing.T) {
+	errCrash := errors.New("the process is gone")
+	scenario := func(t *testing.T, inject func(*fake.Cluster)) *fake.Cluster {
+		cluster := fake.New(active("ns"), active("kube-system"), accountListing("default-token-x7k2q"),
+			tokenWith(func(s *corev1.Secret) { s.Data = nil }),
+			tokenWith(func(s *corev1.Secret) {
+				s.Name, s.UID, s.Annotations[corev1.ServiceAccountUIDKey] = "orphan", "4", "gone"
+			}))
+		inject(cluster)
+		controllers := func() []sacontroller.Controller {
+			accounts, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: cluster.Reader(), Client: cluster})
+			if err != nil {
+				t.Fatal(err)
+			}
+			publisher, err := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: cluster.Reader(), Client: cluster, RootCA: []byte("CA Data")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return []sacontroller.Controller{accounts, publisher, newTokens(t, cluster, autoGenerate)}
+		}
+		if err := cluster.Settle(t.Context(), controllers()...); err != nil && !errors.Is(err, errCrash) {
+			t.Fatal(err)
+		}
+		cluster.ClearFaults()
+		settle(t, cluster, controllers()...)
+		return cluster
+	}
+	state := func(cluster *fake.Cluster) string {
+		var b strings.Builder
+		for _, ns := range []string{"kube-system", "ns"} {
+			a := getAccount(t, cluster, ns, "default")
+			fmt.Fprintf(&b, "%s lists %d secrets\n", ns, len(a.Secrets))
+			secrets, _ := cluster.Reader().ListSecrets(t.Context(), ns)
+			for _, s := range secrets {
+				name := s.Name
+				if strings.HasPrefix(name, "default-token-") {
+					name = fmt.Sprintf("generated, listed %t", a.Secrets[0].Name == s.Name)
+				}
+				fmt.Fprintf(&b, "%s: %s, %d keys\n", ns, name, len(s.Data))
+			}
+			m, err := cluster.Reader().GetConfigMap(t.Context(), ns, "kube-root-ca.crt")
+			if err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprintf(&b, "%s: CA %s\n", ns, m.Data["ca.crt"])
+		}
+		return b.String()
+	}
+	whole := scenario(t, func(*fake.Cluster) {})
+	want, n := state(whole), len(whole.Actions())
+	if n < 14 {
+		t.Fatalf("the scenario makes %d calls, want more to stop at:\n%s", n, fake.Story(whole.Actions()))
+	}
+	for i := range n {
+		for _, after := range []bool{false, true} {
+			crashed := scenario(t, func(cluster *fake.Cluster) {
+				calls := 0
+				cluster.Inject(func(op fake.Op) error {
+					calls++
+					switch {
+					case calls == i+1 && after:
+						return fake.After(errCrash)
+					case calls > i:
+						return errCrash
+					}
+					return nil
+				})
+			})
+			if d := state(crashed); d != want {
+				t.Errorf("stopped at call %d, after it %t: the end is\n%swant\n%s%s", i+1, after, d, want, fake.Story(crashed.Actions()))
+			}
+		}
+	}
+}
