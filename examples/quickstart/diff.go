@@ -12,6 +12,19 @@ type edit struct {
 	line string
 }
 
+// fullDiff returns after with the changes from before marked: every line, without
+// any header.
+func fullDiff(before, after string) string {
+	var out strings.Builder
+	for _, e := range editScript(splitLines(before), splitLines(after)) {
+		fmt.Fprintf(&out, "%c%s\n", e.mark, e.line)
+	}
+	return out.String()
+}
+
+// shortDiff is a unifiedDiff with three lines around each change.
+func shortDiff(before, after string) string { return unifiedDiff(before, after, 3) }
+
 // unifiedDiff returns the difference between two texts in the unified format,
 // without file headers, or "" if they are equal. Around each change it shows
 // context unchanged lines.

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// options are what the flags say.
+type options struct {
+	files     stringList
+	output    string
+	namespace string
+	strict    bool
+	legacy    bool
+}
+
+// formats are the values of -o.
+var formats = []string{"diff", "yaml", "json"}
+
+// errHelp says that the user asked for the usage.
+var errHelp = errors.New("help requested")
+
+func parseFlags(args []string) (options, error) {
+	var opts options
+	flags := newFlags(&opts)
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return opts, errHelp
+	case err != nil:
+		return opts, err
+	case flags.NArg() > 0:
+		return opts, fmt.Errorf("unexpected argument %q: name manifests with -f", flags.Arg(0))
+	case !slices.Contains(formats, opts.output):
+		return opts, fmt.Errorf("-o %q: want one of %s", opts.output, strings.Join(formats, ", "))
+	case len(validation.IsDNS1123Label(opts.namespace)) > 0:
+		return opts, fmt.Errorf("-n %q: want the name of a namespace", opts.namespace)
+	}
+	return opts, nil
+}
+
+func newFlags(opts *options) *flag.FlagSet {
+	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
+	flags.Var(&opts.files, "f", "say what admission would do to the pods of this `file or folder`, or of standard input for -; may be repeated")
+	flags.StringVar(&opts.output, "o", "diff", "show pods as `format` diff, yaml or json")
+	flags.StringVar(&opts.namespace, "n", "default", "`namespace` of the manifests that name none")
+	flags.BoolVar(&opts.strict, "strict", false, "limit accounts in every reference to a Secret, which Kubernetes does not")
+	flags.BoolVar(&opts.legacy, "legacy", false, "work as Kubernetes did up to v1.20: every account gets a token Secret, which its pods mount")
+	return flags
+}
+
+func usage() string {
+	var b bytes.Buffer
+	b.WriteString(`Usage: quickstart [-f FILE|FOLDER|-]... [-o diff|yaml|json] [-n NAMESPACE] [-strict] [-legacy]
+
+Without -f it tells the story of "Managing Service Accounts" on a cluster in memory.
+With -f it puts the Namespaces, ServiceAccounts and Secrets of the manifests into such a
+cluster, lets the controllers work, and says what admission does to each Pod and to the
+pod of each Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job,
+CronJob and PodTemplate. Nothing outside of this process is touched.
+
+The exit status is 1 if something was refused or could not be read, 2 for wrong flags.
+
+`)
+	flags := newFlags(new(options))
+	flags.SetOutput(&b)
+	flags.PrintDefaults()
+	return b.String()
+}
+
+// stringList collects the values of a flag that may be repeated.
+type stringList []string
+
+func (l *stringList) String() string { return strings.Join(*l, ",") }
+
+// Set appends value.
+func (l *stringList) Set(value string) error {
+	if value == "" {
+		return errors.New("want a file, a folder or -")
+	}
+	*l = append(*l, value)
+	return nil
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/keys"
+)
+
+// An outcome is what became of one document.
+type outcome string
+
+const (
+	admitted outcome = "admitted" // a pod, or the pod of a template
+	refused  outcome = "refused"  // by admission, or by the API
+	broken   outcome = "broken"   // it can't be read
+	stored   outcome = "stored"   // put into the cluster
+	assumed  outcome = "assumed"  // a namespace that the manifests use and don't have
+	skipped  outcome = "skipped"  // not of a kind that service accounts have to do with
+)
+
+// A finding says what became of one document and why.
+type finding struct {
+	document
+	outcome outcome
+	reason  string      // for people; empty if there is nothing to say
+	before  *corev1.Pod // the pod as it came
+	pod     *corev1.Pod // the pod as admitted
+}
+
+// reviewManifests reports what a cluster would do to the manifests of opts. It
+// returns errRefused if any is refused or broken.
+func reviewManifests(ctx context.Context, opts options, stdin io.Reader, stdout io.Writer) error {
+	key, err := keys.Generate(keys.ES256)
+	if err != nil {
+		return err
+	}
+	signer, err := keys.NewSigner(key)
+	if err != nil {
+		return err
+	}
+	set, err := keys.NewSet(key.Public())
+	if err != nil {
+		return err
+	}
+	p, err := newPlane(opts, signer, set)
+	if err != nil {
+		return err
+	}
+	findings, err := p.review(ctx, readManifests(opts.files, stdin), opts.namespace)
+	if err != nil {
+		return err
+	}
+	if err := report(stdout, opts.output, findings); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(findings, func(f finding) bool { return f.outcome == refused || f.outcome == broken }) {
+		return errRefused
+	}
+	return nil
+}
+
+// review puts what is not a pod into the cluster, lets the controllers settle, and
+// admits the pods. The findings are in the order of docs, after those about
+// assumed namespaces.
+func (p *plane) review(ctx context.Context, docs []document, namespace string) ([]finding, error) {
+	findings := make([]finding, len(docs))
+	for i, d := range docs {
+		findings[i].document = d
+		switch {
+		case d.err != nil:
+			findings[i].outcome, findings[i].reason = broken, d.err.Error()
+		case d.skipped:
+			findings[i].outcome = skipped
+		default:
+			clean(d.object, namespace)
+			findings[i].name = fullName(d.object)
+		}
+	}
+	all, err := p.storeNamespaces(ctx, findings)
+	if err != nil {
+		return nil, err
+	}
+	for i := range findings {
+		if f := &findings[i]; f.outcome == "" && podTemplate(f.object) == nil && !isPod(f.object) {
+			p.store(ctx, f)
+		}
+	}
+	if err := p.settle(ctx); err != nil {
+		return nil, err
+	}
+	for i := range findings {
+		f := &findings[i]
+		switch {
+		case f.outcome == "":
+			p.judge(ctx, f)
+		case f.outcome == stored:
+			p.noteController(ctx, f)
+		}
+	}
+	return append(all, findings...), nil
+}
+
+// clean gives an object the namespace that kubectl would, and takes away what only
+// the server sets and a copy of a live object has. UIDs stay: tokens refer to them.
+func clean(o object, namespace string) {
+	if _, ok := o.(*corev1.Namespace); !ok && o.GetNamespace() == "" {
+		o.SetNamespace(namespace)
+	}
+	o.SetResourceVersion("")
+	o.SetManagedFields(nil)
+	o.SetSelfLink("")
+}
+
+// storeNamespaces stores the namespaces of the manifests, the four that every
+// cluster has, and those that are only mentioned: these it returns.
+func (p *plane) storeNamespaces(ctx context.Context, findings []finding) ([]finding, error) {
+	for i := range findings {
+		if _, ok := findings[i].object.(*corev1.Namespace); ok && findings[i].outcome == "" {
+			p.store(ctx, &findings[i])
+		}
+	}
+	ensure := func(name string) (created bool, err error) {
+		_, err = p.cluster.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+		if apierrors.IsAlreadyExists(err) || apierrors.IsInvalid(err) {
+			return false, nil // an invalid name is reported with the object that has it
+		}
+		return err == nil, err
+	}
+	for _, name := range []string{"default", "kube-node-lease", "kube-public", "kube-system"} {
+		if _, err := ensure(name); err != nil {
+			return nil, err
+		}
+	}
+	var mentioned []finding
+	for i := range findings {
+		f := &findings[i]
+		if f.outcome != "" {
+			continue
+		}
+		created, err := ensure(f.object.GetNamespace())
+		if err != nil {
+			return nil, err
+		}
+		if created {
+			d := document{source: f.source, kind: corev1.SchemeGroupVersion.WithKind("Namespace"), name: f.object.GetNamespace()}
+			mentioned = append(mentioned, finding{document: d, outcome: assumed, reason: "mentioned in the manifests, but not among them"})
+		}
+	}
+	return mentioned, nil
+}
+
+// store puts an object that is no pod into the cluster. One with a UID is a copy of
+// a live object, and keeps it.
+func (p *plane) store(ctx context.Context, f *finding) {
+	var err error
+	switch o := f.object.(type) {
+	case *corev1.Namespace:
+		if o.UID != "" {
+			err = p.cluster.Load(o)
+		} else {
+			_, err = p.cluster.CreateNamespace(ctx, o)
+		}
+	case *corev1.ServiceAccount:
+		if o.UID != "" {
+			err = p.cluster.Load(o)
+		} else {
+			_, err = p.cluster.CreateServiceAccount(ctx, o)
+		}
+	case *corev1.Secret:
+		if o.UID != "" {
+			err = p.cluster.Load(o)
+		} else {
+			_, err = p.cluster.CreateSecret(ctx, o)
+		}
+	default:
+		err = errors.New("it has no pod template")
+	}
+	f.outcome = stored
+	if err != nil {
+		f.outcome, f.reason = refused, err.Error()
+	}
+}
+
+// noteController says what the token controller made of a token Secret.
+func (p *plane) noteController(ctx context.Context, f *finding) {
+	secret, ok := f.object.(*corev1.Secret)
+	if !ok || secret.Type != corev1.SecretTypeServiceAccountToken {
+		return
+	}
+	account := secret.Annotations[corev1.ServiceAccountNameKey]
+	now, err := p.cluster.GetSecret(ctx, secret.Namespace, secret.Name)
+	switch {
+	case apierrors.IsNotFound(err):
+		f.outcome = refused
+		f.reason = fmt.Sprintf("deleted by the token controller: there is no ServiceAccount %s/%s", secret.Namespace, account)
+		if uid := secret.Annotations[corev1.ServiceAccountUIDKey]; uid != "" {
+			f.reason += " with the UID " + uid
+		}
+	case err != nil:
+		f.outcome, f.reason = refused, err.Error()
+	case len(secret.Data[corev1.ServiceAccountTokenKey]) == 0 && len(now.Data[corev1.ServiceAccountTokenKey]) > 0:
+		f.reason = fmt.Sprintf("filled with a token of ServiceAccount %s/%s", secret.Namespace, account)
+	}
+}
+
+// judge admits the pod, or the pod of the template, of a finding.
+func (p *plane) judge(ctx context.Context, f *finding) {
+	f.before = podOf(f.object)
+	f.pod = f.before.DeepCopy()
+	if err := p.admit(ctx, f.pod); err != nil {
+		f.outcome, f.reason, f.pod = refused, err.Error(), nil
+		return
+	}
+	f.outcome = admitted
+}
+
+func isPod(o object) bool {
+	_, ok := o.(*corev1.Pod)
+	return ok
+}
+
+// podOf returns the pod that o is, or that a controller would make of o's
+// template.
+func podOf(o object) *corev1.Pod {
+	if pod, ok := o.(*corev1.Pod); ok {
+		return pod
+	}
+	template := podTemplate(o).DeepCopy()
+	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
+	pod.Namespace, pod.Name, pod.GenerateName = o.GetNamespace(), "", strings.TrimSuffix(o.GetName(), "-")+"-"
+	return pod
+}
+
+// fullName returns namespace/name, or the name alone for what has no namespace.
+func fullName(o object) string {
+	name := o.GetName()
+	if name == "" {
+		name = o.GetGenerateName()
+	}
+	return strings.TrimPrefix(o.GetNamespace()+"/"+name, "/")
+}

@@ -1,0 +1,179 @@
+package fake_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/fake"
+)
+
+func TestJSONPatch(t *testing.T) {
+	tests := []struct {
+		name, patch string
+		want        map[string]string // data
+		text        string
+	}{
+		{name: "add", patch: `[{"op":"add","path":"/data/c","value":"3"}]`, want: map[string]string{"a": "1", "b/~": "2", "c": "3"}},
+		{name: "add over", patch: `[{"op":"add","path":"/data/a","value":"3"}]`, want: map[string]string{"a": "3", "b/~": "2"}},
+		{name: "remove", patch: `[{"op":"remove","path":"/data/b~1~0"}]`, want: map[string]string{"a": "1"}},
+		{name: "replace", patch: `[{"op":"replace","path":"/data","value":{"z":"9"}}]`, want: map[string]string{"z": "9"}},
+		{name: "move", patch: `[{"op":"move","from":"/data/a","path":"/data/d"}]`, want: map[string]string{"d": "1", "b/~": "2"}},
+		{name: "copy", patch: `[{"op":"copy","from":"/data/a","path":"/data/d"}]`, want: map[string]string{"a": "1", "d": "1", "b/~": "2"}},
+		{name: "test holds", patch: `[{"op":"test","path":"/data/a","value":"1"},{"op":"remove","path":"/data/a"}]`, want: map[string]string{"b/~": "2"}},
+		{name: "test fails", patch: `[{"op":"test","path":"/data/a","value":"9"},{"op":"remove","path":"/data/a"}]`, text: "operation 0 (test /data/a): test failed"},
+		{name: "remove what is not there", patch: `[{"op":"remove","path":"/data/x"}]`, text: "operation 0 (remove /data/x): no such path"},
+		{name: "replace what is not there", patch: `[{"op":"replace","path":"/data/x","value":"1"}]`, text: "operation 0 (replace /data/x): no such path"},
+		{name: "no value", patch: `[{"op":"add","path":"/data/x"}]`, text: "operation 0 (add /data/x): no value"},
+		{name: "no slash", patch: `[{"op":"remove","path":"data"}]`, text: "operation 0 (remove data): a path starts with a slash"},
+		{name: "unknown operation", patch: `[{"op":"jump","path":"/data","value":1}]`, text: "operation 0 (jump /data): unknown operation"},
+		{name: "into itself", patch: `[{"op":"move","from":"/data","path":"/data/a"}]`, text: "operation 0 (move /data/a): can't move into itself"},
+		{name: "wrong type", patch: `[{"op":"replace","path":"/data","value":7}]`, text: "the patch does not give a valid ConfigMap"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			// Loaded, because "b/~" is no valid key; the step is what is tested.
+			c := newCI(t, &corev1.ConfigMap{ObjectMeta: meta("ci", "m"), Data: map[string]string{"a": "1", "b/~": "2"}})
+			got, err := c.CoreV1().ConfigMaps("ci").Patch(t.Context(), "m", types.JSONPatchType, []byte(tt.patch), metav1.PatchOptions{DryRun: []string{"All"}})
+			if tt.text != "" {
+				checkError(t, err, metav1.StatusReasonInvalid, tt.text)
+				return
+			}
+			if _, odd := tt.want["b/~"]; odd {
+				want := `ConfigMap "m" is invalid: data[b/~]: Invalid value: "b/~": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')`
+				checkError(t, err, metav1.StatusReasonInvalid, want)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got.Data); diff != "" {
+				t.Errorf("data (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestJSONPatchOfLists(t *testing.T) {
+	tests := []struct{ name, patch, want, text string }{
+		{name: "append", patch: `[{"op":"add","path":"/secrets/-","value":{"name":"d"}}]`, want: "a b c d"},
+		{name: "insert", patch: `[{"op":"add","path":"/secrets/1","value":{"name":"d"}}]`, want: "a d b c"},
+		{name: "remove", patch: `[{"op":"remove","path":"/secrets/0"}]`, want: "b c"},
+		{name: "replace inside", patch: `[{"op":"replace","path":"/secrets/2/name","value":"d"}]`, want: "a b d"},
+		{name: "move", patch: `[{"op":"move","from":"/secrets/2","path":"/secrets/0"}]`, want: "c a b"},
+		{name: "past the end", patch: `[{"op":"add","path":"/secrets/4","value":{"name":"d"}}]`, text: "operation 0 (add /secrets/4): no such path"},
+		{name: "odd index", patch: `[{"op":"remove","path":"/secrets/01"}]`, text: "operation 0 (remove /secrets/01): no such path"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCI(t, &corev1.ServiceAccount{ObjectMeta: meta("ci", "sa"), Secrets: []corev1.ObjectReference{{Name: "a"}, {Name: "b"}, {Name: "c"}}})
+			got, err := c.PatchServiceAccount(t.Context(), "ci", "sa", types.JSONPatchType, []byte(tt.patch))
+			if tt.text != "" {
+				checkError(t, err, metav1.StatusReasonInvalid, tt.text)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			var names []string
+			for _, ref := range got.Secrets {
+				names = append(names, ref.Name)
+			}
+			if join(names) != tt.want {
+				t.Errorf("secrets are %v, want %s", names, tt.want)
+			}
+		})
+	}
+}
+
+func TestStrategicMergePatch(t *testing.T) {
+	tests := []struct{ name, patch, want string }{
+		{"merged by key", `{"secrets":[{"name":"c"},{"name":"a"}]}`, `["a","b","c"]`},
+		{"deleted by key", `{"secrets":[{"$patch":"delete","name":"a"}]}`, `["b"]`},
+		{"replaced", `{"secrets":[{"$patch":"replace"},{"name":"z"}]}`, `["z"]`},
+		{"ordered", `{"$setElementOrder/secrets":[{"name":"c"},{"name":"b"},{"name":"a"}],"secrets":[{"name":"c"}]}`, `["c","b","a"]`},
+		{"finalizers are a set", `{"metadata":{"finalizers":["example.com/b","example.com/a"]}}`, `["a","b"]+["example.com/a","example.com/b"]`},
+		{"finalizers taken away", `{"metadata":{"$deleteFromPrimitiveList/finalizers":["example.com/a"]}}`, `["a","b"]+[]`},
+		{"labels are a map", `{"metadata":{"labels":{"x":"y"},"finalizers":null}}`, `["a","b"]+[]`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCI(t, &corev1.ServiceAccount{
+				ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "sa", Finalizers: []string{"example.com/a"}},
+				Secrets:    []corev1.ObjectReference{{Name: "a"}, {Name: "b"}},
+			})
+			got := must[*corev1.ServiceAccount](t)(c.PatchServiceAccount(t.Context(), "ci", "sa", types.StrategicMergePatchType, []byte(tt.patch)))
+			names := []string{}
+			for _, ref := range got.Secrets {
+				names = append(names, ref.Name)
+			}
+			text, err := json.Marshal(names)
+			if err != nil {
+				t.Fatal(err)
+			}
+			have := string(text)
+			if tt.patch[2] == 'm' {
+				finalizers, err := json.Marshal(append([]string{}, got.Finalizers...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				have += "+" + string(finalizers)
+			}
+			if have != tt.want {
+				t.Errorf("got %s, want %s", have, tt.want)
+			}
+		})
+	}
+	c := newCI(t, &corev1.ServiceAccount{ObjectMeta: meta("ci", "sa")})
+	_, err := c.PatchServiceAccount(t.Context(), "ci", "sa", types.StrategicMergePatchType, []byte(`{"secrets":[{"kind":"x"}]}`))
+	checkError(t, err, metav1.StatusReasonBadRequest, `error decoding patch: secrets: no "name" in an item of the list`)
+	_, err = c.PatchServiceAccount(t.Context(), "ci", "sa", types.ApplyPatchType, []byte(`{}`))
+	checkError(t, err, metav1.StatusReasonUnsupportedMediaType, "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json")
+}
+
+func TestDryRun(t *testing.T) {
+	all := []string{metav1.DryRunAll}
+	c := newCI(t, &corev1.ServiceAccount{ObjectMeta: meta("ci", "sa")})
+	accounts := c.CoreV1().ServiceAccounts("ci")
+	before := c.Revision()
+	made := must[*corev1.ServiceAccount](t)(accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{GenerateName: "x-"}}, metav1.CreateOptions{DryRun: all}))
+	if made.Name == "" || made.UID == "" || made.ResourceVersion != "" {
+		t.Errorf("a dry create gives %+v, want a name and a UID and no resourceVersion", made.ObjectMeta)
+	}
+	patched := must[*corev1.ServiceAccount](t)(accounts.Patch(t.Context(), "sa", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{DryRun: all}))
+	if patched.Labels["a"] != "b" {
+		t.Errorf("a dry patch gives %+v, want its result", patched)
+	}
+	patched.Labels["a"] = "c"
+	must[*corev1.ServiceAccount](t)(accounts.Update(t.Context(), patched, metav1.UpdateOptions{DryRun: all}))
+	if c.Revision() != before {
+		t.Errorf("dry runs made revision %s, want %s", c.Revision(), before)
+	}
+	_, err := accounts.Update(t.Context(), patched, metav1.UpdateOptions{DryRun: []string{"Some"}})
+	checkError(t, err, metav1.StatusReasonInvalid, `Options.meta.k8s.io "" is invalid: dryRun: Unsupported value: "Some": supported values: "All"`)
+}
+
+func FuzzPatch(f *testing.F) {
+	f.Add(string(types.MergePatchType), []byte(`{"metadata":{"labels":{"a":null,"b":"2"}}}`))
+	f.Add(string(types.JSONPatchType), []byte(`[{"op":"move","from":"/data/a","path":"/data/d"}]`))
+	f.Add(string(types.StrategicMergePatchType), []byte(`{"$setElementOrder/secrets":[{"name":"c"}],"secrets":[{"$patch":"delete","name":"a"}]}`))
+	f.Fuzz(func(t *testing.T, pt string, data []byte) {
+		c := fake.New(&corev1.Pod{ObjectMeta: meta("ci", "p"), Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "a", Image: "b"}}}})
+		before := must[*corev1.Pod](t)(c.GetPod(t.Context(), "ci", "p"))
+		got, err := c.PatchPod(t.Context(), "ci", "p", types.PatchType(pt), data)
+		if err != nil {
+			after := must[*corev1.Pod](t)(c.GetPod(t.Context(), "ci", "p"))
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Errorf("a refused patch changed the pod (-before +after):\n%s", diff)
+			}
+			return
+		}
+		if got.Name != "p" || got.Namespace != "ci" || got.UID != before.UID {
+			t.Errorf("the patch changed the identity: %+v", got.ObjectMeta)
+		}
+	})
+}
