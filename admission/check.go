@@ -191,3 +191,16 @@ func (l limit) strict(spec *corev1.PodSpec) string {
 	}
 	return l.ephemeral(spec)
 }
+
+// warnings returns what the owner of the pod should know about account.
+func (r *rules) warnings(account *corev1.ServiceAccount) []string {
+	if account == nil || r.limit {
+		return nil
+	}
+	value, ok := account.Annotations[EnforceAnnotation]
+	if _, err := strconv.ParseBool(value); !ok || err == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("service account %s: annotation %s is %s, which is not a boolean: references to secrets are not limited",
+		account.Name, EnforceAnnotation, cut(value))}
+}

@@ -18,6 +18,7 @@ type Plugin struct {
 	wait        func(ctx context.Context, namespace, name string) error
 	waitTimeout time.Duration
 	secrets     SecretGetter
+	json        fragments
 }
 
 // New returns a Plugin, or an error that joins one [*ConfigError] for each mistake
@@ -40,6 +41,7 @@ func New(cfg Config) (*Plugin, error) {
 	if p.wait == nil {
 		p.wait = poll()
 	}
+	p.json = newFragments(&p.rules)
 	return p, nil
 }
 

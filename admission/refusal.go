@@ -3,6 +3,7 @@ package admission
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -81,4 +82,13 @@ func refuseNoToken(account *corev1.ServiceAccount) error {
 		Details: &metav1.StatusDetails{Kind: "serviceaccounts", Name: "create pod", RetryAfterSeconds: retrySoon},
 		Message: fmt.Sprintf("No API token found for service account %q, retry after the token is automatically created and added to the service account", account.Name),
 	}}
+}
+
+// cut quotes a text that somebody else chose, and bounds it.
+func cut(text string) string {
+	const longest = 64
+	if len(text) > longest {
+		return strconv.Quote(text[:longest]) + "…"
+	}
+	return strconv.Quote(text)
 }

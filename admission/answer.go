@@ -1,0 +1,43 @@
+package admission
+
+import (
+	"encoding/base64"
+	"encoding/json"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// An answer is what a review gets. Without a refusal it is allowed.
+type answer struct {
+	refusal  *apierrors.StatusError
+	patch    []byte
+	warnings []string
+}
+
+// encode returns the AdmissionReview for the request with uid.
+func (a *answer) encode(uid string) []byte {
+	buf := make([]byte, 0, 256+base64.StdEncoding.EncodedLen(len(a.patch)))
+	buf = append(buf, `{"kind":"`+reviewKind+`","apiVersion":"`+reviewVersion+`","response":{"uid":`...)
+	buf = appendText(buf, uid)
+	buf = append(buf, `,"allowed":`...)
+	if a.refusal == nil {
+		buf = append(buf, "true"...)
+	} else {
+		buf = append(buf, `false,"status":`...)
+		status, _ := json.Marshal(a.refusal.ErrStatus) // a struct of texts and numbers always can be
+		buf = append(buf, status...)
+	}
+	if a.refusal == nil && len(a.patch) > 0 {
+		buf = append(buf, `,"patch":"`...)
+		buf = base64.StdEncoding.AppendEncode(buf, a.patch)
+		buf = append(buf, `","patchType":"JSONPatch"`...)
+	}
+	for i, warning := range a.warnings {
+		buf = append(buf, []string{`,"warnings":[`, ","}[min(i, 1)]...)
+		buf = appendText(buf, warning)
+	}
+	if len(a.warnings) > 0 {
+		buf = append(buf, ']')
+	}
+	return append(buf, "}}\n"...)
+}

@@ -1,0 +1,375 @@
+package admission
+
+import (
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// podJSON is what is read of a pod in a review: all that decisions and patches
+// depend on, and no more.
+type podJSON struct {
+	present          bool
+	apiVersion, kind string
+	hasSpec          bool
+	// pod has the fields that decisions depend on. Slices are nil if there is no
+	// array to add to. Of env and envFrom only references to Secrets are kept.
+	pod corev1.Pod
+	// nulls are the containers that are null.
+	nulls []position
+}
+
+// A position is that of a container in its list.
+type position struct {
+	init bool
+	i    int
+}
+
+func (p *podJSON) read(s *scanner, optOut string) error {
+	var err error
+	p.present, err = s.object(func(key string) error {
+		switch key {
+		case "apiVersion":
+			return s.str(&p.apiVersion)
+		case "kind":
+			return s.str(&p.kind)
+		case "metadata":
+			return p.metadata(s, optOut)
+		case "spec":
+			var err error
+			p.hasSpec, err = s.object(func(key string) error { return p.spec(s, key) })
+			return err
+		}
+		return s.skip()
+	})
+	return err
+}
+
+func (p *podJSON) readMetadataOnly(s *scanner) error {
+	_, err := s.object(func(key string) error {
+		if key == "metadata" {
+			return p.metadata(s, "")
+		}
+		return s.skip()
+	})
+	return err
+}
+
+func (p *podJSON) metadata(s *scanner, optOut string) error {
+	_, err := s.object(func(key string) error {
+		switch key {
+		case "name":
+			return s.str(&p.pod.Name)
+		case "generateName":
+			return s.str(&p.pod.GenerateName)
+		case "annotations":
+			_, err := s.object(func(key string) error {
+				if key != corev1.MirrorPodAnnotationKey && key != EnforceAnnotation && (key != optOut || key == "") {
+					return s.skip()
+				}
+				if p.pod.Annotations == nil {
+					p.pod.Annotations = map[string]string{}
+				}
+				var value string
+				err := s.str(&value)
+				p.pod.Annotations[key] = value
+				return err
+			})
+			return err
+		}
+		return s.skip()
+	})
+	return err
+}
+
+func (p *podJSON) spec(s *scanner, key string) (err error) {
+	spec := &p.pod.Spec
+	switch key {
+	case "serviceAccountName":
+		return s.str(&spec.ServiceAccountName)
+	case "serviceAccount":
+		return s.str(&spec.DeprecatedServiceAccount)
+	case "automountServiceAccountToken":
+		return s.boolean(&spec.AutomountServiceAccountToken)
+	case "imagePullSecrets":
+		spec.ImagePullSecrets, err = readList(s, readName)
+		return err
+	case "initContainers":
+		spec.InitContainers, err = p.containers(s, true)
+		return err
+	case "containers":
+		spec.Containers, err = p.containers(s, false)
+		return err
+	case "ephemeralContainers":
+		spec.EphemeralContainers, err = readList(s, readEphemeral)
+		return err
+	case "volumes":
+		spec.Volumes, err = readList(s, readVolume)
+		return err
+	}
+	return s.skip()
+}
+
+func (p *podJSON) containers(s *scanner, init bool) ([]corev1.Container, error) {
+	i := -1
+	return readList(s, func(s *scanner, c *corev1.Container) error {
+		if i++; s.next() == 'n' {
+			p.nulls = append(p.nulls, position{init, i})
+		}
+		return readContainer(s, c)
+	})
+}
+
+// readList reads an array. It returns nil if there is none, or it is null.
+func readList[T any](s *scanner, read func(*scanner, *T) error) ([]T, error) {
+	var list []T
+	present, err := s.array(func(int) error {
+		if !s.keep() {
+			return s.skip()
+		}
+		if n := len(list); n == cap(list) && n < 64 {
+			list = slices.Grow(list, 3*n+1) // most lists have 1 or up to 5 elements
+		}
+		list = append(list, *new(T))
+		return read(s, &list[len(list)-1])
+	})
+	if present && list == nil {
+		list = []T{}
+	}
+	return list, err
+}
+
+func readContainer(s *scanner, c *corev1.Container) error {
+	_, err := s.object(func(key string) (err error) {
+		switch key {
+		case "name":
+			return s.str(&c.Name)
+		case "volumeMounts":
+			c.VolumeMounts, err = readList(s, readMount)
+			return err
+		case "env":
+			c.Env, err = readEnv(s)
+			return err
+		case "envFrom":
+			c.EnvFrom, err = readEnvFrom(s)
+			return err
+		}
+		return s.skip()
+	})
+	return err
+}
+
+func readEphemeral(s *scanner, c *corev1.EphemeralContainer) error {
+	_, err := s.object(func(key string) (err error) {
+		switch key {
+		case "name":
+			return s.str(&c.Name)
+		case "env":
+			c.Env, err = readEnv(s)
+			return err
+		case "envFrom":
+			c.EnvFrom, err = readEnvFrom(s)
+			return err
+		}
+		return s.skip()
+	})
+	return err
+}
+
+func readMount(s *scanner, m *corev1.VolumeMount) error {
+	_, err := s.object(func(key string) error {
+		if key == "mountPath" {
+			return s.str(&m.MountPath)
+		}
+		return s.skip()
+	})
+	return err
+}
+
+// readEnv keeps the variables that come from Secrets.
+func readEnv(s *scanner) ([]corev1.EnvVar, error) {
+	var list []corev1.EnvVar
+	_, err := s.array(func(int) error {
+		var name string
+		var ref *corev1.SecretKeySelector
+		_, err := s.object(func(key string) error {
+			switch key {
+			case "name":
+				return s.str(&name)
+			case "valueFrom":
+				_, err := s.object(func(key string) error {
+					if key != "secretKeyRef" {
+						return s.skip()
+					}
+					var at corev1.LocalObjectReference
+					present, err := readRef(s, &at)
+					if present {
+						ref = &corev1.SecretKeySelector{LocalObjectReference: at}
+					}
+					return err
+				})
+				return err
+			}
+			return s.skip()
+		})
+		if ref != nil && s.keep() {
+			list = append(list, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: ref}})
+		}
+		return err
+	})
+	return list, err
+}
+
+// readEnvFrom keeps the sources that are Secrets.
+func readEnvFrom(s *scanner) ([]corev1.EnvFromSource, error) {
+	var list []corev1.EnvFromSource
+	_, err := s.array(func(int) error {
+		_, err := s.object(func(key string) error {
+			if key != "secretRef" {
+				return s.skip()
+			}
+			var at corev1.LocalObjectReference
+			present, err := readRef(s, &at)
+			if present && s.keep() {
+				list = append(list, corev1.EnvFromSource{SecretRef: &corev1.SecretEnvSource{LocalObjectReference: at}})
+			}
+			return err
+		})
+		return err
+	})
+	return list, err
+}
+
+func readName(s *scanner, ref *corev1.LocalObjectReference) error {
+	_, err := readRef(s, ref)
+	return err
+}
+
+// readRef reads an object with a name, and reports whether there was one.
+func readRef(s *scanner, ref *corev1.LocalObjectReference) (bool, error) {
+	return readField(s, "name", &ref.Name)
+}
+
+// readField reads one text of an object, and reports whether there was an object.
+func readField(s *scanner, field string, dst *string) (bool, error) {
+	return s.object(func(key string) error {
+		if key == field {
+			return s.str(dst)
+		}
+		return s.skip()
+	})
+}
+
+func readVolume(s *scanner, v *corev1.Volume) error {
+	_, err := s.object(func(key string) error {
+		switch key {
+		case "name":
+			return s.str(&v.Name)
+		case "projected":
+			return readProjected(s, v)
+		case "secret":
+			return readSource(s, "secretName", func(name string, _ bool) {
+				v.Secret = &corev1.SecretVolumeSource{SecretName: name}
+			})
+		case "azureFile":
+			return readSource(s, "secretName", func(name string, _ bool) {
+				v.AzureFile = &corev1.AzureFileVolumeSource{SecretName: name}
+			})
+		case "csi":
+			return readSource(s, "nodePublishSecretRef", func(name string, ref bool) {
+				v.CSI = &corev1.CSIVolumeSource{NodePublishSecretRef: reference(name, ref)}
+			})
+		case "cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos":
+			return readSource(s, "secretRef", func(name string, ref bool) { setRef(v, key, reference(name, ref)) })
+		}
+		return s.skip()
+	})
+	return err
+}
+
+// readSource reads the field of a volume's source that names a Secret: a text, or
+// an object with a name. It calls set if there is a source.
+func readSource(s *scanner, field string, set func(name string, ref bool)) error {
+	var name string
+	var ref bool
+	present, err := s.object(func(key string) (err error) {
+		switch {
+		case key != field:
+			return s.skip()
+		case field == "secretName":
+			return s.str(&name)
+		}
+		ref, err = readField(s, "name", &name)
+		return err
+	})
+	if present {
+		set(name, ref)
+	}
+	return err
+}
+
+func reference(name string, present bool) *corev1.LocalObjectReference {
+	if !present {
+		return nil
+	}
+	return &corev1.LocalObjectReference{Name: name}
+}
+
+func setRef(v *corev1.Volume, source string, ref *corev1.LocalObjectReference) {
+	switch source {
+	case "cephfs":
+		v.CephFS = &corev1.CephFSVolumeSource{SecretRef: ref}
+	case "cinder":
+		v.Cinder = &corev1.CinderVolumeSource{SecretRef: ref}
+	case "flexVolume":
+		v.FlexVolume = &corev1.FlexVolumeSource{SecretRef: ref}
+	case "rbd":
+		v.RBD = &corev1.RBDVolumeSource{SecretRef: ref}
+	case "scaleIO":
+		v.ScaleIO = &corev1.ScaleIOVolumeSource{SecretRef: ref}
+	case "iscsi":
+		v.ISCSI = &corev1.ISCSIVolumeSource{SecretRef: ref}
+	case "storageos":
+		v.StorageOS = &corev1.StorageOSVolumeSource{SecretRef: ref}
+	}
+}
+
+func readProjected(s *scanner, v *corev1.Volume) error {
+	present, err := s.object(func(key string) (err error) {
+		if key != "sources" {
+			return s.skip()
+		}
+		if v.Projected == nil {
+			v.Projected = &corev1.ProjectedVolumeSource{}
+		}
+		v.Projected.Sources, err = readList(s, readProjection)
+		return err
+	})
+	if present && v.Projected == nil {
+		v.Projected = &corev1.ProjectedVolumeSource{}
+	}
+	return err
+}
+
+func readProjection(s *scanner, p *corev1.VolumeProjection) error {
+	_, err := s.object(func(key string) error {
+		switch key {
+		case "secret":
+			var secret corev1.SecretProjection
+			present, err := readRef(s, &secret.LocalObjectReference)
+			if present {
+				p.Secret = &secret
+			}
+			return err
+		case "serviceAccountToken":
+			var token corev1.ServiceAccountTokenProjection
+			present, err := readField(s, "path", &token.Path)
+			if present {
+				p.ServiceAccountToken = &token
+			}
+			return err
+		}
+		return s.skip()
+	})
+	return err
+}
