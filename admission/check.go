@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 
-	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -18,17 +17,16 @@ func Check(cfg Config, req Request, account *corev1.ServiceAccount) error {
 		return nil
 	}
 	r := cfg.rules()
-	create := req.Operation == admissionv1.Create && req.Subresource == ""
 	switch {
-	case create && isMirror(req.Pod):
-		return checkMirror(&req)
-	case !create && (req.Operation != admissionv1.Update || req.Subresource != ephemeralContainers):
+	case !req.creates() && !req.updatesEphemeral():
 		return nil
+	case req.creates() && isMirror(req.Pod):
+		return checkMirror(&req)
 	case givenAccount(&req.Pod.Spec) == "":
 		return refuseNoAccount(&req)
 	case account == nil:
 		return errNilAccount
-	case create:
+	case req.creates():
 		return r.checkCreate(&req, account)
 	}
 	return r.checkEphemeral(&req, account)

@@ -274,13 +274,6 @@ func (h *handler) answer(ctx context.Context, rq *reviewRequest, out *Outcome) (
 }
 
 func (h *handler) answerPod(ctx context.Context, rq *reviewRequest) answer {
-	creates := rq.operation == string(admissionv1.Create) && rq.subresource == ""
-	if !creates && (rq.operation != string(admissionv1.Update) || rq.subresource != ephemeralContainers) {
-		return answer{}
-	}
-	if err := rq.checkPod(); err != nil {
-		return answer{refusal: refuseBadRequest(err.Error())}
-	}
 	req := Request{
 		Operation:   admissionv1.Operation(rq.operation),
 		Namespace:   rq.namespace,
@@ -288,9 +281,16 @@ func (h *handler) answerPod(ctx context.Context, rq *reviewRequest) answer {
 		Subresource: rq.subresource,
 		Pod:         &rq.object.pod,
 	}
+	if !req.creates() && !req.updatesEphemeral() {
+		return answer{}
+	}
+	if err := rq.checkPod(); err != nil {
+		return answer{refusal: refuseBadRequest(err.Error())}
+	}
+	mutates := req.creates() && !h.cfg.ValidateOnly
 	var v verdict
 	var err error
-	if creates && !h.cfg.ValidateOnly {
+	if mutates {
 		v, err = h.plugin.decide(ctx, &req)
 	} else {
 		var account *corev1.ServiceAccount
@@ -303,7 +303,7 @@ func (h *handler) answerPod(ctx context.Context, rq *reviewRequest) answer {
 		if !errors.As(err, &a.refusal) {
 			a.refusal = refuseInternal()
 		}
-	case v.account != nil && creates && !h.cfg.ValidateOnly:
+	case v.account != nil && mutates:
 		a.patch = h.plugin.newPatch(&rq.object, &v)
 	}
 	return a

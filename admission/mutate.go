@@ -5,7 +5,6 @@ import (
 	"path"
 	"strings"
 
-	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -20,7 +19,7 @@ import (
 // pod as it was, if a token is needed and there is none; and an error if account
 // is nil.
 func Mutate(cfg Config, req Request, account *corev1.ServiceAccount, token string) error {
-	if req.Pod == nil || req.Subresource != "" || req.Operation != admissionv1.Create || isMirror(req.Pod) {
+	if req.Pod == nil || !req.creates() || isMirror(req.Pod) {
 		return nil
 	}
 	if account == nil {

@@ -54,13 +54,26 @@ type Request struct {
 	// Name is the name in the request, which is empty when a name is to be
 	// generated. It serves error texts only.
 	Name string
-	// Subresource is empty for the pod itself.
+	// Subresource is empty for the pod itself. "ephemeralcontainers" is checked on
+	// UPDATE, and means nothing special on CREATE; all others are ignored.
 	Subresource string
 	// Pod is the pod as it is to be stored. A nil Pod is nothing to decide about.
 	Pod *corev1.Pod
 }
 
 const ephemeralContainers = "ephemeralcontainers"
+
+// creates reports whether req is the creation of a pod. No API server creates
+// ephemeral containers; if one did, it would be a new pod to Kubernetes (ADM-3,
+// ADM-6), and must not get past the checks here.
+func (req *Request) creates() bool {
+	return req.Operation == admissionv1.Create && (req.Subresource == "" || req.Subresource == ephemeralContainers)
+}
+
+// updatesEphemeral reports whether req is an update of ephemeral containers.
+func (req *Request) updatesEphemeral() bool {
+	return req.Operation == admissionv1.Update && req.Subresource == ephemeralContainers
+}
 
 // Handles reports whether the plugin has anything to say about op: only about
 // CREATE and UPDATE.
@@ -111,7 +124,7 @@ type verdict struct {
 // decide looks up what it takes to decide about req as [Plugin.Admit] does, and
 // changes nothing.
 func (p *Plugin) decide(ctx context.Context, req *Request) (verdict, error) {
-	if req.Pod == nil || req.Subresource != "" || req.Operation != admissionv1.Create {
+	if req.Pod == nil || !req.creates() {
 		return verdict{}, nil
 	}
 	if isMirror(req.Pod) {
@@ -145,13 +158,11 @@ func (p *Plugin) validate(ctx context.Context, req *Request) (*corev1.ServiceAcc
 		return nil, nil
 	}
 	switch {
-	case req.Operation == admissionv1.Create && req.Subresource == "":
-		if isMirror(req.Pod) {
-			return nil, checkMirror(req)
-		}
-	case req.Operation == admissionv1.Update && req.Subresource == ephemeralContainers:
-	default:
+	case req.updatesEphemeral():
+	case !req.creates():
 		return nil, nil
+	case isMirror(req.Pod):
+		return nil, checkMirror(req)
 	}
 	name := givenAccount(&req.Pod.Spec)
 	if name == "" {
@@ -161,7 +172,7 @@ func (p *Plugin) validate(ctx context.Context, req *Request) (*corev1.ServiceAcc
 	if err != nil {
 		return nil, p.rules.refuseLookup(req, name, err, req.Operation == admissionv1.Create)
 	}
-	if req.Subresource == ephemeralContainers {
+	if req.updatesEphemeral() {
 		return account, p.rules.checkEphemeral(req, account)
 	}
 	return account, p.rules.checkCreate(req, account)

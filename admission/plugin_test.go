@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 
@@ -89,7 +90,6 @@ func TestRequestsOfOthersAreIgnored(t *testing.T) {
 		{"create of status", admission.Request{Operation: admissionv1.Create, Subresource: "status", Pod: bad()}},
 		{"create of a binding", admission.Request{Operation: admissionv1.Create, Subresource: "binding", Pod: bad()}},
 		{"create of an eviction", admission.Request{Operation: admissionv1.Create, Subresource: "eviction", Pod: bad()}},
-		{"create of ephemeral containers", admission.Request{Operation: admissionv1.Create, Subresource: "ephemeralcontainers", Pod: bad()}},
 		{"resize", admission.Request{Operation: admissionv1.Update, Subresource: "resize", Pod: bad()}},
 		{"exec", admission.Request{Operation: admissionv1.Connect, Subresource: "exec", Pod: bad()}},
 		// ADM-4, ADM-T3
@@ -132,6 +132,30 @@ func TestAdmitOfEphemeralContainersChangesNothing(t *testing.T) {
 	before := req.Pod.DeepCopy()
 	wantStatus(t, p.Admit(t.Context(), req), nil)
 	wantPod(t, req.Pod, before)
+}
+
+func TestCreationOfEphemeralContainersIsThatOfAPod(t *testing.T) {
+	// ADM-3, ADM-6: it does not happen, and is no way around the checks.
+	p := plugin(t, have(account("default")))
+	req := create(pod())
+	req.Subresource = "ephemeralcontainers"
+	wantStatus(t, p.Admit(t.Context(), req), nil)
+	want := pod()
+	wantStatus(t, p.Admit(t.Context(), create(want)), nil)
+	wantPod(t, req.Pod, want)
+
+	cfg := admission.Config{LimitSecretReferences: true}
+	refusal := forbidden(`volume with secret.secretName="s" is not allowed because service account default does not reference that secret`)
+	req.Pod = pod(runsAs("default"), withVolumes(secretVolume("v", "s")))
+	p = plugin(t, have(account("default")), limit)
+	wantStatus(t, p.Admit(t.Context(), req), refusal)
+	wantStatus(t, p.Validate(t.Context(), req), refusal)
+	wantStatus(t, admission.Check(cfg, req, account("default")), refusal)
+	h := admission.NewHandler(p, admission.HandlerConfig{})
+	got := respond(t, h, reviewOf(rawPod(t, req.Pod), func(r *admissionv1.AdmissionRequest) { r.SubResource = "ephemeralcontainers" }))
+	if diff := cmp.Diff(refusal, got.Result); got.Allowed || diff != "" {
+		t.Errorf("allowed is %v; status (-want +got):\n%s", got.Allowed, diff)
+	}
 }
 
 func TestAccountName(t *testing.T) {
