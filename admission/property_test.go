@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/admission"
@@ -108,7 +109,14 @@ func checkProperties(t *testing.T, seed uint64) bool {
 	before := in.DeepCopy()
 	accounts := fmt.Sprint(o.accounts["shop/default"], o.accounts["shop/robot"])
 
+	plan, refusal := p.Plan(t.Context(), create(in))
+	if diff := cmp.Diff(before, in); diff != "" {
+		t.Fatalf("seed %d: Plan changed the pod (-before +after):\n%s", seed, diff)
+	}
 	err := p.Admit(t.Context(), create(in))
+	if diff := cmp.Diff(err, refusal); diff != "" {
+		t.Fatalf("seed %d: Plan refuses otherwise than Admit (-Admit +Plan):\n%s", seed, diff)
+	}
 	if got := fmt.Sprint(o.accounts["shop/default"], o.accounts["shop/robot"]); got != accounts {
 		t.Fatalf("seed %d: the accounts became %s, were %s", seed, got, accounts)
 	}
@@ -118,12 +126,18 @@ func checkProperties(t *testing.T, seed uint64) bool {
 		}
 		return false
 	}
+	if diff := cmp.Diff(in, carryOut(t, plan, before), cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("seed %d: Admit does something else than the plan (-Admit +Plan):\n%s\n%s", seed, diff, plan)
+	}
 	once := in.DeepCopy()
 	if err := p.Admit(t.Context(), create(in)); err != nil {
 		t.Fatalf("seed %d: the second Admit = %v", seed, err)
 	}
 	if diff := cmp.Diff(once, in); diff != "" {
 		t.Fatalf("seed %d: the second Admit changed the pod (-once +twice):\n%s", seed, diff)
+	}
+	if plan, err := p.Plan(t.Context(), create(in)); err != nil || plan.Changes() {
+		t.Fatalf("seed %d: the plan after Admit is %s (%v), want no changes", seed, plan, err)
 	}
 	if err := p.Validate(t.Context(), create(in)); err != nil {
 		t.Fatalf("seed %d: Validate after Admit = %v", seed, err)
