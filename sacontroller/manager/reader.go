@@ -1,0 +1,144 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/tools/cache"
+)
+
+// A Reader answers from the caches of a [Manager]. It has the methods of every
+// Reader of package sacontroller. It makes no requests; it is behind the API
+// server by as long as a watch takes, and empty until [Manager.Run] has filled it.
+// What it returns must not be changed.
+//
+// A resource that no controller of the Manager watches is an error, and so are
+// Secrets that aren't token Secrets: they are NotFound. It is safe for concurrent
+// use.
+type Reader struct{ manager *Manager }
+
+// GetNamespace returns the Namespace called name.
+func (r *Reader) GetNamespace(_ context.Context, name string) (*corev1.Namespace, error) {
+	return get[corev1.Namespace](r, "namespaces", name, Namespaces)
+}
+
+// ListNamespaces returns all Namespaces in the order of their names.
+func (r *Reader) ListNamespaces(context.Context) ([]*corev1.Namespace, error) {
+	return list[corev1.Namespace](r, Namespaces, "", "")
+}
+
+// GetServiceAccount returns the ServiceAccount of that name. It has nothing but
+// metadata if no controller watches [ServiceAccounts].
+func (r *Reader) GetServiceAccount(_ context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	return get[corev1.ServiceAccount](r, "serviceaccounts", namespace+"/"+name, ServiceAccounts, ServiceAccountMetadata)
+}
+
+// GetSecret returns the token Secret of that name.
+func (r *Reader) GetSecret(_ context.Context, namespace, name string) (*corev1.Secret, error) {
+	return get[corev1.Secret](r, "secrets", namespace+"/"+name, TokenSecrets)
+}
+
+// ListSecrets returns the token Secrets of namespace, or of all if it is empty,
+// in the order of namespace and name.
+func (r *Reader) ListSecrets(_ context.Context, namespace string) ([]*corev1.Secret, error) {
+	return list[corev1.Secret](r, TokenSecrets, byNamespace, namespace)
+}
+
+// TokenSecrets returns the token Secrets that name the account, in the order of
+// their names, from an index.
+func (r *Reader) TokenSecrets(_ context.Context, namespace, serviceAccountName string) ([]*corev1.Secret, error) {
+	return list[corev1.Secret](r, TokenSecrets, byAccount, accountKey(namespace, serviceAccountName))
+}
+
+// ListPods returns the Pods of namespace, or of all if it is empty, without their
+// status, in the order of namespace and name.
+func (r *Reader) ListPods(_ context.Context, namespace string) ([]*corev1.Pod, error) {
+	return list[corev1.Pod](r, Pods, byNamespace, namespace)
+}
+
+// GetConfigMap returns the ConfigMap of that name, which has to be one of
+// [RootCAConfigMaps] or the [TrackingConfigMap].
+func (r *Reader) GetConfigMap(_ context.Context, namespace, name string) (*corev1.ConfigMap, error) {
+	resource := RootCAConfigMaps
+	if namespace == trackingNamespace && name == trackingName {
+		resource = TrackingConfigMap
+	} else if name != rootCAName {
+		return nil, fmt.Errorf("manager: ConfigMap %s/%s is not watched", namespace, name)
+	}
+	return get[corev1.ConfigMap](r, "configmaps", namespace+"/"+name, resource)
+}
+
+// get returns the object with that key of the first of resources that is watched.
+func get[T any](r *Reader, plural, key string, resources ...Resource) (*T, error) {
+	indexer, err := r.indexer(resources...)
+	if err != nil {
+		return nil, err
+	}
+	object, exists, err := indexer.GetByKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("manager: looking up %s in the cache of %s: %v", key, plural, err)
+	}
+	typed, ok := object.(*T)
+	if !exists || !ok || !served(object) {
+		name := key[strings.IndexByte(key, '/')+1:]
+		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: plural}, name)
+	}
+	return typed, nil
+}
+
+// list returns the objects of resource that index has under value, or all if
+// value is empty.
+func list[T any](r *Reader, resource Resource, index, value string) ([]*T, error) {
+	indexer, err := r.indexer(resource)
+	if err != nil {
+		return nil, err
+	}
+	objects := []any(nil)
+	if value == "" {
+		objects = indexer.List()
+	} else if objects, err = indexer.ByIndex(index, value); err != nil {
+		return nil, fmt.Errorf("manager: looking up %s in the cache of %s: %v", value, resource, err)
+	}
+	typed := make([]*T, 0, len(objects))
+	for _, o := range objects {
+		if t, ok := o.(*T); ok && served(o) {
+			typed = append(typed, t)
+		}
+	}
+	slices.SortFunc(typed, func(a, b *T) int { return strings.Compare(nameOf(a), nameOf(b)) })
+	return typed, nil
+}
+
+// served reports whether the cache is meant to have object: client-go's fake sends
+// Secrets of every type.
+func served(object any) bool {
+	secret, ok := object.(*corev1.Secret)
+	return !ok || secret.Type == corev1.SecretTypeServiceAccountToken
+}
+
+// nameOf returns a text by which objects sort by namespace, then name: NUL sorts
+// before whatever a name can hold.
+func nameOf(object any) string {
+	o, err := meta.Accessor(object)
+	if err != nil {
+		return ""
+	}
+	return o.GetNamespace() + "\x00" + o.GetName()
+}
+
+func (r *Reader) indexer(resources ...Resource) (cache.Indexer, error) {
+	r.manager.mu.Lock()
+	defer r.manager.mu.Unlock()
+	for _, resource := range resources {
+		if informer, ok := r.manager.informers[resource]; ok {
+			return informer.GetIndexer(), nil
+		}
+	}
+	return nil, fmt.Errorf("manager: %s are not watched, want a controller that was added with them", resources[0])
+}

@@ -1,0 +1,178 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/kubesa/serviceaccount/sacontroller"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/tools/cache"
+)
+
+// A Resource is something that a [Manager] watches. Each is watched once,
+// however many controllers ask for it, and no more of it is kept in memory than
+// its comment says.
+type Resource string
+
+const (
+	// Namespaces are all Namespaces.
+	Namespaces Resource = "namespaces"
+	// ServiceAccounts are all ServiceAccounts.
+	ServiceAccounts Resource = "serviceaccounts"
+	// ServiceAccountMetadata is for controllers that only ask which accounts
+	// there are: they get ServiceAccounts that have nothing but metadata, unless
+	// another controller needs all of them or there is no [Config.Metadata].
+	ServiceAccountMetadata Resource = "serviceaccounts-metadata"
+	// TokenSecrets are the Secrets of type kubernetes.io/service-account-token.
+	// The API server doesn't send any other.
+	TokenSecrets Resource = "token-secrets"
+	// Pods are all Pods, without their status.
+	Pods Resource = "pods"
+	// RootCAConfigMaps are the ConfigMaps called kube-root-ca.crt (CST-12).
+	RootCAConfigMaps Resource = "root-ca-configmaps"
+	// TrackingConfigMap is the ConfigMap of kube-system that says since when the
+	// use of token Secrets is tracked (CST-11).
+	TrackingConfigMap Resource = "tracking-configmap"
+)
+
+const (
+	rootCAName        = "kube-root-ca.crt"
+	trackingNamespace = "kube-system"
+	trackingName      = "kube-apiserver-legacy-service-account-token-tracking"
+)
+
+// The indexes of the caches: by namespace, and by namespace and the account that
+// a token Secret names.
+const (
+	byNamespace = "namespace"
+	byAccount   = "account"
+)
+
+// resourcesOf returns what a controller of package sacontroller watches, or nil
+// for another one.
+func resourcesOf(c sacontroller.Controller) []Resource {
+	switch c.(type) {
+	case *sacontroller.ServiceAccounts:
+		return []Resource{Namespaces, ServiceAccountMetadata}
+	case *sacontroller.Tokens:
+		return []Resource{Namespaces, ServiceAccounts, TokenSecrets}
+	case *sacontroller.LegacyTokenCleaner:
+		return []Resource{Namespaces, ServiceAccounts, TokenSecrets, Pods, TrackingConfigMap}
+	case *sacontroller.LegacyTokenTracker:
+		return []Resource{Namespaces, TrackingConfigMap}
+	case *sacontroller.RootCAPublisher:
+		return []Resource{Namespaces, RootCAConfigMaps}
+	}
+	return nil
+}
+
+// newInformer returns the informer of r, which isn't running yet.
+func newInformer(client kubernetes.Interface, md metadata.Interface, r Resource) (cache.SharedIndexInformer, error) {
+	core := client.CoreV1()
+	namespaced := cache.Indexers{byNamespace: cache.MetaNamespaceIndexFunc}
+	var informer cache.SharedIndexInformer
+	switch r {
+	case Namespaces:
+		informer = inform(listWatch(client, core.Namespaces(), ""), &corev1.Namespace{}, nil)
+	case ServiceAccounts:
+		informer = inform(listWatch(client, core.ServiceAccounts(""), ""), &corev1.ServiceAccount{}, nil)
+	case ServiceAccountMetadata:
+		accounts := md.Resource(corev1.SchemeGroupVersion.WithResource("serviceaccounts"))
+		informer = inform(listWatch(md, accounts, ""), &metav1.PartialObjectMetadata{}, nil)
+	case TokenSecrets:
+		selector := fields.OneTermEqualSelector("type", string(corev1.SecretTypeServiceAccountToken))
+		informer = inform(listWatch(client, core.Secrets(""), selector.String()), &corev1.Secret{}, cache.Indexers{
+			byNamespace: cache.MetaNamespaceIndexFunc,
+			byAccount:   indexByAccount,
+		})
+	case Pods:
+		informer = inform(listWatch(client, core.Pods(""), ""), &corev1.Pod{}, namespaced)
+	case RootCAConfigMaps:
+		selector := fields.OneTermEqualSelector(metav1.ObjectNameField, rootCAName)
+		informer = inform(listWatch(client, core.ConfigMaps(""), selector.String()), &corev1.ConfigMap{}, nil)
+	case TrackingConfigMap:
+		selector := fields.OneTermEqualSelector(metav1.ObjectNameField, trackingName)
+		informer = inform(listWatch(client, core.ConfigMaps(trackingNamespace), selector.String()), &corev1.ConfigMap{}, nil)
+	default:
+		return nil, fmt.Errorf("manager: unknown Resource %q", r)
+	}
+	if err := informer.SetTransform(trim); err != nil {
+		return nil, fmt.Errorf("manager: preparing to watch %s: %v", r, err)
+	}
+	return informer, nil
+}
+
+func inform(lw cache.ListerWatcher, example runtime.Object, indexers cache.Indexers) cache.SharedIndexInformer {
+	return cache.NewSharedIndexInformerWithOptions(lw, example, cache.SharedIndexInformerOptions{Indexers: indexers})
+}
+
+// listerWatcher is the part of client-go's typed clients that informers use.
+type listerWatcher[L runtime.Object] interface {
+	List(ctx context.Context, opts metav1.ListOptions) (L, error)
+	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
+}
+
+// listWatch lists and watches what in has and selector, if any, selects. client
+// is what in was made from; it knows whether watches can begin with a list.
+func listWatch[L runtime.Object](client any, in listerWatcher[L], selector string) cache.ListerWatcher {
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+			opts.FieldSelector = selector
+			return in.List(ctx, opts)
+		},
+		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+			opts.FieldSelector = selector
+			return in.Watch(ctx, opts)
+		},
+	}, client)
+}
+
+func indexByAccount(object any) ([]string, error) {
+	secret, ok := object.(*corev1.Secret)
+	if !ok || secret.Type != corev1.SecretTypeServiceAccountToken {
+		return nil, nil // client-go's fake doesn't know field selectors
+	}
+	return []string{accountKey(secret.Namespace, secret.Annotations[corev1.ServiceAccountNameKey])}, nil
+}
+
+// accountKey joins the two names. No namespace holds a slash.
+func accountKey(namespace, name string) string { return namespace + "/" + name }
+
+// trim returns what of object is kept in memory. An update that has no managed
+// fields leaves those of the API server as they are.
+func trim(object any) (any, error) {
+	switch o := object.(type) {
+	case *corev1.Namespace:
+		kept := *o
+		kept.ManagedFields = nil
+		return &kept, nil
+	case *corev1.ServiceAccount:
+		kept := *o
+		kept.ManagedFields = nil
+		return &kept, nil
+	case *corev1.Secret:
+		kept := *o
+		kept.ManagedFields = nil
+		return &kept, nil
+	case *corev1.ConfigMap:
+		kept := *o
+		kept.ManagedFields = nil
+		return &kept, nil
+	case *corev1.Pod:
+		kept := *o
+		kept.ManagedFields = nil
+		kept.Status = corev1.PodStatus{}
+		return &kept, nil
+	case *metav1.PartialObjectMetadata:
+		kept := corev1.ServiceAccount{ObjectMeta: o.ObjectMeta}
+		kept.ManagedFields = nil
+		return &kept, nil
+	}
+	return object, nil // a tombstone, whose object was trimmed when it was stored
+}

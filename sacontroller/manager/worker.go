@@ -1,0 +1,204 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/kubesa/serviceaccount/sacontroller"
+	"golang.org/x/time/rate"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+)
+
+// The back-off of a key that fails: it doubles from first to last, and all keys of
+// a controller together are tried again no faster than the bucket allows (CST-22).
+const (
+	firstRetry    = 5 * time.Millisecond
+	lastRetry     = 1000 * time.Second
+	retriesPerSec = 10
+	retriesAtOnce = 100
+)
+
+// A worker runs one controller: a queue, the handlers that feed it, and the
+// goroutines that work it off.
+type worker struct {
+	controller sacontroller.Controller
+	goroutines int
+	resources  []Resource
+	informers  []cache.SharedIndexInformer
+	metrics    *metrics
+	log        *slog.Logger
+	// failed is told of each attempt that failed, and how many did in a row: none
+	// if the controller only puts the key off.
+	failed func(key sacontroller.Key, attempts int, err error)
+
+	queue workqueue.TypedRateLimitingInterface[sacontroller.Key]
+}
+
+// run works until stop is done, and returns once the keys that were being worked
+// on then are finished. ctx is that of their requests. What is still in the queue
+// is left: it becomes due again wherever the controller runs next.
+func (w *worker) run(ctx, stop context.Context) error {
+	name := w.controller.Name()
+	w.queue = workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedMaxOfRateLimiter(
+			workqueue.NewTypedItemExponentialFailureRateLimiter[sacontroller.Key](firstRetry, lastRetry),
+			&workqueue.TypedBucketRateLimiter[sacontroller.Key]{Limiter: rate.NewLimiter(retriesPerSec, retriesAtOnce)},
+		),
+		workqueue.TypedRateLimitingQueueConfig[sacontroller.Key]{Name: name, MetricsProvider: w.metrics.queues})
+	defer w.queue.ShutDown()
+	for i, informer := range w.informers {
+		registration, err := informer.AddEventHandler(w)
+		if err != nil {
+			return fmt.Errorf("manager: watching %s for %s: %v", w.resources[i], name, err)
+		}
+		defer informer.RemoveEventHandler(registration) //nolint:errcheck // it was registered
+	}
+	var wg sync.WaitGroup
+	for range w.goroutines {
+		wg.Go(func() {
+			for w.next(ctx, stop) {
+			}
+		})
+	}
+	w.resync(stop)
+	w.queue.ShutDown()
+	wg.Wait()
+	return nil
+}
+
+// resync waits for stop, and reports every object as added each time that the
+// controller asks for it.
+func (w *worker) resync(stop context.Context) {
+	var due <-chan struct{}
+	if r, ok := w.controller.(sacontroller.Resyncer); ok {
+		due = r.Resync()
+	}
+	for {
+		select {
+		case <-stop.Done():
+			return
+		case <-due:
+		}
+		for _, informer := range w.informers {
+			for _, object := range informer.GetIndexer().List() {
+				w.OnAdd(object, false)
+			}
+		}
+	}
+}
+
+// OnAdd, OnUpdate and OnDelete implement [cache.ResourceEventHandler].
+func (w *worker) OnAdd(object any, _ bool) { w.changed(watch.Added, object, nil) }
+
+// OnUpdate passes the old object on as well: when it has another UID than the new
+// one, a deletion was missed.
+func (w *worker) OnUpdate(old, object any) { w.changed(watch.Modified, object, old) }
+
+// OnDelete also gets the tombstones of deletions that were noticed late (CTL-7).
+func (w *worker) OnDelete(object any) {
+	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = tombstone.Obj
+	}
+	w.changed(watch.Deleted, object, nil)
+}
+
+// changed queues the keys that a change makes due.
+func (w *worker) changed(t watch.EventType, object, old any) {
+	defer func() {
+		// Due is the controller's code; it must not take the process down.
+		if p := recover(); p != nil {
+			w.metrics.reconciles.WithLabelValues(w.controller.Name(), resultPanic).Inc()
+			w.log.Error("Panic while looking at an event", "panic", panicText(p), "stack", string(debug.Stack()))
+		}
+	}()
+	event := sacontroller.Event{Type: t}
+	event.Object, _ = object.(runtime.Object)
+	event.Old, _ = old.(runtime.Object)
+	if event.Object == nil || !served(object) {
+		return
+	}
+	for _, key := range w.controller.Due(event) {
+		w.queue.Add(key)
+	}
+}
+
+// next reconciles one key. It returns false once it is time to stop.
+func (w *worker) next(ctx, stop context.Context) bool {
+	key, shutdown := w.queue.Get()
+	if shutdown {
+		return false
+	}
+	defer w.queue.Done(key)
+	if stop.Err() != nil {
+		return false
+	}
+	result, outcome, err := w.reconcile(ctx, key)
+	w.metrics.reconciles.WithLabelValues(w.controller.Name(), outcome).Inc()
+	switch {
+	case err != nil:
+		w.queue.AddRateLimited(key)
+		if ctx.Err() == nil {
+			w.failed(key, w.queue.NumRequeues(key), err)
+		}
+	default:
+		w.queue.Forget(key)
+		if result.RequeueAfter > 0 {
+			w.queue.AddAfter(key, result.RequeueAfter)
+			if err := w.lastError(key); err != nil {
+				w.failed(key, 0, err)
+			}
+		}
+	}
+	return true
+}
+
+// lastError returns why the controller puts key off, if it says so.
+func (w *worker) lastError(key sacontroller.Key) error {
+	c, ok := w.controller.(interface {
+		LastError(sacontroller.Key) error
+	})
+	if !ok {
+		return nil
+	}
+	return c.LastError(key)
+}
+
+// panicText returns what may be logged of a panic: the text of those of the
+// runtime; of the others, which may hold anything, the type.
+func panicText(p any) string {
+	if err, ok := p.(interface {
+		error
+		RuntimeError()
+	}); ok {
+		return err.Error()
+	}
+	return fmt.Sprintf("a %T", p)
+}
+
+// reconcile calls the controller. A panic is an error like any other: the key
+// waits, the others go on.
+func (w *worker) reconcile(ctx context.Context, key sacontroller.Key) (result sacontroller.Result, outcome string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			outcome, err = resultPanic, fmt.Errorf("manager: %s panicked", w.controller.Name())
+			w.log.Error("Panic", "key", key.String(), "panic", panicText(p), "stack", string(debug.Stack()))
+		}
+	}()
+	result, err = w.controller.Reconcile(ctx, key)
+	switch {
+	case err != nil:
+		outcome = resultError
+	case result.RequeueAfter > 0:
+		outcome = resultRequeue
+	default:
+		outcome = resultSuccess
+	}
+	return result, outcome, err
+}
