@@ -40,6 +40,7 @@ type AuthenticatorConfig struct {
 	Pods            PodGetter
 	Nodes           NodeGetter
 	Webhooks        WebhookGetter
+	Objects         ObjectGetter
 
 	// Legacy makes tokens acceptable that stand in Secrets, which have the
 	// issuer [LegacyIssuer]. Secrets must be set.

@@ -2,7 +2,6 @@ package tokens
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -71,6 +70,8 @@ func (j *judgement) judgeBound(ctx context.Context) error {
 		return j.judgeNode(ctx)
 	case c.validating.Name != "", c.mutating.Name != "":
 		return j.judgeWebhook(ctx)
+	case c.object.Name != "":
+		return j.judgeObject(ctx)
 	}
 	return nil
 }
@@ -126,6 +127,11 @@ func found[T any, P interface {
 	if err := lookedUp(j, kind, object, err); err != nil {
 		return err
 	}
+	return j.checked(kind, ref, object)
+}
+
+// checked judges an object that was found.
+func (j *judgement) checked(kind string, ref ObjectRef, object metav1.Object) error {
 	if err := checkObject(kind, ref, object, j.now); err != nil {
 		j.note("%s %s/%s has UID %s, deletion timestamp %v; the token says UID %s; now %v", kind,
 			object.GetNamespace(), object.GetName(), object.GetUID(), object.GetDeletionTimestamp(), ref.UID, j.now)
@@ -143,7 +149,7 @@ func lookedUp[T any](j *judgement, kind string, object *T, err error) error {
 	case err != nil:
 		return &UnavailableError{kind, err}
 	case object == nil:
-		return &UnavailableError{kind, errors.New("the getter returned neither an object nor an error")}
+		return &UnavailableError{kind, errNothing}
 	}
 	return nil
 }

@@ -35,6 +35,7 @@ func TestBoundClaims(t *testing.T) {
 		{"exp null", set("exp", nil), tokens.ReasonInvalidClaim, "exp"},
 		{"exp text", set("exp", "17e8"), tokens.ReasonInvalidClaim, "exp"},
 		{"exp true", set("exp", true), tokens.ReasonInvalidClaim, "exp"},
+		{"exp 1.5", set("exp", number("1767272400.5")), tokens.ReasonInvalidClaim, "exp"},
 		{"exp -1", set("exp", -1), tokens.ReasonInvalidClaim, "exp"},
 		{"exp 1e300", set("exp", number("1e300")), tokens.ReasonInvalidClaim, "exp"},
 		{"exp 1e400", set("exp", number("1e400")), tokens.ReasonInvalidClaim, "exp"},

@@ -32,6 +32,7 @@ const (
 	claimMutating    = "mutatingwebhookconfiguration"
 	claimAttestation = "attestations"
 	claimWarnAfter   = "warnafter"
+	claimObject      = "object" // of this library, see [BoundObject]
 
 	legacyPrefix      = "kubernetes.io/serviceaccount/"
 	legacyNamespace   = legacyPrefix + "namespace"
@@ -62,6 +63,7 @@ type claims struct {
 	account                     ObjectRef
 	pod, secret, node           ObjectRef // legacy: only the name of the Secret
 	validating, mutating        ObjectRef // webhook configurations
+	object                      BoundObject
 	attestations                map[string][]string
 	warnAfter                   int64 // 0 if absent
 }
@@ -133,6 +135,9 @@ func (c *claims) checkBinding() *InvalidError {
 	if c.node.Name != "" && c.pod.Name == "" {
 		bindings++
 	}
+	if c.object.Name != "" {
+		bindings++
+	}
 	if bindings > 1 {
 		return invalid(claimPrivate)
 	}
@@ -197,6 +202,9 @@ func (c *claims) decodePrivate(object []byte) *InvalidError {
 		case claimMutating:
 			claim = claimMutating
 			c.mutating, ok = decodeRef(value)
+		case claimObject:
+			claim = claimObject
+			c.object, ok = decodeObject(value)
 		case claimAttestation:
 			claim = claimAttestation
 			c.attestations, ok = decodeAttestations(value)

@@ -76,6 +76,7 @@ func (e *encoder) private(c *claims) {
 	e.ref(claimMutating, c.mutating)
 	e.member(claimNamespace, c.namespace)
 	e.ref(claimNode, c.node)
+	e.object(c.object)
 	e.ref(claimPod, c.pod)
 	e.ref(claimSecret, c.secret)
 	e.ref(claimAccount, c.account)

@@ -51,8 +51,9 @@ type Identity struct {
 	// was made; it was not looked up.
 	Pod, Secret, Node                  ObjectRef
 	ValidatingWebhook, MutatingWebhook ObjectRef
-	IssuedAt, NotBefore, Expiry        time.Time // zero if absent
-	WarnAfter                          time.Time // zero if absent
+	Object                             BoundObject // of a further kind
+	IssuedAt, NotBefore, Expiry        time.Time   // zero if absent
+	WarnAfter                          time.Time   // zero if absent
 	attestedGroups                     []string
 	payload                            []byte
 }
@@ -72,6 +73,7 @@ func newIdentity(c *claims, audiences []string) *Identity {
 		Node:              c.node,
 		ValidatingWebhook: c.validating,
 		MutatingWebhook:   c.mutating,
+		Object:            c.object,
 		IssuedAt:          timeOf(c.issuedAt),
 		NotBefore:         timeOf(c.notBefore),
 		Expiry:            timeOf(c.expiry),

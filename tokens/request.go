@@ -38,6 +38,8 @@ type IssueRequest struct {
 	// ValidatingWebhook and MutatingWebhook are webhook configurations, by any
 	// type that has metadata.
 	ValidatingWebhook, MutatingWebhook metav1.Object
+	// Object is an object of a further kind, with all fields; see [BoundObject].
+	Object BoundObject
 
 	// Attestations are what the bearer may vouch for; only together with a
 	// webhook configuration. See [AttestedAPIGroups].
@@ -157,6 +159,7 @@ func (req *IssueRequest) bind(c *claims) error {
 	if req.MutatingWebhook != nil {
 		c.mutating = ObjectRef{req.MutatingWebhook.GetName(), req.MutatingWebhook.GetUID()}
 	}
+	c.object = req.Object
 	if err := req.checkRefs(c); err != nil {
 		return err
 	}
@@ -179,6 +182,10 @@ func (req *IssueRequest) checkRefs(c *claims) error {
 		return &RequestError{"IssueRequest.ValidatingWebhook", "has no name or no UID"}
 	case req.MutatingWebhook != nil && (c.mutating.Name == "" || c.mutating.UID == ""):
 		return &RequestError{"IssueRequest.MutatingWebhook", "has no name or no UID"}
+	case req.Object != (BoundObject{}) && !req.Object.complete():
+		return &RequestError{"IssueRequest.Object", "has no kind, no name or no UID"}
+	case isOwnKind(req.Object.gvk()):
+		return &RequestError{"IssueRequest.Object", "is of a kind that has a field of its own"}
 	case c.checkBinding() != nil:
 		return &RequestError{"IssueRequest", "token can only be bound to one object type"}
 	case !webhook && req.Attestations != nil:

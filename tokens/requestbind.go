@@ -36,7 +36,7 @@ func (r *TokenRequester) bind(ctx context.Context, tr *authenticationv1.TokenReq
 	case isWebhookRef(ref):
 		object, err = r.bindWebhook(ctx, tr, req, now)
 	default:
-		return apierrors.NewBadRequest(fmt.Sprintf("cannot bind token to object of type %s", gvk))
+		object, err = r.bindObject(ctx, tr, gvk, req)
 	}
 	if err != nil {
 		return err
@@ -46,6 +46,28 @@ func (r *TokenRequester) bind(ctx context.Context, tr *authenticationv1.TokenReq
 			fmt.Errorf("the UID in the bound object reference (%s) does not match the UID in record. The object might have been deleted and then recreated", ref.UID))
 	}
 	return nil
+}
+
+// bindObject binds to an object of a further kind.
+func (r *TokenRequester) bindObject(ctx context.Context, tr *authenticationv1.TokenRequest, kind schema.GroupVersionKind, req *IssueRequest) (metav1.Object, error) {
+	unsupported := apierrors.NewBadRequest(fmt.Sprintf("cannot bind token to object of type %s", kind))
+	if r.cfg.Objects == nil || kind.Version == "" || kind.Kind == "" || isOwnKind(kind) {
+		return nil, unsupported
+	}
+	ref := tr.Spec.BoundObjectRef
+	object, err := r.cfg.Objects.GetObject(ctx, kind, tr.Namespace, ref.Name)
+	switch {
+	case errors.Is(err, ErrUnsupportedKind):
+		return nil, unsupported
+	case err != nil:
+		return nil, err
+	case object == nil:
+		return nil, errNoObject
+	case !inNamespace(object, tr.Namespace):
+		return nil, apierrors.NewInternalError(errors.New("the getter returned an object of another namespace"))
+	}
+	req.Object = BoundObject{ref.APIVersion, ref.Kind, object.GetName(), object.GetUID()}
+	return object, nil
 }
 
 // read turns a getter's nil without an error into an error.

@@ -42,6 +42,7 @@ type TokenRequesterConfig struct {
 	Secrets         SecretGetter
 	Pods            PodGetter
 	Nodes           NodeGetter
+	Objects         ObjectGetter
 
 	// Webhooks and Attest, both or neither, make it possible to bind tokens to
 	// webhook configurations, an alpha feature of Kubernetes 1.37. Attest says

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -189,6 +190,12 @@ func TestTokenRequestRefuses(t *testing.T) {
 		{"signer fails", func(w *requestWorld) {
 			w.issuer.Signer = signer(func(context.Context, []byte) (string, error) { return "", errors.New("no connection") })
 		}, 500, "Internal error occurred: failed to generate token: tokens: signing: no connection"},
+		{"65 audiences", func(w *requestWorld) {
+			w.request.Spec.Audiences = nil
+			for i := range 65 {
+				w.request.Spec.Audiences = append(w.request.Spec.Audiences, strconv.Itoa(i))
+			}
+		}, 400, "has more than 64"},
 		{"audience that is no text", func(w *requestWorld) { w.request.Spec.Audiences = []string{"\xff"} }, 400, "not valid UTF-8"},
 	}
 	for _, tt := range tests {

@@ -1,0 +1,126 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+)
+
+// A BoundObject is the object that a token is bound to if it is of none of the
+// kinds that Kubernetes binds tokens to. The zero value means that there is
+// none.
+//
+// Kubernetes' own authenticator doesn't know such bindings and takes the tokens
+// for ones that are not bound: make them for audiences that use this library.
+type BoundObject struct {
+	APIVersion, Kind string // of the object, for example "batch/v1" and "Job"
+	Name             string
+	UID              types.UID
+}
+
+// An ObjectGetter reads objects of further kinds that tokens can be bound to.
+// It must be safe for concurrent use. What it returns is only read.
+type ObjectGetter interface {
+	// GetObject returns the metadata of an object. For a kind with namespaces
+	// it is the one in namespace, which is that of the account; for others
+	// namespace doesn't count. It returns a NotFound error of
+	// k8s.io/apimachinery if there is no such object, one that wraps
+	// [ErrUnsupportedKind] if no token may be bound to the kind, and any other
+	// error if it could not tell.
+	GetObject(ctx context.Context, kind schema.GroupVersionKind, namespace, name string) (metav1.Object, error)
+}
+
+// ErrUnsupportedKind is what an [ObjectGetter] says of a kind that no token may
+// be bound to.
+var ErrUnsupportedKind = errors.New("tokens: kind of objects that no token can be bound to")
+
+// kindObject is what errors call a [BoundObject].
+const kindObject = "Object"
+
+func (o BoundObject) gvk() schema.GroupVersionKind {
+	return schema.FromAPIVersionAndKind(o.APIVersion, o.Kind)
+}
+
+func (o BoundObject) complete() bool {
+	return o.APIVersion != "" && o.Kind != "" && o.Name != "" && o.UID != ""
+}
+
+// isOwnKind reports whether tokens are bound to kind in a way of its own, with
+// checks that an [ObjectGetter] must not get around.
+func isOwnKind(kind schema.GroupVersionKind) bool {
+	switch kind.Group {
+	case "":
+		return kind.Kind == kindPod || kind.Kind == kindSecret || kind.Kind == kindNode
+	case admissionregistrationv1.GroupName:
+		return kind.Kind == kindValidating || kind.Kind == kindMutating
+	}
+	return false
+}
+
+// judgeObject judges the binding to an object of a further kind.
+func (j *judgement) judgeObject(ctx context.Context) error {
+	ref := j.claims.object
+	if j.cfg.Objects == nil {
+		return &InvalidError{ReasonUnsupported, kindObject}
+	}
+	object, err := j.cfg.Objects.GetObject(ctx, ref.gvk(), j.claims.namespace, ref.Name)
+	switch {
+	case errors.Is(err, ErrUnsupportedKind):
+		j.note("%s: %v", ref.gvk(), err)
+		return &InvalidError{ReasonUnsupported, kindObject}
+	case err == nil && object == nil:
+		return &UnavailableError{kindObject, errNothing}
+	case err == nil && !inNamespace(object, j.claims.namespace):
+		err = errors.New("the getter returned an object of another namespace")
+		return &UnavailableError{kindObject, err}
+	}
+	if err := lookedUp(j, kindObject, &object, err); err != nil {
+		return err
+	}
+	return j.checked(kindObject, ObjectRef{ref.Name, ref.UID}, object)
+}
+
+// inNamespace reports whether object is in namespace or in none.
+func inNamespace(object metav1.Object, namespace string) bool {
+	return object.GetNamespace() == "" || object.GetNamespace() == namespace
+}
+
+// decodeObject reads a BoundObject, all of whose members are there.
+func decodeObject(value []byte) (object BoundObject, ok bool) {
+	for name, value := range jose.Members(value) {
+		text, ok := jose.Text(value)
+		switch string(name) {
+		case "apiVersion":
+			object.APIVersion = text
+		case "kind":
+			object.Kind = text
+		case "name":
+			object.Name = text
+		case "uid":
+			object.UID = types.UID(text)
+		}
+		if !ok {
+			return BoundObject{}, false
+		}
+	}
+	return object, object.complete()
+}
+
+func (e *encoder) object(o BoundObject) {
+	if o == (BoundObject{}) {
+		return
+	}
+	e.name(claimObject)
+	e.open()
+	e.member("apiVersion", o.APIVersion)
+	e.member("kind", o.Kind)
+	e.member("name", o.Name)
+	e.member("uid", string(o.UID))
+	e.close()
+}
