@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/kubesa/serviceaccount"
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/kubesa/serviceaccount/tokens"
+	"k8s.io/client-go/kubernetes"
+)
+
+// rootCAPeriod is how often the CA file is looked at.
+const rootCAPeriod = 10 * time.Second
+
+// A setup is the controllers that were made from options.
+type setup struct {
+	log    *slog.Logger
+	rootCA []byte
+	apply  []func([]byte) error // for another CA bundle
+}
+
+// newSetup adds the controllers that opts turns on to m. clientCA is the bundle to
+// use if opts names no file (CTL-2).
+func newSetup(opts *options, m *manager.Manager, client kubernetes.Interface, clientCA []byte, log *slog.Logger) (*setup, error) {
+	s := &setup{log: log, rootCA: clientCA}
+	if opts.rootCAFile != "" {
+		var err error
+		if s.rootCA, err = readRootCA(opts.rootCAFile); err != nil {
+			return nil, err
+		}
+	}
+	clients := serviceaccount.FromCoreV1(client.CoreV1())
+	for _, add := range []func(*options, *manager.Manager, *serviceaccount.CoreV1) error{
+		s.addTokens, s.addAccounts, s.addPublisher, s.addCleaner, s.addTracker,
+	} {
+		if err := add(opts, m, clients); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func readRootCA(file string) ([]byte, error) {
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = sacontroller.CheckCABundle(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("error parsing root-ca-file at %s: %w", file, err)
+	}
+	return data, nil
+}
+
+func (s *setup) addTokens(opts *options, m *manager.Manager, clients *serviceaccount.CoreV1) error {
+	if !opts.controllers[tokensName] {
+		return nil
+	}
+	if opts.signingKeyFile == "" {
+		s.log.Info("Controller is disabled: there is no --service-account-private-key-file", "controller", tokensName) // CTL-1
+		return nil
+	}
+	key, err := keys.ReadPrivateKeyFile(opts.signingKeyFile)
+	if err != nil {
+		return fmt.Errorf("error reading key for service account token controller: %w", err)
+	}
+	signer, err := keys.NewSigner(key)
+	if err != nil {
+		return err
+	}
+	// An Issuer needs a name for bound tokens, of which this program makes none.
+	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://serviceaccount-manager.invalid", Signer: signer})
+	if err != nil {
+		return err
+	}
+	c, err := sacontroller.NewTokens(sacontroller.TokensConfig{
+		Reader: m.Reader(), Client: clients, Issuer: m.CountIssued(issuer),
+		RootCA: s.rootCA, AutoGenerate: opts.autoGenerate,
+	})
+	if err != nil {
+		return err
+	}
+	s.apply = append(s.apply, c.SetRootCA)
+	return m.Add(c, manager.Options{Workers: opts.tokenSyncs})
+}
+
+func (s *setup) addAccounts(opts *options, m *manager.Manager, clients *serviceaccount.CoreV1) error {
+	if !opts.controllers[accountsName] {
+		return nil
+	}
+	c, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: m.Reader(), Client: clients})
+	if err != nil {
+		return err
+	}
+	return m.Add(c, manager.Options{})
+}
+
+func (s *setup) addPublisher(opts *options, m *manager.Manager, clients *serviceaccount.CoreV1) error {
+	if !opts.controllers[publisherName] {
+		return nil
+	}
+	if len(s.rootCA) == 0 {
+		s.log.Info("Controller is disabled: there is no --root-ca-file, and no CA in the kubeconfig", "controller", publisherName)
+		return nil
+	}
+	c, err := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: m.Reader(), Client: clients, RootCA: s.rootCA})
+	if err != nil {
+		return err
+	}
+	s.apply = append(s.apply, c.SetRootCA)
+	return m.Add(c, manager.Options{})
+}
+
+func (s *setup) addCleaner(opts *options, m *manager.Manager, clients *serviceaccount.CoreV1) error {
+	if !opts.controllers[cleanerName] {
+		return nil
+	}
+	c, err := sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{
+		Reader: m.Reader(), Client: clients, CleanUpPeriod: opts.legacyCleanUpPeriod, Observe: s.observe,
+	})
+	if err != nil {
+		return err
+	}
+	return m.Add(c, manager.Options{})
+}
+
+func (s *setup) addTracker(opts *options, m *manager.Manager, clients *serviceaccount.CoreV1) error {
+	if !opts.controllers[trackerName] {
+		return nil
+	}
+	c, err := sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{Reader: m.Reader(), Client: clients})
+	if err != nil {
+		return err
+	}
+	return m.Add(c, manager.Options{})
+}
+
+// observe logs what the cleaner did, and what it couldn't do.
+func (s *setup) observe(report *sacontroller.CleanupReport) {
+	if report.Aborted != "" {
+		s.log.Info("No clean-up", "reason", report.Aborted)
+		return
+	}
+	for _, secret := range report.Secrets {
+		if secret.Err != nil {
+			s.log.Warn("Clean-up failed", "namespace", secret.Namespace, "secret", secret.Name, "error", secret.Err)
+		} else if secret.Action != sacontroller.CleanupKeep {
+			s.log.Info("Cleaned up", "namespace", secret.Namespace, "secret", secret.Name, "action", secret.Action, "reason", secret.Reason)
+		}
+	}
+}
+
+// followRootCA applies what is in file each time that it has changed, until ctx is
+// done. What isn't a complete bundle is logged once and otherwise ignored: it may
+// be half written (C11).
+func (s *setup) followRootCA(ctx context.Context, file string) {
+	ticker := time.NewTicker(rootCAPeriod)
+	defer ticker.Stop()
+	seen := s.rootCA
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		data, err := os.ReadFile(file)
+		if err == nil && bytes.Equal(data, seen) {
+			continue
+		}
+		if err == nil {
+			seen = data
+			err = sacontroller.CheckCABundle(data)
+		}
+		if err != nil {
+			s.log.Warn("Keeping the CA bundle as it was", "file", file, "error", err)
+			continue
+		}
+		for _, apply := range s.apply {
+			if err := apply(data); err != nil {
+				s.log.Error("The CA bundle was refused", "file", file, "error", err)
+			}
+		}
+		s.log.Info("The CA bundle has changed", "file", file)
+	}
+}

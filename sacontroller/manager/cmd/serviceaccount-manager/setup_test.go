@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"k8s.io/client-go/kubernetes/fake"
+)
+
+// Each controller that is on can be run, but those that have nothing to work with
+// (CTL-1, CTL-2).
+func TestNewSetup(t *testing.T) {
+	dir := t.TempDir()
+	key, err := keys.Generate("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyPEM, err := keys.EncodePrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "sa.key"), keyPEM)
+	ca := newCA(t)
+	write(t, filepath.Join(dir, "ca.crt"), ca)
+	write(t, filepath.Join(dir, "bad.crt"), ca[:len(ca)/2])
+
+	tests := []struct {
+		name     string
+		args     []string
+		clientCA []byte
+		want     []string // names that the log has as disabled
+		wantErr  string
+		applies  int // controllers that follow the CA
+	}{
+		{name: "all", args: []string{"--service-account-private-key-file=" + dir + "/sa.key", "--root-ca-file=" + dir + "/ca.crt", "--controllers=*," + trackerName}, applies: 2},
+		{name: "CA of the client", args: []string{"--service-account-private-key-file=" + dir + "/sa.key"}, clientCA: ca, applies: 2},
+		{name: "no key", args: []string{"--root-ca-file=" + dir + "/ca.crt"}, want: []string{tokensName}, applies: 1},
+		{name: "no CA", args: []string{"--service-account-private-key-file=" + dir + "/sa.key"}, want: []string{publisherName}, applies: 1},
+		{name: "half a CA", args: []string{"--root-ca-file=" + dir + "/bad.crt"}, wantErr: "error parsing root-ca-file at " + dir + "/bad.crt: "},
+		{name: "no such key", args: []string{"--service-account-private-key-file=" + dir + "/none"}, wantErr: "service account token controller"},
+		{name: "a certificate for a key", args: []string{"--service-account-private-key-file=" + dir + "/ca.crt"}, wantErr: "service account token controller"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			opts, err := parse(tt.args, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			client := fake.NewClientset()
+			m, err := manager.New(manager.Config{Client: client})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			s, err := newSetup(opts, m, client, tt.clientCA, slog.New(slog.NewTextHandler(&log, nil)))
+			if tt.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
+					t.Fatalf("newSetup() = %v, want %q", err, tt.wantErr)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(s.apply) != tt.applies {
+				t.Errorf("%d controllers follow the CA bundle, want %d", len(s.apply), tt.applies)
+			}
+			if got := strings.Count(log.String(), "disabled"); got != len(tt.want) {
+				t.Errorf("%d controllers are disabled, want %d:\n%s", got, len(tt.want), &log)
+			}
+			for _, name := range tt.want {
+				if !strings.Contains(log.String(), "controller="+name) {
+					t.Errorf("the log doesn't say that %s is disabled:\n%s", name, &log)
+				}
+			}
+		})
+	}
+}
+
+// C11: a file that is half written changes nothing, the whole one does, once.
+func TestFollowRootCA(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ca.crt")
+	first, second := newCA(t), newCA(t)
+	write(t, file, first)
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		var applied []string
+		s := &setup{
+			log:    slog.New(slog.NewTextHandler(&log, nil)),
+			rootCA: first,
+			apply:  []func([]byte) error{func(data []byte) error { applied = append(applied, string(data)); return nil }},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go s.followRootCA(ctx, file)
+		for _, data := range [][]byte{first, second[:len(second)/2], nil, second, second} {
+			write(t, file, data)
+			time.Sleep(time.Minute)
+			synctest.Wait()
+		}
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		cancel()
+		synctest.Wait()
+		if len(applied) != 1 || applied[0] != string(second) {
+			t.Errorf("applied %q, want the second bundle once", applied)
+		}
+		if !strings.Contains(log.String(), "Keeping the CA bundle") {
+			t.Errorf("the log doesn't tell of the half written file:\n%s", &log)
+		}
+	})
+}
+
+func write(t *testing.T, file string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newCA(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
