@@ -12,7 +12,7 @@ var reservedNames = []string{
 
 	"kubernetes.io", "namespace", "serviceaccount", "pod", "secret", "node",
 	"validatingwebhookconfiguration", "mutatingwebhookconfiguration",
-	"attestations", "warnafter", "name", "uid",
+	"attestations", "warnafter", "name", "uid", "object", "apiVersion", "kind",
 
 	"kubernetes.io/serviceaccount/namespace",
 	"kubernetes.io/serviceaccount/secret.name",
