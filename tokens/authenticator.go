@@ -46,6 +46,9 @@ type AuthenticatorConfig struct {
 	// issuer [LegacyIssuer]. Secrets must be set.
 	Legacy bool
 
+	// Policy refuses more than Kubernetes does.
+	Policy Policy
+
 	// Leeway is the clock skew tolerated on "exp", "nbf" and "iat". Zero means
 	// [Grace], as in Kubernetes; a negative value means none.
 	Leeway time.Duration
@@ -100,6 +103,15 @@ func (cfg *AuthenticatorConfig) check() error {
 	case cfg.Legacy && cfg.Secrets == nil:
 		bad("Secrets is nil, want a getter for legacy tokens")
 	}
+	if cfg.Legacy && cfg.Policy.ForbidLegacy {
+		bad("Legacy and Policy.ForbidLegacy contradict each other")
+	}
+	if cfg.Policy.MaxLifetime < 0 || cfg.Policy.MaxLifetime > 0 && cfg.Policy.MaxLifetime < time.Second {
+		bad("Policy.MaxLifetime is %v, want 0 or at least 1 s", cfg.Policy.MaxLifetime)
+	}
+	if slices.Contains(cfg.Policy.Namespaces, "") {
+		bad("Policy.Namespaces has an empty one")
+	}
 	return errors.Join(errs...)
 }
 
@@ -118,6 +130,7 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	}
 	cfg.Issuers = slices.Clone(cfg.Issuers)
 	cfg.APIAudiences = slices.Clone(cfg.APIAudiences)
+	cfg.Policy.Namespaces = slices.Clone(cfg.Policy.Namespaces)
 	switch {
 	case cfg.Leeway == 0:
 		cfg.Leeway = Grace
@@ -183,6 +196,9 @@ func (j *judgement) judge(ctx context.Context, token string, audiences []string)
 	}
 	granted, err := j.audiences(audiences)
 	if err != nil {
+		return nil, err
+	}
+	if err := j.cfg.Policy.check(c); err != nil {
 		return nil, err
 	}
 	if c.legacy {

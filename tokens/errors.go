@@ -42,6 +42,7 @@ const (
 	ReasonReplaced      Reason = "Replaced"      // the Secret holds another token
 	ReasonSecretType    Reason = "SecretType"    // the Secret isn't a token Secret
 	ReasonMarkedInvalid Reason = "MarkedInvalid" // the Secret has the label [InvalidSinceLabel]
+	ReasonPolicy        Reason = "Policy"        // against [AuthenticatorConfig.Policy]; What says which rule
 )
 
 // ReasonUnavailable is the reason of an [Event] whose error is an
@@ -101,6 +102,8 @@ func (e *InvalidError) text() string {
 		return "service account token has been invalidated: its " + e.What + " is gone"
 	case ReasonUnsupported:
 		return "service account tokens bound to a " + e.What + " are not accepted here"
+	case ReasonPolicy:
+		return "service account token is refused by a policy: " + e.What
 	case ReasonReplaced:
 		return "token does not match server's copy"
 	case ReasonSecretType:

@@ -17,16 +17,19 @@ import (
 
 // newExample returns an Issuer, an Authenticator of its tokens, and the getter
 // behind the latter, which has the account ci/builder.
-func newExample() (*tokens.Issuer, *tokens.Authenticator, accounts) {
+func newExample(policy ...tokens.Policy) (*tokens.Issuer, *tokens.Authenticator, accounts) {
 	key := must(keys.Generate(keys.ES256))
 	getter := accounts{"ci/builder": &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "f3e9f0a2"}}}
 	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{
 		Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(key)), NewID: func() string { return "0a4b2d1e" },
 	}))
-	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
+	cfg := tokens.AuthenticatorConfig{
 		Issuers: []string{"https://kubernetes.default.svc"}, Keys: must(keys.NewSet(key)), APIAudiences: []string{"api"}, ServiceAccounts: getter,
-	}))
-	return issuer, authenticator, getter
+	}
+	for _, p := range policy {
+		cfg.Policy = p
+	}
+	return issuer, must(tokens.NewAuthenticator(cfg)), getter
 }
 
 // Answer a TokenRequest as kube-apiserver does. What is wrong with one is said

@@ -43,7 +43,8 @@ var ErrUnsupportedKind = errors.New("tokens: kind of objects that no token can b
 // kindObject is what errors call a [BoundObject].
 const kindObject = "Object"
 
-func (o BoundObject) gvk() schema.GroupVersionKind {
+// GroupVersionKind returns the kind of o.
+func (o BoundObject) GroupVersionKind() schema.GroupVersionKind {
 	return schema.FromAPIVersionAndKind(o.APIVersion, o.Kind)
 }
 
@@ -69,10 +70,10 @@ func (j *judgement) judgeObject(ctx context.Context) error {
 	if j.cfg.Objects == nil {
 		return &InvalidError{ReasonUnsupported, kindObject}
 	}
-	object, err := j.cfg.Objects.GetObject(ctx, ref.gvk(), j.claims.namespace, ref.Name)
+	object, err := j.cfg.Objects.GetObject(ctx, ref.GroupVersionKind(), j.claims.namespace, ref.Name)
 	switch {
 	case errors.Is(err, ErrUnsupportedKind):
-		j.note("%s: %v", ref.gvk(), err)
+		j.note("%s: %v", ref.GroupVersionKind(), err)
 		return &InvalidError{ReasonUnsupported, kindObject}
 	case err == nil && object == nil:
 		return &UnavailableError{kindObject, errNothing}

@@ -184,7 +184,7 @@ func (req *IssueRequest) checkRefs(c *claims) error {
 		return &RequestError{"IssueRequest.MutatingWebhook", "has no name or no UID"}
 	case req.Object != (BoundObject{}) && !req.Object.complete():
 		return &RequestError{"IssueRequest.Object", "has no kind, no name or no UID"}
-	case isOwnKind(req.Object.gvk()):
+	case isOwnKind(req.Object.GroupVersionKind()):
 		return &RequestError{"IssueRequest.Object", "is of a kind that has a field of its own"}
 	case c.checkBinding() != nil:
 		return &RequestError{"IssueRequest", "token can only be bound to one object type"}

@@ -71,7 +71,7 @@ func (j *judgement) verifyNew(ctx context.Context, token string) (*claims, signe
 	// There is one parse of the token, so the issuer that chooses is the issuer
 	// that was signed.
 	issuer := issuerOf(parsed.Payload)
-	legacy := issuer == LegacyIssuer && j.cfg.Legacy
+	legacy := issuer == LegacyIssuer && (j.cfg.Legacy || j.cfg.Policy.ForbidLegacy)
 	if !legacy && !slices.Contains(j.cfg.Issuers, issuer) {
 		j.note("issuer %.256q, want one of %q", issuer, j.cfg.Issuers)
 		return nil, signedBy{}, &NotRecognizedError{Reason: ReasonForeignIssuer}
