@@ -33,6 +33,18 @@ type Token struct {
 // if maxBytes is not positive). The result holds on to raw. Any error is a
 // [*MalformedError].
 func Parse(raw string, maxBytes int) (*Token, error) {
+	t, err := ParseJWS(raw, maxBytes)
+	if err != nil {
+		return nil, err
+	}
+	if err := CheckPayload(t.Payload); err != nil {
+		return nil, err
+	}
+	return t, nil
+}
+
+// ParseJWS is [Parse] for a JWS that signs anything, not only a JSON object.
+func ParseJWS(raw string, maxBytes int) (*Token, error) {
 	if maxBytes <= 0 {
 		maxBytes = DefaultMaxTokenBytes
 	}
@@ -64,9 +76,6 @@ func Parse(raw string, maxBytes int) (*Token, error) {
 	t := &Token{Payload: payload, signed: raw[:dot2], signature: signature}
 	if fault := t.readHeader(header); fault != "" {
 		return nil, &MalformedError{"header", fault}
-	}
-	if fault := checkObject(payload, maxPayloadDepth, reservedNames); fault != "" {
-		return nil, &MalformedError{"payload", fault}
 	}
 	return t, nil
 }
