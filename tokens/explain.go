@@ -1,0 +1,205 @@
+package tokens
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+)
+
+// maxShown is how many bytes of a claim an [Explanation] shows.
+const maxShown = 256
+
+// An Explanation says to a person who a token stands for, or why it would be
+// refused and what helps. It never holds the signature, so nothing in it can be
+// used as a token; but it names objects and UIDs, so it is for the operator or
+// for whoever owns the token. It is not for programs: use
+// [Authenticator.Authenticate] to decide.
+type Explanation struct {
+	Event     // the judgement, as [AuthenticatorConfig.Observe] would be told of it
+	Identity  *Identity
+	Signature SignatureState
+
+	Algorithm string // as the header says; empty if it could not be read
+	KeyID     string
+
+	// Claims are what the token says of itself, whether it is true or not.
+	Claims []ShownClaim
+}
+
+// A SignatureState is what is known of a signature.
+type SignatureState string
+
+// The states of a signature.
+const (
+	SignatureUnknown SignatureState = "not checked"
+	SignatureBad     SignatureState = "made by none of the keys"
+	SignatureGood    SignatureState = "good"
+)
+
+// A ShownClaim is a claim in printable ASCII, cut short if it is long.
+type ShownClaim struct {
+	Name, Value string
+}
+
+// Explain judges token as [Authenticator.Authenticate] does, without telling
+// [AuthenticatorConfig.Observe], and explains the result. It does no more work
+// and has no more power than Authenticate.
+func Explain(ctx context.Context, a *Authenticator, token string, audiences ...string) Explanation {
+	j := judgement{Authenticator: a, now: a.cfg.Now(), detailed: true}
+	identity, err := j.judge(ctx, token, audiences)
+	e := Explanation{Event: j.event(err), Identity: identity}
+	parsed, err := jose.Parse(token, 0)
+	if err != nil {
+		e.Signature = SignatureUnknown
+		return e
+	}
+	e.Signature = signatureState(&e.Event, j.claims != nil)
+	e.Algorithm, e.KeyID = printable(parsed.Algorithm), printable(parsed.KeyID)
+	for name, value := range jose.Members(parsed.Payload) {
+		e.Claims = append(e.Claims, showClaim(name, value, j.now))
+	}
+	return e
+}
+
+// signatureState follows from how far the judgement came.
+func signatureState(e *Event, decoded bool) SignatureState {
+	switch {
+	case decoded:
+		return SignatureGood
+	case e.Reason == ReasonUnknownKey, e.Reason == ReasonSignature:
+		return SignatureBad
+	case e.Reason == ReasonMissingClaim, e.Reason == ReasonInvalidClaim:
+		return SignatureGood // claims are read after the signature was checked
+	}
+	return SignatureUnknown
+}
+
+// String returns the explanation as a page of text.
+func (e Explanation) String() string {
+	var b strings.Builder
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, "%-10s %s\n", name+":", value)
+		}
+	}
+	line("token", strings.ToLower(string(e.Outcome)))
+	if e.Err != nil {
+		line("because", strings.TrimPrefix(printable(e.Err.Error()), "tokens: "))
+		line("reason", strings.TrimSpace(string(e.Reason)+" "+e.What))
+		if e.Detail != e.Err.Error() {
+			line("found", printable(e.Detail))
+		}
+		line("what helps", advice(e.Reason))
+	}
+	if id := e.Identity; id != nil {
+		user := id.UserInfo()
+		line("username", user.Username)
+		line("uid", printable(user.UID))
+		line("groups", strings.Join(user.Groups, ", "))
+		line("audiences", printable(strings.Join(id.Audiences, ", ")))
+	}
+	if e.Stale > 0 {
+		line("stale", fmt.Sprintf("a newer token should have been read %v ago; this one holds for clients that don't", e.Stale))
+	}
+	for _, warning := range e.Warnings() {
+		line("warning", warning)
+	}
+	line("signature", string(e.Signature))
+	if e.Algorithm != "" {
+		line("made with", fmt.Sprintf("%s, key id %q", e.Algorithm, e.KeyID))
+	}
+	if len(e.Claims) > 0 {
+		line("claims", "what the token says of itself")
+	}
+	for _, c := range e.Claims {
+		fmt.Fprintf(&b, "  %s = %s\n", c.Name, c.Value)
+	}
+	return b.String()
+}
+
+// showClaim shows claims that service-account tokens have; of others it shows
+// only that they are there, since nobody knows what they hold.
+func showClaim(name, value []byte, now time.Time) ShownClaim {
+	c := ShownClaim{Name: printable(string(name)), Value: "…"}
+	switch string(name) {
+	case claimExpiry, claimNotBefore, claimIssuedAt:
+		c.Value = printable(string(value))
+		if seconds, ok := decodeTime(value); ok {
+			c.Value += " (" + relative(time.Unix(seconds, 0), now) + ")"
+		}
+	case claimIssuer, claimSubject, claimAudience, claimID, claimPrivate,
+		legacyNamespace, legacySecretName, legacyAccountName, legacyAccountUID:
+		c.Value = printable(string(value))
+	}
+	return c
+}
+
+// relative says when t is, seen from now.
+func relative(t, now time.Time) string {
+	when := t.UTC().Format(time.RFC3339)
+	switch d := t.Sub(now).Round(time.Second); {
+	case d > 0:
+		return fmt.Sprintf("%s, in %v", when, d)
+	case d < 0:
+		return fmt.Sprintf("%s, %v ago", when, -d)
+	}
+	return when + ", now"
+}
+
+// printable returns s in ASCII without control characters, so that it can do
+// nothing to a terminal, and cut short.
+func printable(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if b.Len() >= maxShown {
+			b.WriteString("…")
+			break
+		}
+		switch {
+		case r == utf8.RuneError:
+			b.WriteByte('?')
+		case r < ' ', r >= 0x7f:
+			fmt.Fprintf(&b, "\\u%04x", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// advice says what helps against a refusal.
+func advice(reason Reason) string {
+	switch reason {
+	case ReasonMalformed:
+		return "send the token as it was given: three parts with dots between them, nothing before, after or inside; not its Secret's base64"
+	case ReasonForeignIssuer:
+		return "ask the cluster that made it, or add its issuer to AuthenticatorConfig.Issuers, or set Legacy for tokens of Secrets"
+	case ReasonUnknownKey, ReasonSignature:
+		return "see that the verification keys are those of the issuer now; if its key was retired, get a new token"
+	case ReasonMissingClaim, ReasonInvalidClaim:
+		return "get a token from the TokenRequest API; this one was not made by Kubernetes or by this library"
+	case ReasonAudience:
+		return "request a token for the audience of the server that it is sent to"
+	case ReasonNotYetValid, ReasonIssuedInFuture:
+		return "see that the clocks of the issuer and of this machine agree"
+	case ReasonExpired:
+		return "get a new token; clients should read theirs again before it expires"
+	case ReasonNotFound, ReasonRecreated, ReasonDeleted:
+		return "get a new token for what is there now; nothing makes this one good again"
+	case ReasonUnsupported:
+		return "give the authenticator a getter for that kind of object"
+	case ReasonReplaced, ReasonSecretType:
+		return "read the token from its Secret again"
+	case ReasonMarkedInvalid:
+		return "request a token, or take the label away from the Secret for the time being"
+	case ReasonPolicy:
+		return "request a token that AuthenticatorConfig.Policy allows"
+	case ReasonUnavailable:
+		return "try again; see why the lookup failed"
+	}
+	return ""
+}

@@ -1,0 +1,94 @@
+package tokens_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+func TestExplain(t *testing.T) {
+	bound := func(change func(object)) object {
+		c := boundClaims()
+		change(c)
+		return c
+	}
+	token := mint(t, ecKey, boundClaims())
+	tests := []struct {
+		name      string
+		token     string
+		change    func(*world)
+		outcome   tokens.Outcome
+		signature tokens.SignatureState
+		want      []string
+	}{
+		{"accepted", token, nil, tokens.Accepted, tokens.SignatureGood, []string{
+			"token:     accepted\n", "username:  system:serviceaccount:ci:builder\n", "uid:       uid-of-builder\n",
+			"groups:    system:serviceaccounts, system:serviceaccounts:ci\n", "made with: ES256, key id ",
+			"  exp = 1767272400 (2026-01-01T13:00:00Z, in 1h0m0s)\n", "  iat = 1767268800 (2026-01-01T12:00:00Z, now)\n",
+			`  sub = "system:serviceaccount:ci:builder"` + "\n", `  kubernetes.io = {"namespace":"ci"`,
+		}},
+		{"pod gone", token, func(w *world) { delete(w.pods, "ci/job") }, tokens.Refused, tokens.SignatureGood, []string{
+			"token:     refused\n", "because:   service account token has been invalidated: its Pod is gone\n", "reason:    NotFound Pod\n",
+			`found:     pods "job" not found`, "what helps: get a new token for what is there now",
+		}},
+		{"pod made anew", token, func(w *world) { w.pods["ci/job"].UID = "another" }, tokens.Refused, tokens.SignatureGood, []string{
+			"reason:    Recreated Pod\n", "has UID another", "the token says UID uid-of-job",
+		}},
+		{"expired", mint(t, ecKey, bound(func(c object) { c["exp"] = now.Unix() - 120 })), nil, tokens.Refused, tokens.SignatureGood, []string{
+			"reason:    Expired\n", "2m0s ago)",
+		}},
+		{"other key", mintAs(t, otherKey, must(idOf(ecKey)), boundClaims()), nil, tokens.Refused, tokens.SignatureBad, []string{"reason:    Signature\n", "signature: made by none of the keys\n"}},
+		{"unknown key", mint(t, otherKey, boundClaims()), nil, tokens.Refused, tokens.SignatureBad, []string{"reason:    UnknownKey\n"}},
+		{"claim missing", mint(t, ecKey, bound(func(c object) { delete(c, "aud") })), nil, tokens.Refused, tokens.SignatureGood, []string{"reason:    MissingClaim aud\n"}},
+		{"another's", mint(t, otherKey, bound(func(c object) { c["iss"] = "https://elsewhere" })), nil, tokens.NotRecognized, tokens.SignatureUnknown, []string{
+			"token:     notrecognized\n", "reason:    ForeignIssuer\n", `found:     issuer "https://elsewhere", want one of`,
+		}},
+		{"no token", "Pa55word", nil, tokens.NotRecognized, tokens.SignatureUnknown, []string{"reason:    Malformed\n", "signature: not checked\n"}},
+		{"down", token, func(w *world) { w.err = errors.New("etcd is down") }, tokens.Unavailable, tokens.SignatureGood, []string{
+			"token:     unavailable\n", "etcd is down", "what helps: try again",
+		}},
+		{"unknown and odd claims", mint(t, ecKey, bound(func(c object) {
+			c["password"] = "hunter2"
+			c["jti"] = "\x1b[31m\u202e" + strings.Repeat("x", 1000)
+			c["\x1bname"] = 1
+		})), nil, tokens.Accepted, tokens.SignatureGood, []string{"  password = …\n", "…\n"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld()
+			if tt.change != nil {
+				tt.change(w)
+			}
+			a := newAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+				cfg.Observe = func(tokens.Event) { t.Error("Observe was told") }
+			})
+			e := tokens.Explain(t.Context(), a, tt.token)
+			text := e.String()
+			if e.Outcome != tt.outcome || e.Signature != tt.signature {
+				t.Errorf("got %s and the signature %s, want %s and %s", e.Outcome, e.Signature, tt.outcome, tt.signature)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("no %q in:\n%s", want, text)
+				}
+			}
+			all := text + fmt.Sprintf("%v %+v %#v", e, e, e) + string(must(json.Marshal(e)))
+			parts := strings.Split(tt.token, ".")
+			for _, secret := range append(parts[max(0, len(parts)-2):], "hunter2", tt.token) {
+				if strings.Contains(all, secret) {
+					t.Errorf("it shows %q:\n%s", secret, all)
+				}
+			}
+			for _, r := range text {
+				if r != '\n' && r != '…' && (r > unicode.MaxASCII || unicode.IsControl(r)) {
+					t.Errorf("it has the character %U:\n%s", r, text)
+				}
+			}
+		})
+	}
+}
