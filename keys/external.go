@@ -1,0 +1,299 @@
+package keys
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+)
+
+// Times of the external signer (KEY-44).
+const (
+	externalRetry     = 10 * time.Second
+	externalFillLimit = time.Minute
+)
+
+// An ExternalService is the three calls of ExternalJWTSigner, the plug-in of
+// Kubernetes by which another process holds the keys. It must be safe for
+// concurrent use, and its calls must return when their context is done.
+type ExternalService interface {
+	// Sign signs claims, a payload in base64url without padding, and returns
+	// the header and the signature that belong to it in the same encoding.
+	Sign(ctx context.Context, claims string) (header, signature string, err error)
+	// FetchKeys returns all keys that verify tokens.
+	FetchKeys(ctx context.Context) (*ExternalKeys, error)
+	// MaxTokenLifetime returns how long the tokens may last that Sign signs.
+	MaxTokenLifetime(ctx context.Context) (time.Duration, error)
+}
+
+// ExternalKeys is what [ExternalService].FetchKeys returns.
+type ExternalKeys struct {
+	Keys          []ExternalKey
+	DataTimestamp time.Time     // when the keys were last changed
+	RefreshHint   time.Duration // when to fetch them again
+}
+
+// An ExternalKey is a public key in PKIX DER, under the id that its owner has
+// given it.
+type ExternalKey struct {
+	ID                   string
+	PKIX                 []byte
+	ExcludeFromDiscovery bool
+}
+
+// ExternalSignerConfig configures [NewExternalSigner].
+type ExternalSignerConfig struct {
+	Service ExternalService // required
+	// AllowUnpublished also accepts signatures of keys that are excluded from
+	// discovery, which verifiers elsewhere refuse.
+	AllowUnpublished bool
+	// OnChange, if set, is called after the keys have changed, by whoever has
+	// fetched them.
+	OnChange func()
+	// Now returns the current time. If nil, time.Now is used.
+	Now func() time.Time
+}
+
+// An ExternalSigner is a [Signer] and a [Source] whose keys another process
+// holds. Every token is checked against its keys before it is returned.
+//
+// The caller runs [ExternalSigner.Run], which keeps the keys fresh. It is safe
+// for concurrent use.
+type ExternalSigner struct {
+	service          ExternalService
+	allowUnpublished bool
+	onChange         func()
+	now              func() time.Time
+
+	mu      sync.Mutex
+	set     *Set
+	stamp   time.Time
+	next    time.Time // when to fetch again
+	err     error     // of the last fetch
+	running *externalFetch
+}
+
+// An externalFetch is one call of FetchKeys that many may wait for.
+type externalFetch struct {
+	done chan struct{}
+	err  error
+}
+
+// NewExternalSigner returns an ExternalSigner that has its keys. It tries to
+// fetch them for a minute, every ten seconds (KEY-44), and gives up with the
+// reason of the last attempt.
+func NewExternalSigner(ctx context.Context, cfg ExternalSignerConfig) (*ExternalSigner, error) {
+	if cfg.Service == nil {
+		return nil, errors.New("keys: external signer: no Service")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &ExternalSigner{service: cfg.Service, allowUnpublished: cfg.AllowUnpublished, onChange: cfg.OnChange, now: cfg.Now, set: newSet(nil)}
+	ctx, cancel := context.WithTimeout(ctx, externalFillLimit)
+	defer cancel()
+	var last error
+	for {
+		err := s.Refresh(ctx)
+		if err == nil {
+			return s, nil
+		}
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
+		if !sleep(ctx, externalRetry) {
+			return nil, explain(last, "while setting up external-jwt-signer: while initially filling key cache")
+		}
+	}
+}
+
+// sleep reports whether d has passed before ctx was done.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Run fetches the keys again when the service wants it, and every ten seconds
+// while that fails, until ctx is done. Meanwhile the keys that were there stay,
+// and [ExternalSigner.Err] says why.
+func (s *ExternalSigner) Run(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		wait := s.next.Sub(s.now())
+		if s.err != nil {
+			wait = externalRetry
+		}
+		s.mu.Unlock()
+		if !sleep(ctx, wait) {
+			return
+		}
+		_ = s.Refresh(ctx) // kept for Err
+	}
+}
+
+// Refresh fetches the keys now, or waits for the fetch that is under way.
+func (s *ExternalSigner) Refresh(ctx context.Context) error {
+	s.mu.Lock()
+	f := s.running
+	if f == nil {
+		f = &externalFetch{done: make(chan struct{})}
+		s.running = f
+		go s.fetch(ctx, f)
+	}
+	s.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// fetch calls the service for everyone who waits for f; ctx is that of the
+// first.
+func (s *ExternalSigner) fetch(ctx context.Context, f *externalFetch) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), externalRetry)
+	answer, err := s.fetchKeys(ctx)
+	cancel()
+	var set *Set
+	if err == nil {
+		set, err = answer.check()
+	}
+	if err != nil {
+		err = explain(err, "while fetching token verification keys")
+	}
+
+	s.mu.Lock()
+	changed := false
+	if err == nil {
+		changed = !s.stamp.Equal(answer.DataTimestamp) || !slices.EqualFunc(set.keys, s.set.keys, func(a, b PublicKey) bool {
+			return a.ID == b.ID && a.Unpublished == b.Unpublished
+		})
+		s.set, s.stamp, s.next = set, answer.DataTimestamp, s.now().Add(answer.RefreshHint)
+	}
+	s.err, s.running, f.err = err, nil, err
+	s.mu.Unlock()
+	close(f.done)
+	if changed && s.onChange != nil {
+		s.onChange()
+	}
+}
+
+// fetchKeys calls the service, whose panic is an error.
+func (s *ExternalSigner) fetchKeys(ctx context.Context) (answer *ExternalKeys, err error) {
+	defer recovered(&err)
+	return s.service.FetchKeys(ctx)
+}
+
+// check returns the keys, or what is wrong with them (KEY-42).
+func (a *ExternalKeys) check() (*Set, error) {
+	switch {
+	case a == nil:
+		return nil, errors.New("found no keys")
+	case a.RefreshHint <= 0:
+		return nil, fmt.Errorf("found invalid refresh hint (%ds)", int64(a.RefreshHint/time.Second))
+	case len(a.Keys) == 0:
+		return nil, errors.New("found no keys")
+	case a.DataTimestamp.IsZero():
+		return nil, errors.New("invalid data timestamp: it is not set")
+	}
+	list := make([]PublicKey, len(a.Keys))
+	for i, key := range a.Keys {
+		if key.ID == "" || len(key.ID) > 1024 {
+			return nil, fmt.Errorf("found invalid public key id %q", cut(key.ID))
+		}
+		if len(key.PKIX) == 0 {
+			return nil, errors.New("found empty public key")
+		}
+		pub, err := x509.ParsePKIXPublicKey(key.PKIX)
+		if err != nil {
+			return nil, errors.New("while parsing external public keys: not PKIX DER")
+		}
+		public, err := newPublicKey(pub)
+		if err != nil {
+			return nil, explain(err, "while parsing external public keys")
+		}
+		public.ID, public.Unpublished = key.ID, key.ExcludeFromDiscovery
+		list[i] = public
+	}
+	return newSet(list), nil
+}
+
+// PublicKeys implements [Source]. An id that isn't known makes it fetch the
+// keys once; if that fails, the error wraps [ErrUnavailable].
+func (s *ExternalSigner) PublicKeys(ctx context.Context, id string) ([]PublicKey, error) {
+	s.mu.Lock()
+	list, _ := s.set.PublicKeys(ctx, id)
+	s.mu.Unlock()
+	if len(list) > 0 {
+		return list, nil
+	}
+	if err := s.Refresh(ctx); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.set.PublicKeys(ctx, id)
+}
+
+// MaxAge returns the whole seconds until the keys are fetched again (KEY-46).
+func (s *ExternalSigner) MaxAge() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return max(0, s.next.Sub(s.now())).Truncate(time.Second)
+}
+
+// Err returns nil if the last fetch has succeeded, otherwise why it failed.
+func (s *ExternalSigner) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Sign implements [Signer]. The errors are those of Kubernetes (KEY-40, KEY-41),
+// and [ErrMismatch] if the service's own keys don't verify what it signed.
+func (s *ExternalSigner) Sign(ctx context.Context, payload []byte) (string, error) {
+	claims := base64.RawURLEncoding.EncodeToString(payload)
+	header, signature, err := s.service.Sign(ctx, claims)
+	if err != nil {
+		return "", explain(err, "while signing jwt")
+	}
+	id, err := parseExternalHeader(header)
+	if err != nil {
+		return "", explain(err, "while validating header")
+	}
+	if signature == "" {
+		return "", errors.New("keys: empty signature returned")
+	}
+	list, err := s.PublicKeys(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	raw := header + "." + claims + "." + signature
+	token, err := jose.Parse(raw, 0)
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", ErrMismatch, err)
+	}
+	for _, key := range list {
+		if token.Verify(key.Key) != nil {
+			continue
+		}
+		if key.Unpublished && !s.allowUnpublished {
+			return "", fmt.Errorf("keys: while validating header: key used for signing JWT (kid: %s) is excluded from OIDC discovery docs", id)
+		}
+		return raw, nil
+	}
+	return "", fmt.Errorf("%w: of %d keys with the id of the header none verifies", ErrMismatch, len(list))
+}
