@@ -193,13 +193,6 @@ func references(a *corev1.ServiceAccount) []string {
 	return names
 }
 
-func remove(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func diff(t testing.TB, what string, want, got any) {
 	t.Helper()
 	if d := cmp.Diff(want, got); d != "" {
