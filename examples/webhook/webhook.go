@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/kubesa/serviceaccount/admission"
+)
+
+// A webhook serves /admit, the probes /livez and /readyz, and /metrics, all over TLS.
+type webhook struct {
+	log         *slog.Logger
+	certificate *certificate
+	metrics     *metrics
+	admit       http.Handler
+	drain       time.Duration
+	stopping    atomic.Bool
+}
+
+// newWebhook reads the certificates, so that what is missing is found out at once.
+func newWebhook(o options, log *slog.Logger) (*webhook, error) {
+	certificate, err := newCertificate(o.certFile, o.keyFile, log)
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := newAPI(o.api)
+	if err != nil {
+		return nil, err
+	}
+	plugin, err := admission.New(admission.Config{ServiceAccounts: accounts, Strict: o.strict})
+	if err != nil {
+		return nil, err
+	}
+	w := &webhook{log: log, certificate: certificate, metrics: new(metrics), drain: o.drain}
+	w.admit = admission.NewHandler(plugin, admission.HandlerConfig{Observe: w.observe})
+	return w, nil
+}
+
+// observe logs and counts a request. Outcomes hold no Secrets, and slog escapes what
+// clients have written.
+func (w *webhook) observe(o admission.Outcome) {
+	w.metrics.observe(o)
+	attrs := []any{
+		"status", o.HTTPStatus, "allowed", o.Allowed, "took", o.Took,
+		"uid", o.UID, "operation", o.Operation, "namespace", o.Namespace, "name", o.Name,
+		"resource", o.Resource, "subresource", o.Subresource, "dryRun", o.DryRun, "patchBytes", o.PatchBytes,
+	}
+	switch {
+	case o.Panic != nil:
+		w.log.Error("panic", append(attrs, "panic", o.Panic, "stack", string(o.Stack))...)
+	case o.Err != nil:
+		w.log.Warn("refused", append(attrs, "err", o.Err)...)
+	default:
+		w.log.Info("reviewed", attrs...)
+	}
+}
+
+func (w *webhook) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/admit", w.admit)
+	mux.HandleFunc("GET /livez", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) {
+		if w.stopping.Load() {
+			http.Error(rw, "shutting down", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = rw.Write([]byte("ok\n"))
+	})
+	mux.Handle("GET /metrics", w.metrics)
+	return mux
+}
+
+// shutdownTimeout is how long requests that are being answered may take at the end: a
+// little more than the handler's own limit.
+const shutdownTimeout = 15 * time.Second
+
+// serve answers on l until ctx ends. Then it says that it is not ready, goes on for
+// the time to drain, so that no request is sent to a closed port, and ends once
+// all requests are answered. It closes l.
+func (w *webhook) serve(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           w.routes(),
+		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: w.certificate.get},
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      30 * time.Second,
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(w.log.Handler(), slog.LevelWarn),
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.ServeTLS(l, "", "") }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	w.stopping.Store(true)
+	w.log.Info("shutting down", "drain", w.drain)
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(w.drain):
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	err := server.Shutdown(ctx)
+	if served := <-failed; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
