@@ -86,7 +86,7 @@ func (s *countingSource) PublicKeys(ctx context.Context, id string) ([]keys.Publ
 	return s.Source.PublicKeys(ctx, id)
 }
 
-// TOK-30..34, TOK-T20, TOK-T23, TOK-T28, J13, J14, J17, J18, J19, J22, V09
+// TOK-30..34, TOK-39, TOK-T20, TOK-T23, TOK-T28, J13, J14, J17, J18, J19, J22, V09
 func TestNotRecognized(t *testing.T) {
 	good := mint(t, ecKey, boundClaims())
 	parts := strings.Split(good, ".")

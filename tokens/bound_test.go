@@ -226,7 +226,7 @@ func bind(claims object, kind, name string) {
 	private(claims)["attestations"] = object{tokens.AttestedAPIGroups: []string{"apps"}}
 }
 
-// TOK-68..78, V10..12, V14
+// TOK-68..78, V10, V11, V12, V14
 func TestBoundObjects(t *testing.T) {
 	deleted := func(after time.Duration) func(*world, dependency) {
 		return func(w *world, d dependency) {
@@ -280,7 +280,7 @@ func TestBoundObjects(t *testing.T) {
 		if d.forget == nil {
 			continue
 		}
-		// TOK-75
+		// TOK-63, TOK-75
 		t.Run(d.kind+" without a getter", func(t *testing.T) {
 			claims := boundClaims()
 			d.bind(claims)

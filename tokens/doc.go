@@ -24,17 +24,31 @@
 //	identity, err := authenticator.Authenticate(ctx, token.Value)
 //	user := identity.UserInfo()
 //
+// Around them stand a [TokenRequester], which answers TokenRequests; [Authenticator.Review]
+// and [NewReviewHandler], which answer TokenReviews; a [LastUsedTracker], which records the
+// use of tokens in Secrets; and for clients a [Source] and a [Transport], which keep a
+// token fresh and send it. [WaitPopulated] and [Explain] say why there is no token, or why
+// it is refused.
+//
 // # Concepts
 //
 // There are two kinds of tokens. A bound token is made by [Issuer.Issue] for
-// audiences and a time, and may be bound to a Pod, a Secret, a Node or a webhook
-// configuration: it ends with that object. A legacy token is made by
-// [Issuer.IssueLegacy], stands in a Secret, has no expiry, and holds as long as
-// the Secret has it. Which Secrets those are is what [IsTokenSecretOf] says.
+// audiences and a time, and may be bound to a Pod, a Secret, a Node, a webhook
+// configuration or, for verifiers that use this library, any [BoundObject]: it
+// ends with that object. A legacy token is made by [Issuer.IssueLegacy], stands in
+// a Secret, has no expiry, and holds as long as the Secret has it. Which Secrets
+// those are is what [IsTokenSecretOf] says.
 //
 // The Authenticator looks every object up for every token, through getters of
 // one method each, so it notices a deletion as soon as they do. A kind that
-// has no getter makes the tokens that are bound to it unacceptable.
+// has no getter makes the tokens that are bound to it unacceptable. It remembers
+// only which signatures are good. [CacheGetters] remembers objects too, for getters
+// that are slow, and says what that costs.
+//
+// All issuers of one Authenticator share its keys. Issuers that don't trust each
+// other have one each; [ReviewHandlerConfig.Others] asks them in turn. A [Policy]
+// refuses more than Kubernetes does, and a [ClaimsExtender] adds claims, which
+// [ClaimOf] reads.
 //
 // # Failure
 //
@@ -43,7 +57,9 @@
 // authenticator. [*InvalidError]: refused, with a [Reason] for programs.
 // [*UnavailableError]: a lookup failed, which is never taken for a yes; try
 // again. [Issuer.Issue] tells a bad request, [*RequestError], from a signer that
-// failed.
+// failed. [TokenRequester.Create] returns the status that kube-apiserver would.
+// A TokenReview says of a failed lookup that the token could not be judged, and
+// nothing of a token that is not recognized.
 //
 // # Security
 //
@@ -65,5 +81,5 @@
 // "aud", times are whole seconds, "sub" must be the account, audiences are at
 // most 64 and not repeated, a legacy token must stand in a Secret of the token
 // type, white space around a token is not ignored, and API audiences can't be
-// left out.
+// left out. Answers to TokenReviews leave the token out.
 package tokens

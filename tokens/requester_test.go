@@ -108,7 +108,7 @@ func TestTokenRequestDefaults(t *testing.T) {
 	}
 }
 
-// REQ-4..8, REQ-13, REQ-14, REQ-20..28, REQ-30..37, REQ-40, REQ-55, M02..M06
+// REQ-4..8, REQ-13, REQ-14, REQ-20..28, REQ-30..37, REQ-40, REQ-55, M02, M03, M04, M05, M06
 func TestTokenRequestRefuses(t *testing.T) {
 	const invalid = `TokenRequest.authentication.k8s.io "" is invalid: `
 	const admission = "admissionregistration.k8s.io/v1"
@@ -219,6 +219,53 @@ func TestTokenRequestRefuses(t *testing.T) {
 	}
 	if _, err := r.Create(t.Context(), "ci", "builder", nil); !apierrors.IsBadRequest(err) {
 		t.Errorf("Create() of nothing = %v, want BadRequest", err)
+	}
+}
+
+// REQ-4..8, REQ-13..15, REQ-31, REQ-37, REQ-50: what is judged first. Each step
+// repairs what the one before complains of.
+func TestTokenRequestOrder(t *testing.T) {
+	w := newRequestWorld()
+	account := w.accounts["ci/builder"]
+	delete(w.accounts, "ci/builder")
+	job := w.pods["ci/job"]
+	job.Spec.ServiceAccountName = "other"
+	delete(w.pods, "ci/job")
+	w.bindTo("v1", "Pod", "job")
+	w.request.Spec.BoundObjectRef.UID = "x"
+	w.request.Name, w.request.Namespace, w.request.UID = "x", "x", "x"
+	w.request.Spec.ExpirationSeconds = new(int64(599))
+	w.cfg.MaxLifetime = time.Hour
+	refuse := errors.New("not today")
+	w.cfg.Authorize = func(context.Context, *corev1.ServiceAccount, *authenticationv1.TokenRequest) error { return refuse }
+	w.issuer.Signer = signer(func(context.Context, []byte) (string, error) { return "", errors.New("no connection") })
+	for _, step := range []struct {
+		want   string
+		repair func()
+	}{
+		{"metadata.name", func() { w.request.Name = "" }},
+		{"metadata.namespace", func() { w.request.Namespace = "" }},
+		{"not found", func() { w.accounts["ci/builder"] = account }},
+		{"UID in the token request", func() { w.request.UID = "" }},
+		{"less than 10 minutes", func() { w.request.Spec.ExpirationSeconds = new(int64(7200)) }},
+		{"not today", func() { refuse = nil }},
+		{`pods "job" not found`, func() { w.pods["ci/job"] = job }},
+		{"different serviceaccount name", func() { job.Spec.ServiceAccountName = "builder" }},
+		{"UID in the bound object reference", func() { w.request.Spec.BoundObjectRef.UID = "" }},
+	} {
+		if _, err := w.create(t); err == nil || !strings.Contains(err.Error(), step.want) {
+			t.Fatalf("Create() = %v, want %q", err, step.want)
+		}
+		if len(w.warnings) != 0 || len(w.audit) != 0 {
+			t.Errorf("at %q: warnings %v, audit %v, want none", step.want, w.warnings, w.audit)
+		}
+		step.repair()
+	}
+	if _, err := w.create(t); err == nil || !strings.Contains(err.Error(), "failed to generate token") {
+		t.Errorf("Create() = %v, want the failure of the signer at last", err)
+	}
+	if len(w.warnings) != 1 || len(w.audit) != 0 {
+		t.Errorf("warnings %v, audit %v, want the one about the lifetime", w.warnings, w.audit)
 	}
 }
 
