@@ -13,7 +13,8 @@
 // [Plugin.Validate] only checks: pods that others may have changed since, and
 // updates of the ephemeral containers of pods. Both look the account up, once, and
 // then do what the pure functions [Mutate] and [Check] do with what was found: use
-// those where the account is at hand.
+// those where the account is at hand. [Plugin.Plan] says what Admit would do, and why.
+// [NewHandler] makes a webhook of a Plugin.
 //
 // The token comes from one of two places, as [Config] says. With [Projected], which
 // is what Kubernetes does today, the pod gets a volume that asks the kubelet for a

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -158,4 +161,73 @@ func ExampleVisitSecretNames() {
 	// Output:
 	// registry
 	// database
+}
+
+// A plan shows what admission would do, without doing it.
+func ExamplePlugin_Plan() {
+	plugin, err := admission.New(admission.Config{
+		ServiceAccounts: accounts{"shop/default": {ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "default"}}},
+		NewName:         func(base string) string { return base + "token" },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	pod := &corev1.Pod{Spec: corev1.PodSpec{ServiceAccountName: "default", Containers: []corev1.Container{{Name: "app"}}}}
+	plan, err := plugin.Plan(context.Background(), admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, step := range plan {
+		if step.Action != admission.Keep {
+			fmt.Println(step.Action, step.Field)
+		}
+	}
+
+	// Output:
+	// set spec.serviceAccount
+	// add to spec.containers[0].volumeMounts
+	// add to spec.volumes
+}
+
+// The webhook is an http.Handler. Here its answer to what is not a review.
+func ExampleNewHandler() {
+	plugin, err := admission.New(admission.Config{ServiceAccounts: accounts{}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	handler := admission.NewHandler(plugin, admission.HandlerConfig{
+		Observe: func(o admission.Outcome) { fmt.Println("observed:", o.HTTPStatus, o.Allowed) },
+	})
+	r := httptest.NewRequest(http.MethodPost, "/admit", strings.NewReader(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	fmt.Print(w.Code, " ", w.Body)
+
+	// Output:
+	// observed: 400 false
+	// 400 admission: bad AdmissionReview: the AdmissionReview has no request
+}
+
+// Strict closes gaps of Kubernetes' own plugin: here a Secret that a projected volume
+// refers to.
+func ExampleConfig_strict() {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "robot"}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: corev1.PodSpec{
+		ServiceAccountName: "robot",
+		Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{
+			Sources: []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "payroll"}}}},
+		}}}},
+	}}
+	req := admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod}
+	for _, strict := range []bool{false, true} {
+		fmt.Println(admission.Check(admission.Config{LimitSecretReferences: true, Strict: strict}, req, account))
+	}
+
+	// Output:
+	// <nil>
+	// pods "web" is forbidden: volume v with projected referencing secret.secretName="payroll" is not allowed because service account robot does not reference that secret
 }
