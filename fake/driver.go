@@ -110,7 +110,11 @@ func (d *driver) busy(c *Cluster) bool {
 func (d *driver) step(ctx context.Context, c *Cluster) bool {
 	i := c.shuffler.pick(len(d.queue))
 	key := d.queue[i]
-	d.queue = slices.Delete(d.queue, i, i+1)
+	if i == 0 { // the usual case; to move the others would make long queues quadratic
+		d.queue[0], d.queue = sacontroller.Key{}, d.queue[1:]
+	} else {
+		d.queue = slices.Delete(d.queue, i, i+1)
+	}
 	delete(d.queued, key)
 	d.waiting = slices.DeleteFunc(d.waiting, func(w wait) bool { return w.key == key })
 
