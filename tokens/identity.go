@@ -128,7 +128,8 @@ func (id *Identity) extra() map[string]authenticationv1.ExtraValue {
 	if id.CredentialID != "" {
 		extra[ExtraCredentialID] = authenticationv1.ExtraValue{id.CredentialID}
 	}
-	if len(id.attestedGroups) > 0 {
+	// Only what was checked along with a webhook configuration is attested.
+	if webhook := id.ValidatingWebhook.Name != "" || id.MutatingWebhook.Name != ""; webhook && len(id.attestedGroups) > 0 {
 		extra[ExtraAdmissionReviewGroups] = slices.Clone(id.attestedGroups)
 	}
 	if len(extra) == 0 {

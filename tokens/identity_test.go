@@ -40,8 +40,7 @@ func TestUserInfo(t *testing.T) {
 			bind(claims, "secret", "settings")
 			return mint(t, ecKey, claims)
 		}, extra{
-			"authentication.kubernetes.io/credential-id":                        {"JTI=id-1"},
-			"attestation.authentication.kubernetes.io/admissionReviewAPIGroups": {"apps"},
+			"authentication.kubernetes.io/credential-id": {"JTI=id-1"},
 		}},
 		{"validating webhook", func(*world) string {
 			claims := boundClaims()
