@@ -14,7 +14,8 @@
 //
 //	go test ./...                      # 100,000 pods, 20,000 tokens
 //	COMPAT_LONG=1 go test -timeout 4h ./...   # 5,000,000 and 1,000,000
+//	go test -run '^$' -bench . .        # side by side, impl=upstream and impl=ours
 //
-// Package endtoend does the same against a running kube-apiserver, see
-// controlplane.
+// Package controlplane runs a real etcd and kube-apiserver for the tests that need
+// them.
 package compat
