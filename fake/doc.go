@@ -23,6 +23,9 @@
 // [Cluster.Settle] drives controllers to the fixed point. It returns only when
 // nothing is left to do, so a test needs no polling and no sleep.
 //
+// An [Authority] makes and judges real tokens for the accounts of a Cluster, on a
+// clock that the test moves.
+//
 // # Failure
 //
 // A [Fault] makes calls fail. [Nth], [First], [On], [If] and [Any] choose the

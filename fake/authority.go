@@ -1,0 +1,163 @@
+package fake
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+// AuthorityIssuer is the "iss" of an [Authority]'s bound tokens, and their one
+// audience, unless the config says otherwise.
+const AuthorityIssuer = "https://kubernetes.default.svc"
+
+// AuthorityConfig configures [NewAuthority]. The zero value is a good one.
+type AuthorityConfig struct {
+	// Cluster has the accounts. If nil, it is a new one with the Namespace
+	// "default". Its Now is set to that of the Authority.
+	Cluster *Cluster
+
+	Issuer       string        // an https URL; if empty, [AuthorityIssuer]
+	APIAudiences []string      // if empty, Issuer
+	Key          crypto.Signer // signs first; if nil, a new one for ES256
+	RootCA       []byte        // "ca.crt" of token Secrets; none if empty
+	AutoGenerate bool          // each account gets a token Secret, as up to Kubernetes 1.23
+}
+
+// An Authority makes and judges real tokens for the accounts of a Cluster: it is
+// issuer, TokenRequest, TokenReview and discovery, on a clock that only the test
+// moves. It is safe for concurrent use.
+//
+// What it is made of is there for tests that need more: wrap it, or make another
+// Authenticator from the same Keys and Cluster.
+type Authority struct {
+	Cluster       *Cluster
+	Keys          *keys.Ring // signs and verifies; rotate it as a real one
+	Issuer        *tokens.Issuer
+	Authenticator *tokens.Authenticator
+	Requester     *tokens.TokenRequester
+	Discovery     *keys.Discovery
+
+	// Accounts and Secrets are the controllers that [Authority.Settle] drives.
+	Accounts *sacontroller.ServiceAccounts
+	Secrets  *sacontroller.Tokens
+
+	handler http.Handler
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+// NewAuthority returns an Authority at the time [Epoch], or an error that has
+// every mistake of cfg.
+func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
+	if cfg.Cluster == nil {
+		cfg.Cluster = New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}})
+	}
+	if cfg.Issuer == "" {
+		cfg.Issuer = AuthorityIssuer
+	}
+	if len(cfg.APIAudiences) == 0 {
+		cfg.APIAudiences = []string{cfg.Issuer}
+	}
+	a := &Authority{Cluster: cfg.Cluster, now: Epoch}
+	a.Cluster.Now = a.Now
+	if err := a.makeKeys(cfg.Key); err != nil {
+		return nil, fmt.Errorf("fake: AuthorityConfig.Key: %w", err)
+	}
+	var errs [6]error
+	a.Issuer, errs[0] = tokens.NewIssuer(tokens.IssuerConfig{Issuer: cfg.Issuer, Signer: a.Keys, Now: a.Now})
+	a.Authenticator, errs[1] = tokens.NewAuthenticator(tokens.AuthenticatorConfig{
+		Issuers: []string{cfg.Issuer}, APIAudiences: cfg.APIAudiences, Keys: a.Keys, Legacy: true, Now: a.Now,
+		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
+	})
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	a.Requester, errs[2] = tokens.NewTokenRequester(tokens.TokenRequesterConfig{
+		Issuer: a.Issuer, APIAudiences: cfg.APIAudiences,
+		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
+	})
+	a.Discovery, errs[3] = keys.NewDiscovery(context.Background(), keys.DiscoveryConfig{
+		Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + keys.JWKSPath, Keys: a.Keys, Now: a.Now,
+	})
+	a.Accounts, errs[4] = sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: a.Cluster, Client: a.Cluster})
+	a.Secrets, errs[5] = sacontroller.NewTokens(sacontroller.TokensConfig{
+		Reader: a.Cluster, Client: a.Cluster, Issuer: a.Issuer, RootCA: cfg.RootCA, AutoGenerate: cfg.AutoGenerate, Now: a.Now,
+	})
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle(keys.ConfigPath, a.Discovery)
+	mux.Handle(keys.JWKSPath, a.Discovery)
+	mux.Handle("/authenticate", tokens.NewReviewHandler(a.Authenticator, tokens.ReviewHandlerConfig{V1beta1: true}))
+	a.handler = mux
+	return a, nil
+}
+
+// makeKeys makes the ring, with a key that signs.
+func (a *Authority) makeKeys(key crypto.Signer) (err error) {
+	if key == nil {
+		if key, err = keys.Generate(keys.ES256); err != nil {
+			return err
+		}
+	}
+	if a.Keys, err = keys.NewRing(keys.RingConfig{Now: a.Now}); err != nil {
+		return err
+	}
+	id, err := a.Keys.Add(context.Background(), key)
+	if err != nil {
+		return err
+	}
+	return a.Keys.Promote(context.Background(), id)
+}
+
+// Now returns the time of the Authority and its Cluster.
+func (a *Authority) Now() time.Time {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.now
+}
+
+// Advance moves the clock, so that tokens expire and keys may be rotated. A
+// negative d moves it back.
+func (a *Authority) Advance(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.now = a.now.Add(d)
+}
+
+// Settle lets the controllers work until nothing is left to do: Namespaces get
+// their account "default", token Secrets are filled and deleted. It fails as
+// [Cluster.Settle] does.
+func (a *Authority) Settle(ctx context.Context) error {
+	return a.Cluster.Settle(ctx, a.Accounts, a.Secrets)
+}
+
+// CreateToken answers a TokenRequest for an account, as the subresource "token"
+// does.
+func (a *Authority) CreateToken(ctx context.Context, namespace, name string, request *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {
+	return a.Requester.Create(ctx, namespace, name, request)
+}
+
+// Review answers a TokenReview.
+func (a *Authority) Review(ctx context.Context, review *authenticationv1.TokenReview) *authenticationv1.TokenReview {
+	return a.Authenticator.Review(ctx, review)
+}
+
+// ServeHTTP serves the discovery documents at their paths, for
+// [keys.Remote] and other verifiers, and a webhook for token authentication at
+// /authenticate.
+func (a *Authority) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
