@@ -28,7 +28,8 @@ var importRules = map[string]struct{ ours, others []string }{
 		ours:   []string{"admission", "fake", "keys", "sacontroller", "tokens"},
 		others: append([]string{"sigs.k8s.io/yaml"}, kubernetes...),
 	},
-	"examples/webhook": {ours: []string{"admission"}, others: kubernetes},
+	"examples/rotation": {ours: []string{"fake", "keys", "tokens"}, others: kubernetes},
+	"examples/webhook":  {ours: []string{"admission"}, others: kubernetes},
 }
 
 var kubernetes = []string{"k8s.io/api", "k8s.io/apimachinery"}
