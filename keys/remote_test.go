@@ -431,3 +431,34 @@ func TestRemoteConnections(t *testing.T) {
 		t.Error("a server whose certificate is not trusted was asked")
 	}
 }
+
+// Whatever a server answers, there is no panic and no error but ErrUnavailable, and
+// keys only from the issuer that was asked for.
+func FuzzRemote(f *testing.F) {
+	const config = `{"issuer":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`
+	jwks := `{"keys":[{"use":"sig","kty":"EC","kid":"k","crv":"P-256","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`
+	f.Add(config, jwks)
+	f.Add(`{"issuer":"https://evil.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`, jwks)
+	f.Add(`{"issuer":"https://issuer.example","jwks_uri":"//issuer.example\n"}`, `{"keys":[]}`)
+	f.Add(`[]`, `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`)
+	f.Fuzz(func(t *testing.T, config, jwks string) {
+		p := &publisher{handler: func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == keys.ConfigPath {
+				answer("application/json", config)(w, r)
+				return
+			}
+			answer("application/jwk-set+json", jwks)(w, r)
+		}}
+		r, err := keys.NewRemote(keys.RemoteConfig{Issuer: "https://issuer.example", Transport: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := r.PublicKeys(t.Context(), "")
+		if err != nil && !errors.Is(err, keys.ErrUnavailable) || (err == nil) != (len(list) > 0) {
+			t.Errorf("got %d keys and %v", len(list), err)
+		}
+		if len(list) > 0 && !strings.Contains(config, "issuer.example") {
+			t.Errorf("got keys of %s", config)
+		}
+	})
+}
