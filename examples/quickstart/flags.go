@@ -22,7 +22,7 @@ type options struct {
 }
 
 // formats are the values of -o.
-var formats = []string{"diff", "yaml", "json"}
+var formats = []string{"diff", "plan", "yaml", "json"}
 
 // errHelp says that the user asked for the usage.
 var errHelp = errors.New("help requested")
@@ -50,7 +50,7 @@ func parseFlags(args []string) (options, error) {
 func newFlags(opts *options) *flag.FlagSet {
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.Var(&opts.files, "f", "say what admission would do to the pods of this `file or folder`, or of standard input for -; may be repeated")
-	flags.StringVar(&opts.output, "o", "diff", "show pods as `format` diff, yaml or json")
+	flags.StringVar(&opts.output, "o", "diff", "show pods as `format` diff, plan (what is done and why), yaml or json")
 	flags.StringVar(&opts.namespace, "n", "default", "`namespace` of the manifests that name none")
 	flags.BoolVar(&opts.strict, "strict", false, "limit accounts in every reference to a Secret, which Kubernetes does not")
 	flags.BoolVar(&opts.legacy, "legacy", false, "work as Kubernetes did up to v1.20: every account gets a token Secret, which its pods mount")
@@ -59,7 +59,7 @@ func newFlags(opts *options) *flag.FlagSet {
 
 func usage() string {
 	var b bytes.Buffer
-	b.WriteString(`Usage: quickstart [-f FILE|FOLDER|-]... [-o diff|yaml|json] [-n NAMESPACE] [-strict] [-legacy]
+	b.WriteString(`Usage: quickstart [-f FILE|FOLDER|-]... [-o diff|plan|yaml|json] [-n NAMESPACE] [-strict] [-legacy]
 
 Without -f it tells the story of "Managing Service Accounts" on a cluster in memory.
 With -f it puts the Namespaces, ServiceAccounts and Secrets of the manifests into such a

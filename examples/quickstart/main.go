@@ -2,7 +2,7 @@
 // memory, step by step, or says what admission would do to manifests.
 //
 //	go run ./examples/quickstart
-//	go run ./examples/quickstart -f manifests/ -f more.yaml -o diff
+//	go run ./examples/quickstart -f manifests/ -f more.yaml -o plan
 //	kubectl get all -o yaml | go run ./examples/quickstart -f -
 //
 // It opens no connection, and writes nothing but two key files in a temporary

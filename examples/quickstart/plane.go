@@ -105,14 +105,20 @@ func (p *plane) settle(ctx context.Context) error {
 	return p.cluster.Settle(ctx, p.controllers...)
 }
 
-// admit changes pod as its creation would, or returns the refusal.
-func (p *plane) admit(ctx context.Context, pod *corev1.Pod) error {
-	return p.plugin.Admit(ctx, admission.Request{
+// admit changes pod as its creation would, and returns what that does and why, or
+// the refusal.
+func (p *plane) admit(ctx context.Context, pod *corev1.Pod) (admission.Plan, error) {
+	req := admission.Request{
 		Operation: admissionv1.Create,
 		Namespace: pod.Namespace,
 		Name:      pod.Name,
 		Pod:       pod,
-	})
+	}
+	plan, err := p.plugin.Plan(ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	return plan, p.plugin.Admit(ctx, req)
 }
 
 // newRootCA returns the PEM of a new certificate that signed itself, for pods to

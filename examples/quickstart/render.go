@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
+
+	"github.com/kubesa/serviceaccount/admission"
 )
 
 // fieldsOf returns what o looks like as a manifest: with its kind, and without
@@ -122,9 +124,12 @@ func manifestJSON(o object) (string, error) {
 	return string(text) + "\n", err
 }
 
-// showPod returns pod in the format of -o. A diff is that from before, by diff.
-func showPod(format string, before, pod *corev1.Pod, diff func(before, after string) string) (string, error) {
+// showPod returns pod in the format of -o. A diff is that from before, by diff; a
+// plan says what was done to it and why.
+func showPod(format string, before, pod *corev1.Pod, plan admission.Plan, diff func(before, after string) string) (string, error) {
 	switch format {
+	case "plan":
+		return plan.String() + "\n", nil
 	case "yaml":
 		return manifest(pod)
 	case "json":

@@ -29,12 +29,12 @@ func report(w io.Writer, format string, findings []finding) error {
 			fmt.Fprintf(&b, "%s          %s\n", comment, strings.TrimRight(line, "\n"))
 		}
 		if f.outcome == admitted {
-			text, err := showPod(format, f.before, f.pod, shortDiff)
+			text, err := showPod(format, f.before, f.pod, f.plan, shortDiff)
 			if err != nil {
 				return err
 			}
 			b.WriteString(text)
-			if format == "diff" {
+			if format == "diff" || format == "plan" {
 				b.WriteString("\n")
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
@@ -34,6 +35,7 @@ type finding struct {
 	reason  string      // for people; empty if there is nothing to say
 	before  *corev1.Pod // the pod as it came
 	pod     *corev1.Pod // the pod as admitted
+	plan    admission.Plan
 }
 
 // reviewManifests reports what a cluster would do to the manifests of opts. It
@@ -216,7 +218,8 @@ func (p *plane) noteController(ctx context.Context, f *finding) {
 func (p *plane) judge(ctx context.Context, f *finding) {
 	f.before = podOf(f.object)
 	f.pod = f.before.DeepCopy()
-	if err := p.admit(ctx, f.pod); err != nil {
+	var err error
+	if f.plan, err = p.admit(ctx, f.pod); err != nil {
 		f.outcome, f.reason, f.pod = refused, err.Error(), nil
 		return
 	}

@@ -29,12 +29,14 @@ func TestOutput(t *testing.T) {
 	}{
 		{name: "story", status: exitGood},
 		{name: "story-yaml", args: "-o yaml", status: exitGood},
+		{name: "story-plan", args: "-o plan", status: exitGood},
 		{name: "story-legacy", args: "-legacy", status: exitGood},
 		{name: "usage", args: "-h", status: exitGood},
 		{name: "good", args: "-f testdata/good.yaml", status: exitGood},
 		{name: "good-json", args: "-o json -n elsewhere -f testdata/good.yaml", status: exitGood},
 		{name: "good-legacy-yaml", args: "-legacy -o yaml -f testdata/good.yaml", status: exitGood},
 		{name: "shop", args: "-f testdata/shop", status: exitRefused},
+		{name: "shop-plan", args: "-f testdata/shop -o plan", status: exitRefused},
 		{name: "shop-yaml", args: "-f testdata/shop -o yaml", status: exitRefused},
 		{name: "shop-json", args: "-f testdata/shop -o json", status: exitRefused},
 		{name: "shop-strict", args: "-strict -f testdata/shop/10-accounts.yaml -f testdata/shop/20-pods.yaml", status: exitRefused},
@@ -110,7 +112,7 @@ func TestExitStatus(t *testing.T) {
 		{name: "file and standard input", stdin: pod, args: "-f testdata/good.yaml -f -", status: exitGood, stdout: "2 admitted, 1 stored\n"},
 
 		{name: "unknown flag", args: "-x", status: exitUsage, stderr: "flag provided but not defined: -x"},
-		{name: "unknown format", args: "-o xml", status: exitUsage, stderr: `-o "xml": want one of diff, yaml, json`},
+		{name: "unknown format", args: "-o xml", status: exitUsage, stderr: `-o "xml": want one of diff, plan, yaml, json`},
 		{name: "no value", args: "-f", status: exitUsage, stderr: "flag needs an argument: -f"},
 		{name: "empty file name", args: "-f=", status: exitUsage, stderr: "want a file, a folder or -"},
 		{name: "argument", args: "pod.yaml", status: exitUsage, stderr: `unexpected argument "pod.yaml": name manifests with -f`},

@@ -93,7 +93,7 @@ func (s *story) podWithoutAccount(ctx context.Context) error {
 
 func (s *story) podWithUnknownAccount(ctx context.Context) error {
 	s.step("A pod that names an account which does not exist is refused.")
-	err := s.admit(ctx, newPod("web", "ghost"))
+	_, err := s.admit(ctx, newPod("web", "ghost"))
 	refusal, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok {
 		return fmt.Errorf("got the error %v, want a refusal", err)
@@ -213,10 +213,11 @@ func newPod(name, account string) *corev1.Pod {
 
 func (s *story) showAdmission(ctx context.Context, pod *corev1.Pod) error {
 	before := pod.DeepCopy()
-	if err := s.admit(ctx, pod); err != nil {
+	plan, err := s.admit(ctx, pod)
+	if err != nil {
 		return err
 	}
-	text, err := showPod(s.output, before, pod, fullDiff)
+	text, err := showPod(s.output, before, pod, plan, fullDiff)
 	s.text(text)
 	return err
 }
