@@ -9,14 +9,17 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	crwebhook "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
 // A podWebhook is a Plugin as controller-runtime's typed defaulter and validator: all
@@ -160,5 +163,26 @@ func BenchmarkWebhook(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// A Controller is a reconciler of controller-runtime, whose requests are its keys.
+var _ reconcile.TypedReconciler[sacontroller.Key] = reconciler(nil)
+
+func reconciler(c sacontroller.Controller) reconcile.TypedFunc[sacontroller.Key] {
+	return sacontroller.ReconcileAs(c, func(after time.Duration) reconcile.Result { return reconcile.Result{RequeueAfter: after} })
+}
+
+// sleeper is a Controller that wants to be called again.
+type sleeper struct{ sacontroller.Controller }
+
+func (sleeper) Reconcile(context.Context, sacontroller.Key) (sacontroller.Result, error) {
+	return sacontroller.Result{RequeueAfter: time.Minute}, io.EOF
+}
+
+func TestControllerRuntimeReconciler(t *testing.T) {
+	result, err := reconciler(sleeper{}).Reconcile(t.Context(), sacontroller.Key{})
+	if err != io.EOF || result.RequeueAfter != time.Minute {
+		t.Errorf("got %v, %v, want what the controller has returned", result, err)
 	}
 }
