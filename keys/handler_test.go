@@ -27,7 +27,7 @@ func get(t *testing.T, h http.Handler, method, target string, header http.Header
 	return resp, string(must(io.ReadAll(resp.Body)))
 }
 
-// KEY-39a..39c, SECURITY K12: what is asked for, and how, decides on the status
+// KEY-39a, KEY-39b, KEY-39c, SECURITY K12: what is asked for, and how, decides on the status
 // and on nothing else.
 func TestDiscoveryHandler(t *testing.T) {
 	d := must(keys.NewDiscovery(t.Context(), keys.DiscoveryConfig{Issuer: issuer, ExternalAddress: "h", Keys: must(keys.NewSet(p256Key()))}))
