@@ -260,8 +260,8 @@ func (w *model) do(s step) {
 	}
 }
 
-// attempt reconciles one key.
-func (w *model) attempt(r *replica, i int) {
+// attempt reconciles one key, and reports whether it only waits for time to pass.
+func (w *model) attempt(r *replica, i int) (waits bool) {
 	item := r.queue[i]
 	r.queue = slices.Delete(r.queue, i, i+1)
 	clear(r.client.read)
@@ -284,6 +284,7 @@ func (w *model) attempt(r *replica, i int) {
 	if d := r.view.changed(); d != "" {
 		w.fail("%s", d)
 	}
+	return err == nil && result.RequeueAfter > 0
 }
 
 // beforeCall runs before each call of a replica.
@@ -483,8 +484,8 @@ func (w *model) drain() {
 		}
 		for _, r := range w.replicas {
 			for n := len(r.queue); n > 0; n-- {
-				w.attempt(r, 0)
-				attempts, busy = attempts+1, true
+				waits := w.attempt(r, 0)
+				attempts, busy = attempts+1, busy || !waits
 			}
 		}
 		if !busy && w.cluster.Revision() == before {

@@ -147,25 +147,28 @@ func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) {
 	if !key.workable() {
 		return Result{}, nil
 	}
-	err := c.reconcile(ctx, key)
+	frozen, err := c.frozen(ctx, key.Namespace)
+	switch {
+	case frozen || err != nil:
+	case key.Kind == kindSecret:
+		err = c.reconcileSecret(ctx, key)
+	default:
+		err = c.reconcileAccount(ctx, key)
+	}
 	c.failures.note(key, err)
+	if frozen {
+		return Result{RequeueAfter: frozenPause}, nil
+	}
 	if undone, ok := errors.AsType[*undoneError](err); ok {
 		return Result{RequeueAfter: undone.wait}, nil
 	}
 	return Result{}, err
 }
 
-func (c *Tokens) reconcile(ctx context.Context, key Key) error {
-	frozen, err := c.frozen(ctx, key.Namespace)
-	switch {
-	case frozen || err != nil:
-		return err
-	case key.Kind == kindSecret:
-		return c.reconcileSecret(ctx, key)
-	default:
-		return c.reconcileAccount(ctx, key)
-	}
-}
+// frozenPause is how long a key waits whose Namespace is being deleted. The Reader
+// may be behind, and the Namespace be another one of the same name already: then
+// there is no event any more that would make the key due.
+const frozenPause = 10 * time.Second
 
 // LastError returns the error of the last attempt at key, or nil if it succeeded
 // or there was none. Of many thousands of failing keys some are forgotten.

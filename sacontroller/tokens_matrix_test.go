@@ -1,15 +1,18 @@
 package sacontroller_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/sacontroller"
@@ -325,4 +328,33 @@ func TestNewTokensErrors(t *testing.T) {
 			t.Errorf("NewTokens() = %q, want it to name %s", err, want)
 		}
 	}
+}
+
+// A cache that still has a Namespace of the same name, which was being deleted,
+// costs a pause: no event would make the account due again.
+func TestTokensStaleNamespace(t *testing.T) {
+	cluster := fake.New(active("ns"), account())
+	old := terminating("ns")
+	c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) {
+		cfg.Reader = staleNamespace{cluster, old}
+	})
+	key := c.Due(sacontroller.Event{Type: watch.Added, Object: account()})[0]
+	result, err := c.Reconcile(t.Context(), key)
+	if err != nil || result.RequeueAfter != 10*time.Second || len(cluster.Writes()) > 0 {
+		t.Fatalf("got %v, %v and wrote %v, want a pause", result, err, cluster.Writes())
+	}
+	*old = *active("ns")
+	if result, err = c.Reconcile(t.Context(), key); err != nil || result.RequeueAfter != 0 || len(cluster.Writes()) == 0 {
+		t.Errorf("got %v, %v and wrote %v, want a token once the cache has caught up", result, err, cluster.Writes())
+	}
+}
+
+// staleNamespace is a Reader that is behind in Namespaces.
+type staleNamespace struct {
+	*fake.Cluster
+	namespace *corev1.Namespace
+}
+
+func (s staleNamespace) GetNamespace(context.Context, string) (*corev1.Namespace, error) {
+	return s.namespace, nil
 }
