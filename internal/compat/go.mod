@@ -20,7 +20,7 @@ require (
 	k8s.io/kubernetes v1.37.2
 )
 
-require github.com/evanphx/json-patch/v5 v5.9.11 // indirect
+require github.com/evanphx/json-patch/v5 v5.9.11
 
 require (
 	cel.dev/expr v0.25.1 // indirect
