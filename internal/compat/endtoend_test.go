@@ -131,7 +131,7 @@ func (e *endToEnd) wantBothRefuse(t *testing.T, what, token string) {
 	if _, err := e.authenticator.Authenticate(t.Context(), token); err == nil {
 		t.Errorf("%s: we accept it", what)
 	}
-	waitFor(t, time.Minute, "the API server to refuse "+what, func(ctx context.Context) []string {
+	waitFor(t, patience, "the API server to refuse "+what, func(ctx context.Context) []string {
 		if status, err := e.review(ctx, token); err != nil || status.Authenticated {
 			return []string{"it accepts it"}
 		}

@@ -45,6 +45,10 @@ const (
 	managerUser   = "system:serviceaccount:kube-system:serviceaccount-manager"
 )
 
+// patience is how long something may take that needs several tries: after an API
+// server was away, client-go's reflectors wait for up to a minute.
+const patience = 5 * time.Minute
+
 // TestManagerSurvives runs two serviceaccount-managers against a real control
 // plane in the middle of a storm of changes, through a proxy that fails requests,
 // loses answers and cuts watches; kills the one that holds the lease, and etcd, and
@@ -98,7 +102,7 @@ func TestManagerSurvives(t *testing.T) {
 	storm := newStorm(client, seed)
 	first := start("first")
 	storm.run(t, changes/4)
-	waitFor(t, time.Minute, "the first replica to hold the lease", storm.unheld)
+	waitFor(t, patience, "the first replica to hold the lease", storm.unheld)
 	lap("lease held")
 	second := start("second")
 	storm.run(t, changes/4)
@@ -121,13 +125,13 @@ func TestManagerSurvives(t *testing.T) {
 		ServiceAccounts: serviceaccount.FromCoreV1(client.CoreV1()),
 		Secrets:         serviceaccount.FromCoreV1(client.CoreV1()),
 	}))}
-	waitFor(t, time.Minute, "everything to be in order", world.disorder)
+	waitFor(t, patience, "everything to be in order", world.disorder)
 	lap("settled")
 
 	// What failed is still tried again, and caches are still behind.
 	var before int64
 	var since time.Time
-	waitFor(t, time.Minute, "three seconds without a write", func(context.Context) []string {
+	waitFor(t, patience, "three seconds without a write", func(context.Context) []string {
 		if now := proxy.writes.Load(); now != before || since.IsZero() {
 			before, since = now, time.Now()
 		}
@@ -166,8 +170,11 @@ func waitFor(t *testing.T, timeout time.Duration, what string, wrong func(contex
 	t.Helper()
 	var last []string
 	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
-		last = wrong(ctx)
-		return len(last) == 0, nil
+		if now := wrong(ctx); ctx.Err() == nil {
+			last = now
+			return len(last) == 0, nil
+		}
+		return false, nil // the end of ctx made everything wrong
 	})
 	if err != nil {
 		t.Fatalf("waiting for %s: %v; %d things are wrong:\n%s", what, err, len(last), strings.Join(last[:min(len(last), 20)], "\n"))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -58,7 +57,7 @@ func TestRequestsPerTokenSecret(t *testing.T) {
 	done := make(chan struct{})
 	factory.Start(ctx.Done())
 	go func() { defer close(done); controller.Run(ctx, 5) }()
-	waitFor(t, time.Minute, "upstream to fill the Secrets", func(ctx context.Context) []string {
+	waitFor(t, patience, "upstream to fill the Secrets", func(ctx context.Context) []string {
 		list := must(client.CoreV1().Secrets("team").List(ctx, metav1.ListOptions{})).Items
 		if got := filledSecrets(list); got < n {
 			return []string{fmt.Sprintf("%d of %d are filled", got, n)}
