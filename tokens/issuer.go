@@ -37,7 +37,8 @@ type IssuerConfig struct {
 	// [keys.Source] too.
 	Signer keys.Signer
 
-	// Keys, if set, must verify every token that Signer makes.
+	// Keys, if set, must verify every token that Signer makes. [NewIssuer] tries
+	// it once, which takes ten seconds at most.
 	Keys keys.Source
 
 	// MaxLifetime shortens the life of tokens for which more is asked. Zero
@@ -63,8 +64,12 @@ type Issuer struct {
 	trusted bool // the signer, with what it returns
 }
 
+// selfTestTimeout bounds how long [NewIssuer] waits for a signer and its keys.
+const selfTestTimeout = 10 * time.Second
+
 // NewIssuer returns an Issuer, or an error that names everything that is wrong
-// with cfg.
+// with cfg. The error wraps [keys.ErrMismatch] if cfg.Keys don't verify what
+// cfg.Signer signs; that one of them can't be asked now is no error yet.
 func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	var errs []error
 	if err := checkIssuer(cfg.Issuer); err != nil {
@@ -84,6 +89,13 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	}
 	if cfg.NewID == nil {
 		cfg.NewID = newUUID
+	}
+	if cfg.Keys != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), selfTestTimeout)
+		defer cancel()
+		if err := keys.SelfTest(ctx, guardedSigner{cfg.Signer}, cfg.Keys); errors.Is(err, keys.ErrMismatch) {
+			return nil, fmt.Errorf("tokens: IssuerConfig.Keys: %w", err)
+		}
 	}
 	if source, ok := cfg.Signer.(keys.Source); ok && cfg.Keys == nil {
 		cfg.Keys = source

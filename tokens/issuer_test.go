@@ -358,10 +358,10 @@ func TestIssueWithUntrustedSigner(t *testing.T) {
 			copy(payload, `{"aud":["2"]`)
 			return good.Sign(ctx, payload)
 		}, nil, "is another token"},
-		{"other key", wrong.Sign, must(keys.NewSet(ecKey)), "does not verify"},
-		{"other key of the same id", func(ctx context.Context, payload []byte) (string, error) {
+		{"other key", afterwards(good, wrong.Sign), must(keys.NewSet(ecKey)), "does not verify"},
+		{"other key of the same id", afterwards(good, func(ctx context.Context, payload []byte) (string, error) {
 			return mintAs(t, otherKey, must(keys.ID(ecKey.Public())), string(payload)), nil
-		}, must(keys.NewSet(ecKey)), "does not verify"},
+		}), must(keys.NewSet(ecKey)), "does not verify"},
 		{"keys unavailable", good.Sign, failingSource{}, "can't be verified"},
 		{"hangs", func(context.Context, []byte) (string, error) { select {} }, nil, "context deadline exceeded"},
 	}
@@ -379,6 +379,46 @@ func TestIssueWithUntrustedSigner(t *testing.T) {
 				t.Fatal(err)
 			case tt.want != "" && (token != nil || err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "hunter2")):
 				t.Fatalf("Issue() = %v, %v, want an error with %q", token, err, tt.want)
+			}
+		})
+	}
+}
+
+// afterwards signs the self-test of NewIssuer with good, and then with sign.
+func afterwards(good keys.Signer, sign signer) signer {
+	return func(ctx context.Context, payload []byte) (string, error) {
+		if string(payload) == "{}" {
+			return good.Sign(ctx, payload)
+		}
+		return sign(ctx, payload)
+	}
+}
+
+// The wrong pair of keys stops the start, not every client. What can't be asked yet
+// does not.
+func TestNewIssuerTriesItsKeys(t *testing.T) {
+	good, set := must(keys.NewSigner(ecKey)), must(keys.NewSet(ecKey))
+	tests := []struct {
+		name   string
+		signer keys.Signer
+		source keys.Source
+		refuse bool
+	}{
+		{"a pair", good, set, false},
+		{"another key", must(keys.NewSigner(otherKey)), set, true},
+		{"no keys", good, must(keys.NewSet()), true},
+		{"no token", signer(func(context.Context, []byte) (string, error) { return "x", nil }), set, true},
+		{"signer fails", signer(func(context.Context, []byte) (string, error) { return "", errors.New("down") }), set, false},
+		{"signer panics", signer(func(context.Context, []byte) (string, error) { panic("hunter2") }), set, false},
+		{"keys unavailable", good, failingSource{}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := issuerConfig()
+			cfg.Signer, cfg.Keys = tt.signer, tt.source
+			_, err := tokens.NewIssuer(cfg)
+			if errors.Is(err, keys.ErrMismatch) != tt.refuse || (err != nil) != tt.refuse {
+				t.Errorf("got %v, want it refused: %t", err, tt.refuse)
 			}
 		})
 	}

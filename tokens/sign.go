@@ -57,6 +57,14 @@ func callSigner(signer keys.Signer, ctx context.Context, payload []byte) (string
 	}
 }
 
+// A guardedSigner is a signer that is called by callSigner.
+type guardedSigner struct{ signer keys.Signer }
+
+// Sign implements [keys.Signer].
+func (g guardedSigner) Sign(ctx context.Context, payload []byte) (string, error) {
+	return callSigner(g.signer, ctx, payload)
+}
+
 // checkSigned checks that value is payload, signed with one of the keys if
 // they are known.
 func (i *Issuer) checkSigned(ctx context.Context, value string, payload []byte) error {
