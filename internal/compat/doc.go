@@ -4,8 +4,8 @@
 //
 // The packages of upstream that are compared with are those that run in
 // kube-apiserver and kube-controller-manager: the ServiceAccount admission
-// plugin, the authenticators of bound and of Secret-based tokens, the
-// ServiceAccount and token controllers, and client-go's reading of key files.
+// plugin, the authenticators of bound and of Secret-based tokens, the token
+// controller (for the requests that it makes), and client-go's reading of key files.
 //
 // What differs must be a deviation that this library's documentation lists, and
 // each of those has a named predicate here. A difference that no predicate
