@@ -77,18 +77,29 @@ func TestECDSASpellingRefuses(t *testing.T) {
 	}
 }
 
-// What encoding/asn1 reads is read alike, if it is of the size of the curve.
+func written(t *testing.T, signature asn1Signature) []byte {
+	t.Helper()
+	der, err := asn1.Marshal(signature)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// What encoding/asn1 reads is read alike, if it is of the size of the curve and as
+// encoding/asn1 writes it: that lets more follow inside of the sequence.
 func FuzzFromASN1(f *testing.F) {
 	f.Add([]byte{0x30, 6, 2, 1, 1, 2, 1, 1})
 	f.Add([]byte{0x30, 0x81, 6, 2, 1, 1, 2, 1, 1})
 	f.Add([]byte{0x30, 7, 2, 2, 0, 0x80, 2, 1, 1})
+	f.Add([]byte{0x30, 7, 2, 1, 1, 2, 1, 1, 0})
 	f.Fuzz(func(t *testing.T, der []byte) {
 		const size = 66
 		got, err := fromASN1(nil, der, size)
 		var want asn1Signature
 		rest, wantErr := asn1.Unmarshal(der, &want)
 		switch valid := wantErr == nil && len(rest) == 0 && want.R.Sign() >= 0 && want.S.Sign() >= 0 && want.R.BitLen() <= 8*size && want.S.BitLen() <= 8*size; {
-		case err != nil && valid:
+		case err != nil && valid && bytes.Equal(der, written(t, want)):
 			t.Errorf("fromASN1(%x) = %v, encoding/asn1 reads it", der, err)
 		case err == nil && len(got) != 2*size:
 			t.Errorf("fromASN1(%x) = %d bytes, want %d", der, len(got), 2*size)
