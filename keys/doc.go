@@ -15,6 +15,13 @@
 // Both are one-method interfaces: [LocalSigner] signs with one key, in memory
 // or behind any [crypto.Signer]; [Set] is a Source of keys that don't change.
 //
+// Other Sources follow keys that change: [FileSource] reads key files again,
+// [Remote] fetches what any issuer publishes. A [Ring] is both Signer and Source,
+// and replaces its keys without refusing a valid token; [OpenRing] keeps it in a
+// folder. An [ExternalSigner] leaves the keys to another process. [Discovery]
+// publishes the keys of any Source over HTTP or as files, and [SelfTest] proves
+// that a Source verifies what a Signer signs.
+//
 // A key is known by its [ID], which depends on nothing but the key, and has one
 // [Algorithm], which follows from its type: RS256, ES256, ES384 or ES512.
 //

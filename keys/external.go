@@ -19,6 +19,10 @@ const (
 	externalFillLimit = time.Minute
 )
 
+// externalCoolDown is the shortest time between two fetches that unknown ids cause,
+// and between two that Run makes.
+const externalCoolDown = time.Second
+
 // An ExternalService is the three calls of ExternalJWTSigner, the plug-in of
 // Kubernetes by which another process holds the keys. It must be safe for
 // concurrent use, and its calls must return when their context is done.
@@ -75,6 +79,7 @@ type ExternalSigner struct {
 	set     *Set
 	stamp   time.Time
 	next    time.Time // when to fetch again
+	ended   time.Time // when the last fetch ended
 	err     error     // of the last fetch
 	running *externalFetch
 }
@@ -136,7 +141,7 @@ func (s *ExternalSigner) Run(ctx context.Context) {
 			wait = externalRetry
 		}
 		s.mu.Unlock()
-		if !sleep(ctx, wait) {
+		if !sleep(ctx, max(wait, externalCoolDown)) {
 			return
 		}
 		_ = s.Refresh(ctx) // kept for Err
@@ -183,7 +188,7 @@ func (s *ExternalSigner) fetch(ctx context.Context, f *externalFetch) {
 		})
 		s.set, s.stamp, s.next = set, answer.DataTimestamp, s.now().Add(answer.RefreshHint)
 	}
-	s.err, s.running, f.err = err, nil, err
+	s.err, s.running, s.ended, f.err = err, nil, s.now(), err
 	s.mu.Unlock()
 	close(f.done)
 	if changed && s.onChange != nil {
@@ -195,6 +200,12 @@ func (s *ExternalSigner) fetch(ctx context.Context, f *externalFetch) {
 func (s *ExternalSigner) fetchKeys(ctx context.Context) (answer *ExternalKeys, err error) {
 	defer recovered(&err)
 	return s.service.FetchKeys(ctx)
+}
+
+// callSign calls the service, whose panic is an error.
+func (s *ExternalSigner) callSign(ctx context.Context, claims string) (header, signature string, err error) {
+	defer recovered(&err)
+	return s.service.Sign(ctx, claims)
 }
 
 // check returns the keys, or what is wrong with them (KEY-42).
@@ -231,14 +242,26 @@ func (a *ExternalKeys) check() (*Set, error) {
 	return newSet(list), nil
 }
 
-// PublicKeys implements [Source]. An id that isn't known makes it fetch the
-// keys once; if that fails, the error wraps [ErrUnavailable].
+// PublicKeys implements [Source]. An id that isn't known makes it fetch the keys,
+// but not within a second of the last fetch, so that tokens with made-up ids don't
+// burden the service. If the last fetch failed, the error wraps [ErrUnavailable].
 func (s *ExternalSigner) PublicKeys(ctx context.Context, id string) ([]PublicKey, error) {
+	return s.lookup(ctx, id, externalCoolDown)
+}
+
+// lookup is PublicKeys with a cool-down of its own.
+func (s *ExternalSigner) lookup(ctx context.Context, id string, coolDown time.Duration) ([]PublicKey, error) {
 	s.mu.Lock()
 	list, _ := s.set.PublicKeys(ctx, id)
+	age, err := s.now().Sub(s.ended), s.err
 	s.mu.Unlock()
-	if len(list) > 0 {
+	switch cool := age >= 0 && age < coolDown; {
+	case len(list) > 0:
 		return list, nil
+	case cool && err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	case cool:
+		return nil, nil
 	}
 	if err := s.Refresh(ctx); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -266,7 +289,7 @@ func (s *ExternalSigner) Err() error {
 // and [ErrMismatch] if the service's own keys don't verify what it signed.
 func (s *ExternalSigner) Sign(ctx context.Context, payload []byte) (string, error) {
 	claims := base64.RawURLEncoding.EncodeToString(payload)
-	header, signature, err := s.service.Sign(ctx, claims)
+	header, signature, err := s.callSign(ctx, claims)
 	if err != nil {
 		return "", explain(err, "while signing jwt")
 	}
@@ -277,7 +300,7 @@ func (s *ExternalSigner) Sign(ctx context.Context, payload []byte) (string, erro
 	if signature == "" {
 		return "", errors.New("keys: empty signature returned")
 	}
-	list, err := s.PublicKeys(ctx, id)
+	list, err := s.lookup(ctx, id, 0) // nobody makes up what the service signs with
 	if err != nil {
 		return "", err
 	}

@@ -256,6 +256,9 @@ func TestExternalSignerOverTime(t *testing.T) {
 		time.Sleep(30 * time.Second)
 		fetched(6)
 		wantUnavailable(t, s, "unknown", "down")
+		fetched(6) // the last one was a moment ago
+		time.Sleep(2 * time.Second)
+		wantUnavailable(t, s, "unknown", "down")
 		fetched(7)
 		svc.change(func() { svc.err = nil })
 		time.Sleep(10 * time.Second)
@@ -267,7 +270,12 @@ func TestExternalSignerOverTime(t *testing.T) {
 			t.Errorf("got %d keys and %v for all ids, want 1", len(list), err)
 		}
 
-		// Many who ask for what isn't known cause one fetch.
+		// Many who ask for what isn't known cause one fetch a second.
+		for i := range 1000 {
+			wantKnown(t, s, fmt.Sprint(i), false)
+		}
+		fetched(9)
+		time.Sleep(time.Second)
 		svc.slow = time.Second
 		var group sync.WaitGroup
 		for i := range 20 {
@@ -276,6 +284,34 @@ func TestExternalSignerOverTime(t *testing.T) {
 		group.Wait()
 		fetched(10)
 	})
+}
+
+// A hint of next to nothing doesn't make Run spin.
+func TestExternalSignerTinyHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, _ := newService(t)
+		svc.answer.RefreshHint = time.Nanosecond
+		s := newExternalSigner(t, keys.ExternalSignerConfig{Service: svc})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Millisecond)
+		defer cancel()
+		s.Run(ctx)
+		if svc.fetches != 61 {
+			t.Errorf("fetched %d times in a minute, want once a second", svc.fetches-1)
+		}
+	})
+}
+
+// A key that the service signs with for the first time is fetched at once, however
+// short ago keys were.
+func TestExternalSignerNewKey(t *testing.T) {
+	svc, _ := newService(t)
+	s := newExternalSigner(t, keys.ExternalSignerConfig{Service: svc})
+	key, id := keyAndID(t)
+	svc.key, svc.id = key.(*ecdsa.PrivateKey), id
+	svc.answer.Keys = append(svc.answer.Keys, keys.ExternalKey{ID: id, PKIX: derOf(t, key.Public())})
+	if _, err := s.Sign(t.Context(), []byte(`{"sub":"x"}`)); err != nil {
+		t.Error(err)
+	}
 }
 
 // KEY-44
@@ -307,16 +343,30 @@ func TestNewExternalSignerWaits(t *testing.T) {
 	}
 }
 
-// panicking is an ExternalService that does.
-type panicking struct{ service }
+// A panicking service panics in all calls but FetchKeys, and there if it has no
+// keys.
+type panicking struct{ keys *keys.ExternalKeys }
 
-func (*panicking) FetchKeys(context.Context) (*keys.ExternalKeys, error) { panic("secret") }
+func (panicking) Sign(context.Context, string) (string, string, error)    { panic("secret") }
+func (panicking) MaxTokenLifetime(context.Context) (time.Duration, error) { panic("secret") }
+func (p panicking) FetchKeys(context.Context) (*keys.ExternalKeys, error) {
+	if p.keys == nil {
+		panic("secret")
+	}
+	return p.keys, nil
+}
 
 func TestExternalSignerPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, err := keys.NewExternalSigner(t.Context(), keys.ExternalSignerConfig{Service: &panicking{}})
-		if err == nil || !strings.Contains(err.Error(), "a panic") || strings.Contains(err.Error(), "secret") {
-			t.Errorf("got %v, want an error", err)
+		_, fetching := keys.NewExternalSigner(t.Context(), keys.ExternalSignerConfig{Service: panicking{}})
+		svc, _ := newService(t)
+		s := newExternalSigner(t, keys.ExternalSignerConfig{Service: panicking{&svc.answer}})
+		_, signing := s.Sign(t.Context(), []byte(`{}`))
+		_, _, asking := s.Lifetimes(t.Context(), 0, time.Hour)
+		for _, err := range []error{fetching, signing, asking} {
+			if err == nil || !strings.Contains(err.Error(), "a panic") || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want an error without the panic's value", err)
+			}
 		}
 	})
 }

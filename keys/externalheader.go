@@ -55,7 +55,7 @@ func parseExternalHeader(encoded string) (id string, err error) {
 // extended, for a server that is configured with serverMax and extendedMax and
 // signs with s (KEY-47). A serverMax of zero means that of the service.
 func (s *ExternalSigner) Lifetimes(ctx context.Context, serverMax, extendedMax time.Duration) (tokenMax, extended time.Duration, err error) {
-	signerMax, err := s.service.MaxTokenLifetime(ctx)
+	signerMax, err := s.callMaxTokenLifetime(ctx)
 	if err != nil {
 		return 0, 0, explain(err, "while setting up external-jwt-signer: asking for the longest token lifetime")
 	}
@@ -70,4 +70,10 @@ func (s *ExternalSigner) Lifetimes(ctx context.Context, serverMax, extendedMax t
 			serverMax, signerMax)
 	}
 	return serverMax, min(signerMax, extendedMax), nil
+}
+
+// callMaxTokenLifetime calls the service, whose panic is an error.
+func (s *ExternalSigner) callMaxTokenLifetime(ctx context.Context) (lifetime time.Duration, err error) {
+	defer recovered(&err)
+	return s.service.MaxTokenLifetime(ctx)
 }

@@ -27,7 +27,8 @@ type RemoteConfig struct {
 	// BearerToken, if set, authenticates to the server of JWKSURL, or of Issuer if
 	// that is empty. It is not sent to another server that the discovery document
 	// names: kube-apiserver often names itself by its address there, so set
-	// JWKSURL if its documents aren't public. It must return when ctx is done.
+	// JWKSURL if its documents aren't public. It must return when ctx is done, and
+	// its errors, which those of the Remote quote, must not hold a token.
 	BearerToken func(ctx context.Context) (string, error)
 	// Transport, if set, is used instead of one that is made from RootCAs.
 	Transport http.RoundTripper
