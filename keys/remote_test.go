@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -164,23 +165,67 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 		{"huge keys", jwks(answer("application/json", `{"keys":[],"x":"`+strings.Repeat("x", 1<<20)+`"}`)), "more than 1048576 bytes"},
 		{"no keys", jwks(answer("application/json", `{"keys":[]}`)), "publishes no usable keys"},
 		{"broken keys", jwks(answer("application/json", `{"keys":`)), "malformed JWK Set"},
+		{"cut off", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, `{"issuer":"https://issuer.example"`)
+		}, "unexpected EOF"},
+		{"hangs", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "deadline exceeded"},
+		{"hangs in the middle", jwks(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"keys":[`)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}), "deadline exceeded"},
+		{"hangs up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
 		{"shared key", jwks(answer("application/json", `{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]}`)), "keys:"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &publisher{handler: tt.handler}
-			r := newRemote(t, keys.RemoteConfig{Issuer: "https://issuer.example", Transport: p})
+			n := network(t, tt.handler)
+			timeout := 10 * time.Second
+			if strings.HasPrefix(tt.name, "hangs") {
+				timeout = 100 * time.Millisecond
+			}
+			r := newRemote(t, keys.RemoteConfig{Issuer: "https://issuer.example", Transport: n, Timeout: timeout})
 			wantUnavailable(t, r, id, tt.want)
 			if err := r.Err(); !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("Err is %v, want ErrUnavailable without the answer's text", err)
 			}
-			for _, request := range p.requests {
+			for _, request := range n.requests {
 				if !strings.HasPrefix(request, "https://issuer.example/") {
 					t.Errorf("asked %s", request)
 				}
 			}
 		})
 	}
+}
+
+// A recorder is a RoundTripper that notes what is asked.
+type recorder struct {
+	http.RoundTripper
+	requests []string
+}
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.requests = append(r.requests, req.URL.String())
+	return r.RoundTripper.RoundTrip(req)
+}
+
+// network is one in which every host is a TLS server with handler.
+func network(t *testing.T, handler http.HandlerFunc) *recorder {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	transport := server.Client().Transport.(*http.Transport).Clone()
+	transport.TLSClientConfig.ServerName = "example.com" // which its certificate is for
+	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &recorder{RoundTripper: transport}
 }
 
 // The times at which keys are fetched, good and bad.
