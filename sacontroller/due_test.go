@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 )
 
@@ -64,6 +65,10 @@ func TestTokensDue(t *testing.T) {
 	renamed.ServiceAccountName = "other"
 	again.UID = "999"
 	accountAgain := account
+	generated := secret
+	generated.Name = "first-token-bcdfg"
+	first := generated
+	first.ServiceAccountName, first.ServiceAccountUID = "first", ""
 	accountAgain.UID = "999"
 	testDue(t, (*Tokens)(nil).Due, []dueCase{
 		{name: "account", object: goodAccount(), want: []Key{account}},
@@ -81,6 +86,10 @@ func TestTokensDue(t *testing.T) {
 			name: "Secret created again unseen with another type", old: goodSecret(), want: []Key{secret},
 			object: secretWith(func(s *corev1.Secret) { s.UID, s.Type = "999", "Opaque" }),
 		},
+		{
+			name: "generated Secret given away, created again unseen", want: []Key{generated, first, again}, old: secretWith(func(s *corev1.Secret) { s.Name = "first-token-bcdfg" }),
+			object: secretWith(func(s *corev1.Secret) { s.UID = "999" }),
+		},
 		{name: "Secret without UID", object: secretWith(func(s *corev1.Secret) { s.UID = "" })},
 		{name: "Secret without annotations", object: secretWith(func(s *corev1.Secret) { s.Annotations = nil })},
 		{name: "opaque Secret", object: secretWith(func(s *corev1.Secret) { s.Type = "Opaque" })},
@@ -89,6 +98,34 @@ func TestTokensDue(t *testing.T) {
 		{name: "nil Secret", object: (*corev1.Secret)(nil), old: (*corev1.Secret)(nil)},
 		{name: "nothing"},
 	})
+}
+
+// A Secret that was generated for one account and annotated with another since is
+// gone for both (CTL-60..69, SECURITY E4).
+func TestTokensDueGone(t *testing.T) {
+	called := func(name string, mutate func(*corev1.Secret)) *corev1.Secret {
+		return secretWith(func(s *corev1.Secret) { s.Name = name; mutate(s) })
+	}
+	key := func(name, account string, uid types.UID) Key {
+		return Key{Kind: "Secret", Namespace: "ns", Name: name, UID: "23456", ServiceAccountName: account, ServiceAccountUID: uid}
+	}
+	const own, first = "default-token-bcdfg", "first-token-bcdfg"
+	for _, tt := range []struct {
+		name   string
+		secret *corev1.Secret
+		typ    watch.EventType
+		want   []Key
+	}{
+		{"its own account", called(own, func(*corev1.Secret) {}), watch.Deleted, []Key{key(own, "default", "12345")}},
+		{"given away", called(first, func(*corev1.Secret) {}), watch.Deleted, []Key{key(first, "default", "12345"), key(first, "first", "")}},
+		{"given away and there", called(first, func(*corev1.Secret) {}), watch.Modified, []Key{key(first, "default", "12345")}},
+		{"annotations removed", called(first, func(s *corev1.Secret) { s.Annotations = nil }), watch.Deleted, []Key{key(first, "first", "")}},
+		{"another type", called(first, func(s *corev1.Secret) { s.Type = "Opaque" }), watch.Deleted, nil},
+	} {
+		if diff := cmp.Diff(tt.want, (*Tokens)(nil).Due(Event{Type: tt.typ, Object: tt.secret})); diff != "" {
+			t.Errorf("%s: Due() (-want +got):\n%s", tt.name, diff)
+		}
+	}
 }
 
 // SAC-2

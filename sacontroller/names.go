@@ -29,6 +29,20 @@ func isGeneratedName(accountName, name string) bool {
 	return ok && len(suffix) == suffixLength && strings.Trim(suffix, nameAlphabet) == ""
 }
 
+// generatedFor returns the name of the account that a Secret called name was
+// generated for, going by the form of the name: "" if it hasn't that form, or if
+// the account's name is too long to stand in it whole.
+func generatedFor(name string) string {
+	if len(name) <= suffixLength {
+		return ""
+	}
+	account, whole := strings.CutSuffix(name[:len(name)-suffixLength], "-token-")
+	if !whole || !isGeneratedName(account, name) {
+		return ""
+	}
+	return account
+}
+
 // stableName returns the name for the token Secret that is generated for
 // account as it stands: base and five characters that depend on the account's
 // UID and resourceVersion and on attempt.

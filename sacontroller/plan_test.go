@@ -344,3 +344,27 @@ func TestIsGeneratedName(t *testing.T) {
 		}
 	}
 }
+
+// CST-19
+func TestGeneratedFor(t *testing.T) {
+	long := strings.Repeat("a", 51) // with "-token-" and the suffix: 63
+	for name, want := range map[string]string{
+		"default-token-bcdfg":             "default",
+		"a-token-b-token-bcdfg":           "a-token-b",
+		long + "-token-bcdfg":             long,
+		long + "a-tokenbcdfg":             "", // cut off
+		long + "a-token-bcdfg":            "", // too long to be generated
+		"default-token-bcdfgh":            "",
+		"default-token-abcde":             "", // not of the alphabet
+		"default-tokens-bcdfg":            "",
+		"default-token-":                  "",
+		"bcdfg":                           "",
+		"":                                "",
+		strings.Repeat("bcdfg", 100_000):  "",
+		strings.Repeat("-token-", 10_000): "",
+	} {
+		if got := generatedFor(name); got != want {
+			t.Errorf("generatedFor(%.80q) = %q, want %q", name, got, want)
+		}
+	}
+}

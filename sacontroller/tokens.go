@@ -119,7 +119,9 @@ func (c *Tokens) Name() string { return "serviceaccount-token-controller" }
 
 // Due returns the key of the ServiceAccount or token Secret that changed
 // (CTL-4..8), and that of the one it replaced if both are told in one event.
-// Other Secrets, and token Secrets that name no account, give none.
+// Other Secrets, and token Secrets that name no account, give none. A Secret that
+// is gone also gives a key for the account that it was generated for, going by its
+// name, if by then it was annotated with another: that one may still list it.
 func (c *Tokens) Due(event Event) []Key {
 	switch event.Type {
 	case watch.Added, watch.Modified, watch.Deleted:
@@ -128,10 +130,13 @@ func (c *Tokens) Due(event Event) []Key {
 	}
 	var keys []Key
 	key := tokensKey(event.Object)
-	if old := tokensKey(event.Old); old.workable() && old.UID != uidOf(event.Object) {
-		keys = append(keys, old)
+	if old := tokensKey(event.Old); old.UID != uidOf(event.Object) {
+		keys = append(keys, gone(old)...)
 	}
-	if key.workable() {
+	switch {
+	case event.Type == watch.Deleted:
+		keys = append(keys, gone(key)...)
+	case key.workable():
 		keys = append(keys, key)
 	}
 	return keys

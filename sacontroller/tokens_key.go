@@ -44,6 +44,23 @@ func (k Key) workable() bool {
 	return named && (k.Kind == kindServiceAccount || k.Kind == kindSecret && k.ServiceAccountName != "")
 }
 
+// gone returns the keys that are due when the object of k is gone: k, and for a
+// Secret that was generated for one account and annotated with another since, one
+// that leads to the first account, whatever its UID is.
+func gone(k Key) []Key {
+	var keys []Key
+	if k.workable() {
+		keys = append(keys, k)
+	}
+	if first := generatedFor(k.Name); k.Kind == kindSecret && first != "" && first != k.ServiceAccountName {
+		k.ServiceAccountName, k.ServiceAccountUID = first, ""
+		if k.workable() {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
 // uidOf returns the UID of object, or none if it has none.
 func uidOf(object runtime.Object) types.UID {
 	switch object := object.(type) {
