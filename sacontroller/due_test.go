@@ -78,8 +78,16 @@ func TestTokensDue(t *testing.T) {
 		{name: "token Secret", object: goodSecret(), want: []Key{secret}},
 		{name: "Secret without UID annotation", object: secretWith(noUID), want: []Key{unbound}},
 		{
-			name: "annotation edited", old: goodSecret(), want: []Key{renamed},
+			name: "annotation edited", old: goodSecret(), want: []Key{account, renamed},
 			object: secretWith(func(s *corev1.Secret) { s.Annotations["kubernetes.io/service-account.name"] = "other" }),
+		},
+		{
+			name: "annotation edited that named no UID", old: secretWith(noUID), want: []Key{renamed},
+			object: secretWith(func(s *corev1.Secret) { s.Annotations["kubernetes.io/service-account.name"] = "other" }),
+		},
+		{
+			name: "annotations removed", old: goodSecret(), want: []Key{account},
+			object: secretWith(func(s *corev1.Secret) { s.Annotations = nil }),
 		},
 		{name: "Secret created again unseen", object: secretWith(func(s *corev1.Secret) { s.UID = "999" }), old: goodSecret(), want: []Key{secret, again}},
 		{

@@ -138,6 +138,7 @@ type model struct {
 	lossy      bool         // some replica listed again
 	generated  map[types.UID]bool
 	tampered   map[types.UID]bool // Secrets and accounts that a user edited
+	abandoned  map[types.UID]bool // generated, and unlisted when the replica was killed
 }
 
 // A replica is one process: its caches, its queue and its controllers.
@@ -158,7 +159,7 @@ type work struct {
 func runModel(seed uint64, steps []step, trace *strings.Builder) string {
 	w := &model{
 		cluster: fake.New(active("n0")), issuer: &stubIssuer{}, auto: seed%2 == 0, trace: trace,
-		faults: map[int]int{}, users: map[int]step{}, generated: map[types.UID]bool{}, tampered: map[types.UID]bool{},
+		faults: map[int]int{}, users: map[int]step{}, generated: map[types.UID]bool{}, tampered: map[types.UID]bool{}, abandoned: map[types.UID]bool{},
 	}
 	w.truth = w.cluster.Reader()
 	w.cluster.Inject(func(op fake.Op) error {
@@ -253,6 +254,7 @@ func (w *model) do(s step) {
 		w.log("the next %d signatures fail", s.b%4)
 	case crash:
 		w.log("%s is killed and starts again", r.name)
+		w.abandon()
 		*r = *w.start(r.name)
 		r.client.r = r
 	default:
@@ -546,8 +548,26 @@ func (w *model) checkSecret(s *corev1.Secret) {
 	case string(s.Data["token"]) != stubToken("", a, s) && !w.tampered[s.UID]:
 		w.fail("E2: Secret %s/%s holds %q, which is no token of it", s.Namespace, s.Name, s.Data["token"])
 	}
+	if w.abandoned[s.UID] && len(w.replicas) > 1 {
+		// See TokensConfig.AutoGenerate: the other replica's cache lacked it, and the
+		// account has changed. It goes with its account.
+		return
+	}
 	if w.generated[s.UID] && err == nil && !w.tampered[a.UID] && !w.tampered[s.UID] && a.DeletionTimestamp == nil && !names(a)[s.Name] {
 		w.fail("generated Secret %s/%s is not listed in its account: it has leaked", s.Namespace, s.Name)
+	}
+}
+
+// abandon notes the generated Secrets that no account lists yet.
+func (w *model) abandon() {
+	for _, ns := range []string{"n0", "n1"} {
+		secrets, _ := w.truth.ListSecrets(context.Background(), ns)
+		for _, s := range secrets {
+			a, err := w.truth.GetServiceAccount(context.Background(), ns, s.Annotations[corev1.ServiceAccountNameKey])
+			if w.generated[s.UID] && (err != nil || !names(a)[s.Name]) {
+				w.abandoned[s.UID] = true
+			}
+		}
 	}
 }
 

@@ -34,7 +34,11 @@ type TokensConfig struct {
 	RootCA []byte
 
 	// AutoGenerate gives every account that lists no token Secret a new one, as
-	// Kubernetes did up to version 1.23 (CTL-80..92).
+	// Kubernetes did up to version 1.23 (CTL-80..92). An account lists one at most,
+	// and a Secret that a process left behind is found and listed by the next one.
+	// Only if that one's cache lacks it, and the account has changed since, does the
+	// account get a second one; the first then stays, unlisted, until its account
+	// goes. One process at a time with a cache that keeps up never gets there.
 	AutoGenerate bool
 
 	// GenerateName makes the name of a generated Secret from its base. It must
@@ -121,7 +125,8 @@ func (c *Tokens) Name() string { return "serviceaccount-token-controller" }
 // (CTL-4..8), and that of the one it replaced if both are told in one event.
 // Other Secrets, and token Secrets that name no account, give none. A Secret that
 // is gone also gives a key for the account that it was generated for, going by its
-// name, if by then it was annotated with another: that one may still list it.
+// name, if by then it was annotated with another: that one may still list it. The
+// account that a Secret is taken from has its key too: it may need another token.
 func (c *Tokens) Due(event Event) []Key {
 	switch event.Type {
 	case watch.Added, watch.Modified, watch.Deleted:
@@ -130,8 +135,11 @@ func (c *Tokens) Due(event Event) []Key {
 	}
 	var keys []Key
 	key := tokensKey(event.Object)
-	if old := tokensKey(event.Old); old.UID != uidOf(event.Object) {
+	switch old := tokensKey(event.Old); {
+	case old.UID != uidOf(event.Object):
 		keys = append(keys, gone(old)...)
+	case old.ServiceAccountName != key.ServiceAccountName:
+		keys = append(keys, left(old)...)
 	}
 	switch {
 	case event.Type == watch.Deleted:

@@ -61,6 +61,15 @@ func gone(k Key) []Key {
 	return keys
 }
 
+// left returns the key of the account that the Secret of k was annotated with.
+func left(k Key) []Key {
+	account := Key{Kind: kindServiceAccount, Namespace: k.Namespace, Name: k.ServiceAccountName, UID: k.ServiceAccountUID}
+	if k.Kind != kindSecret || !account.workable() {
+		return nil
+	}
+	return []Key{account}
+}
+
 // uidOf returns the UID of object, or none if it has none.
 func uidOf(object runtime.Object) types.UID {
 	switch object := object.(type) {
