@@ -6,13 +6,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 )
 
 // The packages that are built, pinned as tools in go.mod.
@@ -22,46 +25,66 @@ var programs = map[string]string{
 	"kubectl":        "k8s.io/kubernetes/cmd/kubectl",
 }
 
+// pinning is the module whose go.mod pins the programs.
+const pinning = "github.com/kubesa/serviceaccount/internal/compat"
+
 // Programs returns the folder that holds etcd, kube-apiserver and kubectl. It
-// builds those that are missing, with the go command, in the module of the
-// current folder. Processes that want the same build wait for each other.
+// builds those that are missing, with the go command, in the module that pins
+// them; the current folder has to be in that one or in one that requires it.
+// Processes that want the same build wait for each other. What is built, and how
+// long it takes, is told to progress, which may be nil.
 //
 // An error comes from the go command, whose output it has, or from the file
 // system.
-func Programs(ctx context.Context) (string, error) {
-	version, err := kubernetesVersion(ctx)
+func Programs(ctx context.Context, progress io.Writer) (string, error) {
+	module, err := goCommand(ctx, "", "list", "-m", "-f", "{{.Dir}}", pinning)
 	if err != nil {
 		return "", err
 	}
-	dir, err := programsFolder(ctx, version)
+	b := &builder{module: strings.TrimSpace(string(module)), progress: progress}
+	if b.progress == nil {
+		b.progress = io.Discard
+	}
+	version, err := goCommand(ctx, b.module, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
 	if err != nil {
 		return "", err
 	}
-	unlock, err := lock(filepath.Join(dir, "lock"))
+	b.version = strings.TrimSpace(string(version))
+	if b.dir, err = programsFolder(ctx, b.module, b.version); err != nil {
+		return "", err
+	}
+	unlock, err := lock(filepath.Join(b.dir, "lock"))
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
 	for name, pkg := range programs {
-		if err := build(ctx, dir, name, pkg, version); err != nil {
+		if err := b.build(ctx, name, pkg); err != nil {
 			return "", err
 		}
 	}
-	return dir, nil
+	return b.dir, nil
 }
 
-// build makes dir/name if it isn't there. The program appears under its name
+// A builder makes programs in the folder dir.
+type builder struct {
+	module, dir, version string
+	progress             io.Writer
+}
+
+// build makes the program called name if it isn't there. It appears under its name
 // only once it is complete.
-func build(ctx context.Context, dir, name, pkg, version string) error {
-	target := filepath.Join(dir, name)
+func (b *builder) build(ctx context.Context, name, pkg string) error {
+	target := filepath.Join(b.dir, name)
 	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	defer b.tell(name)()
 	partial := target + ".partial"
 	// kubectl refuses to talk to a server whose version it can't parse, and
 	// the version of both is set when they are linked.
-	if _, err := goCommand(ctx, "build",
-		"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion="+version,
+	if _, err := goCommand(ctx, b.module, "build",
+		"-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion="+b.version,
 		"-o", partial, pkg,
 	); err != nil {
 		return err
@@ -69,9 +92,29 @@ func build(ctx context.Context, dir, name, pkg, version string) error {
 	return os.Rename(partial, target)
 }
 
+// tell says that name is being built, again every ten seconds, until the function
+// that it returns is called.
+func (b *builder) tell(name string) (stop func()) {
+	started, done := time.Now(), make(chan struct{})
+	var told sync.WaitGroup
+	told.Go(func() {
+		tick := time.NewTicker(10 * time.Second)
+		defer tick.Stop()
+		for {
+			fmt.Fprintf(b.progress, "building %s, once; %.0f s so far\n", name, time.Since(started).Seconds())
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+		}
+	})
+	return func() { close(done); told.Wait() }
+}
+
 // programsFolder returns a folder of its own for what would be built now.
-func programsFolder(ctx context.Context, version string) (string, error) {
-	mod, err := goCommand(ctx, "env", "GOMOD", "GOVERSION", "GOOS", "GOARCH", "GOFLAGS", "CGO_ENABLED")
+func programsFolder(ctx context.Context, module, version string) (string, error) {
+	mod, err := goCommand(ctx, module, "env", "GOMOD", "GOVERSION", "GOOS", "GOARCH", "GOFLAGS", "CGO_ENABLED")
 	if err != nil {
 		return "", err
 	}
@@ -94,13 +137,11 @@ func programsFolder(ctx context.Context, version string) (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-func kubernetesVersion(ctx context.Context) (string, error) {
-	out, err := goCommand(ctx, "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
-	return strings.TrimSpace(string(out)), err
-}
-
-func goCommand(ctx context.Context, args ...string) ([]byte, error) {
-	out, err := exec.CommandContext(ctx, "go", args...).Output()
+// goCommand runs the go command in dir.
+func goCommand(ctx context.Context, dir string, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	out, err := cmd.Output()
 	if err != nil {
 		detail := ""
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {

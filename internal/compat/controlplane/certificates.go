@@ -5,12 +5,17 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
 	"net"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/kubesa/serviceaccount/keys"
@@ -23,21 +28,48 @@ type authority struct {
 	pem         []byte
 }
 
-func newAuthority() (*authority, error) {
+// openAuthority returns the authority that dir holds, or a new one that it keeps
+// there.
+func openAuthority(dir string) (*authority, error) {
+	certFile, keyFile := filepath.Join(dir, "ca.crt"), filepath.Join(dir, "ca.key")
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return newAuthority(certFile, keyFile)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("controlplane: the authority of %s: %w", dir, err)
+	}
+	key, ok := pair.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("controlplane: the authority of %s has a %T", dir, pair.PrivateKey)
+	}
+	return &authority{key, pair.Leaf, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]})}, nil
+}
+
+func newAuthority(certFile, keyFile string) (*authority, error) {
 	template := &x509.Certificate{
-		Subject:               pkix.Name{CommonName: "controlplane test authority"},
+		Subject:               pkix.Name{CommonName: "controlplane authority"},
 		IsCA:                  true,
 		BasicConstraintsValid: true,
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
-	a := &authority{}
 	certPEM, key, der, err := sign(template, nil, nil)
 	if err != nil {
 		return nil, err
 	}
-	a.key, a.pem = key, certPEM
-	a.certificate, err = x509.ParseCertificate(der)
-	return a, err
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	keyPEM, err := keys.EncodePrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	// The certificate last: without it there is no authority yet.
+	if err := os.WriteFile(keyFile, keyPEM, 0o600); err != nil {
+		return nil, err
+	}
+	return &authority{key, certificate, certPEM}, os.WriteFile(certFile, certPEM, 0o600)
 }
 
 // server returns a certificate and its key, as PEM, for a server on loopback.
@@ -85,7 +117,10 @@ func sign(template, parent *x509.Certificate, parentKey crypto.Signer) (certPEM 
 		return nil, nil, nil, err
 	}
 	template.NotBefore = time.Now().Add(-time.Hour)
-	template.NotAfter = time.Now().Add(24 * time.Hour)
+	template.NotAfter = time.Now().AddDate(1, 0, 0)
+	if template.IsCA {
+		template.NotAfter = time.Now().AddDate(10, 0, 0)
+	}
 	der, err = x509.CreateCertificate(rand.Reader, template, parent, key.Public(), parentKey)
 	if err != nil {
 		return nil, nil, nil, fmt.Errorf("controlplane: certificate of %s: %w", template.Subject.CommonName, err)

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,22 +20,52 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 )
 
-// Config says whose tokens the API server believes. All fields are required.
+// Config says whose tokens the API server believes, and where things are. Issuer,
+// Audiences and either SigningEndpoint or both SigningKey and PublicKeys are
+// required.
 type Config struct {
 	// Issuer is the "iss" of bound tokens: --service-account-issuer.
 	Issuer string
+	// FormerIssuers are believed too.
+	FormerIssuers []string
 	// Audiences are those of the API server: --api-audiences.
 	Audiences []string
+
 	// SigningKey signs what the TokenRequest API returns.
 	SigningKey crypto.Signer
 	// PublicKeys are all keys that tokens may be signed with.
 	PublicKeys []crypto.PublicKey
+	// SigningEndpoint is the Unix socket of an ExternalJWTSigner, which signs and
+	// knows the keys instead of the two: --service-account-signing-endpoint.
+	SigningEndpoint string
+
+	// Folder keeps what etcd stores and the authority of the certificates, and is
+	// made if there is none; etcd then waits for the disk. If empty, everything is
+	// gone after Stop.
+	Folder string
+	// Port is that of the API server; if 0, one that is free.
+	Port int
+	// Progress is told what is built. It may be nil.
+	Progress io.Writer
+}
+
+func (c *Config) check() error {
+	var errs []error
+	if c.Issuer == "" || len(c.Audiences) == 0 {
+		errs = append(errs, errors.New("controlplane: Config has no Issuer or no Audiences"))
+	}
+	if signs := c.SigningKey != nil && len(c.PublicKeys) > 0; signs == (c.SigningEndpoint != "") {
+		errs = append(errs, errors.New("controlplane: Config wants either SigningEndpoint, or SigningKey and PublicKeys"))
+	}
+	return errors.Join(errs...)
 }
 
 // ControlPlane is a running etcd and kube-apiserver. Its methods are safe for
 // concurrent use, but for Stop.
 type ControlPlane struct {
-	dir      string
+	dir      string // temporary
+	cfg      Config
+	port     int // of the API server
 	programs string
 	ca       *authority
 	admin    *rest.Config
@@ -49,10 +80,10 @@ type ControlPlane struct {
 // If it returns an error, which has the last lines of what the server wrote,
 // nothing is left behind.
 func Start(ctx context.Context, cfg Config) (*ControlPlane, error) {
-	if cfg.Issuer == "" || len(cfg.Audiences) == 0 || cfg.SigningKey == nil || len(cfg.PublicKeys) == 0 {
-		return nil, errors.New("controlplane: a field of Config is unset")
+	if err := cfg.check(); err != nil {
+		return nil, err
 	}
-	programs, err := Programs(ctx)
+	programs, err := Programs(ctx, cfg.Progress)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +98,7 @@ func Start(ctx context.Context, cfg Config) (*ControlPlane, error) {
 }
 
 func start(ctx context.Context, cfg Config, programs string) (_ *ControlPlane, err error) {
-	c := &ControlPlane{programs: programs}
+	c := &ControlPlane{programs: programs, cfg: cfg}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.Stop())
@@ -79,32 +110,33 @@ func start(ctx context.Context, cfg Config, programs string) (_ *ControlPlane, e
 	if c.watchdog, err = startWatchdog(c.dir); err != nil {
 		return nil, err
 	}
-	if c.ca, err = newAuthority(); err != nil {
+	kept := c.dir
+	if cfg.Folder != "" {
+		if kept, err = filepath.Abs(cfg.Folder); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.MkdirAll(kept, 0o700); err != nil {
 		return nil, err
 	}
-	ports, err := freePorts(2)
-	if err != nil {
+	if c.ca, err = openAuthority(kept); err != nil {
 		return nil, err
 	}
-	etcdURL := fmt.Sprintf("http://127.0.0.1:%d", ports[0])
-	if err := c.run("etcd",
-		"--data-dir="+filepath.Join(c.dir, "etcd"),
-		"--listen-client-urls="+etcdURL,
-		"--advertise-client-urls="+etcdURL,
-		"--listen-peer-urls=http://127.0.0.1:0",
-		"--unsafe-no-fsync",
-		"--log-level=warn",
-	); err != nil {
+	if c.port = cfg.Port; c.port == 0 {
+		if c.port, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.run("etcd", c.etcdFlags(filepath.Join(kept, "etcd"))...); err != nil {
 		return nil, err
 	}
-	args, err := c.serverFlags(cfg, etcdURL, ports[1])
-	if err != nil {
+	if err := c.writeFiles(); err != nil {
 		return nil, err
 	}
-	if err := c.run("kube-apiserver", args...); err != nil {
+	if err := c.run("kube-apiserver", c.serverFlags()...); err != nil {
 		return nil, err
 	}
-	if err := c.writeAdmin(fmt.Sprintf("https://127.0.0.1:%d", ports[1])); err != nil {
+	if err := c.writeAdmin(fmt.Sprintf("https://127.0.0.1:%d", c.port)); err != nil {
 		return nil, err
 	}
 	return c, c.waitReady(ctx)
@@ -118,51 +150,77 @@ func (c *ControlPlane) run(program string, args ...string) error {
 	return err
 }
 
-// serverFlags writes the files that kube-apiserver reads and returns its flags.
-func (c *ControlPlane) serverFlags(cfg Config, etcdURL string, port int) ([]string, error) {
+// etcdFlags keeps etcd to sockets in the temporary folder, which only this user
+// may enter.
+func (c *ControlPlane) etcdFlags(data string) []string {
+	flags := []string{
+		"--data-dir=" + data,
+		"--listen-client-urls=" + c.etcdURL(),
+		"--advertise-client-urls=" + c.etcdURL(),
+		"--listen-peer-urls=http://127.0.0.1:0",
+		"--log-level=warn",
+	}
+	if c.cfg.Folder == "" {
+		flags = append(flags, "--unsafe-no-fsync")
+	}
+	return flags
+}
+
+func (c *ControlPlane) etcdURL() string { return "unix://" + c.path("etcd.sock") }
+
+// writeFiles writes the files that kube-apiserver reads.
+func (c *ControlPlane) writeFiles() error {
 	certPEM, keyPEM, err := c.ca.server()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	signingPEM, err := keys.EncodePrivateKey(cfg.SigningKey)
-	if err != nil {
-		return nil, err
+	files := map[string][]byte{"client-ca.crt": c.ca.pem, "server.crt": certPEM, "server.key": keyPEM}
+	if c.cfg.SigningEndpoint == "" {
+		if files["signing.key"], err = keys.EncodePrivateKey(c.cfg.SigningKey); err != nil {
+			return err
+		}
 	}
-	var publicPEM []byte
-	for _, key := range cfg.PublicKeys {
+	for _, key := range c.cfg.PublicKeys {
 		data, err := keys.EncodePublicKey(key)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		publicPEM = append(publicPEM, data...)
-	}
-	files := map[string][]byte{
-		"ca.crt": c.ca.pem, "server.crt": certPEM, "server.key": keyPEM,
-		"signing.key": signingPEM, "public.pem": publicPEM,
+		files["public.pem"] = append(files["public.pem"], data...)
 	}
 	for name, data := range files {
 		if err := os.WriteFile(c.path(name), data, 0o600); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return []string{
-		"--etcd-servers=" + etcdURL,
+	return nil
+}
+
+func (c *ControlPlane) serverFlags() []string {
+	flags := []string{
+		"--etcd-servers=" + c.etcdURL(),
 		"--bind-address=127.0.0.1",
 		"--advertise-address=127.0.0.1",
 		"--endpoint-reconciler-type=none",
-		fmt.Sprintf("--secure-port=%d", port),
+		fmt.Sprintf("--secure-port=%d", c.port),
 		"--cert-dir=" + c.path("certificates"),
 		"--tls-cert-file=" + c.path("server.crt"),
 		"--tls-private-key-file=" + c.path("server.key"),
-		"--client-ca-file=" + c.path("ca.crt"),
-		"--service-account-issuer=" + cfg.Issuer,
-		"--api-audiences=" + strings.Join(cfg.Audiences, ","),
-		"--service-account-signing-key-file=" + c.path("signing.key"),
-		"--service-account-key-file=" + c.path("public.pem"),
+		"--client-ca-file=" + c.path("client-ca.crt"),
+		"--api-audiences=" + strings.Join(c.cfg.Audiences, ","),
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=RBAC",
 		"--disable-admission-plugins=ServiceAccount",
-	}, nil
+	}
+	for _, issuer := range append([]string{c.cfg.Issuer}, c.cfg.FormerIssuers...) {
+		flags = append(flags, "--service-account-issuer="+issuer) // the first one issues
+	}
+	if c.cfg.SigningEndpoint != "" {
+		return append(flags, "--service-account-signing-endpoint="+c.cfg.SigningEndpoint)
+	}
+	return append(flags,
+		"--service-account-signing-key-file="+c.path("signing.key"),
+		"--service-account-key-file="+c.path("public.pem"),
+	)
 }
 
 // writeAdmin makes the client certificate of a user who may do everything, and
@@ -233,7 +291,7 @@ func ready(ctx context.Context, client *http.Client, url string) error {
 	return nil
 }
 
-// Stop ends the servers and removes the temporary folder. It may be called more
+// Stop ends the servers and removes what isn't in Config.Folder. It may be called more
 // than once.
 func (c *ControlPlane) Stop() error {
 	for i := len(c.running) - 1; i >= 0; i-- {
@@ -265,6 +323,10 @@ func (c *ControlPlane) Bearer(token string) *rest.Config {
 		QPS:             -1,
 	}
 }
+
+// Kubeconfig returns the name of a file that makes kubectl the admin user. It is
+// gone after Stop.
+func (c *ControlPlane) Kubeconfig() string { return c.path("kubeconfig") }
 
 // CA returns the certificate that clients have to trust, as PEM.
 func (c *ControlPlane) CA() []byte { return append([]byte(nil), c.ca.pem...) }

@@ -1,5 +1,6 @@
 // Package controlplane runs a real etcd and a real kube-apiserver on loopback,
-// for tests that ask what Kubernetes itself does.
+// for tests that ask what Kubernetes itself does, and for the example that is a
+// cluster.
 //
 // The programs, kubectl included, are built from the modules that go.mod pins as
 // tools, so that a machine needs Go and nothing else. They are kept in the
@@ -16,7 +17,7 @@
 //
 // # Lifetime
 //
-// Everything lives in one temporary folder and three child processes: the two
+// Everything but what [Config.Folder] keeps lives in one temporary folder and three child processes: the two
 // servers and a watchdog, a shell that waits for the end of this process.
 // [ControlPlane.Stop] ends all three and removes the folder. When this process
 // ends without Stop (a panic, a timeout, an interrupt, kill -9), the watchdog
@@ -24,8 +25,8 @@
 //
 // # Limits
 //
-// It is meant for tests on Unix: the client port of etcd is open to every user
-// of the machine, and nothing is durable. There is no kube-controller-manager,
-// no scheduler and no kubelet, and the ServiceAccount admission plugin is off:
-// that is the work of the library under test.
+// It is meant for one machine that runs Unix. etcd listens on a socket in a folder of
+// this user's. Nothing is durable unless [Config.Folder] says where. There is no
+// kube-controller-manager, no scheduler and no kubelet, and the ServiceAccount
+// admission plugin is off: that is the work of the library under test.
 package controlplane
