@@ -1,0 +1,158 @@
+package controllerruntime
+
+import (
+	"context"
+	"encoding/json"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kubesa/serviceaccount/fake/clientgo/internal/apiserver"
+)
+
+func (r router) subresourceGet(ctx context.Context, base client.Client, name string, obj, subresource client.Object, opts ...client.SubResourceGetOption) error {
+	resource, err := r.resource(base, obj)
+	switch {
+	case err != nil:
+		return err
+	case resource == nil:
+		return base.SubResource(name).Get(ctx, obj, subresource, opts...)
+	case isNil(subresource):
+		return apierrors.NewBadRequest("the subresource is nil")
+	}
+	found, err := resource.Get(ctx, obj.GetNamespace(), obj.GetName(), name)
+	return give(found, err, subresource, resource.GVK())
+}
+
+func (r router) subresourceCreate(ctx context.Context, base client.Client, name string, obj, subresource client.Object, opts ...client.SubResourceCreateOption) error {
+	resource, err := r.resource(base, obj)
+	switch {
+	case err != nil:
+		return err
+	case resource == nil:
+		return base.SubResource(name).Create(ctx, obj, subresource, opts...)
+	case isNil(subresource):
+		return apierrors.NewBadRequest("the subresource is nil")
+	}
+	var sent runtime.Object = subresource
+	gvk := subresource.GetObjectKind().GroupVersionKind()
+	switch resource.GVR().Resource + "/" + name {
+	case "serviceaccounts/token":
+		sent, err = take(subresource, &authenticationv1.TokenRequest{})
+		gvk = authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
+	case "pods/eviction":
+		sent, err = take(subresource, &policyv1.Eviction{})
+		gvk = policyv1.SchemeGroupVersion.WithKind("Eviction")
+	}
+	if err != nil {
+		return err
+	}
+	created, err := r.server.CreateSubresource(ctx, resource, obj.GetNamespace(), obj.GetName(), name, sent)
+	return give(created, err, subresource, gvk)
+}
+
+func (r router) subresourceUpdate(ctx context.Context, base client.Client, name string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+	resource, err := r.resource(base, obj)
+	switch {
+	case err != nil:
+		return err
+	case resource == nil:
+		return base.SubResource(name).Update(ctx, obj, opts...)
+	}
+	o := (&client.SubResourceUpdateOptions{}).ApplyOptions(opts)
+	body := obj
+	if !isNil(o.SubResourceBody) {
+		body = o.SubResourceBody
+	}
+	sent, err := take(body, resource.New())
+	if err != nil {
+		return err
+	}
+	updated, err := resource.Update(ctx, obj.GetNamespace(), name, sent, *o.AsUpdateOptions())
+	return give(updated, err, body, resource.GVK())
+}
+
+func (r router) subresourcePatch(ctx context.Context, base client.Client, name string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+	resource, err := r.resource(base, obj)
+	switch {
+	case err != nil:
+		return err
+	case resource == nil:
+		return base.SubResource(name).Patch(ctx, obj, patch, opts...)
+	case isNil(patch):
+		return apierrors.NewBadRequest("the patch is nil")
+	}
+	o := (&client.SubResourcePatchOptions{}).ApplyOptions(opts)
+	body := obj
+	if !isNil(o.SubResourceBody) {
+		body = o.SubResourceBody
+	}
+	data, err := patch.Data(body)
+	if err != nil {
+		return err
+	}
+	patched, err := resource.Patch(ctx, obj.GetNamespace(), obj.GetName(), name, patch.Type(), data, *o.AsPatchOptions())
+	return give(patched, err, body, resource.GVK())
+}
+
+// apply sends a server-side apply to the Cluster, which refuses it with 415.
+func (r router) apply(ctx context.Context, base client.WithWatch, obj runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+	resource, a, err := r.applied(obj)
+	switch {
+	case err != nil:
+		return err
+	case resource == nil:
+		return base.Apply(ctx, obj, opts...)
+	}
+	return r.applyTo(ctx, resource, a, "", obj)
+}
+
+func (r router) subresourceApply(ctx context.Context, base client.Client, name string, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
+	resource, a, err := r.applied(obj)
+	switch {
+	case err != nil:
+		return err
+	case resource == nil:
+		return base.SubResource(name).Apply(ctx, obj, opts...)
+	}
+	return r.applyTo(ctx, resource, a, name, obj)
+}
+
+// application is an apply configuration as it is sent.
+type application struct {
+	metav1.PartialObjectMetadata
+	data []byte
+}
+
+func (r router) applied(obj runtime.ApplyConfiguration) (apiserver.Resource, application, error) {
+	var a application
+	if isNil(obj) {
+		return nil, a, apierrors.NewBadRequest("the apply configuration is nil")
+	}
+	data, err := json.Marshal(obj)
+	if err != nil {
+		return nil, a, apierrors.NewBadRequest("the apply configuration has no JSON form")
+	}
+	if err := json.Unmarshal(data, &a.PartialObjectMetadata); err != nil {
+		return nil, a, apierrors.NewBadRequest("the apply configuration is not an object")
+	}
+	a.data = data
+	return r.server.Kind(a.GroupVersionKind()), a, nil
+}
+
+func (r router) applyTo(ctx context.Context, resource apiserver.Resource, a application, subresource string, obj runtime.ApplyConfiguration) error {
+	stored, err := resource.Patch(ctx, a.Namespace, a.Name, subresource, types.ApplyPatchType, a.data, metav1.PatchOptions{})
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(stored)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, obj)
+}

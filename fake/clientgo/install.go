@@ -1,0 +1,82 @@
+package clientgo
+
+import (
+	"errors"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	kubernetesfake "k8s.io/client-go/kubernetes/fake"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/clientgo/internal/apiserver"
+)
+
+// Config configures [Install].
+type Config struct {
+	// Authority is required. Its Cluster holds the objects, and the test may
+	// read and change them there, too.
+	Authority *fake.Authority
+
+	// Token, if not empty, is what every call of the clientset comes with, as
+	// that of a program in a Pod: calls are refused with 401 Unauthorized as
+	// soon as the token doesn't hold any more. Nothing else depends on it, as
+	// there is no authorization. If it is empty, an administrator calls.
+	Token string
+}
+
+// Install makes clientset answer for service accounts as an API server does:
+// calls for Namespaces, Nodes, ServiceAccounts, Secrets, Pods and ConfigMaps, in
+// all verbs and with watches, go to the Authority's Cluster, TokenRequests and
+// TokenReviews to the Authority. Everything else stays with the clientset's
+// tracker. See the package's comment for what is different from before.
+//
+// Objects of the six kinds that the tracker holds are copied to the Cluster, with
+// [fake.Cluster.Load]; from then on nobody asks the tracker about those kinds.
+//
+// Install puts its reactors in front of those that are there; reactors that are
+// prepended later come before them. It must be called before clientset is used,
+// once. An error says what is wrong with the arguments, or which objects can't
+// be copied; then clientset is as it was.
+func Install(clientset *kubernetesfake.Clientset, cfg Config) error {
+	if clientset == nil {
+		return errors.New("clientgo: clientset is nil, want a Clientset")
+	}
+	server, err := apiserver.New(apiserver.Config(cfg))
+	if err != nil {
+		return fmt.Errorf("clientgo: %w", err)
+	}
+	objects, err := tracked(clientset, server)
+	if err != nil {
+		return fmt.Errorf("clientgo: reading the tracker: %w", err)
+	}
+	if err := cfg.Authority.Cluster.Load(objects...); err != nil {
+		return fmt.Errorf("clientgo: copying the tracker's objects: %w", err)
+	}
+	r := reactor{server}
+	for _, resource := range server.Resources() {
+		clientset.PrependReactor("*", resource.GVR().Resource, r.react)
+		clientset.PrependWatchReactor(resource.GVR().Resource, r.watch)
+	}
+	for _, review := range server.Reviews() {
+		clientset.PrependReactor("create", review.GVR.Resource, r.review)
+	}
+	return nil
+}
+
+// tracked returns the objects in the tracker that the Cluster can hold.
+func tracked(clientset *kubernetesfake.Clientset, server *apiserver.Server) ([]runtime.Object, error) {
+	var all []runtime.Object
+	for _, resource := range server.Resources() {
+		list, err := clientset.Tracker().List(resource.GVR(), resource.GVK(), "")
+		if err != nil {
+			return nil, err
+		}
+		objects, err := meta.ExtractList(list)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, objects...)
+	}
+	return all, nil
+}
