@@ -53,7 +53,8 @@ type Authority struct {
 	Accounts *sacontroller.ServiceAccounts
 	Secrets  *sacontroller.Tokens
 
-	handler http.Handler
+	handler  http.Handler
+	settling chan struct{} // holds one while the controllers work
 
 	mu  sync.Mutex
 	now time.Time
@@ -71,7 +72,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if len(cfg.APIAudiences) == 0 {
 		cfg.APIAudiences = []string{cfg.Issuer}
 	}
-	a := &Authority{Cluster: cfg.Cluster, now: Epoch}
+	a := &Authority{Cluster: cfg.Cluster, now: Epoch, settling: make(chan struct{}, 1)}
 	a.Cluster.Now = a.Now
 	if err := a.makeKeys(cfg.Key); err != nil {
 		return nil, fmt.Errorf("fake: AuthorityConfig.Key: %w", err)
@@ -141,8 +142,15 @@ func (a *Authority) Advance(d time.Duration) {
 
 // Settle lets the controllers work until nothing is left to do: Namespaces get
 // their account "default", token Secrets are filled and deleted. It fails as
-// [Cluster.Settle] does.
+// [Cluster.Settle] does. Calls of it, and those of a handler of
+// [Authority.NewAPIHandler], wait for each other.
 func (a *Authority) Settle(ctx context.Context) error {
+	select {
+	case a.settling <- struct{}{}:
+		defer func() { <-a.settling }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	return a.Cluster.Settle(ctx, a.Accounts, a.Secrets)
 }
 

@@ -19,27 +19,44 @@ type operation struct {
 	Value json.RawMessage `json:"value"`
 }
 
+// The bounds of a JSON patch. Copies of copies double, and what is moved into
+// something else nests: without bounds a short patch would make a document that
+// no memory or stack can hold.
+const (
+	maxOperations  = 10000   // as in the API server
+	maxCopiedBytes = 3 << 20 // likewise
+	maxPathParts   = 1000    // of one path
+	maxMovedParts  = 100000  // of the paths that something is moved or copied to
+)
+
 func parseJSONPatch(data []byte) ([]operation, error) {
 	var operations []operation
 	dec := json.NewDecoder(bytes.NewReader(data))
 	if err := dec.Decode(&operations); err != nil {
 		return nil, err
 	}
+	if len(operations) > maxOperations {
+		return nil, fmt.Errorf("got %d operations, want at most %d", len(operations), maxOperations)
+	}
 	return operations, nil
 }
 
 // applyJSONPatch applies operations in order. It may change document.
 func applyJSONPatch(document any, operations []operation) (any, error) {
+	var used spent
 	for i, o := range operations {
 		var err error
-		if document, err = o.apply(document); err != nil {
+		if document, err = o.apply(document, &used); err != nil {
 			return nil, fmt.Errorf("operation %d (%s %s): %w", i, o.Op, o.Path, err)
 		}
 	}
 	return document, nil
 }
 
-func (o operation) apply(document any) (any, error) {
+// spent is how much of the bounds the operations so far have used.
+type spent struct{ copiedBytes, movedParts int }
+
+func (o operation) apply(document any, used *spent) (any, error) {
 	path, err := parsePointer(o.Path)
 	if err != nil {
 		return nil, err
@@ -48,7 +65,7 @@ func (o operation) apply(document any) (any, error) {
 	case "remove":
 		return edit(document, path, removed)
 	case "move", "copy":
-		return o.transfer(document, path)
+		return o.transfer(document, path, used)
 	}
 	if o.Value == nil {
 		return nil, errors.New("no value")
@@ -74,7 +91,10 @@ func (o operation) apply(document any) (any, error) {
 	return nil, errors.New("unknown operation")
 }
 
-func (o operation) transfer(document any, path []string) (any, error) {
+func (o operation) transfer(document any, path []string, used *spent) (any, error) {
+	if used.movedParts += len(path); used.movedParts > maxMovedParts {
+		return nil, errors.New("too much is moved into something else")
+	}
 	from, err := parsePointer(o.From)
 	if err != nil {
 		return nil, err
@@ -87,6 +107,9 @@ func (o operation) transfer(document any, path []string) (any, error) {
 		data, err := json.Marshal(value)
 		if err != nil {
 			return nil, err
+		}
+		if used.copiedBytes += len(data); used.copiedBytes > maxCopiedBytes {
+			return nil, fmt.Errorf("more than %d bytes are copied", maxCopiedBytes)
 		}
 		if value, err = decodeDocument(data); err != nil {
 			return nil, err
@@ -111,6 +134,9 @@ func parsePointer(pointer string) ([]string, error) {
 		return nil, errors.New("a path starts with a slash")
 	}
 	parts := strings.Split(pointer[1:], "/")
+	if len(parts) > maxPathParts {
+		return nil, fmt.Errorf("a path has at most %d parts", maxPathParts)
+	}
 	for i, part := range parts {
 		parts[i] = strings.ReplaceAll(strings.ReplaceAll(part, "~1", "/"), "~0", "~")
 	}

@@ -82,7 +82,7 @@ func memberOf(t reflect.Type, key string) member {
 			strategies := strings.Split(f.Tag.Get("patchStrategy"), ",")
 			return member{typ: f.Type, merge: slices.Contains(strategies, "merge"), mergeKey: f.Tag.Get("patchMergeKey")}
 		}
-		if name == "" && strings.Contains(options, "inline") {
+		if name == "" && (f.Anonymous || strings.Contains(options, "inline")) {
 			if m := memberOf(f.Type, key); m.typ != nil {
 				return m
 			}

@@ -1,0 +1,143 @@
+package fake
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// apiWriter remembers which status was sent.
+type apiWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *apiWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *apiWriter) Write(data []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(data)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *apiWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// sendJSON answers with document.
+func (c *apiCall) sendJSON(status int, document any) error {
+	data, err := json.Marshal(document)
+	if err != nil {
+		return apierrors.NewInternalError(errors.New("the answer can't be encoded"))
+	}
+	c.answer.Header().Set("Content-Type", "application/json")
+	c.send(status, append(data, '\n'))
+	return nil
+}
+
+func (c *apiCall) send(status int, body []byte) {
+	header := c.answer.Header()
+	header.Set("Cache-Control", "no-cache, private")
+	header.Set("X-Content-Type-Options", "nosniff")
+	c.answer.WriteHeader(status)
+	_, _ = c.answer.Write(body) // a client that is gone is told nothing
+}
+
+// refuse answers with err as a Status.
+func (c *apiCall) refuse(err error) {
+	c.out.Err = err
+	status := statusOf(err)
+	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
+		c.answer.Header().Set("Retry-After", strconv.Itoa(int(status.Details.RetryAfterSeconds)))
+	}
+	if status.Code == http.StatusUnauthorized {
+		c.answer.Header().Set("WWW-Authenticate", "Bearer")
+	}
+	// A Status of texts and numbers can always be encoded.
+	_ = c.sendJSON(int(status.Code), status)
+}
+
+// statusOf returns what a client is told of err.
+func statusOf(err error) metav1.Status {
+	var status metav1.Status
+	var known apierrors.APIStatus
+	switch {
+	case errors.As(err, &known):
+		status = known.Status()
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		status = apierrors.NewTimeoutError("the request was given up", 0).Status()
+	default:
+		status = apierrors.NewInternalError(err).Status()
+	}
+	if status.Code < 400 || status.Code > 599 {
+		status.Code = http.StatusInternalServerError
+	}
+	status.Kind, status.APIVersion, status.Status = "Status", "v1", metav1.StatusFailure
+	return status
+}
+
+func statusError(code int32, reason metav1.StatusReason, text string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: text,
+	}}
+}
+
+func errNoSuchPath() error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}
+
+func errUnauthorized() error { return apierrors.NewUnauthorized("Unauthorized") }
+
+// allow refuses other methods than those.
+func (c *apiCall) allow(methods ...string) error {
+	for _, m := range methods {
+		if m == c.request.Method {
+			return nil
+		}
+	}
+	c.answer.Header().Set("Allow", strings.Join(methods, ", "))
+	return statusError(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the server does not allow this method on the requested resource")
+}
+
+// maxWarning bounds a Warning header.
+const maxWarning = 1 << 10
+
+// warn adds a Warning header (RFC 9110 took it out, Kubernetes has kept it).
+func (c *apiCall) warn(text string) {
+	var b strings.Builder
+	for _, r := range text {
+		switch {
+		case b.Len() >= maxWarning:
+		case r == '"' || r == '\\':
+			b.WriteString(`\` + string(r))
+		case r < ' ' || r > '~':
+			b.WriteByte(' ')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	c.answer.Header().Add("Warning", `299 - "`+b.String()+`"`)
+}
+
+// success is the answer to a delete that leaves nothing.
+func success(gr schema.GroupResource, o object) metav1.Status {
+	return metav1.Status{
+		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess,
+		Details: &metav1.StatusDetails{Name: o.GetName(), Group: gr.Group, Kind: gr.Resource, UID: o.GetUID()},
+	}
+}

@@ -1,0 +1,147 @@
+package fake
+
+import (
+	"net/http"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// What the model of the Cluster is, as clients ask for it.
+const (
+	apiMajor   = "1"
+	apiMinor   = "37"
+	apiVersion = "v1.37.0+fake"
+)
+
+// discovery returns the document at path, or nil. It describes the API itself.
+// Clients that would rather have the aggregated form take these.
+func (c *apiCall) discovery(path string) any {
+	group := metav1.APIGroup{
+		Name:             authenticationv1.GroupName,
+		Versions:         []metav1.GroupVersionForDiscovery{{GroupVersion: authenticationv1.SchemeGroupVersion.String(), Version: "v1"}},
+		PreferredVersion: metav1.GroupVersionForDiscovery{GroupVersion: authenticationv1.SchemeGroupVersion.String(), Version: "v1"},
+	}
+	switch path {
+	case "/version":
+		return map[string]string{
+			"major": apiMajor, "minor": apiMinor, "gitVersion": apiVersion, "gitCommit": "", "gitTreeState": "clean",
+			"buildDate": Epoch.Format("2006-01-02T15:04:05Z"), "goVersion": "go", "compiler": "gc", "platform": "linux/amd64",
+		}
+	case "/api":
+		return metav1.APIVersions{
+			TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"},
+			ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: c.request.Host}},
+		}
+	case "/apis":
+		return metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{group}}
+	case "/apis/" + authenticationv1.GroupName:
+		group.Kind, group.APIVersion = "APIGroup", "v1"
+		return group
+	case "/api/v1":
+		return resourceList("v1", coreResources())
+	case "/apis/" + authenticationv1.SchemeGroupVersion.String():
+		return resourceList(authenticationv1.SchemeGroupVersion.String(), []metav1.APIResource{
+			{Name: "selfsubjectreviews", SingularName: "selfsubjectreview", Kind: "SelfSubjectReview", Verbs: metav1.Verbs{"create"}},
+			{Name: "tokenreviews", SingularName: "tokenreview", Kind: "TokenReview", Verbs: metav1.Verbs{"create"}},
+		})
+	case "/openapi/v3":
+		return openAPIRoot()
+	case "/openapi/v3/api/v1":
+		return openAPICore()
+	case "/openapi/v3/apis/" + authenticationv1.SchemeGroupVersion.String():
+		return openAPI(map[string]any{})
+	}
+	return nil
+}
+
+func resourceList(groupVersion string, resources []metav1.APIResource) metav1.APIResourceList {
+	return metav1.APIResourceList{
+		TypeMeta:     metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"},
+		GroupVersion: groupVersion, APIResources: resources,
+	}
+}
+
+// coreResources describes what is served below /api/v1.
+func coreResources() []metav1.APIResource {
+	var resources []metav1.APIResource
+	for _, k := range kinds {
+		object := metav1.APIResource{
+			Name: k.resource, SingularName: k.singular, Namespaced: k.namespaced, Kind: k.name, ShortNames: k.shortNames,
+			Verbs: metav1.Verbs{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"},
+		}
+		if k == namespaces { // which are deleted one by one
+			object.Verbs = metav1.Verbs{"create", "delete", "get", "list", "patch", "update", "watch"}
+		}
+		if k == pods {
+			object.Categories = []string{"all"}
+		}
+		resources = append(resources, object)
+		for _, name := range []string{ephemeralSubresource, finalizeSubresource, "status", tokenSubresource} {
+			if k.hasSubresource(name) {
+				resources = append(resources, subresource(k, name))
+			}
+		}
+	}
+	return append(resources, metav1.APIResource{
+		Name: eventsResource, SingularName: "event", Namespaced: true, Kind: "Event", ShortNames: []string{"ev"},
+		Verbs: metav1.Verbs{"get", "list", "watch"},
+	})
+}
+
+func subresource(k *kind, name string) metav1.APIResource {
+	r := metav1.APIResource{Name: k.resource + "/" + name, Namespaced: k.namespaced, Kind: k.name}
+	for _, method := range (apiTarget{kind: k, name: "x", subresource: name}).methods() {
+		r.Verbs = append(r.Verbs, verbOf(method))
+	}
+	if name == tokenSubresource {
+		r.Group, r.Version, r.Kind = authenticationv1.GroupName, "v1", "TokenRequest"
+	}
+	return r
+}
+
+// openAPIRoot is the index of the OpenAPI documents.
+func openAPIRoot() any {
+	paths := map[string]any{}
+	for _, name := range []string{"api/v1", "apis/" + authenticationv1.SchemeGroupVersion.String()} {
+		paths[name] = map[string]string{"serverRelativeURL": "/openapi/v3/" + name}
+	}
+	return map[string]any{"paths": paths}
+}
+
+func openAPI(paths map[string]any) any {
+	return map[string]any{
+		"openapi": "3.0.0", "info": map[string]string{"title": "Kubernetes", "version": apiVersion},
+		"paths": paths, "components": map[string]any{"schemas": map[string]any{}},
+	}
+}
+
+// openAPICore says as much of the API as kubectl has to know before it leaves
+// the judgement of manifests to the server: that there is fieldValidation.
+func openAPICore() any {
+	paths := map[string]any{}
+	for _, k := range kinds {
+		collection := "/api/v1/" + k.resource
+		if k.namespaced {
+			collection = "/api/v1/namespaces/{namespace}/" + k.resource
+		}
+		operation := func(action string) any {
+			return map[string]any{
+				"operationId":                     action + "CoreV1" + k.name,
+				"x-kubernetes-action":             action,
+				"x-kubernetes-group-version-kind": map[string]string{"group": "", "version": "v1", "kind": k.name},
+				"parameters": []any{
+					openAPIParameter("dryRun"), openAPIParameter("fieldManager"), openAPIParameter("fieldValidation"),
+				},
+				"responses": map[string]any{"200": map[string]string{"description": http.StatusText(http.StatusOK)}},
+			}
+		}
+		paths[collection] = map[string]any{"post": operation("post")}
+		paths[collection+"/{name}"] = map[string]any{"put": operation("put"), "patch": operation("patch")}
+	}
+	return openAPI(paths)
+}
+
+func openAPIParameter(name string) any {
+	return map[string]any{"name": name, "in": "query", "schema": map[string]any{"type": "string", "uniqueItems": true}}
+}

@@ -1,0 +1,111 @@
+package fake
+
+import (
+	"mime"
+	"strconv"
+	"strings"
+)
+
+// apiTarget is what the path of a request names: all objects of a kind, those
+// of a namespace, an object, or a subresource of it.
+type apiTarget struct {
+	kind        *kind // nil for events
+	resource    string
+	namespace   string // "" for cluster-scoped kinds and for all namespaces
+	name        string // "" for a collection
+	subresource string
+}
+
+const eventsResource = "events"
+
+// parseTarget reads a path below /api/v1.
+func parseTarget(path string) (apiTarget, bool) {
+	rest, ok := strings.CutPrefix(path, "/api/v1/")
+	if !ok {
+		return apiTarget{}, false
+	}
+	parts := strings.Split(rest, "/")
+	t := apiTarget{}
+	// "namespaces/ci/secrets" is about Secrets, "namespaces/ci/status" about the
+	// Namespace.
+	if len(parts) > 2 && parts[0] == namespaces.resource && !namespaces.hasSubresource(parts[2]) {
+		if t.namespace, parts = parts[1], parts[2:]; t.namespace == "" {
+			return apiTarget{}, false
+		}
+	}
+	if t.resource = parts[0]; t.resource != eventsResource {
+		if t.kind = kindNamed(t.resource); t.kind == nil {
+			return apiTarget{}, false
+		}
+	}
+	namespaced := t.kind == nil || t.kind.namespaced
+	switch {
+	case !namespaced && t.namespace != "", namespaced && t.namespace == "" && len(parts) > 1, len(parts) > 3:
+		return apiTarget{}, false
+	case len(parts) > 2:
+		if t.subresource = parts[2]; t.kind == nil || !t.kind.hasSubresource(t.subresource) {
+			return apiTarget{}, false
+		}
+		fallthrough
+	case len(parts) > 1:
+		if t.name = parts[1]; t.name == "" {
+			return apiTarget{}, false
+		}
+	}
+	return t, true
+}
+
+// The subresources besides "status".
+const (
+	finalizeSubresource  = "finalize"
+	tokenSubresource     = "token"
+	ephemeralSubresource = "ephemeralcontainers"
+)
+
+func (k *kind) hasSubresource(name string) bool {
+	switch name {
+	case "status":
+		return k.status
+	case finalizeSubresource:
+		return k == namespaces
+	case tokenSubresource:
+		return k == serviceAccounts
+	case ephemeralSubresource:
+		return k == pods
+	}
+	return false
+}
+
+// apiView is the form in which a client wants objects.
+type apiView struct{ table bool }
+
+// negotiate finds the first form in Accept headers that can be served. No
+// header at all asks for JSON.
+func negotiate(headers []string) (apiView, bool) {
+	asked := false
+	for _, header := range headers {
+		for item := range strings.SplitSeq(header, ",") {
+			if item = strings.TrimSpace(item); item == "" {
+				continue
+			}
+			asked = true
+			mediaType, params, err := mime.ParseMediaType(item)
+			if err != nil {
+				continue
+			}
+			if q, err := strconv.ParseFloat(params["q"], 64); err == nil && q == 0 {
+				continue
+			}
+			if mediaType != "application/json" && mediaType != "application/*" && mediaType != "*/*" {
+				continue
+			}
+			switch {
+			case params["as"] == "":
+				return apiView{}, true
+			case params["as"] == "Table" && params["g"] == "meta.k8s.io" && params["v"] == "v1":
+				return apiView{table: true}, true
+			}
+		}
+	}
+	return apiView{}, !asked
+}

@@ -1,0 +1,45 @@
+package fake
+
+import (
+	admissionv1 "k8s.io/api/admission/v1"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// admitCreate asks the hook about a new pod, which it may change.
+func (c *apiCall) admitCreate(t apiTarget, sent object) error {
+	pod, ok := sent.(*corev1.Pod)
+	if !ok || c.cfg.AdmitPod == nil {
+		return nil
+	}
+	// As in an API server, a Namespace that isn't there comes first.
+	if err := c.cluster.mayCreate(t.kind, sent); err != nil {
+		return err
+	}
+	return c.cfg.AdmitPod(c.ctx, PodOperation{Operation: admissionv1.Create, Namespace: t.namespace, Name: pod.Name, Pod: pod})
+}
+
+// admitUpdate asks the hook about what change makes of a pod. Without a pod it
+// is not asked: the Cluster has the right error.
+func (c *apiCall) admitUpdate(t apiTarget, change func(old object) (object, error)) error {
+	if t.kind != pods || c.cfg.AdmitPod == nil {
+		return nil
+	}
+	old, ok := c.cluster.peek(t.kind, t.namespace, t.name)
+	if !ok {
+		return nil
+	}
+	old = copyOf(old)
+	changed, err := change(old)
+	if err != nil {
+		return err
+	}
+	next, err := part(t.kind, t.subresource, changed, old)
+	if err != nil {
+		return err
+	}
+	keepMeta(next, old)
+	return c.cfg.AdmitPod(c.ctx, PodOperation{
+		Operation: admissionv1.Update, Namespace: t.namespace, Name: t.name, Subresource: t.subresource,
+		Pod: next.(*corev1.Pod), Old: copyOf(old).(*corev1.Pod),
+	})
+}

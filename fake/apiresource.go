@@ -1,0 +1,340 @@
+package fake
+
+import (
+	"fmt"
+	"net/http"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// dispatch does what a request asks of target.
+func (c *apiCall) dispatch(target apiTarget) error {
+	if c.allow(target.methods()...) != nil {
+		return apierrors.NewMethodNotSupported(target.groupResource(), verbOf(c.request.Method))
+	}
+	if target.subresource == tokenSubresource {
+		return c.requestToken(target)
+	}
+	switch c.request.Method {
+	case http.MethodPost:
+		return c.create(target)
+	case http.MethodPut:
+		return c.update(target)
+	case http.MethodPatch:
+		return c.patch(target)
+	case http.MethodDelete:
+		if target.name == "" {
+			return c.deleteCollection(target)
+		}
+		return c.delete(target)
+	}
+	if target.name != "" {
+		return c.get(target)
+	}
+	return c.list(target)
+}
+
+// methods returns what is allowed on t.
+func (t apiTarget) methods() []string {
+	switch {
+	case t.kind == nil:
+		return []string{http.MethodGet}
+	case t.subresource == tokenSubresource:
+		return []string{http.MethodPost}
+	case t.subresource == finalizeSubresource:
+		return []string{http.MethodPut}
+	case t.subresource != "":
+		return []string{http.MethodGet, http.MethodPut, http.MethodPatch}
+	case t.name != "":
+		return []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete}
+	case t.kind.namespaced && t.namespace == "":
+		return []string{http.MethodGet}
+	case t.kind == namespaces:
+		return []string{http.MethodGet, http.MethodPost}
+	}
+	return []string{http.MethodGet, http.MethodPost, http.MethodDelete}
+}
+
+func verbOf(method string) string {
+	switch method {
+	case http.MethodPost:
+		return "create"
+	case http.MethodPut:
+		return "update"
+	case http.MethodPatch:
+		return "patch"
+	case http.MethodDelete:
+		return "delete"
+	case http.MethodGet, http.MethodHead:
+		return "get"
+	}
+	return "use this method on"
+}
+
+func (c *apiCall) get(t apiTarget) error {
+	var opts metav1.GetOptions
+	if err := metav1.Convert_url_Values_To_v1_GetOptions(&c.query, &opts, nil); err != nil {
+		return badQuery()
+	}
+	if t.kind == nil { // no event is ever recorded
+		return apierrors.NewNotFound(t.groupResource(), t.name)
+	}
+	revision, err := parseRevision(opts.ResourceVersion)
+	if err != nil {
+		return err
+	}
+	if last := c.cluster.lastRevision(); revision > last {
+		return tooLarge(revision, last)
+	}
+	found, err := c.cluster.get(c.ctx, t.kind, t.namespace, t.name)
+	if err != nil {
+		return err
+	}
+	return c.sendObject(http.StatusOK, t.kind, found)
+}
+
+func (c *apiCall) list(t apiTarget) error {
+	opts, err := c.listOptions()
+	if err != nil {
+		return err
+	}
+	if opts.Watch {
+		return c.watch(t, opts)
+	}
+	if t.kind == nil {
+		return c.sendEvents()
+	}
+	found, err := c.cluster.list(c.ctx, t.kind, t.namespace, opts)
+	if err != nil {
+		return err
+	}
+	return c.sendList(t.kind, found)
+}
+
+// listOptions reads and judges the query of a list or a watch.
+func (c *apiCall) listOptions() (metav1.ListOptions, error) {
+	var opts metav1.ListOptions
+	if err := metav1.Convert_url_Values_To_v1_ListOptions(&c.query, &opts, nil); err != nil {
+		return opts, badQuery()
+	}
+	match := field.NewPath("resourceVersionMatch")
+	switch {
+	case opts.SendInitialEvents != nil && !opts.Watch:
+		return opts, invalidOptions("ListOptions", field.Forbidden(field.NewPath("sendInitialEvents"), "sendInitialEvents is forbidden for list"))
+	case opts.SendInitialEvents != nil && opts.ResourceVersionMatch != metav1.ResourceVersionMatchNotOlderThan:
+		return opts, invalidOptions("ListOptions", field.Forbidden(match, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+	case opts.Watch && opts.SendInitialEvents == nil && opts.ResourceVersionMatch != "":
+		return opts, invalidOptions("ListOptions", field.Forbidden(match, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+	}
+	return opts, nil
+}
+
+func (c *apiCall) create(t apiTarget) error {
+	sent := t.kind.new()
+	if err := c.read(sent.(apiMessage), gvkOf(t.kind)); err != nil {
+		return err
+	}
+	if err := t.place(sent); err != nil {
+		return err
+	}
+	if err := c.admitCreate(t, sent); err != nil {
+		return err
+	}
+	stored, err := c.cluster.create(c.ctx, t.kind, sent, c.query["dryRun"])
+	c.settle()
+	if err != nil {
+		return err
+	}
+	return c.sendObject(http.StatusCreated, t.kind, stored)
+}
+
+func (c *apiCall) update(t apiTarget) error {
+	sent := t.kind.new()
+	if err := c.read(sent.(apiMessage), gvkOf(t.kind)); err != nil {
+		return err
+	}
+	switch sent.GetName() {
+	case t.name:
+	case "":
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s based on URL) was undeterminable: name must be provided", t.name))
+	default:
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", sent.GetName(), t.name))
+	}
+	if err := t.place(sent); err != nil {
+		return err
+	}
+	if err := c.admitUpdate(t, func(object) (object, error) { return copyOf(sent), nil }); err != nil {
+		return err
+	}
+	stored, err := c.cluster.update(c.ctx, t.kind, t.subresource, sent, c.query["dryRun"])
+	c.settle()
+	if err != nil {
+		return err
+	}
+	return c.sendObject(http.StatusOK, t.kind, stored)
+}
+
+// place puts what was sent into the namespace of the path.
+func (t apiTarget) place(sent object) error {
+	switch sent.GetNamespace() {
+	case t.namespace:
+	case "":
+		sent.SetNamespace(t.namespace)
+	default:
+		if t.kind.namespaced {
+			return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+		}
+	}
+	return nil
+}
+
+func (c *apiCall) patch(t apiTarget) error {
+	mediaType, err := c.mediaType()
+	if err != nil {
+		return err
+	}
+	var opts metav1.PatchOptions
+	if err := metav1.Convert_url_Values_To_v1_PatchOptions(&c.query, &opts, nil); err != nil {
+		return badQuery()
+	}
+	// The type is judged before the body, which may be YAML.
+	if _, err := parsePatch(t.kind, types.PatchType(mediaType), []byte("[]")); apierrors.IsUnsupportedMediaType(err) {
+		return err
+	}
+	if opts.Force != nil {
+		return invalidOptions("PatchOptions", field.Forbidden(field.NewPath("force"), "may not be specified for non-apply patch"))
+	}
+	data, err := c.body()
+	if err != nil {
+		return err
+	}
+	err = c.admitUpdate(t, func(old object) (object, error) {
+		apply, err := parsePatch(t.kind, types.PatchType(mediaType), data)
+		if err != nil {
+			return nil, err
+		}
+		return patchObject(t.kind, old, apply)
+	})
+	if err != nil {
+		return err
+	}
+	stored, err := c.cluster.patch(c.ctx, t.kind, t.subresource, t.namespace, t.name, types.PatchType(mediaType), data, opts.DryRun)
+	c.settle()
+	if err != nil {
+		return err
+	}
+	return c.sendObject(http.StatusOK, t.kind, stored)
+}
+
+func (c *apiCall) delete(t apiTarget) error {
+	opts, err := c.deleteOptions()
+	if err != nil {
+		return err
+	}
+	last, err := c.cluster.delete(c.ctx, t.kind, t.namespace, t.name, opts)
+	stays := false
+	if err == nil {
+		now, ok := c.cluster.peek(t.kind, t.namespace, t.name)
+		stays = ok && now.GetUID() == last.GetUID() && len(opts.DryRun) == 0
+	}
+	c.settle()
+	switch {
+	case err != nil:
+		return err
+	case stays, t.kind == pods, t.kind == serviceAccounts:
+		return c.sendObject(http.StatusOK, t.kind, last)
+	}
+	return c.sendJSON(http.StatusOK, success(t.kind.groupResource(), last))
+}
+
+func (c *apiCall) deleteCollection(t apiTarget) error {
+	listOpts, err := c.listOptions()
+	if err != nil {
+		return err
+	}
+	opts, err := c.deleteOptions()
+	if err != nil {
+		return err
+	}
+	found, err := c.cluster.list(c.ctx, t.kind, t.namespace, listOpts)
+	if err != nil {
+		return err
+	}
+	for _, o := range found.items {
+		_, err = c.cluster.delete(c.ctx, t.kind, o.GetNamespace(), o.GetName(), opts)
+		if err != nil && !apierrors.IsNotFound(err) {
+			break
+		}
+		err = nil
+	}
+	c.settle()
+	if err != nil {
+		return err
+	}
+	return c.sendList(t.kind, found)
+}
+
+// deleteOptions come in the body, or in the query if there is no body.
+func (c *apiCall) deleteOptions() (metav1.DeleteOptions, error) {
+	var opts metav1.DeleteOptions
+	data, err := c.body()
+	if err != nil {
+		return opts, err
+	}
+	if len(data) == 0 {
+		if err := metav1.Convert_url_Values_To_v1_DeleteOptions(&c.query, &opts, nil); err != nil {
+			return opts, badQuery()
+		}
+	} else if err := c.decode(data, &opts, deleteOptionsKinds()...); err != nil {
+		return opts, err
+	}
+	policy := field.NewPath("propagationPolicy")
+	//lint:ignore SA1019 old clients send it
+	both := opts.PropagationPolicy != nil && opts.OrphanDependents != nil
+	switch p := opts.PropagationPolicy; {
+	case p == nil:
+	case both:
+		return opts, invalidOptions("DeleteOptions", field.Invalid(policy, *p, "orphanDependents and deletionPropagation cannot be both set"))
+	case *p != metav1.DeletePropagationBackground && *p != metav1.DeletePropagationForeground && *p != metav1.DeletePropagationOrphan:
+		return opts, invalidOptions("DeleteOptions", field.NotSupported(policy, *p, []metav1.DeletionPropagation{
+			metav1.DeletePropagationForeground, metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan}))
+	}
+	return opts, nil
+}
+
+// deleteOptionsKinds are those of the groups that clients of core types name.
+func deleteOptionsKinds() []schema.GroupVersionKind {
+	return []schema.GroupVersionKind{
+		corev1.SchemeGroupVersion.WithKind("DeleteOptions"), metav1.SchemeGroupVersion.WithKind("DeleteOptions"),
+	}
+}
+
+func badQuery() error {
+	return apierrors.NewBadRequest("a parameter of the query can't be read")
+}
+
+// lastRevision returns the revision of the last change.
+func (c *Cluster) lastRevision() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.history.last()
+}
+
+// peek returns what is stored, without a call of the API.
+func (c *Cluster) peek(k *kind, namespace, name string) (object, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.get(k, namespace, name)
+}
+
+// mayCreate reports what stands against creating o in its Namespace.
+func (c *Cluster) mayCreate(k *kind, o object) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.checkNamespace(k, o)
+}

@@ -1,0 +1,78 @@
+package fake
+
+import (
+	"net/http"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// requestToken answers a TokenRequest, the subresource "token" of an account.
+func (c *apiCall) requestToken(t apiTarget) error {
+	gvk := authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
+	request := new(authenticationv1.TokenRequest)
+	if err := c.read(request, gvk); err != nil {
+		return err
+	}
+	dryRun := c.query["dryRun"]
+	if err := checkDryRun(dryRun); err != nil {
+		return err
+	}
+	answer, err := c.authority.Requester.Create(c.ctx, t.namespace, t.name, request)
+	if err != nil {
+		return err
+	}
+	if len(dryRun) > 0 {
+		answer.Status.Token = ""
+	}
+	answer.Name, answer.Namespace, answer.CreationTimestamp = t.name, t.namespace, c.cluster.now()
+	answer.SetGroupVersionKind(gvk)
+	return c.sendJSON(http.StatusCreated, answer)
+}
+
+// review answers the reviews of the group authentication.k8s.io.
+func (c *apiCall) review(resource string) error {
+	switch resource {
+	case "tokenreviews", "selfsubjectreviews":
+	default:
+		return errNoSuchPath()
+	}
+	if err := c.allow(http.MethodPost); err != nil {
+		return err
+	}
+	if resource == "selfsubjectreviews" {
+		return c.reviewSelf()
+	}
+	gvk := authenticationv1.SchemeGroupVersion.WithKind("TokenReview")
+	review := new(authenticationv1.TokenReview)
+	if err := c.read(review, gvk); err != nil {
+		return err
+	}
+	switch {
+	case review.Namespace != "":
+		return apierrors.NewBadRequest("namespace is not allowed on this type")
+	case review.Spec.Token == "":
+		return apierrors.NewBadRequest("token is required for TokenReview in authentication")
+	}
+	answer := c.authority.Review(c.ctx, review)
+	answer.SetGroupVersionKind(gvk)
+	return c.sendJSON(http.StatusCreated, answer)
+}
+
+// reviewSelf tells the client who it is.
+func (c *apiCall) reviewSelf() error {
+	gvk := authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview")
+	review := new(authenticationv1.SelfSubjectReview)
+	if err := c.read(review, gvk); err != nil {
+		return err
+	}
+	review.SetGroupVersionKind(gvk)
+	review.CreationTimestamp = c.cluster.now()
+	review.Status.UserInfo = authenticationv1.UserInfo{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}}
+	if c.user != nil {
+		user := c.user.UserInfo()
+		user.Groups = append(user.Groups, "system:authenticated")
+		review.Status.UserInfo = user
+	}
+	return c.sendJSON(http.StatusCreated, review)
+}

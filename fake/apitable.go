@@ -1,0 +1,155 @@
+package fake
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+func gvkOf(k *kind) schema.GroupVersionKind { return corev1.SchemeGroupVersion.WithKind(k.name) }
+
+func (t apiTarget) groupResource() schema.GroupResource {
+	return schema.GroupResource{Resource: t.resource}
+}
+
+// sendObject answers with a copy of o, in the form that the client wants.
+func (c *apiCall) sendObject(status int, k *kind, o object) error {
+	if c.view.table {
+		return c.sendJSON(status, c.tableOf(k, []object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}))
+	}
+	o = copyOf(o)
+	o.GetObjectKind().SetGroupVersionKind(gvkOf(k))
+	return c.sendJSON(status, o)
+}
+
+// sendList answers with what was found, in the form that the client wants.
+func (c *apiCall) sendList(k *kind, found page) error {
+	if c.view.table {
+		return c.sendJSON(http.StatusOK, c.tableOf(k, found.items, found.meta))
+	}
+	list := k.list(found)
+	list.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(k.name + "List"))
+	return c.sendJSON(http.StatusOK, list)
+}
+
+// sendEvents answers that nothing was recorded.
+func (c *apiCall) sendEvents() error {
+	meta := metav1.ListMeta{ResourceVersion: formatRevision(c.cluster.lastRevision())}
+	if c.view.table {
+		return c.sendJSON(http.StatusOK, newTable(eventColumns(), meta))
+	}
+	return c.sendJSON(http.StatusOK, &corev1.EventList{
+		TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}, ListMeta: meta, Items: []corev1.Event{},
+	})
+}
+
+// column is one column of the tables of a kind.
+type column struct {
+	name        string
+	typ         string // string if empty
+	description string
+	wide        bool // for -o wide only
+	cell        func(o object, now time.Time) any
+}
+
+func newTable(columns []column, meta metav1.ListMeta) *metav1.Table {
+	table := &metav1.Table{
+		TypeMeta: metav1.TypeMeta{Kind: "Table", APIVersion: metav1.SchemeGroupVersion.String()},
+		ListMeta: meta, Rows: []metav1.TableRow{},
+	}
+	for _, col := range columns {
+		definition := metav1.TableColumnDefinition{Name: col.name, Type: col.typ, Description: col.description}
+		if definition.Type == "" {
+			definition.Type = "string"
+		}
+		if col.name == "Name" {
+			definition.Format = "name"
+		}
+		if col.wide {
+			definition.Priority = 1
+		}
+		table.ColumnDefinitions = append(table.ColumnDefinitions, definition)
+	}
+	return table
+}
+
+// tableOf returns items as a table. The rows have what includeObject asks for,
+// the metadata if it asks for nothing.
+func (c *apiCall) tableOf(k *kind, items []object, meta metav1.ListMeta) *metav1.Table {
+	columns := columnsOf(k)
+	table := newTable(columns, meta)
+	now := c.cluster.now().Time
+	for _, o := range items {
+		var row metav1.TableRow
+		for _, col := range columns {
+			row.Cells = append(row.Cells, col.cell(o, now))
+		}
+		switch metav1.IncludeObjectPolicy(c.query.Get("includeObject")) {
+		case metav1.IncludeNone:
+		case metav1.IncludeObject:
+			whole := copyOf(o)
+			whole.GetObjectKind().SetGroupVersionKind(gvkOf(k))
+			row.Object = runtime.RawExtension{Object: whole}
+		default:
+			row.Object = runtime.RawExtension{Object: metadataOf(o)}
+		}
+		table.Rows = append(table.Rows, row)
+	}
+	return table
+}
+
+// metadataOf returns o without what makes its kind.
+func metadataOf(o object) *metav1.PartialObjectMetadata {
+	partial := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: "PartialObjectMetadata", APIVersion: metav1.SchemeGroupVersion.String()}}
+	copyOf(o).(interface{ GetObjectMeta() metav1.Object }).GetObjectMeta().(*metav1.ObjectMeta).DeepCopyInto(&partial.ObjectMeta)
+	return partial
+}
+
+// age says how old o is, in the two units that matter.
+func age(o object, now time.Time) any {
+	created := o.GetCreationTimestamp()
+	if created.IsZero() {
+		return "<unknown>"
+	}
+	return shortDuration(now.Sub(created.Time))
+}
+
+// shortDuration returns d as kubectl shows ages: the smaller unit is left out
+// when there is plenty of the larger one.
+func shortDuration(d time.Duration) string {
+	const day, year = 24 * time.Hour, 365 * 24 * time.Hour
+	two := func(large time.Duration, a string, small time.Duration, b string) string {
+		if rest := d % large / small; rest > 0 {
+			return fmt.Sprintf("%d%s%d%s", d/large, a, rest, b)
+		}
+		return fmt.Sprintf("%d%s", d/large, a)
+	}
+	switch {
+	case d < -time.Second:
+		return "<invalid>"
+	case d < 0:
+		return "0s"
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < 10*time.Minute:
+		return two(time.Minute, "m", time.Second, "s")
+	case d < 3*time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 8*time.Hour:
+		return two(time.Hour, "h", time.Minute, "m")
+	case d < 2*day:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d < 8*day:
+		return two(day, "d", time.Hour, "h")
+	case d < 2*year:
+		return fmt.Sprintf("%dd", d/day)
+	case d < 8*year:
+		return two(year, "y", day, "d")
+	}
+	return fmt.Sprintf("%dy", d/year)
+}
