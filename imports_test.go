@@ -24,6 +24,9 @@ var importRules = map[string]struct{ ours, others []string }{
 	"sacontroller":  {ours: []string{"tokens"}, others: kubernetes},
 	"fake":          {ours: []string{"keys", "tokens", "sacontroller"}, others: kubernetes},
 
+	// Without fake: it checks any implementation.
+	"fake/clustertest": {ours: []string{"sacontroller", "tokens"}, others: kubernetes},
+
 	"examples/quickstart": {
 		ours:   []string{"admission", "fake", "keys", "sacontroller", "tokens"},
 		others: append([]string{"sigs.k8s.io/yaml"}, kubernetes...),

@@ -76,7 +76,7 @@ func (c *Cluster) Load(objects ...runtime.Object) error {
 			errs = append(errs, fmt.Errorf("fake: object %d: got a %T, want a non-nil Namespace, Node, ServiceAccount, Secret, Pod or ConfigMap", i, o))
 			continue
 		}
-		obj := copyOf(o.(object))
+		obj := dropEmpty(copyOf(o.(object)))
 		id := k.resource + " " + obj.GetNamespace() + "/" + obj.GetName()
 		_, exists := c.state.get(k, obj.GetNamespace(), obj.GetName())
 		switch err := checkMeta(k, obj); {

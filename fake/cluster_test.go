@@ -225,7 +225,7 @@ func TestUpdate(t *testing.T) {
 		{"stale resourceVersion", func(s *corev1.Secret) { s.ResourceVersion = "1" }, metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "s": the object has been modified; please apply your changes to the latest version and try again`},
 		{"UID of another", func(s *corev1.Secret) { s.UID = "other" }, metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "s": Precondition failed: UID in precondition: other, UID in object meta: u1`},
 		{"not there", func(s *corev1.Secret) { s.Name, s.UID = "missing", "" }, metav1.StatusReasonNotFound, `secrets "missing" not found`},
-		{"not there, with UID", func(s *corev1.Secret) { s.Name = "missing" }, metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "missing": Precondition failed: UID in precondition: u1, UID in object meta: `},
+		{"not there, with UID", func(s *corev1.Secret) { s.Name = "missing" }, metav1.StatusReasonNotFound, `secrets "missing" not found`},
 		{"other type", func(s *corev1.Secret) { s.Type = corev1.SecretTypeOpaque }, metav1.StatusReasonInvalid, `Secret "s" is invalid: type: Invalid value: "Opaque": field is immutable`},
 		{"no name", func(s *corev1.Secret) { s.Name = "" }, metav1.StatusReasonBadRequest, "resource name may not be empty"},
 		{"no namespace", func(s *corev1.Secret) { s.Namespace = "" }, metav1.StatusReasonBadRequest, "an empty namespace may not be set when a resource name is provided"},
@@ -285,8 +285,8 @@ func TestDeletePreconditions(t *testing.T) {
 	}{
 		{name: "none"},
 		{name: "both hold", want: &metav1.Preconditions{UID: &uid, ResourceVersion: &rv}},
-		{"other UID", &metav1.Preconditions{UID: &other}, `Operation cannot be fulfilled on secrets "s": the UID in the precondition (u2) does not match the UID in record (u1). The object might have been deleted and then recreated`},
-		{"stale resourceVersion", &metav1.Preconditions{UID: &uid, ResourceVersion: &stale}, `Operation cannot be fulfilled on secrets "s": the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (2). The object might have been modified`},
+		{"other UID", &metav1.Preconditions{UID: &other}, `Operation cannot be fulfilled on Secret "s": the UID in the precondition (u2) does not match the UID in record (u1). The object might have been deleted and then recreated`},
+		{"stale resourceVersion", &metav1.Preconditions{UID: &uid, ResourceVersion: &stale}, `Operation cannot be fulfilled on Secret "s": the ResourceVersion in the precondition (1) does not match the ResourceVersion in record (2). The object might have been modified`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // delete removes an object, or marks it if something keeps it: finalizers, a
@@ -40,15 +41,25 @@ func (c *Cluster) delete(ctx context.Context, k *kind, namespace, name string, o
 	return last, err
 }
 
+// checkPreconditions answers as the API server does, which calls resources by
+// their kind here, but for Namespaces.
 func checkPreconditions(k *kind, old object, want *metav1.Preconditions) error {
 	if want == nil {
 		return nil
 	}
+	resource := schema.GroupResource{Resource: k.name}
+	uid := "the UID in the precondition (%v) does not match the UID in record (%v). The object might have been deleted and then recreated"
+	version := "the ResourceVersion in the precondition (%v) does not match the ResourceVersion in record (%v). The object might have been modified"
+	if k == namespaces {
+		resource = k.groupResource()
+		uid = "Precondition failed: UID in precondition: %v, UID in object meta: %v"
+		version = "Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v"
+	}
 	if want.UID != nil && *want.UID != old.GetUID() {
-		return conflict(k, old.GetName(), fmt.Sprintf("the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", *want.UID, old.GetUID()))
+		return apierrors.NewConflict(resource, old.GetName(), fmt.Errorf(uid, *want.UID, old.GetUID()))
 	}
 	if want.ResourceVersion != nil && *want.ResourceVersion != old.GetResourceVersion() {
-		return conflict(k, old.GetName(), fmt.Sprintf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified", *want.ResourceVersion, old.GetResourceVersion()))
+		return apierrors.NewConflict(resource, old.GetName(), fmt.Errorf(version, *want.ResourceVersion, old.GetResourceVersion()))
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func patchObject(k *kind, old object, apply func(document any) (any, error)) (ob
 		patched.SetUID(old.GetUID())
 	}
 	clearTypeMeta(patched)
-	return patched, nil
+	return dropEmpty(patched), nil
 }
 
 func toDocument(o object) (any, error) {

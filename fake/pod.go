@@ -67,7 +67,7 @@ func defaultPod(spec *corev1.PodSpec) {
 		spec.ServiceAccountName = spec.DeprecatedServiceAccount
 	}
 	spec.DeprecatedServiceAccount = spec.ServiceAccountName
-	eachToken(spec, func(_ *field.Path, source *corev1.ServiceAccountTokenProjection) {
+	eachToken(spec, func(_, _ *field.Path, source *corev1.ServiceAccountTokenProjection) {
 		if source.ExpirationSeconds == nil {
 			seconds := int64(defaultTokenSeconds)
 			source.ExpirationSeconds = &seconds
@@ -75,16 +75,18 @@ func defaultPod(spec *corev1.PodSpec) {
 	})
 }
 
-// eachToken calls f for the projected token sources of spec.
-func eachToken(spec *corev1.PodSpec, f func(*field.Path, *corev1.ServiceAccountTokenProjection)) {
+// eachToken calls f for the projected token sources of spec, with the paths of
+// the volume and of the source.
+func eachToken(spec *corev1.PodSpec, f func(volume, path *field.Path, source *corev1.ServiceAccountTokenProjection)) {
 	volumes := field.NewPath("spec", "volumes")
 	for i, volume := range spec.Volumes {
 		if volume.Projected == nil {
 			continue
 		}
+		projected := volumes.Index(i).Child("projected")
 		for j, source := range volume.Projected.Sources {
 			if source.ServiceAccountToken != nil {
-				f(volumes.Index(i).Child("projected", "sources").Index(j).Child("serviceAccountToken"), source.ServiceAccountToken)
+				f(projected, projected.Child("sources").Index(j).Child("serviceAccountToken"), source.ServiceAccountToken)
 			}
 		}
 	}
@@ -111,11 +113,11 @@ func validatePod(o object) field.ErrorList {
 			errs = append(errs, field.Invalid(spec.Child("serviceAccountName"), name, msg))
 		}
 	}
-	eachToken(&pod.Spec, func(path *field.Path, source *corev1.ServiceAccountTokenProjection) {
+	eachToken(&pod.Spec, func(volume, path *field.Path, source *corev1.ServiceAccountTokenProjection) {
 		if pod.Spec.ServiceAccountName == "" {
 			errs = append(errs, field.Forbidden(path, "must not be specified when serviceAccountName is not set"))
 		}
-		errs = append(errs, validateTokenSource(source, path)...)
+		errs = append(errs, validateTokenSource(source, volume, path)...)
 	})
 	return errs
 }
@@ -139,7 +141,7 @@ func validateContainer(name, image string, names map[string]bool, path *field.Pa
 	return errs
 }
 
-func validateTokenSource(source *corev1.ServiceAccountTokenProjection, path *field.Path) field.ErrorList {
+func validateTokenSource(source *corev1.ServiceAccountTokenProjection, volume, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	switch seconds := source.ExpirationSeconds; {
 	case seconds == nil:
@@ -148,15 +150,17 @@ func validateTokenSource(source *corev1.ServiceAccountTokenProjection, path *fie
 	case *seconds > maxTokenSeconds:
 		errs = append(errs, field.Invalid(path.Child("expirationSeconds"), *seconds, "may not specify a duration larger than 2^32 seconds"))
 	}
+	// The API server, too, calls this the path of the volume.
+	at := volume.Child("path")
 	switch name := source.Path; {
 	case name == "":
-		errs = append(errs, field.Required(path.Child("path"), ""))
+		errs = append(errs, field.Required(at, ""))
 	case strings.HasPrefix(name, "/"):
-		errs = append(errs, field.Invalid(path.Child("path"), name, "must be a relative path"))
+		errs = append(errs, field.Invalid(at, name, "must be a relative path"))
 	case slices.Contains(strings.Split(name, "/"), ".."):
-		errs = append(errs, field.Invalid(path.Child("path"), name, "must not contain '..'"))
+		errs = append(errs, field.Invalid(at, name, "must not contain '..'"))
 	case strings.HasPrefix(name, ".."):
-		errs = append(errs, field.Invalid(path.Child("path"), name, "must not start with '..'"))
+		errs = append(errs, field.Invalid(at, name, "must not start with '..'"))
 	}
 	return errs
 }

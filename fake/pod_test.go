@@ -22,7 +22,10 @@ func withToken(pod *corev1.Pod, source corev1.ServiceAccountTokenProjection) *co
 
 // ADM-230, ADM-231
 func TestPodValidation(t *testing.T) {
-	const token = "spec.volumes[0].projected.sources[0].serviceAccountToken"
+	const (
+		token = "spec.volumes[0].projected.sources[0].serviceAccountToken"
+		path  = "spec.volumes[0].projected.path" // of the token
+	)
 	tests := []struct {
 		name   string
 		mutate func(*corev1.Pod)
@@ -42,10 +45,10 @@ func TestPodValidation(t *testing.T) {
 		{"long token", func(p *corev1.Pod) {
 			withToken(p, corev1.ServiceAccountTokenProjection{Path: "token", ExpirationSeconds: ptr(int64(1<<32 + 1))})
 		}, token + ".expirationSeconds: Invalid value: 4294967297: may not specify a duration larger than 2^32 seconds"},
-		{"no path", func(p *corev1.Pod) { withToken(p, corev1.ServiceAccountTokenProjection{}) }, token + ".path: Required value"},
-		{"absolute path", func(p *corev1.Pod) { withToken(p, corev1.ServiceAccountTokenProjection{Path: "/token"}) }, token + `.path: Invalid value: "/token": must be a relative path`},
-		{"path upwards", func(p *corev1.Pod) { withToken(p, corev1.ServiceAccountTokenProjection{Path: "a/../token"}) }, token + `.path: Invalid value: "a/../token": must not contain '..'`},
-		{"path with dots", func(p *corev1.Pod) { withToken(p, corev1.ServiceAccountTokenProjection{Path: "..token"}) }, token + `.path: Invalid value: "..token": must not start with '..'`},
+		{"no path", func(p *corev1.Pod) { withToken(p, corev1.ServiceAccountTokenProjection{}) }, path + ": Required value"},
+		{"absolute path", func(p *corev1.Pod) { withToken(p, corev1.ServiceAccountTokenProjection{Path: "/token"}) }, path + `: Invalid value: "/token": must be a relative path`},
+		{"path upwards", func(p *corev1.Pod) { withToken(p, corev1.ServiceAccountTokenProjection{Path: "a/../token"}) }, path + `: Invalid value: "a/../token": must not contain '..'`},
+		{"path with dots", func(p *corev1.Pod) { withToken(p, corev1.ServiceAccountTokenProjection{Path: "..token"}) }, path + `: Invalid value: "..token": must not start with '..'`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -168,15 +169,23 @@ func validateFinalizers(finalizers []string, path *field.Path) field.ErrorList {
 }
 
 func validateMetaUpdate(o, old object) field.ErrorList {
+	path := field.NewPath("metadata")
+	var errs field.ErrorList
+	if at := o.GetDeletionTimestamp(); !at.Equal(old.GetDeletionTimestamp()) {
+		errs = append(errs, field.Invalid(path.Child("deletionTimestamp"), at, immutableField))
+	}
+	if grace, was := o.GetDeletionGracePeriodSeconds(), old.GetDeletionGracePeriodSeconds(); !equality.Semantic.DeepEqual(grace, was) {
+		errs = append(errs, field.Invalid(path.Child("deletionGracePeriodSeconds"), grace, immutableField))
+	}
 	if old.GetDeletionTimestamp() == nil {
-		return nil
+		return errs
 	}
 	added := slices.DeleteFunc(slices.Clone(o.GetFinalizers()), func(name string) bool {
 		return slices.Contains(old.GetFinalizers(), name)
 	})
 	if len(added) == 0 {
-		return nil
+		return errs
 	}
-	return field.ErrorList{field.Forbidden(field.NewPath("metadata", "finalizers"),
-		fmt.Sprintf("no new finalizers can be added if the object is being deleted, found new finalizers %#v", added))}
+	return append(errs, field.Forbidden(path.Child("finalizers"),
+		fmt.Sprintf("no new finalizers can be added if the object is being deleted, found new finalizers %#v", added)))
 }

@@ -31,6 +31,7 @@ func (c *Cluster) create(ctx context.Context, k *kind, sent object, dryRun []str
 	}
 	var created object
 	action := &Action{Op: Op{Verb: "create", Resource: k.resource, Namespace: o.GetNamespace(), Name: o.GetName(), Object: copyOf(o)}}
+	dropEmpty(o)
 	err = c.call(ctx, action, func() error {
 		if err := c.checkNamespace(k, o); err != nil {
 			return err
@@ -97,14 +98,10 @@ func (c *Cluster) update(ctx context.Context, k *kind, subresource string, sent 
 		Verb: "update", Resource: k.resource, Subresource: subresource,
 		Namespace: o.GetNamespace(), Name: o.GetName(), Object: copyOf(o),
 	}}
+	dropEmpty(o)
 	err = c.call(ctx, action, func() error {
 		old, exists := c.state.get(k, o.GetNamespace(), o.GetName())
 		if !exists {
-			// The API server checks the UID, as a precondition, before it
-			// notices that nothing is there.
-			if o.GetUID() != "" {
-				return conflict(k, o.GetName(), uidMismatch(o.GetUID(), ""))
-			}
 			return apierrors.NewNotFound(k.groupResource(), o.GetName())
 		}
 		var err error
@@ -152,17 +149,20 @@ func (c *Cluster) replace(k *kind, subresource string, o, old object, dryRun boo
 	return o, nil
 }
 
-// keepMeta restores the metadata that an update can't change.
+// keepMeta restores the metadata that an update can't change. To begin a
+// deletion is not forgiven, see validateMetaUpdate.
 func keepMeta(o, old object) {
 	o.SetUID(old.GetUID())
 	o.SetResourceVersion(old.GetResourceVersion())
 	o.SetCreationTimestamp(old.GetCreationTimestamp())
-	o.SetDeletionTimestamp(old.GetDeletionTimestamp())
-	o.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
-	o.SetSelfLink("")
-	if o.GetGeneration() == 0 {
-		o.SetGeneration(old.GetGeneration())
+	if old.GetDeletionTimestamp() != nil {
+		o.SetDeletionTimestamp(old.GetDeletionTimestamp())
 	}
+	if o.GetDeletionGracePeriodSeconds() == nil {
+		o.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
+	}
+	o.SetSelfLink("")
+	o.SetGeneration(old.GetGeneration())
 }
 
 // gone reports whether nothing keeps o any more.

@@ -218,8 +218,12 @@ func TestTokensSecretPresent(t *testing.T) {
 		{name: "incomplete in a namespace that goes", cached: objects(terminating("ns"), account(), without("token"))},
 
 		{
-			name: "deleted meanwhile", cached: objects(account(), without("token")), live: objects(account()), // CTL-46
-			want: []string{updateSec, getSec},
+			name: "deleted meanwhile", cached: objects(account(), without("token")), live: objects(account()),
+			want: []string{updateSec},
+		},
+		{
+			name: "changed, then deleted meanwhile", cached: objects(account(), without("token")), live: objects(account()), // CTL-46
+			fault: fake.Nth(1, "update", "secrets", fake.Conflict), want: []string{updateSec, getSec},
 		},
 		{
 			name: "changed meanwhile", cached: objects(account(), without("token")), live: objects(account(), opaque(), extra(func(s *corev1.Secret) { delete(s.Data, "token") })),
@@ -264,7 +268,7 @@ func TestTokensSecretGone(t *testing.T) {
 	pulls := accountListing("token-secret-1")
 	pulls.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "token-secret-1"}}
 	pullsLeft := accountListing()
-	pullsLeft.ImagePullSecrets, pullsLeft.Secrets = pulls.ImagePullSecrets, []corev1.ObjectReference{} // not nil: CTL-65
+	pullsLeft.ImagePullSecrets, pullsLeft.Secrets = pulls.ImagePullSecrets, nil // CTL-65; an API server keeps no empty list
 	deleting := accountListing("token-secret-1")
 	deleting.DeletionTimestamp, deleting.Finalizers = &metav1.Time{Time: fake.Epoch}, []string{"a/b"}
 	recreated := tokenWith(func(s *corev1.Secret) { s.UID = "4" })
