@@ -3,12 +3,14 @@ package controllerruntime
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -39,21 +41,38 @@ func (r router) subresourceCreate(ctx context.Context, base client.Client, name 
 	case isNil(subresource):
 		return apierrors.NewBadRequest("the subresource is nil")
 	}
-	var sent runtime.Object = subresource
-	gvk := subresource.GetObjectKind().GroupVersionKind()
-	switch resource.GVR().Resource + "/" + name {
-	case "serviceaccounts/token":
-		sent, err = take(subresource, &authenticationv1.TokenRequest{})
-		gvk = authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
-	case "pods/eviction":
-		sent, err = take(subresource, &policyv1.Eviction{})
-		gvk = policyv1.SchemeGroupVersion.WithKind("Eviction")
-	}
+	gvk, err := base.GroupVersionKindFor(subresource)
 	if err != nil {
-		return err
+		return apierrors.NewBadRequest("the subresource is of no known kind")
+	}
+	var sent runtime.Object = subresource
+	for _, body := range bodies() {
+		if resource.GVR().Resource+"/"+name != body.path {
+			continue
+		}
+		if gvk != body.gvk {
+			return apierrors.NewBadRequest(fmt.Sprintf("the subresource is a %s, want a %s", gvk, body.gvk))
+		}
+		if sent, err = take(subresource, body.typed); err != nil {
+			return err
+		}
 	}
 	created, err := r.server.CreateSubresource(ctx, resource, obj.GetNamespace(), obj.GetName(), name, sent)
 	return give(created, err, subresource, gvk)
+}
+
+// body is what is created as a subresource.
+type body struct {
+	path  string
+	gvk   schema.GroupVersionKind
+	typed runtime.Object
+}
+
+func bodies() []body {
+	return []body{
+		{"serviceaccounts/token", authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"), &authenticationv1.TokenRequest{}},
+		{"pods/eviction", policyv1.SchemeGroupVersion.WithKind("Eviction"), &policyv1.Eviction{}},
+	}
 }
 
 func (r router) subresourceUpdate(ctx context.Context, base client.Client, name string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
