@@ -29,6 +29,7 @@ type Signer struct {
 	public    crypto.PublicKey
 	algorithm string
 	header    string // as it is spelt in every token, with the dot after it
+	typed     string // the same with "typ"
 	sigBytes  int    // the length of every signature
 }
 
@@ -53,15 +54,12 @@ func NewSigner(key crypto.Signer, keyID string) (*Signer, error) {
 	case *ecdsa.PublicKey:
 		s.sigBytes = 2 * coordinateBytes(public)
 	}
-	header, err := json.Marshal(struct { // in the order of TOK-1
-		Algorithm string `json:"alg"`
-		KeyID     string `json:"kid,omitempty"`
-	}{alg, keyID})
-	if err != nil {
-		return nil, fmt.Errorf("jose: encoding header: %w", err)
+	if s.header, err = encodeHeader(alg, keyID, ""); err != nil {
+		return nil, err
 	}
-	s.header = base64.RawURLEncoding.EncodeToString(header) + "."
-
+	if s.typed, err = encodeHeader(alg, keyID, "JWT"); err != nil {
+		return nil, err
+	}
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
 		err = k.Validate()
@@ -81,6 +79,19 @@ func NewSigner(key crypto.Signer, keyID string) (*Signer, error) {
 		return nil, &KeyError{FaultPrivate, "private key that doesn't belong to its public key"}
 	}
 	return s, nil
+}
+
+// encodeHeader returns a header as it stands in a token, with the dot after it.
+func encodeHeader(alg, keyID, typ string) (string, error) {
+	header, err := json.Marshal(struct { // in the order of TOK-1
+		Algorithm string `json:"alg"`
+		KeyID     string `json:"kid,omitempty"`
+		Type      string `json:"typ,omitempty"`
+	}{alg, keyID, typ})
+	if err != nil {
+		return "", fmt.Errorf("jose: encoding header: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(header) + ".", nil
 }
 
 // publicOf returns the public key of key, which may be nil in any way.
@@ -115,12 +126,21 @@ func (s *Signer) Public() crypto.PublicKey { return s.public }
 // signature of another key. Sign then returns an error, at the latest when ctx
 // is done; a call of the key that doesn't know contexts is left behind.
 func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
+	return s.sign(ctx, s.header, payload)
+}
+
+// SignTyped is Sign with "typ":"JWT" in the header.
+func (s *Signer) SignTyped(ctx context.Context, payload []byte) (string, error) {
+	return s.sign(ctx, s.typed, payload)
+}
+
+func (s *Signer) sign(ctx context.Context, header string, payload []byte) (string, error) {
 	if err := ctx.Err(); err != nil {
 		return "", err
 	}
 	encoding := base64.RawURLEncoding
-	token := make([]byte, 0, len(s.header)+encoding.EncodedLen(len(payload))+1+encoding.EncodedLen(s.sigBytes))
-	token = append(token, s.header...)
+	token := make([]byte, 0, len(header)+encoding.EncodedLen(len(payload))+1+encoding.EncodedLen(s.sigBytes))
+	token = append(token, header...)
 	token = encoding.AppendEncode(token, payload)
 
 	var digest [sha512.Size]byte

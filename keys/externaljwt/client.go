@@ -1,7 +1,17 @@
-// Package externaljwt calls the plug-in of Kubernetes by which another process
+// Package externaljwt is both ends of the plug-in of Kubernetes by which another process
 // holds the keys of a cluster: ExternalJWTSigner of k8s.io/externaljwt, version 1,
 // over gRPC on a Unix socket. It is a module of its own, so that only those who
 // need it carry gRPC.
+//
+// The process that holds the keys serves them, for example to a kube-apiserver with
+// --service-account-signing-endpoint=/run/signer.sock, whose keys can then be replaced
+// while it runs:
+//
+//	ring, err := keys.OpenRing("/var/lib/keys", keys.RingConfig{})
+//	…
+//	err = externaljwt.Serve(ctx, "/run/signer.sock", ring.ExternalService())
+//
+// A program that issues tokens asks it:
 //
 //	client, err := externaljwt.Dial("/run/signer.sock")
 //	…
@@ -50,15 +60,9 @@ var _ keys.ExternalService = (*Client)(nil)
 // --service-account-signing-endpoint (KEY-57). It connects to nothing. The error
 // says what is wrong with endpoint.
 func Dial(endpoint string) (*Client, error) {
-	target := "unix:" + endpoint
-	if name, abstract := strings.CutPrefix(endpoint, "@"); abstract {
-		target = "unix-abstract:" + name
-	}
-	switch {
-	case endpoint == "":
-		return nil, errors.New("externaljwt: no endpoint, want the path of a Unix socket")
-	case endpoint[0] == '@' && !abstractName.MatchString(endpoint):
-		return nil, fmt.Errorf("externaljwt: endpoint %q: want @ and a name of letters, digits, _ and -, with dots between them", endpoint)
+	target, err := target(endpoint)
+	if err != nil {
+		return nil, err
 	}
 	conn, err := grpc.NewClient(target,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // a Unix socket
@@ -69,6 +73,20 @@ func Dial(endpoint string) (*Client, error) {
 		return nil, fmt.Errorf("externaljwt: endpoint %q: %w", endpoint, err)
 	}
 	return &Client{conn, externaljwtv1.NewExternalJWTSignerClient(conn)}, nil
+}
+
+// target returns the name that gRPC has for endpoint.
+func target(endpoint string) (string, error) {
+	name, abstract := strings.CutPrefix(endpoint, "@")
+	switch {
+	case endpoint == "":
+		return "", errors.New("externaljwt: no endpoint, want the path of a Unix socket")
+	case abstract && !abstractName.MatchString(endpoint):
+		return "", fmt.Errorf("externaljwt: endpoint %q: want @ and a name of letters, digits, _ and -, with dots between them", endpoint)
+	case abstract:
+		return "unix-abstract:" + name, nil
+	}
+	return "unix:" + endpoint, nil
 }
 
 // Close ends the connection; calls that are under way fail.
