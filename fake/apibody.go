@@ -102,6 +102,10 @@ func decodeJSON(data []byte, into apiMessage, gvks []schema.GroupVersionKind) er
 	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return apierrors.NewBadRequest(fmt.Sprintf("the body is not a JSON object, want a %s", gvks[0].Kind))
 	}
+	var whole json.RawMessage
+	if e, ok := errors.AsType[*json.SyntaxError](json.Unmarshal(data, &whole)); ok {
+		return apierrors.NewBadRequest(fmt.Sprintf("the body is not valid JSON at byte %d", e.Offset))
+	}
 	var got metav1.TypeMeta
 	if err := utiljson.Unmarshal(data, &got); err != nil {
 		return badBody(err, gvks[0])
@@ -154,9 +158,7 @@ func checkKind(got metav1.TypeMeta, gvks []schema.GroupVersionKind) error {
 
 func badBody(err error, gvk schema.GroupVersionKind) error {
 	text := fmt.Sprintf("the body can't be read as a %s", gvk.Kind)
-	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
-		text = fmt.Sprintf("the body is not valid JSON at byte %d", e.Offset)
-	} else if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field != "" {
 		text += fmt.Sprintf(": %s is not a %s", e.Field, e.Type)
 	}
 	return apierrors.NewBadRequest(text)
