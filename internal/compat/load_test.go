@@ -50,12 +50,12 @@ func TestLoad(t *testing.T) {
 			busy := m.stop(t)
 			report.add(s, fmt.Sprint(traffic.verbs, traffic.contentTypes),
 				took.Seconds(), float64(traffic.requests()), busy.Seconds(), float64(peak)/1e6, float64(traffic.bytes)/1e3)
-			for i := range n {
-				if err := l.check(t.Context(), namespace(i)); err != nil {
+			if err := each(t.Context(), loadClients, n, func(ctx context.Context, i int) error {
+				if err := l.check(ctx, namespace(i)); err != nil {
 					t.Errorf("%s: namespace %s: %v", s, namespace(i), err)
 				}
-			}
-			if err := each(t.Context(), loadClients, n, func(ctx context.Context, i int) error { return l.remove(ctx, namespace(i)) }); err != nil {
+				return l.remove(ctx, namespace(i))
+			}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -133,7 +133,7 @@ func (l *loadTest) check(ctx context.Context, namespace string) error {
 		return fmt.Errorf("%d accounts and %d Secrets, want one of each", len(accounts.Items), len(secrets.Items))
 	}
 	data := secrets.Items[0].Data
-	if string(data[corev1.ServiceAccountNamespaceKey]) != namespace || string(data[corev1.ServiceAccountRootCAKey]) != string(l.server.CA()) {
+	if string(data[corev1.ServiceAccountNamespaceKey]) != namespace || string(data[corev1.ServiceAccountRootCAKey]) != string(l.rootCA) {
 		return errors.New("the Secret lacks the namespace or the CA bundle")
 	}
 	identity, err := l.authenticator.Authenticate(ctx, string(data[corev1.ServiceAccountTokenKey]))

@@ -3,7 +3,12 @@ package compat
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -46,12 +51,13 @@ type loadTest struct {
 	issuer        *tokens.Issuer
 	authenticator *tokens.Authenticator
 
+	rootCA          []byte // of Secrets
 	keyFile, caFile string
 	programs        map[side]string
 }
 
-// startLoadTest starts the API server and builds the programs. Tokens are signed
-// with RSA, as kubeadm has it.
+// startLoadTest starts the API server and builds the programs. The tokens and the
+// CA bundle of Secrets are as large as those that kubeadm makes: of RSA, 2048 bits.
 func startLoadTest(t *testing.T) *loadTest {
 	t.Helper()
 	if runtime.GOOS != "linux" {
@@ -75,6 +81,7 @@ func startLoadTest(t *testing.T) *loadTest {
 	l := &loadTest{
 		server: server, client: must(kubernetes.NewForConfig(config)),
 		issuer:  must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: testIssuer, Signer: must(keys.NewSigner(key))})),
+		rootCA:  rsaCertificate(),
 		keyFile: filepath.Join(dir, "sa.key"), caFile: filepath.Join(dir, "ca.crt"),
 		programs: map[side]string{upstreamSide: filepath.Join(dir, "upstreammanager"), ourSide: filepath.Join(dir, "serviceaccount-manager")},
 	}
@@ -82,7 +89,7 @@ func startLoadTest(t *testing.T) *loadTest {
 	l.authenticator = must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Legacy: true, Keys: must(keys.NewSet(key.Public())), APIAudiences: []string{"api"}, ServiceAccounts: objects, Secrets: objects,
 	}))
-	for name, data := range map[string][]byte{l.keyFile: must(keys.EncodePrivateKey(key)), l.caFile: server.CA()} {
+	for name, data := range map[string][]byte{l.keyFile: must(keys.EncodePrivateKey(key)), l.caFile: l.rootCA} {
 		if err := os.WriteFile(name, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -97,6 +104,18 @@ func startLoadTest(t *testing.T) *loadTest {
 	}
 	l.addSystemAccounts(t)
 	return l
+}
+
+// rsaCertificate returns the certificate of an authority, as PEM.
+func rsaCertificate() []byte {
+	key := must(keys.Generate(keys.RS256))
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "kubernetes"}, DNSNames: []string{"kubernetes"},
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0),
+	}
+	der := must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key))
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 // addSystemAccounts makes what the first program that runs would make in the
