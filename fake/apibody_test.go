@@ -95,8 +95,8 @@ func TestAPIMalformedBodies(t *testing.T) {
 			if strings.Contains(body, "1234567") {
 				t.Errorf("the refusal shows the Secret: %s", body)
 			}
-			if a.outcome.Panic != nil {
-				t.Errorf("panic: %v\n%s", a.outcome.Panic, a.outcome.Stack)
+			if a.outcome().Panic != nil {
+				t.Errorf("panic: %v\n%s", a.outcome().Panic, a.outcome().Stack)
 			}
 			// The first request lets the controllers make two accounts.
 			if got := a.cluster.Revision(); before != "5" || got != "7" {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -28,7 +29,16 @@ type api struct {
 	http.Handler
 	authority *fake.Authority
 	cluster   *fake.Cluster
-	outcome   fake.APIOutcome // of the last request
+
+	mu   sync.Mutex
+	last fake.APIOutcome
+}
+
+// outcome returns what the observer was told last.
+func (a *api) outcome() fake.APIOutcome {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last
 }
 
 func newAPI(t testing.TB, cfg fake.APIConfig) *api {
@@ -45,7 +55,11 @@ func newAPI(t testing.TB, cfg fake.APIConfig) *api {
 	}
 	a := &api{authority: authority, cluster: c}
 	if cfg.Observe == nil {
-		cfg.Observe = func(o fake.APIOutcome) { a.outcome = o }
+		cfg.Observe = func(o fake.APIOutcome) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.last = o
+		}
 	}
 	a.Handler = authority.NewAPIHandler(cfg)
 	return a
@@ -114,8 +128,8 @@ func TestAPIFillsTokenSecrets(t *testing.T) {
 	}
 	a.cluster.ClearActions()
 	ok[corev1.Secret](t, a, "GET /api/v1/namespaces/ci/secrets/password", "", "Authorization: Bearer "+token)
-	if actions := a.cluster.Actions(); actions[len(actions)-1].Actor != want.Username || a.outcome.User != want.Username {
-		t.Errorf("the request is told as one of %q", a.outcome.User)
+	if actions := a.cluster.Actions(); actions[len(actions)-1].Actor != want.Username || a.outcome().User != want.Username {
+		t.Errorf("the request is told as one of %q", a.outcome().User)
 	}
 	gone := ok[metav1.Status](t, a, "DELETE /api/v1/namespaces/ci/secrets/mysecretname", `{"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}`)
 	if gone.Status != metav1.StatusSuccess || gone.Details.UID != created.UID || gone.Details.Kind != "secrets" {
@@ -165,7 +179,7 @@ func TestAPIControllers(t *testing.T) {
 	a.ServeHTTP(w, request("POST /api/v1/namespaces/ci/secrets", guideSecret))
 	warning := w.Header().Get("Warning")
 	if w.Code != http.StatusCreated || !strings.HasPrefix(warning, `299 - "the controllers did not come to rest: `) ||
-		!strings.Contains(warning, `the disk is full, \"quite\"`) || a.outcome.Settle == nil {
+		!strings.Contains(warning, `the disk is full, \"quite\"`) || a.outcome().Settle == nil {
 		t.Errorf("got %d, warning %s", w.Code, warning)
 	}
 }
@@ -231,8 +245,8 @@ func TestAPIReadsAndWrites(t *testing.T) {
 			if code != tt.code || !strings.Contains(body, tt.want) {
 				t.Errorf("%s: got %d %s\nwant %d with %s", tt.line, code, body, tt.code, tt.want)
 			}
-			if a.outcome.HTTPStatus != code || a.outcome.Err != nil || a.outcome.Panic != nil || a.outcome.Settle != nil {
-				t.Errorf("the observer was told %+v", a.outcome)
+			if a.outcome().HTTPStatus != code || a.outcome().Err != nil || a.outcome().Panic != nil || a.outcome().Settle != nil {
+				t.Errorf("the observer was told %+v", a.outcome())
 			}
 		})
 	}
@@ -322,8 +336,8 @@ func TestAPIRefuses(t *testing.T) {
 			a.cluster.Compact()
 			code, body := a.do(tt.line, tt.body, tt.headers...)
 			checkStatus(t, code, body, tt.code, tt.reason, tt.want)
-			if a.outcome.HTTPStatus != code || a.outcome.Err == nil || a.outcome.Panic != nil {
-				t.Errorf("the observer was told %+v", a.outcome)
+			if a.outcome().HTTPStatus != code || a.outcome().Err == nil || a.outcome().Panic != nil {
+				t.Errorf("the observer was told %+v", a.outcome())
 			}
 		})
 	}
@@ -411,8 +425,8 @@ func TestAPIPanics(t *testing.T) {
 	})
 	code, body := a.do("GET /api/v1/namespaces/ci/secrets/password", "")
 	checkStatus(t, code, body, 500, metav1.StatusReasonInternalError, "panicked")
-	if a.outcome.Panic != "hunter2" || len(a.outcome.Stack) == 0 || a.outcome.HTTPStatus != 500 {
-		t.Errorf("the observer was told %+v", a.outcome)
+	if a.outcome().Panic != "hunter2" || len(a.outcome().Stack) == 0 || a.outcome().HTTPStatus != 500 {
+		t.Errorf("the observer was told %+v", a.outcome())
 	}
 	a.cluster.ClearFaults()
 	if code, _ := a.do("GET /api/v1/namespaces/ci/secrets/password", ""); code != 200 {

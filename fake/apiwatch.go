@@ -8,6 +8,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 )
@@ -24,13 +26,8 @@ func (c *apiCall) watch(t apiTarget, opts metav1.ListOptions) error {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(min(*s, int64(maxWatch/time.Second)))*time.Second)
 		defer cancel()
 	}
-	if t.kind == nil { // there will never be an event
-		c.beginStream()
-		<-ctx.Done()
-		return nil
-	}
 	stream := &apiStream{call: c, kind: t.kind}
-	w, err := c.cluster.Watch(ctx, t.resource, t.namespace, opts)
+	w, err := c.openWatch(ctx, t, opts)
 	if apierrors.IsResourceExpired(err) {
 		// Clients expect that in the stream, because the API server finds it
 		// out when it has begun.
@@ -50,6 +47,28 @@ func (c *apiCall) watch(t apiTarget, opts metav1.ListOptions) error {
 			return nil
 		}
 	}
+}
+
+func (c *apiCall) openWatch(ctx context.Context, t apiTarget, opts metav1.ListOptions) (*Watch, error) {
+	if t.kind == nil {
+		return c.cluster.watchNothing(), nil
+	}
+	return c.cluster.Watch(ctx, t.resource, t.namespace, opts)
+}
+
+// watchNothing returns a watch of what never changes.
+func (c *Cluster) watchNothing() *Watch {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := &Watch{
+		cluster: c, kind: new(kind), labels: labels.Everything(), fields: fields.Everything(),
+		stopped: make(chan struct{}), left: -1, seen: c.history.last(),
+	}
+	if c.watches == nil {
+		c.watches = map[*Watch]bool{}
+	}
+	c.watches[w] = true
+	return w
 }
 
 func (c *apiCall) beginStream() {
