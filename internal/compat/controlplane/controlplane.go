@@ -331,6 +331,9 @@ func (c *ControlPlane) Kubeconfig() string { return c.path("kubeconfig") }
 // CA returns the certificate that clients have to trust, as PEM.
 func (c *ControlPlane) CA() []byte { return append([]byte(nil), c.ca.pem...) }
 
+// Program returns the file of one of the programs: etcd, kube-apiserver or kubectl.
+func (c *ControlPlane) Program(name string) string { return filepath.Join(c.programs, name) }
+
 // Kubectl runs kubectl as the admin user and returns what it wrote, standard
 // error included.
 func (c *ControlPlane) Kubectl(ctx context.Context, args ...string) (string, error) {

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"log/slog"
+	"os"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kubesa/serviceaccount"
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+// managerCommand is the subcommand that runs the controllers.
+const managerCommand = "manager"
+
+// runManager runs the controllers until ctx is done: those that kube-controller-manager
+// has for accounts and their tokens.
+func runManager(ctx context.Context, args []string) error {
+	flags := flag.NewFlagSet(managerCommand, flag.ContinueOnError)
+	kubeconfig := flags.String("kubeconfig", "", "`file` that says how to reach the API server")
+	keysFolder := flags.String("keys", "", "`folder` of the keys")
+	rootCAFile := flags.String("root-ca", "", "`file` of the CA bundle for pods")
+	era := flags.String("era", eraProjected, "1.20 gives every account a token Secret")
+	identity := flags.String("identity", "manager", "tells the replicas apart")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", *kubeconfig)
+	if err != nil {
+		return err
+	}
+	config.QPS = -1 // the API server's own priority and fairness is enough
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	rootCA, err := os.ReadFile(*rootCAFile)
+	if err != nil {
+		return err
+	}
+	ring, err := keys.OpenRing(*keysFolder, keys.RingConfig{})
+	if err != nil {
+		return err
+	}
+	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: issuerURL, Signer: ring})
+	if err != nil {
+		return err
+	}
+	m, err := manager.New(manager.Config{
+		Client: client,
+		LeaderElection: &manager.LeaderElection{
+			Namespace: "kube-system", Name: "serviceaccount-manager", Identity: *identity,
+			LeaseDuration: 4 * time.Second, RenewDeadline: 3 * time.Second, RetryPeriod: 500 * time.Millisecond,
+		},
+		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	})
+	if err != nil {
+		return err
+	}
+	if err := addControllers(m, client, issuer, rootCA, *era == eraSecrets); err != nil {
+		return err
+	}
+	return m.Run(ctx)
+}
+
+func addControllers(m *manager.Manager, client kubernetes.Interface, issuer *tokens.Issuer, rootCA []byte, autoGenerate bool) error {
+	clients := serviceaccount.FromCoreV1(client.CoreV1())
+	accounts, err1 := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: m.Reader(), Client: clients})
+	secrets, err2 := sacontroller.NewTokens(sacontroller.TokensConfig{
+		Reader: m.Reader(), Client: clients, Issuer: m.CountIssued(issuer), RootCA: rootCA, AutoGenerate: autoGenerate,
+	})
+	publisher, err3 := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: m.Reader(), Client: clients, RootCA: rootCA})
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	return errors.Join(
+		m.Add(accounts, manager.Options{}),
+		m.Add(secrets, manager.Options{Workers: 5}),
+		m.Add(publisher, manager.Options{}),
+	)
+}
