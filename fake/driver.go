@@ -122,6 +122,9 @@ func (d *driver) step(ctx context.Context, c *Cluster) bool {
 	switch {
 	case err != nil:
 		d.attempts[key]++
+		if d.attempts[key]%patience == 0 {
+			c.catchUp()
+		}
 		if d.attempts[key] < maxFailures || ctx.Err() != nil {
 			d.add(key)
 			return false

@@ -42,8 +42,8 @@ func (r *Reader) Lag(n uint64) {
 }
 
 // CatchUp makes r see every change so far, once; then it lags again.
-// [Cluster.Settle] does it when nothing else is left to do: a cache is never
-// behind for ever.
+// [Cluster.Settle] does it when nothing else is left to do, and when a key has
+// failed ten times in a row: a cache is never behind for ever.
 func (r *Reader) CatchUp() {
 	r.cluster.mu.Lock()
 	defer r.cluster.mu.Unlock()

@@ -17,6 +17,9 @@ const (
 	// maxFailures is how often in a row a key may fail before Settle gives up
 	// on it. Tests of outages need many, and time costs nothing here.
 	maxFailures = 250
+	// patience is how often in a row a key fails before caches catch up: retries
+	// have a back-off, and no cache is behind for that long.
+	patience = 10
 	// maxWrites is how often one object may be written.
 	maxWrites = 100
 	// stepsPerObject bounds the Reconcile calls, besides a constant.

@@ -227,6 +227,38 @@ func TestSettleCatchesUp(t *testing.T) {
 	must[*corev1.Secret](t)(c.GetSecret(t.Context(), "ci", "made"))
 }
 
+// A controller that leaves a conflict to its next try comes to rest on a cache
+// that lags.
+func TestSettleCatchesUpForThoseWhoFail(t *testing.T) {
+	c := newCI(t, secretNamed("a"), secretNamed("b"))
+	r := c.Reader()
+	r.Lag(3)
+	s := &script{name: "s", reconcile: func(ctx context.Context, key sacontroller.Key) (sacontroller.Result, error) {
+		secret, err := r.GetSecret(ctx, key.Namespace, key.Name)
+		if key.Kind != "Secret" || err == nil && len(secret.Labels) == 2 {
+			return sacontroller.Result{}, nil
+		}
+		if err == nil {
+			secret.Labels = map[string]string{"seen": secret.ResourceVersion, "x": secret.Labels["x"]}
+			_, err = c.UpdateSecret(ctx, secret)
+		}
+		return sacontroller.Result{}, err
+	}}
+	for _, name := range []string{"a", "b"} { // what the cache doesn't see
+		secret := must[*corev1.Secret](t)(c.GetSecret(t.Context(), "ci", name))
+		secret.Labels = map[string]string{"x": "y"}
+		must[*corev1.Secret](t)(c.UpdateSecret(t.Context(), secret))
+	}
+	if err := c.Settle(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"a", "b"} {
+		if got := must[*corev1.Secret](t)(c.GetSecret(t.Context(), "ci", name)).Labels; got["x"] != "y" || got["seen"] == "" {
+			t.Errorf("Secret %s has the labels %v, want both", name, got)
+		}
+	}
+}
+
 func TestShuffle(t *testing.T) {
 	run := func(seed uint64) string {
 		c := newCI(t)
