@@ -15,8 +15,9 @@ import (
 // below them what the promises need to set the stage. fake.Cluster and what
 // serviceaccount.FromCoreV1 returns have all of it.
 //
-// An implementation that doesn't have one of the methods returns an error that
-// wraps errors.ErrUnsupported from it: the promises that call it are skipped.
+// An implementation that doesn't have a kind, or one of the methods, returns an
+// error that wraps errors.ErrUnsupported from it. Promises about all kinds are
+// then checked for the others, and those that can't be kept without it skipped.
 type Cluster interface {
 	sacontroller.ServiceAccountsReader
 	sacontroller.ServiceAccountsClient

@@ -30,7 +30,7 @@ func aboutCreates() []Promise {
 }
 
 func createFillsIn(r *room) {
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		one, other := k.make(r, nil), k.make(r, nil)
 		for _, o := range []object{one, other} {
 			revision(r, o)
@@ -42,11 +42,11 @@ func createFillsIn(r *room) {
 			r.failf("two objects of kind %s have the same UID %s", k.name, one.GetUID())
 		}
 		r.newer("the next create of a "+k.name, other, one)
-	}
+	})
 }
 
 func createReturnsWhatIsStored(r *room) {
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		created := k.make(r, func(o object) { o.SetLabels(map[string]string{"a": "b"}) })
 		if got := k.read(r, created); !equality.Semantic.DeepEqual(got, created) {
 			r.failf("create of a %s returned %v, and get %v", k.name, created, got)
@@ -54,7 +54,7 @@ func createReturnsWhatIsStored(r *room) {
 		if created.GetLabels()["a"] != "b" {
 			r.failf("create of a %s lost its labels", k.name)
 		}
-	}
+	})
 }
 
 // longAgo is when nothing of this was there.
@@ -63,7 +63,7 @@ var longAgo = time.Date(2001, time.January, 1, 0, 0, 0, 0, time.UTC)
 func createIgnoresServersFields(r *room) {
 	long := metav1.NewTime(longAgo)
 	seconds := int64(1)
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		got := k.make(r, func(o object) {
 			o.SetUID("of-the-caller")
 			o.SetCreationTimestamp(long)
@@ -76,22 +76,22 @@ func createIgnoresServersFields(r *room) {
 		if got.GetDeletionTimestamp() != nil || got.GetDeletionGracePeriodSeconds() != nil {
 			r.failf("%s was created with a deletionTimestamp, which only a delete may set", k.name)
 		}
-	}
+	})
 }
 
 func createRefusesResourceVersion(r *room) {
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		o := k.make(r, nil)
 		o.SetName(o.GetName() + "-copy")
 		if got, err := k.create(r.cluster, r.ctx, o); err == nil {
 			r.failf("create of a %s with resourceVersion %s succeeded: %v", k.name, o.GetResourceVersion(), got)
 		}
 		k.absent(r, o)
-	}
+	})
 }
 
 func createOfNameInUse(r *room) {
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		first := k.make(r, nil)
 		second := k.new()
 		second.SetName(first.GetName())
@@ -102,7 +102,7 @@ func createOfNameInUse(r *room) {
 		if got := k.read(r, first); got.GetUID() != first.GetUID() || got.GetResourceVersion() != first.GetResourceVersion() {
 			r.failf("create of a %s with a name in use changed what was there", k.name)
 		}
-	}
+	})
 }
 
 func generateName(r *room) {
@@ -139,18 +139,18 @@ func nameBeforeGenerateName(r *room) {
 }
 
 func createWithoutName(r *room) {
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		o := k.new()
 		if k.namespaced {
 			o.SetNamespace(r.namespace)
 		}
 		_, err := k.create(r.cluster, r.ctx, o)
 		r.invalid("create of a "+k.name+" without a name", err, k.name, "", metav1.CauseTypeFieldValueRequired, "metadata.name")
-	}
+	})
 }
 
 func createWithBadName(r *room) {
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		bad := []string{"Upper", "under_score", "-dash", "dash-", strings.Repeat("a", 254)}
 		if k.name == "Namespace" {
 			bad = append(bad, "a.dot", strings.Repeat("a", 64))
@@ -164,7 +164,7 @@ func createWithBadName(r *room) {
 			_, err := k.create(r.cluster, r.ctx, o)
 			r.invalid(fmt.Sprintf("create of a %s called %q", k.name, name), err, k.name, name, metav1.CauseTypeFieldValueInvalid, "metadata.name")
 		}
-	}
+	})
 	create(r, Cluster.CreateSecret, r.secret("a.dot-"+strings.Repeat("a", 247)))
 }
 
@@ -182,13 +182,13 @@ func annotationsLimit(r *room) {
 	account := r.account("builder")
 	account.Annotations = map[string]string{"note": strings.Repeat("x", limit-len("note"))}
 	account = create(r, Cluster.CreateServiceAccount, account)
-	account.Annotations["note"] += "x"
+	metav1.SetMetaDataAnnotation(&account.ObjectMeta, "more", "")
 	_, err := r.cluster.UpdateServiceAccount(r.ctx, account)
-	r.invalid("update with annotations of 256 KiB and a byte", err, "ServiceAccount", "builder", metav1.CauseTypeTooLong, "metadata.annotations")
+	r.invalid("update with annotations of more than 256 KiB", err, "ServiceAccount", "builder", metav1.CauseTypeTooLong, "metadata.annotations")
 	account = r.account("other")
 	account.Annotations = map[string]string{"more": strings.Repeat("x", limit-len("more")+1)}
 	_, err = r.cluster.CreateServiceAccount(r.ctx, account)
-	r.invalid("create with annotations of 256 KiB and a byte", err, "ServiceAccount", "other", metav1.CauseTypeTooLong, "metadata.annotations")
+	r.invalid("create with annotations of more than 256 KiB", err, "ServiceAccount", "other", metav1.CauseTypeTooLong, "metadata.annotations")
 }
 
 func createWithBadFinalizer(r *room) {
@@ -201,9 +201,9 @@ func createWithBadFinalizer(r *room) {
 // A client can't tell a map that is empty from one that is not there, so a
 // cluster doesn't either.
 func emptyMapsAreNone(r *room) {
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		if k.name == "Namespace" {
-			continue // it gets a label
+			return // it gets a label
 		}
 		created := k.make(r, func(o object) {
 			o.SetLabels(map[string]string{})
@@ -217,7 +217,7 @@ func emptyMapsAreNone(r *room) {
 					k.name, o.GetLabels(), o.GetAnnotations(), o.GetFinalizers(), o.GetOwnerReferences())
 			}
 		}
-	}
+	})
 	account := r.account("builder")
 	account.Secrets, account.ImagePullSecrets = []corev1.ObjectReference{}, []corev1.LocalObjectReference{}
 	create(r, Cluster.CreateServiceAccount, account)

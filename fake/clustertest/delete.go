@@ -23,23 +23,14 @@ func (k kind) remove(r *room, o object, want *metav1.Preconditions) error {
 	return k.delete(r.cluster, r.ctx, o.GetNamespace(), o.GetName(), metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: want})
 }
 
-// removable calls do with each kind whose objects a delete removes at once.
-func removable(do func(kind)) {
-	for _, k := range kinds() {
-		if k.name != "Namespace" {
-			do(k)
-		}
-	}
-}
-
 func deleteRemoves(r *room) {
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		nobody := k.new()
 		nobody.SetNamespace(r.namespace)
 		nobody.SetName("clustertest-nothing")
 		r.refused("delete of a "+k.name+" that isn't there", k.remove(r, nobody, nil), refusal{metav1.StatusReasonNotFound, k.resource, nobody.GetName()})
-	}
-	removable(func(k kind) {
+	})
+	r.removable(func(k kind) {
 		o := k.make(r, nil)
 		r.done("delete of a "+k.name, k.remove(r, o, nil))
 		k.absent(r, o)
@@ -49,12 +40,12 @@ func deleteRemoves(r *room) {
 
 func deleteOfAnother(r *room) {
 	other := types.UID("00000000-dead-4000-8000-000000000000")
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		o := k.make(r, nil)
 		r.refused("delete of a "+k.name+" with another UID", k.remove(r, o, &metav1.Preconditions{UID: &other}), refusal{reason: metav1.StatusReasonConflict})
 		k.unchanged(r, "a refused delete", o)
-	}
-	removable(func(k kind) {
+	})
+	r.removable(func(k kind) {
 		o := k.make(r, nil)
 		r.done("delete of a "+k.name+" with its UID", k.remove(r, o, &metav1.Preconditions{UID: uidOf(o)}))
 		k.absent(r, o)
@@ -62,7 +53,7 @@ func deleteOfAnother(r *room) {
 }
 
 func staleDelete(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		old := k.make(r, nil)
 		current := k.change(r, labelled(old, "new"))
 		stale, fresh := old.GetResourceVersion(), current.GetResourceVersion()
@@ -74,7 +65,7 @@ func staleDelete(r *room) {
 }
 
 func dryRunDelete(r *room) {
-	removable(func(k kind) {
+	r.removable(func(k kind) {
 		o := k.make(r, nil)
 		err := k.delete(r.cluster, r.ctx, o.GetNamespace(), o.GetName(), metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}})
 		r.done("dry run of a delete of a "+k.name, err)
@@ -83,7 +74,7 @@ func dryRunDelete(r *room) {
 }
 
 func namesakes(r *room) {
-	removable(func(k kind) {
+	r.removable(func(k kind) {
 		first := k.make(r, nil)
 		r.done("delete of a "+k.name, k.remove(r, first, nil))
 		second := k.new()
@@ -119,7 +110,7 @@ func (k kind) kept(r *room) object {
 }
 
 func finalizersKeep(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		marked := k.kept(r)
 		r.done("second delete of a "+k.name, k.remove(r, marked, nil))
 		if again := k.read(r, marked); !again.GetDeletionTimestamp().Equal(marked.GetDeletionTimestamp()) {
@@ -145,7 +136,7 @@ func finalizersKeep(r *room) {
 }
 
 func deletionIsFinal(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		marked := k.kept(r)
 		alive := labelled(marked, "alive")
 		alive.SetDeletionTimestamp(nil)

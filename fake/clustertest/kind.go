@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -71,6 +72,44 @@ func kinds() []kind {
 			create: write(Cluster.CreateConfigMap), get: read(Cluster.GetConfigMap), delete: Cluster.DeleteConfigMap,
 			update: write(Cluster.UpdateConfigMap),
 		},
+	}
+}
+
+// kindOf returns the kind of a resource of kinds.
+func kindOf(resource string) kind {
+	all := kinds()
+	return all[slices.IndexFunc(all, func(k kind) bool { return k.resource == resource })]
+}
+
+// each calls do with every kind, but for those that the cluster does not
+// support, if there are others.
+func (r *room) each(do func(kind)) { r.eachOf(kinds(), do) }
+
+// updatable calls do with each kind that the clients update.
+func (r *room) updatable(do func(kind)) {
+	r.eachOf(slices.DeleteFunc(kinds(), func(k kind) bool { return k.update == nil }), do)
+}
+
+// removable calls do with each kind whose objects a delete removes at once.
+func (r *room) removable(do func(kind)) {
+	r.eachOf(slices.DeleteFunc(kinds(), func(k kind) bool { return k.name == "Namespace" }), do)
+}
+
+func (r *room) eachOf(kinds []kind, do func(kind)) {
+	supported, err := 0, error(nil)
+	for _, k := range kinds {
+		unsupported := attempt(func() { do(k) })
+		switch {
+		case unsupported == nil:
+			supported++
+		case errors.Is(unsupported, errors.ErrUnsupported):
+			err = unsupported
+		default:
+			panic(failure{unsupported})
+		}
+	}
+	if supported == 0 && err != nil {
+		panic(failure{err})
 	}
 }
 

@@ -25,16 +25,16 @@ func newNamespaces(r *room) {
 }
 
 func createInNoNamespace(r *room) {
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		if !k.namespaced {
-			continue
+			return
 		}
 		o := k.new()
 		o.SetNamespace("clustertest-nowhere")
 		o.SetName("nothing")
 		_, err := k.create(r.cluster, r.ctx, o)
 		r.refused("create of a "+k.name+" in no namespace", err, refusal{metav1.StatusReasonNotFound, "namespaces", "clustertest-nowhere"})
-	}
+	})
 }
 
 // terminating deletes the namespace of the room, and returns what keeps it from
@@ -55,15 +55,16 @@ func (r *room) terminating() *corev1.Secret {
 // release lets go of what terminating returned.
 func (r *room) release(secret *corev1.Secret) {
 	r.done("delete", r.cluster.DeleteSecret(r.ctx, r.namespace, secret.Name, metav1.DeleteOptions{}))
-	secret.Finalizers, secret.ResourceVersion = nil, ""
+	secret = get(r, Cluster.GetSecret, secret.Name)
+	secret.Finalizers = nil
 	update(r, Cluster.UpdateSecret, secret)
 }
 
 func createInTerminating(r *room) {
 	secret := r.terminating()
-	for _, k := range kinds() {
+	r.each(func(k kind) {
 		if !k.namespaced {
-			continue
+			return
 		}
 		o := k.new()
 		o.SetNamespace(r.namespace)
@@ -75,7 +76,7 @@ func createInTerminating(r *room) {
 			r.failf("%s: the causes are %+v, want %s", what, status.Details.Causes, corev1.NamespaceTerminatingCause)
 		}
 		k.absent(r, o)
-	}
+	})
 	r.release(secret)
 }
 

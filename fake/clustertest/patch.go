@@ -161,7 +161,7 @@ func patchOfAnother(r *room) {
 		}
 		r.refused(fmt.Sprintf("%s %s", pt, data), err, want)
 	}
-	kinds()[3].unchanged(r, "a refused patch", secret)
+	kindOf("secrets").unchanged(r, "a refused patch", secret)
 }
 
 func patchOfNothing(r *room) {

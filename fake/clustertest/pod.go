@@ -1,6 +1,8 @@
 package clustertest
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -13,6 +15,8 @@ func aboutPods() []Promise {
 		promise("a pod without containers is Invalid", "", podWithoutContainers),
 		promise("a pod that runs is marked with the time of its end, and goes with a grace period of zero", "V12", podGracePeriod),
 		promise("a pod that does not run goes at once", "", pendingPodGoes),
+		promise("a list of pods is of one namespace, or of all", "", podListsAreByNamespace),
+		promise("a pod that is passed in or returned is the caller's", "F02", podsAreOwn),
 	}
 }
 
@@ -100,7 +104,7 @@ func podGracePeriod(r *room) {
 	less := int64(100)
 	r.done("delete of a pod with less time", r.cluster.DeletePod(r.ctx, r.namespace, "p", metav1.DeleteOptions{GracePeriodSeconds: &less}))
 	sooner := get(r, Cluster.GetPod, "p")
-	if *sooner.DeletionGracePeriodSeconds != less || !sooner.DeletionTimestamp.Before(marked.DeletionTimestamp) {
+	if left := sooner.DeletionGracePeriodSeconds; left == nil || *left != less || !sooner.DeletionTimestamp.Before(marked.DeletionTimestamp) {
 		r.failf("a delete with a grace period of %d seconds after one with %d left the end at %v", less, grace, sooner.DeletionTimestamp)
 	}
 	now := int64(0)
@@ -115,4 +119,42 @@ func pendingPodGoes(r *room) {
 	r.done("delete of a pod", r.cluster.DeletePod(r.ctx, r.namespace, "p", metav1.DeleteOptions{}))
 	_, err := r.cluster.GetPod(r.ctx, r.namespace, "p")
 	r.refused("get of a deleted pod without a node", err, refusal{metav1.StatusReasonNotFound, "pods", "p"})
+}
+
+func podListsAreByNamespace(r *room) {
+	second := r.newNamespace()
+	create(r, Cluster.CreateServiceAccount, r.account("builder"))
+	for _, name := range []string{"b", "a"} {
+		create(r, Cluster.CreatePod, r.pod(name))
+	}
+	list, err := r.cluster.ListPods(r.ctx, r.namespace)
+	r.same("the Pods of one namespace", names(r, "list of Pods", list, err), "a", "b")
+	for _, namespace := range []string{second, "clustertest-nowhere"} {
+		list, err = r.cluster.ListPods(r.ctx, namespace)
+		r.same("the Pods of another namespace", names(r, "list of Pods", list, err))
+	}
+	list, err = r.cluster.ListPods(r.ctx, "")
+	list = slices.DeleteFunc(list, func(p *corev1.Pod) bool { return p.Namespace != r.namespace && p.Namespace != second })
+	r.same("the Pods of all namespaces", names(r, "list of all Pods", list, err), "a", "b")
+}
+
+func podsAreOwn(r *room) {
+	create(r, Cluster.CreateServiceAccount, r.account("builder"))
+	sent := r.pod("p")
+	pods := []*corev1.Pod{sent, create(r, Cluster.CreatePod, sent), get(r, Cluster.GetPod, "p")}
+	listed, err := r.cluster.ListPods(r.ctx, r.namespace)
+	r.same("the Pods", names(r, "list of Pods", listed, err), "p")
+	for _, pod := range append(pods, listed...) {
+		for i := range pod.Spec.Containers {
+			pod.Spec.Containers[i].Image = "spoiled"
+		}
+	}
+	got := get(r, Cluster.GetPod, "p")
+	listed, err = r.cluster.ListPods(r.ctx, r.namespace)
+	r.same("the Pods", names(r, "list of Pods", listed, err), "p")
+	for _, pod := range []*corev1.Pod{got, listed[0]} {
+		if len(pod.Spec.Containers) != 1 || pod.Spec.Containers[0].Image != "busybox" {
+			r.failf("a change of a pod that was passed in or returned changed the stored one: %+v", pod.Spec.Containers)
+		}
+	}
 }

@@ -51,20 +51,12 @@ func Run(t *testing.T, newCluster func(t *testing.T) Cluster) {
 
 // promise returns the Promise that check, in a room of its own, does not fail.
 func promise(name, rule string, check func(*room)) Promise {
-	return Promise{Name: name, Rule: rule, Check: func(ctx context.Context, c Cluster) (err error) {
+	return Promise{Name: name, Rule: rule, Check: func(ctx context.Context, c Cluster) error {
 		r := &room{ctx: ctx, cluster: c}
 		defer r.leave()
-		defer func() {
-			switch p := recover().(type) {
-			case nil:
-			case failure:
-				err = p.err
-			default:
-				panic(p)
-			}
-		}()
-		r.namespace = r.newNamespace()
-		check(r)
-		return nil
+		return attempt(func() {
+			r.namespace = r.newNamespace()
+			check(r)
+		})
 	}}
 }

@@ -27,6 +27,21 @@ type room struct {
 // failure is what ends a check: a panic that doesn't leave this package.
 type failure struct{ err error }
 
+// attempt returns what do failed with, or nil.
+func attempt(do func()) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case failure:
+			err = p.err
+		default:
+			panic(p)
+		}
+	}()
+	do()
+	return nil
+}
+
 func (r *room) failf(format string, args ...any) {
 	panic(failure{fmt.Errorf(format, args...)})
 }

@@ -55,7 +55,7 @@ func secretTypeIsImmutable(r *room) {
 		_, err := r.cluster.UpdateSecret(r.ctx, changed)
 		r.invalid(fmt.Sprintf("update of the type of a Secret to %s", other), err, "Secret", "s", metav1.CauseTypeFieldValueInvalid, "type")
 	}
-	kinds()[3].unchanged(r, "a refused update", secret)
+	kindOf("secrets").unchanged(r, "a refused update", secret)
 }
 
 func stringData(r *room) {
@@ -116,12 +116,12 @@ func dataLimit(r *room) {
 	configMap.Data = map[string]string{"key": strings.Repeat("x", corev1.MaxSecretSize)}
 	create(r, Cluster.CreateSecret, secret)
 	create(r, Cluster.CreateConfigMap, configMap)
-	secret.Data["other"], secret.Name = []byte("x"), "large"
-	configMap.Data["other"], configMap.Name = "x", "large"
-	_, err := r.cluster.CreateSecret(r.ctx, secret)
-	r.invalid("create of a Secret of 1 MiB and a byte", err, "Secret", "large", metav1.CauseTypeTooLong, "data")
-	_, err = r.cluster.CreateConfigMap(r.ctx, configMap)
-	r.invalid("create of a ConfigMap of 1 MiB and a byte", err, "ConfigMap", "large", metav1.CauseTypeTooLong, "[]")
+	large, largeMap := r.secret("large"), r.configMap("large") // with a key of their own
+	large.Data["other"], largeMap.Data["other"] = secret.Data["key"], configMap.Data["key"]
+	_, err := r.cluster.CreateSecret(r.ctx, large)
+	r.invalid("create of a Secret of more than 1 MiB", err, "Secret", "large", metav1.CauseTypeTooLong, "data")
+	_, err = r.cluster.CreateConfigMap(r.ctx, largeMap)
+	r.invalid("create of a ConfigMap of more than 1 MiB", err, "ConfigMap", "large", metav1.CauseTypeTooLong, "[]")
 }
 
 func emptyValues(r *room) {
@@ -166,7 +166,7 @@ func immutableConfigMap(r *room) {
 	configMap.Immutable = &yes
 	configMap = update(r, Cluster.UpdateConfigMap, configMap)
 	for field, change := range map[string]func(*corev1.ConfigMap){
-		"data":       func(m *corev1.ConfigMap) { m.Data["key"] = "new" },
+		"data":       func(m *corev1.ConfigMap) { m.Data = map[string]string{"key": "new"} },
 		"binaryData": func(m *corev1.ConfigMap) { m.BinaryData = map[string][]byte{"new": []byte("new")} },
 		"immutable":  func(m *corev1.ConfigMap) { m.Immutable = nil },
 	} {
@@ -189,6 +189,7 @@ func accountSecrets(r *room) {
 		if len(account.Secrets) != 2 || account.Secrets[0] != (corev1.ObjectReference{Name: "s"}) || account.Secrets[1].Name != "t" {
 			r.failf("an account's secrets are %+v, want only the names s and t", account.Secrets)
 		}
+		account = account.DeepCopy()
 		account.Secrets[0] = full
 		account = update(r, Cluster.UpdateServiceAccount, account)
 	}

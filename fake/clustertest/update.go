@@ -23,15 +23,6 @@ func aboutUpdates() []Promise {
 	}
 }
 
-// updatable calls do with each kind that the clients update.
-func updatable(do func(kind)) {
-	for _, k := range kinds() {
-		if k.update != nil {
-			do(k)
-		}
-	}
-}
-
 func copyOf(o object) object { return o.DeepCopyObject().(object) }
 
 func labelled(o object, value string) object {
@@ -41,7 +32,7 @@ func labelled(o object, value string) object {
 }
 
 func updateMovesOn(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		before := k.make(r, nil)
 		after := k.change(r, labelled(before, "new"))
 		r.newer("update of a "+k.name, after, before)
@@ -56,7 +47,7 @@ func updateMovesOn(r *room) {
 }
 
 func updateOfNothing(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		before := k.change(r, labelled(k.make(r, nil), "old"))
 		after := k.change(r, copyOf(before))
 		if after.GetResourceVersion() != before.GetResourceVersion() || k.read(r, before).GetResourceVersion() != before.GetResourceVersion() {
@@ -66,7 +57,7 @@ func updateOfNothing(r *room) {
 }
 
 func staleUpdate(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		old := k.make(r, nil)
 		current := k.change(r, labelled(old, "first"))
 		_, err := k.update(r.cluster, r.ctx, labelled(old, "second"))
@@ -89,7 +80,7 @@ func (k kind) unchanged(r *room, what string, o object) {
 }
 
 func unconditionalUpdate(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		for _, rv := range []string{"", "0"} {
 			old := k.make(r, nil)
 			current := k.change(r, labelled(old, "first"))
@@ -106,7 +97,7 @@ func unconditionalUpdate(r *room) {
 }
 
 func updateOfAnother(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		current := k.make(r, nil)
 		other := labelled(current, "other")
 		other.SetUID("00000000-dead-4000-8000-000000000000")
@@ -120,7 +111,7 @@ func updateOfAnother(r *room) {
 }
 
 func updateOfNobody(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		o := k.new()
 		o.SetNamespace(r.namespace)
 		o.SetName("clustertest-nothing")
@@ -134,7 +125,7 @@ func updateOfNobody(r *room) {
 }
 
 func updateKeepsOrigin(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		before := k.make(r, nil)
 		o := labelled(before, "new")
 		o.SetUID("")
@@ -149,7 +140,7 @@ func updateKeepsOrigin(r *room) {
 
 func updateCantDelete(r *room) {
 	at, seconds := metav1.NewTime(longAgo), int64(1)
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		before := k.make(r, nil)
 		for field, set := range map[string]func(object){
 			"metadata.deletionTimestamp":          func(o object) { o.SetDeletionTimestamp(&at) },
@@ -165,7 +156,7 @@ func updateCantDelete(r *room) {
 }
 
 func updateIsValidated(r *room) {
-	updatable(func(k kind) {
+	r.updatable(func(k kind) {
 		before := k.make(r, nil)
 		_, err := k.update(r.cluster, r.ctx, labelled(before, "two words"))
 		r.invalid("update of a "+k.name+" with a bad label", err, k.name, before.GetName(), metav1.CauseTypeFieldValueInvalid, "metadata.labels")
