@@ -33,6 +33,11 @@ var importRules = map[string]struct{ ours, others []string }{
 	},
 	"examples/rotation": {ours: []string{"fake", "keys", "tokens"}, others: kubernetes},
 	"examples/webhook":  {ours: []string{"admission"}, others: kubernetes},
+
+	"examples/testing/controller":   {ours: []string{"sacontroller"}, others: kubernetes},
+	"examples/testing/jobs":         {others: kubernetes},
+	"examples/testing/podwebhook":   {ours: []string{"admission"}, others: kubernetes},
+	"examples/testing/tokenservice": {ours: []string{"tokens"}, others: kubernetes},
 }
 
 var kubernetes = []string{"k8s.io/api", "k8s.io/apimachinery"}
