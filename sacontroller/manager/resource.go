@@ -102,7 +102,7 @@ func newInformer(client kubernetes.Interface, md metadata.Interface, r Resource)
 	default:
 		return nil, fmt.Errorf("manager: unknown Resource %q", r)
 	}
-	if err := informer.SetTransform(trim); err != nil {
+	if err := informer.SetTransform(new(trimmer).trim); err != nil {
 		return nil, fmt.Errorf("manager: preparing to watch %s: %v", r, err)
 	}
 	return informer, nil
@@ -143,36 +143,3 @@ func indexByAccount(object any) ([]string, error) {
 
 // accountKey joins the two names. No namespace holds a slash.
 func accountKey(namespace, name string) string { return namespace + "/" + name }
-
-// trim returns what of object is kept in memory. An update that has no managed
-// fields leaves those of the API server as they are.
-func trim(object any) (any, error) {
-	switch o := object.(type) {
-	case *corev1.Namespace:
-		kept := *o
-		kept.ManagedFields = nil
-		return &kept, nil
-	case *corev1.ServiceAccount:
-		kept := *o
-		kept.ManagedFields = nil
-		return &kept, nil
-	case *corev1.Secret:
-		kept := *o
-		kept.ManagedFields = nil
-		return &kept, nil
-	case *corev1.ConfigMap:
-		kept := *o
-		kept.ManagedFields = nil
-		return &kept, nil
-	case *corev1.Pod:
-		kept := *o
-		kept.ManagedFields = nil
-		kept.Status = corev1.PodStatus{}
-		return &kept, nil
-	case *metav1.PartialObjectMetadata:
-		kept := corev1.ServiceAccount{ObjectMeta: o.ObjectMeta}
-		kept.ManagedFields = nil
-		return &kept, nil
-	}
-	return object, nil // a tombstone, whose object was trimmed when it was stored
-}

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -100,6 +101,7 @@ func serve(ctx context.Context, opts *options, log *slog.Logger) error {
 	if opts.rootCAFile != "" {
 		others.Go(func() { setup.followRootCA(ctx, opts.rootCAFile) })
 	}
+	others.Go(func() { returnMemory(ctx) })
 	err = m.Run(ctx)
 	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
 		err = errors.Join(cause, err)
@@ -117,6 +119,26 @@ func clientConfig(opts *options) (*rest.Config, error) {
 	config.QPS, config.Burst = float32(opts.qps), opts.burst
 	config.UserAgent = rest.DefaultKubernetesUserAgent()
 	return config, rest.LoadTLSFiles(config)
+}
+
+// When memory is given back to the system: soon after the start, and then seldom. The
+// garbage of the start is as large as the caches, and a process at rest makes so little
+// more that by itself Go would keep the memory for good.
+const (
+	firstReturn  = 30 * time.Second
+	returnPeriod = 10 * time.Minute
+)
+
+// returnMemory gives memory that isn't used back to the system, until ctx is done.
+func returnMemory(ctx context.Context) {
+	for pause := firstReturn; ; pause = returnPeriod {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		debug.FreeOSMemory()
+	}
 }
 
 // identity tells this process from every other.
