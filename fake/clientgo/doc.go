@@ -50,6 +50,8 @@
 //
 // The model is Kubernetes v1.37, with the limits that the comment of package fake
 // lists, and without server-side apply of the six kinds, which is answered with
-// 415. Reactors are not given the context of a call, so it can't be cancelled; the
+// 415. client-go's fakes of its dynamic and metadata clients have trackers of
+// their own and know nothing of the Cluster: point the real ones at
+// [fake.Authority.NewAPIHandler]. Reactors are not given the context of a call, so it can't be cancelled; the
 // clientset holds its lock meanwhile, and calls are made one after the other.
 package clientgo

@@ -3,6 +3,7 @@ package controllerruntime_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -297,7 +298,9 @@ func TestWatch(t *testing.T) {
 	ctx := t.Context()
 	partials := &metav1.PartialObjectMetadataList{}
 	partials.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "SecretList"})
-	for _, list := range []client.ObjectList{&corev1.SecretList{}, partials} {
+	unstructureds := &unstructured.UnstructuredList{}
+	unstructureds.SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: "SecretList"})
+	for _, list := range []client.ObjectList{&corev1.SecretList{}, partials, unstructureds} {
 		w, err := c.Watch(ctx, list, client.InNamespace("ci"), client.MatchingLabels{"team": "blue"})
 		must(t, err)
 		must(t, c.Create(ctx, secret("a", "blue")))
@@ -311,7 +314,7 @@ func TestWatch(t *testing.T) {
 		if event.Type != watch.Deleted {
 			t.Errorf("the second event is %s, want %s", event.Type, watch.Deleted)
 		}
-		if _, ok := event.Object.(*metav1.PartialObjectMetadata); ok != (list == partials) {
+		if got, want := strings.TrimSuffix(fmt.Sprintf("%T", list), "List"), fmt.Sprintf("%T", event.Object); got != want {
 			t.Errorf("the event of a %T has a %T", list, event.Object)
 		}
 		w.Stop()
@@ -332,6 +335,12 @@ func TestSubresources(t *testing.T) {
 	changed := p.DeepCopy()
 	changed.Status.Phase = corev1.PodSucceeded
 	must(t, c.Status().Patch(ctx, changed, client.MergeFrom(p)))
+	debugged := changed.DeepCopy()
+	debugged.Spec.EphemeralContainers = []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug", Image: "example.com/debug"}}}
+	must(t, c.SubResource("ephemeralcontainers").Update(ctx, p, client.WithSubResourceBody(debugged)))
+	if len(debugged.Spec.EphemeralContainers) != 1 || debugged.ResourceVersion == changed.ResourceVersion {
+		t.Errorf("got %d ephemeral containers at resourceVersion %s, want one, and a new one", len(debugged.Spec.EphemeralContainers), debugged.ResourceVersion)
+	}
 	var read corev1.Pod
 	must(t, c.SubResource("status").Get(ctx, p, &read))
 	if read.Status.Phase != corev1.PodSucceeded {
@@ -344,6 +353,7 @@ func TestSubresources(t *testing.T) {
 	wantReason(t, c.Get(ctx, client.ObjectKeyFromObject(p), p), metav1.StatusReasonNotFound)
 
 	wantReason(t, c.Apply(ctx, applycorev1.ServiceAccount("default", "ci"), client.FieldOwner("test")), metav1.StatusReasonUnsupportedMediaType)
+	wantReason(t, c.Status().Apply(ctx, applycorev1.Pod("build-1", "ci"), client.FieldOwner("test")), metav1.StatusReasonUnsupportedMediaType)
 }
 
 // What the builder's client has besides is as it was.
