@@ -10,18 +10,14 @@ import (
 )
 
 // A loop drives one controller: the keys that are due, one at a time, and those that fail again and
-// again, later and later. What isn't done when the process ends is due again once every object is
-// told of as if it was new.
+// again, later and later. It keeps nothing on disk: when the program starts, every object counts as
+// new, so that what was not done when it ended is due.
 type loop struct {
-	controller sacontroller.Controller
-	wake       chan struct{} // has room for one value
+	sacontroller.Controller
+	wake chan struct{} // has room for one value
 
 	mu  sync.Mutex
 	due map[sacontroller.Key]bool
-}
-
-func newLoop(c sacontroller.Controller) *loop {
-	return &loop{controller: c, wake: make(chan struct{}, 1), due: map[sacontroller.Key]bool{}}
 }
 
 // add makes keys due. One that waits already is not done twice.
@@ -50,16 +46,16 @@ func (l *loop) run(ctx context.Context) {
 		l.due = map[sacontroller.Key]bool{}
 		l.mu.Unlock()
 		for key := range due {
+			result, err := l.Reconcile(ctx, key)
 			if ctx.Err() != nil {
 				return
 			}
-			result, err := l.controller.Reconcile(ctx, key)
-			if err != nil {
-				result.RequeueAfter = min(5*time.Millisecond<<min(failures[key], 20), time.Minute)
-				slog.Warn("reconcile", "controller", l.controller.Name(), "key", key.String(), "again", result.RequeueAfter, "err", err)
-				failures[key]++
-			} else {
+			failures[key]++
+			if err == nil {
 				delete(failures, key)
+			} else {
+				result.RequeueAfter = min(5*time.Millisecond<<min(failures[key]-1, 20), time.Minute)
+				slog.Warn("reconcile", "controller", l.Name(), "key", key.String(), "again", result.RequeueAfter, "err", err)
 			}
 			if result.RequeueAfter > 0 {
 				time.AfterFunc(result.RequeueAfter, func() { l.add(key) })

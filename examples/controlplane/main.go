@@ -13,11 +13,15 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/keys"
@@ -25,96 +29,13 @@ import (
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
-// A plane is a store and what works on it.
-type plane struct {
-	store         *store
-	accounts      *sacontroller.ServiceAccounts
-	loops         []*loop
-	plugin        *admission.Plugin
-	authenticator *tokens.Authenticator
-	requester     *tokens.TokenRequester
-	discovery     *keys.Discovery
-}
-
-func newPlane(ctx context.Context, folder, issuerURL string) (*plane, error) {
-	ring, err := openRing(ctx, filepath.Join(folder, "keys"))
+// must ends the program if a part of it can't be made.
+func must[T any](part T, err error) T {
 	if err != nil {
-		return nil, err
+		slog.Error("controlplane", "err", err)
+		os.Exit(1)
 	}
-	p, audiences := new(plane), []string{issuerURL}
-	s, err := openStore(filepath.Join(folder, "objects.db"), p.changed)
-	if err != nil {
-		return nil, err
-	}
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: issuerURL, Signer: ring})
-	if err != nil {
-		return nil, err
-	}
-	accounts, err1 := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: s, Client: s})
-	secrets, err2 := sacontroller.NewTokens(sacontroller.TokensConfig{Reader: s, Client: s, Issuer: issuer})
-	plugin, err3 := admission.New(admission.Config{ServiceAccounts: s, Strict: true})
-	authenticator, err4 := tokens.NewAuthenticator(tokens.AuthenticatorConfig{
-		Issuers: audiences, APIAudiences: audiences, Keys: ring, ServiceAccounts: s, Secrets: s, Pods: s, Legacy: true})
-	requester, err5 := tokens.NewTokenRequester(tokens.TokenRequesterConfig{
-		Issuer: issuer, APIAudiences: audiences, ServiceAccounts: s, Secrets: s, Pods: s})
-	discovery, err6 := keys.NewDiscovery(ctx, keys.DiscoveryConfig{Issuer: issuerURL, JWKSURI: issuerURL + keys.JWKSPath, Keys: ring})
-	*p = plane{s, accounts, []*loop{newLoop(accounts), newLoop(secrets)}, plugin, authenticator, requester, discovery}
-	return p, errors.Join(err1, err2, err3, err4, err5, err6)
-}
-
-// openRing opens the keys in folder. The first one is made here; to replace it is another program's job.
-func openRing(ctx context.Context, folder string) (*keys.Ring, error) {
-	ring, err := keys.OpenRing(folder, keys.RingConfig{})
-	if err != nil {
-		return nil, err
-	}
-	if len(ring.Keys()) == 0 {
-		key, err := keys.Generate(keys.ES256)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := ring.Add(ctx, key); err != nil {
-			return nil, err
-		}
-	}
-	if first := ring.Keys()[0]; len(ring.Keys()) == 1 && first.State() == keys.Published {
-		err = ring.Promote(ctx, first.ID)
-	}
-	return ring, err
-}
-
-// changed tells the loops of a write.
-func (p *plane) changed(event sacontroller.Event) {
-	for _, l := range p.loops {
-		l.add(l.controller.Due(event)...)
-	}
-}
-
-// run serves on l until ctx is done, and ends when all requests are answered.
-func (p *plane) run(ctx context.Context, l net.Listener) error {
-	defer p.store.db.Close()
-	var running sync.WaitGroup
-	defer running.Wait()
-	working, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	for _, l := range p.loops {
-		running.Go(func() { l.run(working) })
-	}
-	err := errors.Join(replay[corev1.Namespace](ctx, p.store), replay[corev1.ServiceAccount](ctx, p.store), replay[corev1.Secret](ctx, p.store))
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: p.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: time.Minute}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
-	select {
-	case err := <-ended:
-		return err
-	case <-ctx.Done():
-	}
-	last, cancel := context.WithTimeout(working, 15*time.Second)
-	defer cancel()
-	return server.Shutdown(last)
+	return part
 }
 
 func main() {
@@ -124,17 +45,95 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	p, err := newPlane(ctx, *folder, *issuer)
-	var l net.Listener
-	if err == nil {
-		l, err = net.Listen("tcp", *listen)
+
+	// The keys. The first is made here; keys.Ring says how it is replaced one day.
+	ring := must(keys.OpenRing(filepath.Join(*folder, "keys"), keys.RingConfig{}))
+	if len(ring.Keys()) == 0 {
+		must(ring.Add(ctx, must(keys.Generate(keys.ES256))))
 	}
-	if err == nil {
-		slog.Info("serving", "url", "http://"+l.Addr().String())
-		err = p.run(ctx, l)
+	if len(ring.Keys()) == 1 {
+		must(ring, ring.Promote(ctx, ring.Keys()[0].ID)) // unless it signs already
 	}
-	if err != nil {
-		slog.Error("controlplane", "err", err)
-		os.Exit(1)
+
+	// The store, and the controllers that it tells of its writes.
+	var loops []*loop
+	s := must(openStore(filepath.Join(*folder, "objects.db"), func(event sacontroller.Event) {
+		for _, l := range loops {
+			l.add(l.Due(event)...)
+		}
+	}))
+	signer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: *issuer, Signer: ring}))
+	accounts := must(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: s, Client: s}))
+	secrets := must(sacontroller.NewTokens(sacontroller.TokensConfig{Reader: s, Client: s, Issuer: signer}))
+	for _, c := range []sacontroller.Controller{accounts, secrets} {
+		loops = append(loops, &loop{Controller: c, wake: make(chan struct{}, 1), due: map[sacontroller.Key]bool{}})
 	}
+	must(s, errors.Join(replay[corev1.Namespace](ctx, s), replay[corev1.ServiceAccount](ctx, s), replay[corev1.Secret](ctx, s)))
+	var working sync.WaitGroup
+	for _, l := range loops {
+		working.Go(func() { l.run(ctx) })
+	}
+
+	// To the end, when all requests have been answered and no key is being worked on.
+	api := routes(ctx, s, ring, signer, accounts, *issuer)
+	server := &http.Server{Handler: api, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute}
+	listener := must(net.Listen("tcp", *listen))
+	working.Go(func() {
+		<-ctx.Done()
+		must(server, server.Shutdown(context.WithoutCancel(ctx)))
+	})
+	slog.Info("serving", "url", "http://"+listener.Addr().String())
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		must(server, err)
+	}
+	working.Wait()
+	must(s, s.db.Close())
+}
+
+// routes is the API. It asks nobody who they are: authentication and authorization go in front.
+func routes(ctx context.Context, s *store, ring *keys.Ring, signer *tokens.Issuer,
+	accounts *sacontroller.ServiceAccounts, issuer string) http.Handler {
+	plugin := must(admission.New(admission.Config{ServiceAccounts: s, Strict: true}))
+	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
+		Issuers: []string{issuer}, APIAudiences: []string{issuer}, Keys: ring, ServiceAccounts: s, Secrets: s, Pods: s, Legacy: true}))
+	requester := must(tokens.NewTokenRequester(tokens.TokenRequesterConfig{
+		Issuer: signer, APIAudiences: []string{issuer}, ServiceAccounts: s, Secrets: s, Pods: s}))
+	discovery := must(keys.NewDiscovery(ctx, keys.DiscoveryConfig{Issuer: issuer, JWKSURI: issuer + keys.JWKSPath, Keys: ring}))
+	mux, namespaced := http.NewServeMux(), "/api/v1/namespaces/{namespace}/"
+	serve(mux, s, "/api/v1/namespaces", func(ctx context.Context, o *corev1.Namespace) (*corev1.Namespace, error) {
+		o.Status.Phase = corev1.NamespaceActive
+		made, err := write(ctx, s, o, true)
+		if err == nil {
+			err = accounts.Ensure(context.WithoutCancel(ctx), o.Name) // pods may come at once
+		}
+		return made, err
+	})
+	serve(mux, s, namespaced+"serviceaccounts", s.CreateServiceAccount)
+	serve(mux, s, namespaced+"secrets", s.CreateSecret)
+	serve(mux, s, namespaced+"pods", func(ctx context.Context, o *corev1.Pod) (*corev1.Pod, error) {
+		r := admission.Request{Operation: admissionv1.Create, Namespace: o.Namespace, Name: o.Name, Pod: o}
+		if err := plugin.Admit(ctx, r); err != nil {
+			return nil, err
+		}
+		return write(ctx, s, o, true)
+	})
+	type tokenRequest = authenticationv1.TokenRequest
+	answer(mux, "POST "+namespaced+"serviceaccounts/{name}/token", func(r *http.Request, o *tokenRequest) (any, error) {
+		return requester.Create(r.Context(), r.PathValue("namespace"), r.PathValue("name"), o)
+	})
+	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", tokens.NewReviewHandler(authenticator, tokens.ReviewHandlerConfig{}))
+	mux.Handle(keys.ConfigPath, discovery)
+	mux.Handle(keys.JWKSPath, discovery)
+	answer(mux, "GET /whoami", func(r *http.Request, _ *struct{}) (any, error) {
+		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		id, err := authenticator.Authenticate(r.Context(), token)
+		if err == nil {
+			return id.UserInfo(), nil
+		}
+		if _, unavailable := errors.AsType[*tokens.UnavailableError](err); !unavailable {
+			err = apierrors.NewUnauthorized(err.Error())
+		}
+		return nil, err
+	})
+	return mux
 }

@@ -1,70 +1,64 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
-	"strings"
 
-	admissionv1 "k8s.io/api/admission/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/kubesa/serviceaccount/admission"
-	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/tokens"
 )
 
-// routes is the API. It asks nobody who they are: authentication and authorization go in front.
-func (p *plane) routes() http.Handler {
-	mux, namespaced := http.NewServeMux(), "/api/v1/namespaces/{namespace}/"
-	serve(mux, p.store, "/api/v1/namespaces", p.createNamespace)
-	serve(mux, p.store, namespaced+"serviceaccounts", p.store.CreateServiceAccount)
-	serve(mux, p.store, namespaced+"secrets", p.store.CreateSecret)
-	serve(mux, p.store, namespaced+"pods", p.createPod)
-	mux.Handle("POST "+namespaced+"serviceaccounts/{name}/token",
-		answer(http.StatusCreated, func(r *http.Request, request *authenticationv1.TokenRequest) (any, error) {
-			return p.requester.Create(r.Context(), r.PathValue("namespace"), r.PathValue("name"), request)
-		}))
-	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", tokens.NewReviewHandler(p.authenticator, tokens.ReviewHandlerConfig{}))
-	mux.Handle(keys.ConfigPath, p.discovery)
-	mux.Handle(keys.JWKSPath, p.discovery)
-	mux.Handle("GET /whoami", answer(http.StatusOK, p.whoami))
-	return mux
-}
-
-// serve adds the routes of a kind. make is how an object is created.
+// serve adds the routes of a kind below at. make is how an object is created.
 func serve[T any, P object[T]](mux *http.ServeMux, s *store, at string, make func(context.Context, P) (P, error)) {
-	mux.Handle("POST "+at, answer(http.StatusCreated, func(r *http.Request, sent *T) (any, error) {
+	answer(mux, "POST "+at, func(r *http.Request, sent *T) (any, error) {
 		o, namespace := P(sent), r.PathValue("namespace")
-		if o.GetNamespace() != "" && o.GetNamespace() != namespace || o.GetResourceVersion() != "" {
-			return nil, apierrors.NewBadRequest("the object has a resourceVersion, or another namespace than the path")
+		kind := cmp.Or(o.GetObjectKind().GroupVersionKind().Kind, kindOf[T]())
+		if kind != kindOf[T]() || cmp.Or(o.GetNamespace(), namespace) != namespace || o.GetResourceVersion() != "" {
+			return nil, apierrors.NewBadRequest("want the kind and the namespace of the path, and no resourceVersion")
 		}
 		o.SetNamespace(namespace)
 		return make(r.Context(), o)
-	}))
-	mux.Handle("GET "+at, answer(http.StatusOK, func(r *http.Request, _ *struct{}) (any, error) {
-		found, err := list[T, P](r.Context(), s, r.PathValue("namespace"))
+	})
+	answer(mux, "GET "+at, func(r *http.Request, _ *struct{}) (any, error) {
+		found, err := list[T, P](r.Context(), s, key(r.PathValue("namespace"), ""))
 		return map[string]any{"apiVersion": "v1", "kind": kindOf[T]() + "List", "items": append([]P{}, found...)}, err
-	}))
-	mux.Handle("GET "+at+"/{name}", answer(http.StatusOK, func(r *http.Request, _ *struct{}) (any, error) {
+	})
+	answer(mux, "GET "+at+"/{name}", func(r *http.Request, _ *struct{}) (any, error) {
 		return get[T, P](r.Context(), s, r.PathValue("namespace"), r.PathValue("name"))
-	}))
-	mux.Handle("DELETE "+at+"/{name}", answer(http.StatusOK, func(r *http.Request, opts *metav1.DeleteOptions) (any, error) {
-		return metav1.Status{Status: metav1.StatusSuccess}, remove[T, P](r.Context(), s, r.PathValue("namespace"), r.PathValue("name"), *opts)
-	}))
+	})
+	answer(mux, "DELETE "+at+"/{name}", func(r *http.Request, opts *metav1.DeleteOptions) (any, error) {
+		if len(opts.DryRun) > 0 {
+			return nil, apierrors.NewBadRequest("there are no dry runs")
+		}
+		err := remove[T, P](r.Context(), s, r.PathValue("namespace"), r.PathValue("name"), opts.Preconditions)
+		return metav1.Status{Status: metav1.StatusSuccess}, err
+	})
 }
 
-// answer makes a handler of f, which gets the body of the request. The errors of f are those of the
+// answer has f answer what matches pattern: f gets the body, and its errors are those of the
 // Kubernetes API, or the server's own fault.
-func answer[T any](code int, f func(r *http.Request, body *T) (any, error)) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		out, err := decoded(w, r, f)
+func answer[T any](mux *http.ServeMux, pattern string, f func(r *http.Request, body *T) (any, error)) {
+	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		body, out, code := new(T), any(nil), http.StatusOK
+		if r.Method == http.MethodPost {
+			code = http.StatusCreated
+		}
+		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 3<<20))
+		if err == nil && len(data) > 0 {
+			err = json.Unmarshal(data, body)
+		}
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			err = apierrors.NewRequestEntityTooLargeError("the limit is 3 MiB")
+		} else if err != nil || r.URL.RawQuery != "" {
+			err = apierrors.NewBadRequest("want a JSON body and no parameters")
+		} else {
+			out, err = f(r, body)
+		}
 		if err != nil {
 			var known apierrors.APIStatus
 			if !errors.As(err, &known) {
@@ -78,50 +72,5 @@ func answer[T any](code int, f func(r *http.Request, body *T) (any, error)) http
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
 		_ = json.NewEncoder(w).Encode(out) // a client that is gone is told nothing
-	}
-}
-
-// decoded calls f with the body, which may be empty.
-func decoded[T any](w http.ResponseWriter, r *http.Request, f func(r *http.Request, body *T) (any, error)) (any, error) {
-	body := new(T)
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 3<<20))
-	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, apierrors.NewRequestEntityTooLargeError("the limit is 3 MiB")
-	}
-	if err == nil && len(data) > 0 {
-		err = json.Unmarshal(data, body)
-	}
-	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
-	}
-	return f(r, body)
-}
-
-func (p *plane) createNamespace(ctx context.Context, sent *corev1.Namespace) (*corev1.Namespace, error) {
-	sent.Status.Phase = corev1.NamespaceActive
-	o, err := create(ctx, p.store, sent)
-	if err == nil {
-		err = p.accounts.Ensure(context.WithoutCancel(ctx), o.Name) // the next request may be for a pod
-	}
-	return o, err
-}
-
-func (p *plane) createPod(ctx context.Context, o *corev1.Pod) (*corev1.Pod, error) {
-	err := p.plugin.Admit(ctx, admission.Request{Operation: admissionv1.Create, Namespace: o.Namespace, Name: o.Name, Pod: o})
-	if err != nil {
-		return nil, err
-	}
-	return create(ctx, p.store, o)
-}
-
-func (p *plane) whoami(r *http.Request, _ *struct{}) (any, error) {
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	id, err := p.authenticator.Authenticate(r.Context(), token)
-	if _, unavailable := errors.AsType[*tokens.UnavailableError](err); unavailable {
-		return nil, err
-	}
-	if err != nil {
-		return nil, apierrors.NewUnauthorized(err.Error())
-	}
-	return id.UserInfo(), nil
+	})
 }

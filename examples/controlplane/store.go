@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,20 +18,25 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/utils/ptr"
 
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/tokens"
 )
 
 // A store keeps objects in a file, as JSON under namespace/name in a bucket for each kind. Its errors
-// are those of the Kubernetes API. What it returns is the caller's own.
+// are those of the Kubernetes API; what it returns is the caller's own.
 type store struct {
 	db      *bolt.DB
-	changed func(sacontroller.Event) // is told of every write, once it is on disk
+	changed func(sacontroller.Event) // is told of each write, once it is on disk
 }
+
+// tokenIndex is the bucket with the key namespace/account/name for each token Secret.
+const tokenIndex = "tokensecrets"
 
 func openStore(file string, changed func(sacontroller.Event)) (*store, error) {
 	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: 5 * time.Second})
@@ -46,7 +52,7 @@ func openStore(file string, changed func(sacontroller.Event)) (*store, error) {
 	})
 }
 
-// A change is a transaction, and what to tell of it when it is on disk.
+// A change is a transaction, and what to tell of it.
 type change struct {
 	*bolt.Tx
 	events []sacontroller.Event
@@ -71,7 +77,7 @@ type object[T any] interface {
 	runtime.Object
 }
 
-// kindOf returns the name of T, which is that of its bucket too. resourceOf is for errors.
+// kindOf returns the name of T, which is that of its bucket too.
 func kindOf[T any]() string { return reflect.TypeFor[T]().Name() }
 
 func resourceOf[T any]() schema.GroupResource {
@@ -81,20 +87,28 @@ func resourceOf[T any]() schema.GroupResource {
 // key joins what names an object. Names have no slash, so no two objects share a key.
 func key(namespace, name string) []byte { return []byte(namespace + "/" + name) }
 
-// read returns an object. It has to be the very one that is wanted.
-func read[T any, P object[T]](c *change, namespace, name string, want metav1.Preconditions) (P, error) {
+// indexKey returns the key of o in tokenIndex: nil unless o is the Secret of an account that can be.
+func indexKey(o metav1.Object) []byte {
+	secret, _ := o.(*corev1.Secret)
+	account, _ := tokens.TokenSecretOwner(secret)
+	if len(validation.ValidateServiceAccountName(account, false)) > 0 {
+		return nil
+	}
+	return key(secret.Namespace, account+"/"+secret.Name)
+}
+
+// read returns an object: the very one that has uid and version, where these aren't empty.
+func read[T any, P object[T]](c *change, namespace, name string, uid types.UID, version string) (P, error) {
 	data := c.Bucket([]byte(kindOf[T]())).Get(key(namespace, name))
 	if data == nil {
 		return nil, apierrors.NewNotFound(resourceOf[T](), name)
 	}
 	o := P(new(T))
-	if err := json.Unmarshal(data, o); err != nil {
-		return nil, err
+	err := json.Unmarshal(data, o)
+	if cmp.Or(uid, o.GetUID()) != o.GetUID() || cmp.Or(version, o.GetResourceVersion()) != o.GetResourceVersion() {
+		return nil, apierrors.NewConflict(resourceOf[T](), name, errors.New("it has changed, or is another one"))
 	}
-	if ptr.Deref(want.UID, o.GetUID()) != o.GetUID() || ptr.Deref(want.ResourceVersion, o.GetResourceVersion()) != o.GetResourceVersion() {
-		return nil, apierrors.NewConflict(resourceOf[T](), name, errors.New("it has changed"))
-	}
-	return o, nil
+	return o, err
 }
 
 // scan returns the objects whose keys begin with prefix.
@@ -107,110 +121,146 @@ func scan[T any, P object[T]](c *change, prefix []byte) (found []P, err error) {
 	return found, err
 }
 
-// put writes o in the place of old, if there is one, and its key in the index.
-func put[T any, P object[T]](c *change, old, o P) error {
-	kind, at := corev1.SchemeGroupVersion.WithKind(kindOf[T]()), field.NewPath("metadata")
-	if errs := validation.ValidateObjectMetaAccessor(o, kind.Kind != "Namespace", validation.NameIsDNSSubdomain, at); len(errs) > 0 {
-		return apierrors.NewInvalid(kind.GroupKind(), o.GetName(), errs)
-	}
+// put writes o in the place of old, and the index with it. Either may be nil.
+func put[T any, P object[T]](c *change, old, o P) (err error) {
+	kind := corev1.SchemeGroupVersion.WithKind(kindOf[T]())
+	bucket, index := c.Bucket([]byte(kind.Kind)), c.Bucket([]byte(tokenIndex))
 	event := sacontroller.Event{Type: watch.Added, Object: o}
 	if old != nil {
-		event = sacontroller.Event{Type: watch.Modified, Object: o, Old: old}
+		event.Type, event.Old = watch.Modified, old
 	}
-	bucket := c.Bucket([]byte(kind.Kind))
-	version, err := bucket.NextSequence()
+	if k := indexKey(old); k != nil {
+		err = index.Delete(k)
+	}
+	if o == nil {
+		c.events = append(c.events, sacontroller.Event{Type: watch.Deleted, Object: old})
+		return errors.Join(err, bucket.Delete(key(old.GetNamespace(), old.GetName())))
+	}
+	namespaced, checkName := true, validation.NameIsDNSSubdomain
+	if kind.Kind == "Namespace" {
+		namespaced, checkName = false, validation.NameIsDNSLabel
+	}
+	if errs := validation.ValidateObjectMetaAccessor(o, namespaced, checkName, field.NewPath("metadata")); len(errs) > 0 {
+		return apierrors.NewInvalid(kind.GroupKind(), o.GetName(), errs)
+	}
+	version, failed := bucket.NextSequence()
 	o.SetResourceVersion(strconv.FormatUint(version, 10))
 	o.GetObjectKind().SetGroupVersionKind(kind)
-	data, failed := json.Marshal(o)
+	data, malformed := json.Marshal(o)
+	if k := indexKey(o); k != nil {
+		err = errors.Join(err, index.Put(k, nil))
+	}
 	c.events = append(c.events, event)
-	return errors.Join(err, failed, c.reindex(old, o), bucket.Put(key(o.GetNamespace(), o.GetName()), data))
-}
-
-// drop deletes o, and its key from the index.
-func drop[T any, P object[T]](c *change, o P) error {
-	c.events = append(c.events, sacontroller.Event{Type: watch.Deleted, Object: o})
-	return errors.Join(c.reindex(o, nil), c.Bucket([]byte(kindOf[T]())).Delete(key(o.GetNamespace(), o.GetName())))
+	return errors.Join(err, failed, malformed, bucket.Put(key(o.GetNamespace(), o.GetName()), data))
 }
 
 func get[T any, P object[T]](ctx context.Context, s *store, namespace, name string) (o P, err error) {
-	err = s.do(ctx, s.db.View, func(c *change) error {
-		o, err = read[T, P](c, namespace, name, metav1.Preconditions{})
-		return err
-	})
+	err = s.do(ctx, s.db.View, func(c *change) error { o, err = read[T, P](c, namespace, name, "", ""); return err })
 	return o, err
 }
 
-// list returns the objects of namespace. That of namespaces is empty.
-func list[T any, P object[T]](ctx context.Context, s *store, namespace string) (found []P, err error) {
-	err = s.do(ctx, s.db.View, func(c *change) error { found, err = scan[T, P](c, key(namespace, "")); return err })
+func list[T any, P object[T]](ctx context.Context, s *store, prefix []byte) (found []P, err error) {
+	err = s.do(ctx, s.db.View, func(c *change) error { found, err = scan[T, P](c, prefix); return err })
 	return found, err
 }
 
-func create[T any, P object[T]](ctx context.Context, s *store, sent P) (P, error) {
+// write stores a copy of sent: as a new object, or in the place of the one that sent was made of.
+func write[T any, P object[T]](ctx context.Context, s *store, sent P, isNew bool) (P, error) {
 	o := sent.DeepCopyObject().(P)
-	o.SetUID(uuid.NewUUID())
-	o.SetCreationTimestamp(metav1.Unix(time.Now().Unix(), 0))
-	o.SetDeletionTimestamp(nil)
-	o.SetFinalizers(nil) // nothing here waits for them
 	return o, s.do(ctx, s.db.Update, func(c *change) error {
-		if o.GetNamespace() != "" {
-			if _, err := read[corev1.Namespace](c, "", o.GetNamespace(), metav1.Preconditions{}); err != nil {
-				return err
-			}
-		}
-		if c.Bucket([]byte(kindOf[T]())).Get(key(o.GetNamespace(), o.GetName())) != nil {
-			return apierrors.NewAlreadyExists(resourceOf[T](), o.GetName())
-		}
-		return put(c, nil, o)
-	})
-}
-
-// update replaces the object that sent was made of. Without a resourceVersion it replaces any.
-func update[T any, P object[T]](ctx context.Context, s *store, sent P) (P, error) {
-	o, want := sent.DeepCopyObject().(P), metav1.Preconditions{}
-	if o.GetResourceVersion() != "" {
-		want = metav1.Preconditions{UID: ptr.To(o.GetUID()), ResourceVersion: ptr.To(o.GetResourceVersion())}
-	}
-	return o, s.do(ctx, s.db.Update, func(c *change) error {
-		old, err := read[T, P](c, o.GetNamespace(), o.GetName(), want)
-		if err != nil {
+		if _, err := read[corev1.Namespace](c, "", o.GetNamespace(), "", ""); o.GetNamespace() != "" && err != nil {
 			return err
 		}
-		o.SetUID(old.GetUID())
-		o.SetCreationTimestamp(old.GetCreationTimestamp())
+		old, err := read[T, P](c, o.GetNamespace(), o.GetName(), o.GetUID(), o.GetResourceVersion())
+		switch {
+		case !isNew && err == nil:
+			o.SetUID(old.GetUID())
+			o.SetCreationTimestamp(old.GetCreationTimestamp())
+		case isNew && apierrors.IsNotFound(err):
+			o.SetUID(uuid.NewUUID())
+			o.SetCreationTimestamp(metav1.Unix(time.Now().Unix(), 0))
+			o.SetDeletionTimestamp(nil)
+			o.SetFinalizers(nil) // nothing here waits for them
+		case isNew:
+			return apierrors.NewAlreadyExists(resourceOf[T](), o.GetName())
+		default:
+			return err
+		}
 		return put(c, old, o)
 	})
 }
 
-// remove deletes an object; a namespace with all that is in it, in one transaction.
-func remove[T any, P object[T]](ctx context.Context, s *store, namespace, name string, opts metav1.DeleteOptions) error {
+// remove deletes an object, and with a namespace all that is in it, in one transaction.
+func remove[T any, P object[T]](ctx context.Context, s *store, namespace, name string, want *metav1.Preconditions) error {
+	want = cmp.Or(want, new(metav1.Preconditions))
 	return s.do(ctx, s.db.Update, func(c *change) error {
-		o, err := read[T, P](c, namespace, name, ptr.Deref(opts.Preconditions, metav1.Preconditions{}))
+		o, err := read[T, P](c, namespace, name, ptr.Deref(want.UID, ""), ptr.Deref(want.ResourceVersion, ""))
+		if err == nil && kindOf[T]() == "Namespace" {
+			err = errors.Join(empty[corev1.Pod](c, name), empty[corev1.Secret](c, name), empty[corev1.ServiceAccount](c, name))
+		}
 		if err != nil {
 			return err
 		}
-		if kindOf[T]() != "Namespace" {
-			return drop(c, o)
-		}
-		return errors.Join(drop(c, o), clearOf[corev1.Pod](c, name), clearOf[corev1.Secret](c, name), clearOf[corev1.ServiceAccount](c, name))
+		return put(c, o, nil)
 	})
 }
 
-func clearOf[T any, P object[T]](c *change, namespace string) error {
+func empty[T any, P object[T]](c *change, namespace string) error {
 	found, err := scan[T, P](c, key(namespace, ""))
 	for _, o := range found {
-		err = errors.Join(err, drop(c, o))
+		err = errors.Join(err, put(c, o, nil))
 	}
 	return err
 }
 
-// replay tells of every object of a kind as if it was new.
+// replay tells of all objects of a kind as if they were new.
 func replay[T any, P object[T]](ctx context.Context, s *store) error {
-	return s.do(ctx, s.db.View, func(c *change) error {
-		found, err := scan[T, P](c, nil)
-		for _, o := range found {
-			c.events = append(c.events, sacontroller.Event{Type: watch.Added, Object: o})
+	found, err := list[T, P](ctx, s, nil)
+	for _, o := range found {
+		s.changed(sacontroller.Event{Type: watch.Added, Object: o})
+	}
+	return err
+}
+
+// The readers, clients and getters of the library.
+
+func (s *store) GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error) {
+	return get[corev1.Namespace](ctx, s, "", name)
+}
+func (s *store) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	return get[corev1.ServiceAccount](ctx, s, namespace, name)
+}
+func (s *store) CreateServiceAccount(ctx context.Context, o *corev1.ServiceAccount) (*corev1.ServiceAccount, error) {
+	return write(ctx, s, o, true)
+}
+func (s *store) UpdateServiceAccount(ctx context.Context, o *corev1.ServiceAccount) (*corev1.ServiceAccount, error) {
+	return write(ctx, s, o, false)
+}
+func (s *store) GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	return get[corev1.Pod](ctx, s, namespace, name)
+}
+func (s *store) GetSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	return get[corev1.Secret](ctx, s, namespace, name)
+}
+func (s *store) CreateSecret(ctx context.Context, o *corev1.Secret) (*corev1.Secret, error) {
+	return write(ctx, s, o, true)
+}
+func (s *store) UpdateSecret(ctx context.Context, o *corev1.Secret) (*corev1.Secret, error) {
+	return write(ctx, s, o, false)
+}
+func (s *store) DeleteSecret(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error {
+	return remove[corev1.Secret](ctx, s, namespace, name, opts.Preconditions)
+}
+
+// TokenSecrets reads the Secrets of the account alone, however many others there are.
+func (s *store) TokenSecrets(ctx context.Context, namespace, account string) (found []*corev1.Secret, err error) {
+	err = s.do(ctx, s.db.View, func(c *change) error {
+		at, cursor := key(namespace, account+"/"), c.Bucket([]byte(tokenIndex)).Cursor()
+		for k, _ := cursor.Seek(at); bytes.HasPrefix(k, at); k, _ = cursor.Next() {
+			o, failed := read[corev1.Secret](c, namespace, string(k[len(at):]), "", "")
+			found, err = append(found, o), errors.Join(err, failed)
 		}
 		return err
 	})
+	return found, err
 }
