@@ -432,4 +432,69 @@ func TestAPIPanics(t *testing.T) {
 	if code, _ := a.do("GET /api/v1/namespaces/ci/secrets/password", ""); code != 200 {
 		t.Errorf("got %d after the panic", code)
 	}
+
+	// Of a controller, which must not hold up the next request.
+	a.cluster.Inject(func(op fake.Op) error {
+		if op.Resource == "secrets" && op.Verb == "update" {
+			panic("hunter2")
+		}
+		return nil
+	})
+	code, body = a.do("POST /api/v1/namespaces/ci/secrets", guideSecret)
+	checkStatus(t, code, body, 500, metav1.StatusReasonInternalError, "panicked")
+	a.cluster.ClearFaults()
+	if code, body := a.do("DELETE /api/v1/namespaces/ci/secrets/mysecretname", ""); code != 200 {
+		t.Errorf("got %d %s after the panic of a controller", code, body)
+	}
+}
+
+// A handler that asks for the connection to be cut gets that.
+func TestAPIAborts(t *testing.T) {
+	a := newAPI(t, fake.APIConfig{AdmitPod: func(context.Context, fake.PodOperation) error { panic(http.ErrAbortHandler) }})
+	defer func() {
+		if p := recover(); p != http.ErrAbortHandler || a.outcome().HTTPStatus != 0 {
+			t.Errorf("got the panic %v, status %d", p, a.outcome().HTTPStatus)
+		}
+	}()
+	a.do("POST /api/v1/namespaces/ci/pods", newPod)
+}
+
+// Many clients at once, and a test that settles meanwhile: every Secret is
+// filled when its creation was answered.
+func TestAPIConcurrentClients(t *testing.T) {
+	a := newAPI(t, fake.APIConfig{})
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for j := range 5 {
+				name := fmt.Sprintf("s%d-%d", i, j)
+				if code, body := a.do("POST /api/v1/namespaces/ci/secrets", strings.Replace(guideSecret, "mysecretname", name, 1)); code != http.StatusCreated {
+					t.Errorf("got %d %s", code, body)
+				}
+				if code, body := a.do("GET /api/v1/namespaces/ci/secrets/"+name, ""); code != http.StatusOK || !strings.Contains(body, `"token":"`) {
+					t.Errorf("got %d, and the Secret %s has no token", code, name)
+				}
+				if err := a.authority.Settle(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if code, body := a.do("DELETE /api/v1/namespaces/ci/secrets/"+name, ""); code != http.StatusOK {
+					t.Errorf("got %d %s", code, body)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if secrets, err := a.cluster.ListSecrets(t.Context(), "ci"); err != nil || len(secrets) != 1 {
+		t.Errorf("%d Secrets are left: %v", len(secrets), err)
+	}
+}
+
+// A client that has gone away is told so, should it still listen.
+func TestAPICancelledRequests(t *testing.T) {
+	a := newAPI(t, fake.APIConfig{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, request("POST /api/v1/namespaces/ci/secrets", guideSecret).WithContext(ctx))
+	checkStatus(t, w.Code, w.Body.String(), 504, metav1.StatusReasonTimeout, "given up")
 }

@@ -24,7 +24,12 @@
 // nothing is left to do, so a test needs no polling and no sleep.
 //
 // An [Authority] makes and judges real tokens for the accounts of a Cluster, on a
-// clock that the test moves.
+// clock that the test moves. [Authority.NewAPIHandler] serves both as an API, so
+// that kubectl, client-go and programs in other languages can use them, and
+// "kubectl create -f secret.json" fills a token Secret:
+//
+//	server := httptest.NewServer(authority.NewAPIHandler(fake.APIConfig{}))
+//	out, err := exec.Command("kubectl", "--server="+server.URL, "get", "secrets").Output()
 //
 // # Failure
 //
@@ -43,8 +48,9 @@
 //
 // # Security
 //
-// There is no authorization: whoever has a Cluster may do anything. Texts of
-// errors and actions never show what a Secret holds.
+// There is no authorization: whoever has a Cluster may do anything, and so may
+// whoever reaches its API. Texts of errors and actions never show what a Secret
+// holds.
 //
 // # Compatibility
 //
