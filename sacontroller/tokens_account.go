@@ -100,12 +100,15 @@ func (c *Tokens) existing(ctx context.Context, account *corev1.ServiceAccount) (
 
 // dereference removes from live, an account that was just read, its references to
 // those of names that no Secret has, read live too: a Secret that was created
-// again under the name keeps the reference (CTL-69 as we differ).
+// again under the name keeps the reference (CTL-69 as we differ). If that one is a
+// token Secret without an account, it is deleted next, and its annotations won't
+// lead to live: then the error says that it is worth looking again.
 func (c *Tokens) dereference(ctx context.Context, live *corev1.ServiceAccount, names []string) error {
 	if live.DeletionTimestamp != nil {
 		return nil
 	}
 	var gone []string
+	var later error
 	for _, name := range names {
 		if !lists(live, name) {
 			continue // CTL-64
@@ -114,16 +117,39 @@ func (c *Tokens) dereference(ctx context.Context, live *corev1.ServiceAccount, n
 		if err != nil {
 			return err
 		}
-		if secret == nil {
+		doomed, err := c.isDoomed(ctx, secret, live)
+		if err != nil {
+			return err
+		}
+		switch {
+		case secret == nil:
 			gone = append(gone, name)
+		case doomed:
+			later = fmt.Errorf("sacontroller: Secret %s/%s has no account, and is listed in ServiceAccount %s until it is deleted", live.Namespace, name, live.Name)
 		}
 	}
 	if len(gone) == 0 {
-		return nil
+		return later
 	}
 	_, err := c.client.UpdateServiceAccount(ctx, withReferences(live, gone, ""))
 	if err == nil || apierrors.IsNotFound(err) {
-		return nil // CTL-67
+		return later // CTL-67
 	}
 	return fmt.Errorf("sacontroller: removing references from ServiceAccount %s/%s: %w", live.Namespace, live.Name, err)
+}
+
+// isDoomed reports whether secret, read live, is a token Secret without an account:
+// live is one that was just read.
+func (c *Tokens) isDoomed(ctx context.Context, secret *corev1.Secret, live *corev1.ServiceAccount) (bool, error) {
+	if secret == nil || !isOrphan(secret, nil) {
+		return false, nil
+	}
+	owner := live
+	if name, _ := ownerOf(secret); name != live.Name {
+		var err error
+		if owner, err = c.liveAccount(ctx, live.Namespace, name); err != nil {
+			return false, err
+		}
+	}
+	return isOrphan(secret, owner), nil
 }

@@ -272,6 +272,12 @@ func TestTokensSecretGone(t *testing.T) {
 	deleting := accountListing("token-secret-1")
 	deleting.DeletionTimestamp, deleting.Finalizers = &metav1.Time{Time: fake.Epoch}, []string{"a/b"}
 	recreated := tokenWith(func(s *corev1.Secret) { s.UID = "4" })
+	tokenOf := func(account, uid string) *corev1.Secret {
+		return tokenWith(func(s *corev1.Secret) {
+			s.UID = "4"
+			s.Annotations = map[string]string{corev1.ServiceAccountNameKey: account, corev1.ServiceAccountUIDKey: uid}
+		})
+	}
 	for _, tt := range []tokensCase{
 		{name: "account not cached", live: objects(accountListing("token-secret-1"))},                          // CTL-60
 		{name: "another account of the name cached", cached: objects(again(accountListing("token-secret-1")))}, // CTL-60
@@ -289,6 +295,18 @@ func TestTokensSecretGone(t *testing.T) {
 		},
 		{
 			name: "another Secret of the name that the cache lacks", cached: objects(accountListing("token-secret-1")), live: objects(accountListing("token-secret-1"), recreated),
+			want: []string{getSA, getSec}, account: accountListing("token-secret-1"),
+		},
+		{
+			name: "another Secret of the name, which has no account", cached: objects(accountListing("token-secret-1"), tokenOf("default", "54321")),
+			want: []string{getSA, getSec}, wantErr: "until it is deleted", account: accountListing("token-secret-1"),
+		},
+		{
+			name: "another Secret of the name, of an account that is gone", cached: objects(accountListing("token-secret-1"), tokenOf("nobody", "")),
+			want: []string{getSA, getSec, "get serviceaccounts ns/nobody"}, wantErr: "until it is deleted", account: accountListing("token-secret-1"),
+		},
+		{
+			name: "another Secret of the name, of another type", cached: objects(accountListing("token-secret-1"), tokenWith(func(s *corev1.Secret) { s.UID, s.Type = "4", "Opaque" })),
 			want: []string{getSA, getSec}, account: accountListing("token-secret-1"),
 		},
 		{name: "no answer about the account", cached: objects(pulls), fault: fake.On("get", "serviceaccounts", errBusy), want: []string{getSA}, wantErr: "etcd is busy"},

@@ -1,0 +1,40 @@
+package sacontroller_test
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake"
+)
+
+// CTL-60, CTL-69: a Secret that is created again keeps its reference, but if it then
+// goes because it has no account, so does the reference, whatever it is annotated
+// with and in whatever order that is noticed.
+func TestTokensDanglingReference(t *testing.T) {
+	for name, annotations := range map[string]map[string]string{
+		"another UID":  {corev1.ServiceAccountNameKey: "default", corev1.ServiceAccountUIDKey: "54321"},
+		"another name": {corev1.ServiceAccountNameKey: "nobody"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(8) {
+				cluster := fake.New(active("ns"), accountListing("token-secret-1"), token())
+				cluster.Shuffle(seed)
+				tokens := newTokens(t, cluster)
+				settle(t, cluster, tokens)
+				if err := cluster.DeleteSecret(t.Context(), "ns", "token-secret-1", metav1.DeleteOptions{}); err != nil {
+					t.Fatal(err)
+				}
+				again := token()
+				again.UID, again.Annotations = "", annotations
+				if _, err := cluster.CreateSecret(t.Context(), again); err != nil {
+					t.Fatal(err)
+				}
+				settle(t, cluster, tokens)
+				diff(t, "the Secrets", []string{}, secretNames(t, cluster, "ns"))
+				diff(t, "the references", []string{}, references(getAccount(t, cluster, "ns", "default")))
+			}
+		})
+	}
+}
