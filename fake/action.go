@@ -110,14 +110,51 @@ func (c *Cluster) ClearActions() {
 }
 
 // Story returns actions as text for failure messages, one a line, with the
-// actors that are known.
+// actors that are known. Of lines that repeat, as in a retry that goes on, only the
+// first are told, and how often they come again.
 func Story(actions []Action) string {
-	var b strings.Builder
-	for _, a := range actions {
+	lines := make([]string, len(actions))
+	for i, a := range actions {
 		if a.Actor != "" {
-			b.WriteString(a.Actor + ": ")
+			lines[i] = a.Actor + ": "
 		}
-		b.WriteString(a.String() + "\n")
+		lines[i] += a.String()
+	}
+	var b strings.Builder
+	for len(lines) > 0 {
+		period, more := repetition(lines)
+		for _, line := range lines[:period] {
+			b.WriteString(line + "\n")
+		}
+		switch {
+		case more > 0 && period == 1:
+			fmt.Fprintf(&b, "… and the same %d more times\n", more)
+		case more > 0:
+			fmt.Fprintf(&b, "… and these %d lines %d more times\n", period, more)
+		}
+		lines = lines[period*(more+1):]
 	}
 	return b.String()
+}
+
+// How many lines may make up what is repeated, and how often it must come again to
+// be folded.
+const (
+	longestRefrain = 8
+	fewestRepeats  = 3
+)
+
+// repetition returns how many lines at the beginning come again right after them, and
+// how often: at least fewestRepeats times, or not at all.
+func repetition(lines []string) (period, more int) {
+	for period = 1; period <= longestRefrain; period++ {
+		more = 0
+		for next := period; next+period <= len(lines) && slices.Equal(lines[:period], lines[next:next+period]); next += period {
+			more++
+		}
+		if more >= fewestRepeats {
+			return period, more
+		}
+	}
+	return 1, 0
 }

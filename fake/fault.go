@@ -99,8 +99,9 @@ func Any(faults ...Fault) Fault {
 }
 
 // StaleReads makes every get and list see the cluster as it was n revisions
-// ago, like a cache that lags. Writes are not affected. For a few reads only,
-// use [Stale] with [On] or [First].
+// ago, like a cache that lags and never catches up. Writes are not affected. For a
+// few reads only, use [Stale] with [On] or [First]; a controller that repeats what
+// conflicts doesn't settle otherwise.
 func StaleReads(n int) Fault {
 	return when("every read", Stale(n), func(op Op) bool { return op.Verb == "get" || op.Verb == "list" })
 }
