@@ -13,8 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// serve adds the routes of a kind below at. make is how an object is created.
-func serve[T any, P object[T]](mux *http.ServeMux, s *store, at string, make func(context.Context, P) (P, error)) {
+// serve adds the routes of a kind below at. add is how an object is created.
+func serve[T any, P object[T]](mux *http.ServeMux, s *store, at string, add func(context.Context, P) (P, error)) {
 	answer(mux, "POST "+at, func(r *http.Request, sent *T) (any, error) {
 		o, namespace := P(sent), r.PathValue("namespace")
 		kind := cmp.Or(o.GetObjectKind().GroupVersionKind().Kind, kindOf[T]())
@@ -22,7 +22,7 @@ func serve[T any, P object[T]](mux *http.ServeMux, s *store, at string, make fun
 			return nil, apierrors.NewBadRequest("want the kind and the namespace of the path, and no resourceVersion")
 		}
 		o.SetNamespace(namespace)
-		return make(r.Context(), o)
+		return add(r.Context(), o)
 	})
 	answer(mux, "GET "+at, func(r *http.Request, _ *struct{}) (any, error) {
 		found, err := list[T, P](r.Context(), s, key(r.PathValue("namespace"), ""))
