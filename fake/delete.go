@@ -32,10 +32,7 @@ func (c *Cluster) delete(ctx context.Context, k *kind, namespace, name string, o
 		if k == namespaces && isImmortal(name) {
 			return apierrors.NewForbidden(k.groupResource(), name, fmt.Errorf("this namespace may not be deleted"))
 		}
-		last = old
-		if len(opts.DryRun) == 0 {
-			last = c.markOrRemove(k, old, opts.GracePeriodSeconds)
-		}
+		last = c.markOrRemove(k, old, opts)
 		return nil
 	})
 	return last, err
@@ -64,13 +61,40 @@ func checkPreconditions(k *kind, old object, want *metav1.Preconditions) error {
 	return nil
 }
 
-// markOrRemove takes the next step of a deletion. An object that is marked
-// already stays as it is, but a Pod may get less time.
-func (c *Cluster) markOrRemove(k *kind, old object, wanted *int64) object {
+// markOrRemove takes the next step of a deletion, and returns what the API
+// server answers: a Pod that goes is marked, other objects are as they were. An
+// object that is marked already stays as it is, but a Pod may get less time.
+func (c *Cluster) markOrRemove(k *kind, old object, opts metav1.DeleteOptions) object {
+	o := c.marked(k, old, opts.GracePeriodSeconds)
+	last, dryRun := old, len(opts.DryRun) > 0
+	switch {
+	case gone(k, o):
+		if !dryRun {
+			last = c.expunge(k, old) // watches see it without the mark
+		}
+		if k == pods {
+			o.SetResourceVersion(last.GetResourceVersion())
+			last = o
+		}
+	case old.GetDeletionTimestamp() != nil && *orZero(old.GetDeletionGracePeriodSeconds()) == *orZero(o.GetDeletionGracePeriodSeconds()):
+	default:
+		if !dryRun {
+			c.commit(k, o, old)
+		}
+		last = o
+	}
+	return last
+}
+
+// marked returns a copy of old with the time of its end.
+func (c *Cluster) marked(k *kind, old object, wanted *int64) object {
 	o := copyOf(old)
 	grace := gracePeriod(k, o, wanted)
 	if before := o.GetDeletionGracePeriodSeconds(); o.GetDeletionTimestamp() != nil && before != nil && grace > *before {
 		grace = *before
+	}
+	if o.GetDeletionTimestamp() == nil && o.GetGeneration() > 0 {
+		o.SetGeneration(o.GetGeneration() + 1)
 	}
 	if o.GetDeletionTimestamp() == nil || grace != *orZero(o.GetDeletionGracePeriodSeconds()) {
 		at := metav1.NewTime(c.now().Add(time.Duration(grace) * time.Second))
@@ -81,13 +105,6 @@ func (c *Cluster) markOrRemove(k *kind, old object, wanted *int64) object {
 		ns.Status.Phase = corev1.NamespaceTerminating
 		ns.DeletionGracePeriodSeconds = nil
 	}
-	if gone(k, o) {
-		return c.expunge(k, old)
-	}
-	if old.GetDeletionTimestamp() != nil && *orZero(old.GetDeletionGracePeriodSeconds()) == *orZero(o.GetDeletionGracePeriodSeconds()) {
-		return old
-	}
-	c.commit(k, o, old)
 	return o
 }
 

@@ -70,7 +70,10 @@ func patchObject(k *kind, old object, apply func(document any) (any, error)) (ob
 	if err := json.Unmarshal(data, patched); err != nil {
 		return nil, unprocessable(fmt.Sprintf("the patch does not give a valid %s", k.name))
 	}
-	if patched.GetName() != old.GetName() || patched.GetNamespace() != old.GetNamespace() {
+	if patched.GetNamespace() != old.GetNamespace() {
+		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	if patched.GetName() != old.GetName() {
 		return nil, apierrors.NewBadRequest("the name of the object (" + patched.GetName() + ") does not match the name on the URL (" + old.GetName() + ")")
 	}
 	if patched.GetUID() == "" { // removed by the patch: kept

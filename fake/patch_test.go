@@ -92,11 +92,12 @@ func TestJSONPatchOfLists(t *testing.T) {
 
 func TestStrategicMergePatch(t *testing.T) {
 	tests := []struct{ name, patch, want string }{
-		{"merged by key", `{"secrets":[{"name":"c"},{"name":"a"}]}`, `["a","b","c"]`},
+		{"merged by key", `{"secrets":[{"name":"c"},{"name":"a"}]}`, `["c","a","b"]`},
+		{"in the order of the list", `{"secrets":[{"name":"b"},{"name":"c"}]}`, `["a","b","c"]`},
 		{"deleted by key", `{"secrets":[{"$patch":"delete","name":"a"}]}`, `["b"]`},
 		{"replaced", `{"secrets":[{"$patch":"replace"},{"name":"z"}]}`, `["z"]`},
 		{"ordered", `{"$setElementOrder/secrets":[{"name":"c"},{"name":"b"},{"name":"a"}],"secrets":[{"name":"c"}]}`, `["c","b","a"]`},
-		{"finalizers are a set", `{"metadata":{"finalizers":["example.com/b","example.com/a"]}}`, `["a","b"]+["example.com/a","example.com/b"]`},
+		{"finalizers are a set", `{"metadata":{"finalizers":["example.com/b","example.com/a"]}}`, `["a","b"]+["example.com/b","example.com/a"]`},
 		{"finalizers taken away", `{"metadata":{"$deleteFromPrimitiveList/finalizers":["example.com/a"]}}`, `["a","b"]+[]`},
 		{"labels are a map", `{"metadata":{"labels":{"x":"y"},"finalizers":null}}`, `["a","b"]+[]`},
 	}

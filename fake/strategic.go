@@ -111,12 +111,34 @@ func strategicMember(target, patch any, m member) (any, error) {
 
 // union adds what is missing in a list of plain values.
 func union(list, more []any) []any {
+	var named []any
 	for _, value := range more {
-		if !slices.ContainsFunc(list, func(v any) bool { return reflect.DeepEqual(v, value) }) {
-			list = append(list, value)
+		if find(named, value, "") < 0 {
+			named = append(named, value)
 		}
 	}
-	return list
+	rest := slices.DeleteFunc(slices.Clone(list), func(v any) bool { return find(named, v, "") >= 0 })
+	return weave(rest, named, list, "")
+}
+
+// find returns the index of the item of list that has the identity of v, or -1.
+func find(list []any, v any, key string) int {
+	return slices.IndexFunc(list, func(w any) bool { return reflect.DeepEqual(identity(v, key), identity(w, key)) })
+}
+
+// weave joins the items that a patch does not name with those that it does. Both
+// keep their order; where they meet, the named one comes first unless the list
+// had it behind the other.
+func weave(rest, named, list []any, key string) []any {
+	joined := make([]any, 0, len(rest)+len(named))
+	for len(rest) > 0 && len(named) > 0 {
+		if n := find(list, named[0], key); n >= 0 && find(list, rest[0], key) < n {
+			joined, rest = append(joined, rest[0]), rest[1:]
+		} else {
+			joined, named = append(joined, named[0]), named[1:]
+		}
+	}
+	return slices.Concat(joined, rest, named)
 }
 
 // mergeByKey merges items with the same key, and adds the others.
@@ -125,43 +147,42 @@ func mergeByKey(list, patches []any, m member) ([]any, error) {
 	if element != nil && element.Kind() == reflect.Slice {
 		element = element.Elem()
 	}
+	rest := slices.Clone(list)
+	var named []any
 	for _, p := range patches {
 		patch, ok := p.(map[string]any)
 		if !ok {
 			return nil, errors.New("want a list of objects")
 		}
 		if patch["$patch"] == "replace" && patch[m.mergeKey] == nil {
-			list = nil
+			rest, named = nil, nil
 			continue
 		}
-		id := patch[m.mergeKey]
-		if id == nil {
+		if patch[m.mergeKey] == nil {
 			return nil, fmt.Errorf("no %q in an item of the list", m.mergeKey)
 		}
-		i := slices.IndexFunc(list, func(v any) bool {
-			item, ok := v.(map[string]any)
-			return ok && reflect.DeepEqual(item[m.mergeKey], id)
-		})
-		switch {
-		case patch["$patch"] == "delete":
-			if i >= 0 {
-				list = slices.Delete(list, i, i+1)
-			}
-		case i >= 0:
-			merged, err := strategicPatch(list[i].(map[string]any), patch, element)
-			if err != nil {
-				return nil, err
-			}
-			list[i] = merged
-		default:
-			merged, err := strategicPatch(nil, patch, element)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, merged)
+		var old map[string]any
+		if i := find(rest, patch, m.mergeKey); i >= 0 {
+			old, _ = rest[i].(map[string]any)
+			rest = slices.Delete(rest, i, i+1)
 		}
+		i := find(named, patch, m.mergeKey)
+		if i >= 0 {
+			old, _ = named[i].(map[string]any)
+			named = slices.Delete(named, i, i+1)
+		} else {
+			i = len(named)
+		}
+		if patch["$patch"] == "delete" {
+			continue
+		}
+		merged, err := strategicPatch(old, patch, element)
+		if err != nil {
+			return nil, err
+		}
+		named = slices.Insert(named, i, any(merged))
 	}
-	return list, nil
+	return weave(rest, named, list, m.mergeKey), nil
 }
 
 // without removes values from a list of plain values.

@@ -42,8 +42,12 @@ func (c *Cluster) create(ctx context.Context, k *kind, sent object, dryRun []str
 		if o.GetGenerateName() != "" {
 			action.Name = o.GetName()
 		}
-		if _, exists := c.state.get(k, o.GetNamespace(), o.GetName()); exists {
-			return apierrors.NewAlreadyExists(k.groupResource(), o.GetName())
+		if old, exists := c.state.get(k, o.GetNamespace(), o.GetName()); exists {
+			err := apierrors.NewAlreadyExists(k.groupResource(), o.GetName())
+			if old.GetDeletionTimestamp() != nil {
+				err.ErrStatus.Message = "object is being deleted: " + err.ErrStatus.Message
+			}
+			return err
 		}
 		created = o
 		if len(dryRun) == 0 {
@@ -138,7 +142,8 @@ func (c *Cluster) replace(k *kind, subresource string, o, old object, dryRun boo
 		return o, nil
 	}
 	if gone(k, o) {
-		return c.expunge(k, old), nil
+		o.SetResourceVersion(c.expunge(k, old).GetResourceVersion())
+		return o, nil // watches see the old one go
 	}
 	// An update that changes nothing is not written: no new resourceVersion
 	// and no event.

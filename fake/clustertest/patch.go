@@ -128,6 +128,11 @@ func strategicPatch(r *room) {
 	r.patchAccount(pt, `{"secrets":[{"name":"b"}]}`, []string{"a", "b"}, []string{"x"})
 	r.patchAccount(pt, `{"secrets":[{"name":"a"}],"imagePullSecrets":[{"name":"y"}]}`, []string{"a", "b"}, []string{"y"})
 	r.patchAccount(pt, `{"secrets":[{"$patch":"delete","name":"a"}]}`, []string{"b"}, []string{"y"})
+	r.patchAccount(pt, `{"metadata":{"finalizers":["`+finalizer+`"]},"secrets":[{"name":"c"},{"name":"b"},{"name":"d"}]}`, []string{"b", "c", "d"}, []string{"y"})
+	r.patchAccount(pt, `{"metadata":{"finalizers":["`+finalizer+`-2","`+finalizer+`"]}}`, []string{"b", "c", "d"}, []string{"y"})
+	r.patchAccount(pt, `{"metadata":{"$deleteFromPrimitiveList/finalizers":["`+finalizer+`"]}}`, []string{"b", "c", "d"}, []string{"y"})
+	r.patchAccount(pt, `{"metadata":{"finalizers":null}}`, []string{"b", "c", "d"}, []string{"y"})
+	r.patchAccount(pt, `{"$setElementOrder/secrets":[{"name":"e"},{"name":"d"},{"name":"c"},{"name":"b"}],"secrets":[{"name":"e"}]}`, []string{"b", "c", "d", "e"}, []string{"y"})
 	r.patchAccount(pt, `{"secrets":[{"$patch":"replace"},{"name":"c"}],"imagePullSecrets":null}`, []string{"c"}, nil)
 }
 
