@@ -58,6 +58,7 @@ func TestAPIMalformedBodies(t *testing.T) {
 		{name: "JSON patch that is an object", line: patch, header: steps, body: `{}`, want: "error decoding patch"},
 		{name: "patch cut off", line: patch, header: strategic, body: `{"data": {"value": "` + hunter, want: "error decoding patch"},
 		{name: "patch of the name", line: patch, header: merge, body: `{"metadata": {"name": "x"}}`, want: "does not match the name on the URL"},
+		{name: "unknown field in a patch", line: patch + "?fieldValidation=Strict", header: strategic, body: `{"metadata": {"$patch": "merge", "lables": {}}, "$retainKeys": ["metadata", "data"]}`, want: `strict decoding error: unknown field "metadata.lables"`},
 		{name: "too many steps", line: patch, header: steps, body: "[" + strings.Repeat(`{"op":"test","path":"","value":1},`, 10000) + "{}]", want: "want at most 10000"},
 
 		{name: "options of another kind", line: remove, body: `{"kind": "CreateOptions", "apiVersion": "v1"}`, want: "expected kind (DeleteOptions)"},

@@ -80,8 +80,10 @@ type APIOutcome struct {
 // It serves create, get, list, watch, update, patch (all but apply), delete and
 // deletecollection of the six kinds of a [Cluster] with their subresources,
 // TokenRequests, TokenReviews, SelfSubjectReviews, the discovery documents of
-// the API and of the issuer, and tables for kubectl. Events are an empty list.
-// Bodies are JSON of at most 3 MiB. Every refusal is a Status with the code and
+// the API and of the issuer, tables for kubectl and partial metadata. Events are
+// an empty list. Bodies are JSON, or protobuf, of at most 3 MiB; answers are
+// JSON. Fields that don't exist are refused or warned of as fieldValidation
+// asks, but for those in JSON patches. Every refusal is a Status with the code and
 // reason of Kubernetes. The calls appear in [Cluster.Actions] and meet the
 // faults of [Cluster.Inject].
 //
@@ -176,7 +178,7 @@ func (c *apiCall) serve() error {
 	}
 	var ok bool
 	if c.view, ok = negotiate(c.request.Header.Values("Accept")); !ok {
-		return statusError(http.StatusNotAcceptable, "NotAcceptable", "only the following media types are accepted: application/json, and application/json;as=Table;v=v1;g=meta.k8s.io")
+		return statusError(http.StatusNotAcceptable, "NotAcceptable", "only application/json is served, with as=Table or as=PartialObjectMetadata of v=v1;g=meta.k8s.io if that is asked for")
 	}
 	if document := c.discovery(path); document != nil {
 		if err := c.allow(http.MethodGet); err != nil {

@@ -202,6 +202,8 @@ func TestAPIReadsAndWrites(t *testing.T) {
 		{name: "group", line: "GET /apis/authentication.k8s.io", code: 200, want: `"kind":"APIGroup"`},
 		{name: "resources", line: "GET /api/v1", code: 200, want: `{"name":"serviceaccounts/token","singularName":"","namespaced":true,"group":"authentication.k8s.io","version":"v1","kind":"TokenRequest","verbs":["create"]}`},
 		{name: "resources of a group, with a slash", line: "GET /apis/authentication.k8s.io/v1/", code: 200, want: `"tokenreviews"`},
+		{name: "OpenAPI index", line: "GET /openapi/v3", code: 200, want: `"api/v1":{"serverRelativeURL":"/openapi/v3/api/v1"}`},
+		{name: "OpenAPI of a group", line: "GET /openapi/v3/apis/authentication.k8s.io/v1", code: 200, want: `"paths":{}`},
 		{name: "OpenAPI", line: "GET /openapi/v3/api/v1", code: 200, want: `"fieldValidation"`},
 
 		{name: "get", line: "GET /api/v1/namespaces/ci/secrets/password", code: 200, want: `"kind":"Secret","apiVersion":"v1"`},
@@ -228,6 +230,7 @@ func TestAPIReadsAndWrites(t *testing.T) {
 		{name: "add an ephemeral container", line: "PATCH /api/v1/namespaces/ci/pods/web/ephemeralcontainers", headers: []string{strategic}, body: `{"spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox"}]}}`, code: 200, want: `"name":"debug"`},
 		{name: "merge patch", line: "PATCH /api/v1/namespaces/ci/serviceaccounts/builder", headers: []string{merge}, body: `{"metadata": {"labels": {"a": "b"}}}`, code: 200, want: `"labels":{"a":"b"}`},
 		{name: "merge patch with a charset", line: "PATCH /api/v1/namespaces/ci/serviceaccounts/builder", headers: []string{merge + "; charset=utf-8"}, body: `{"automountServiceAccountToken": false}`, code: 200, want: `"automountServiceAccountToken":false`},
+		{name: "patch with warnings", line: "PATCH /api/v1/namespaces/ci/serviceaccounts/builder?fieldValidation=Warn", headers: []string{merge}, body: `{"scrts": []}`, code: 200, want: `"name":"builder"`},
 		{name: "JSON patch", line: "PATCH /api/v1/namespaces/ci/serviceaccounts/builder", headers: []string{steps}, body: `[{"op": "add", "path": "/secrets", "value": [{"name": "x"}]}]`, code: 200, want: `"secrets":[{"name":"x"}]`},
 		{name: "patch for show", line: "PATCH /api/v1/namespaces/ci?dryRun=All", headers: []string{merge}, body: `{"metadata": {"labels": {"a": "b"}}}`, code: 200, want: `"a":"b"`},
 		{name: "delete with options in the query", line: "DELETE /api/v1/namespaces/ci/secrets/password?propagationPolicy=Background&gracePeriodSeconds=0", code: 200, want: `"status":"Success"`},
@@ -297,6 +300,7 @@ func TestAPIRefuses(t *testing.T) {
 		{name: "no JSON wanted", line: "GET /api/v1/secrets", headers: []string{"Accept: application/json;q=0"}, code: 406, reason: "NotAcceptable"},
 		{name: "an old table wanted", line: "GET /api/v1/secrets", headers: []string{"Accept: application/json;as=Table;v=v1beta1;g=meta.k8s.io"}, code: 406, reason: "NotAcceptable"},
 
+		{name: "a collection of other objects", line: "DELETE /api/v1/namespaces/ci/secrets", body: `{"preconditions": {"uid": "other"}}`, code: 409, reason: "Conflict"},
 		{name: "there already", line: "POST /api/v1/namespaces/ci/secrets", body: `{"metadata": {"name": "password"}}`, code: 409, reason: "AlreadyExists"},
 		{name: "changed since", line: "PUT /api/v1/namespaces/ci/secrets/password", body: `{"metadata": {"name": "password", "resourceVersion": "1"}, "type": "Opaque"}`, code: 409, reason: "Conflict"},
 		{name: "another object", line: "DELETE /api/v1/namespaces/ci/secrets/password", body: `{"preconditions": {"uid": "other"}}`, code: 409, reason: "Conflict"},
@@ -317,6 +321,7 @@ func TestAPIRefuses(t *testing.T) {
 		{name: "another type", line: "PATCH /api/v1/namespaces/ci/secrets/password", body: `{"type": "other"}`, headers: []string{merge}, code: 422, reason: "Invalid", want: "field is immutable"},
 		{name: "a patch that doesn't fit", line: "PATCH /api/v1/namespaces/ci/secrets/password", body: `[{"op": "remove", "path": "/data/x"}]`, headers: []string{"Content-Type: application/json-patch+json"}, code: 422, reason: "Invalid", want: "no such path"},
 		{name: "a patch that makes no Secret", line: "PATCH /api/v1/namespaces/ci/secrets/password", body: `{"data": "` + hunter + `"}`, headers: []string{merge}, code: 422, reason: "Invalid", want: "valid Secret"},
+		{name: "unknown field in a patch", line: "PATCH /api/v1/namespaces/ci/secrets/password?fieldValidation=Strict", body: `{"dta": "` + hunter + `", "$patch": "x"}`, headers: []string{merge}, code: 422, reason: "Invalid", want: `strict decoding error: unknown field "$patch", unknown field "dta"`},
 		{name: "force", line: "PATCH /api/v1/namespaces/ci/secrets/password?force=true", body: `{}`, headers: []string{merge}, code: 422, reason: "Invalid", want: "force"},
 		{name: "dry run of some kind", line: "DELETE /api/v1/namespaces/ci/secrets/password?dryRun=Some", code: 422, reason: "Invalid", want: "dryRun"},
 		{name: "dry run of a token of some kind", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token?dryRun=Some", body: `{}`, code: 422, reason: "Invalid", want: "dryRun"},

@@ -4,6 +4,8 @@ import (
 	"mime"
 	"strconv"
 	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // apiTarget is what the path of a request names: all objects of a kind, those
@@ -76,8 +78,8 @@ func (k *kind) hasSubresource(name string) bool {
 	return false
 }
 
-// apiView is the form in which a client wants objects.
-type apiView struct{ table bool }
+// apiView is the form in which a client wants objects: whole if it is zero.
+type apiView struct{ table, metadata bool }
 
 // negotiate finds the first form in Accept headers that can be served. No
 // header at all asks for JSON.
@@ -99,11 +101,14 @@ func negotiate(headers []string) (apiView, bool) {
 			if mediaType != "application/json" && mediaType != "application/*" && mediaType != "*/*" {
 				continue
 			}
-			switch {
-			case params["as"] == "":
+			switch as := params["as"]; {
+			case as == "":
 				return apiView{}, true
-			case params["as"] == "Table" && params["g"] == "meta.k8s.io" && params["v"] == "v1":
+			case params["g"] != metav1.GroupName || params["v"] != "v1":
+			case as == "Table":
 				return apiView{table: true}, true
+			case as == "PartialObjectMetadata" || as == "PartialObjectMetadataList":
+				return apiView{metadata: true}, true
 			}
 		}
 	}

@@ -213,6 +213,9 @@ func (c *apiCall) patch(t apiTarget) error {
 	if err != nil {
 		return err
 	}
+	if err := c.checkPatchFields(data, types.PatchType(mediaType), t.kind.new()); err != nil {
+		return err
+	}
 	err = c.admitUpdate(t, func(old object) (object, error) {
 		apply, err := parsePatch(t.kind, types.PatchType(mediaType), data)
 		if err != nil {

@@ -22,15 +22,30 @@ func (c *apiCall) sendObject(status int, k *kind, o object) error {
 	if c.view.table {
 		return c.sendJSON(status, c.tableOf(k, []object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}))
 	}
-	o = copyOf(o)
+	return c.sendJSON(status, c.view.form(k, copyOf(o)))
+}
+
+// form returns o, or its metadata, with its kind. It may change o.
+func (v apiView) form(k *kind, o object) runtime.Object {
+	if v.metadata {
+		return metadataOf(o)
+	}
 	o.GetObjectKind().SetGroupVersionKind(gvkOf(k))
-	return c.sendJSON(status, o)
+	return o
 }
 
 // sendList answers with what was found, in the form that the client wants.
 func (c *apiCall) sendList(k *kind, found page) error {
 	if c.view.table {
 		return c.sendJSON(http.StatusOK, c.tableOf(k, found.items, found.meta))
+	}
+	if c.view.metadata {
+		list := metav1.PartialObjectMetadataList{ListMeta: found.meta, Items: []metav1.PartialObjectMetadata{}}
+		list.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadataList"))
+		for _, o := range found.items {
+			list.Items = append(list.Items, *metadataOf(o))
+		}
+		return c.sendJSON(http.StatusOK, &list)
 	}
 	list := k.list(found)
 	list.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(k.name + "List"))
@@ -92,9 +107,7 @@ func (c *apiCall) tableOf(k *kind, items []object, meta metav1.ListMeta) *metav1
 		switch metav1.IncludeObjectPolicy(c.query.Get("includeObject")) {
 		case metav1.IncludeNone:
 		case metav1.IncludeObject:
-			whole := copyOf(o)
-			whole.GetObjectKind().SetGroupVersionKind(gvkOf(k))
-			row.Object = runtime.RawExtension{Object: whole}
+			row.Object = runtime.RawExtension{Object: apiView{}.form(k, copyOf(o))}
 		default:
 			row.Object = runtime.RawExtension{Object: metadataOf(o)}
 		}
@@ -105,8 +118,9 @@ func (c *apiCall) tableOf(k *kind, items []object, meta metav1.ListMeta) *metav1
 
 // metadataOf returns o without what makes its kind.
 func metadataOf(o object) *metav1.PartialObjectMetadata {
-	partial := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{Kind: "PartialObjectMetadata", APIVersion: metav1.SchemeGroupVersion.String()}}
-	copyOf(o).(interface{ GetObjectMeta() metav1.Object }).GetObjectMeta().(*metav1.ObjectMeta).DeepCopyInto(&partial.ObjectMeta)
+	partial := new(metav1.PartialObjectMetadata)
+	partial.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"))
+	o.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta).DeepCopyInto(&partial.ObjectMeta)
 	return partial
 }
 

@@ -135,7 +135,8 @@ func TestAPINegotiates(t *testing.T) {
 		"application/json": "SecretList",
 		"application/json;as=Table;v=v1;g=meta.k8s.io":                                                           "Table",
 		"application/json;as=Table;v=v2;g=meta.k8s.io, application/json;as=Table;g=meta.k8s.io;v=v1":             "Table",
-		"application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io, application/json":                     "SecretList",
+		"application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io, application/json":                     "PartialObjectMetadataList",
+		"application/json;as=APIGroupDiscoveryList;v=v2;g=apidiscovery.k8s.io, application/json":                 "SecretList",
 		"application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io, application/json;q=0.5, text/html;q=1": "SecretList",
 		";;, application/json": "SecretList",
 		"text/html":            "Status",
@@ -149,6 +150,27 @@ func TestAPINegotiates(t *testing.T) {
 		if err := json.Unmarshal([]byte(body), &got); err != nil || got.Kind != want {
 			t.Errorf("%q: got a %s (%v), want a %s", accept, got.Kind, err, want)
 		}
+	}
+}
+
+// Whoever asks for metadata sees nothing else, least of all Secrets.
+func TestAPIPartialMetadata(t *testing.T) {
+	a := newAPI(t, fake.APIConfig{})
+	const accept = "Accept: application/json;v=v1;g=meta.k8s.io;as=PartialObjectMetadata"
+	one := ok[metav1.PartialObjectMetadata](t, a, "GET /api/v1/namespaces/ci/secrets/password", "", accept)
+	list := ok[metav1.PartialObjectMetadataList](t, a, "GET /api/v1/namespaces/ci/secrets", "", accept+"List")
+	if one.Kind != "PartialObjectMetadata" || one.Name != "password" || list.ResourceVersion == "" || len(list.Items) != 1 {
+		t.Fatalf("got %+v, %+v", one, list)
+	}
+	if diff := cmp.Diff(*one, list.Items[0]); diff != "" {
+		t.Errorf("one and list (-one +list):\n%s", diff)
+	}
+	if _, body := a.do("GET /api/v1/namespaces/ci/secrets", "", accept); strings.Contains(body, hunter) {
+		t.Errorf("the metadata shows the Secret: %s", body)
+	}
+	next := stream(t, a.serve(t), "/api/v1/secrets?watch=true", accept)
+	if got := next(); got != "ADDED PartialObjectMetadata password@4" {
+		t.Errorf("got %s", got)
 	}
 }
 

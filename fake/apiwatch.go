@@ -113,8 +113,7 @@ func (s *apiStream) form(event watch.Event) runtime.Object {
 		return event.Object
 	}
 	if !s.call.view.table {
-		o.GetObjectKind().SetGroupVersionKind(gvkOf(s.kind))
-		return o
+		return s.call.view.form(s.kind, o)
 	}
 	items := []object{o}
 	if event.Type == watch.Bookmark {
