@@ -1,0 +1,55 @@
+package fake_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/fake"
+)
+
+// Pods that are created through the API get their account and their token, or
+// are refused, by the Plugin of the package admission.
+func ExampleAPIConfig() {
+	authority, err := fake.NewAuthority(fake.AuthorityConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	plugin, err := admission.New(admission.Config{ServiceAccounts: authority.Cluster})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewServer(authority.NewAPIHandler(fake.APIConfig{
+		AdmitPod: func(ctx context.Context, op fake.PodOperation) error {
+			return plugin.Admit(ctx, admission.Request{
+				Operation: op.Operation, Namespace: op.Namespace, Name: op.Name, Subresource: op.Subresource, Pod: op.Pod,
+			})
+		},
+	}))
+	defer server.Close()
+
+	for _, account := range []string{"", "nobody"} {
+		answer, err := http.Post(server.URL+"/api/v1/namespaces/default/pods", "application/json", strings.NewReader(
+			`{"metadata": {"name": "web"}, "spec": {"serviceAccountName": "`+account+`", "containers": [{"name": "web", "image": "web"}]}}`))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		body, err := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		fmt.Println(answer.Status, err)
+		fmt.Println("account:", strings.Contains(string(body), `"serviceAccountName":"default"`), "token:", strings.Contains(string(body), `"serviceAccountToken":{`))
+	}
+
+	// Output:
+	// 201 Created <nil>
+	// account: true token: true
+	// 403 Forbidden <nil>
+	// account: false token: false
+}
