@@ -21,6 +21,12 @@ import (
 // managerCommand is the subcommand that runs the controllers.
 const managerCommand = "manager"
 
+// The Lease of the manager that leads.
+const (
+	leaseNamespace = "kube-system"
+	leaseName      = "serviceaccount-manager"
+)
+
 // runManager runs the controllers until ctx is done: those that kube-controller-manager
 // has for accounts and their tokens.
 func runManager(ctx context.Context, args []string) error {
@@ -57,7 +63,7 @@ func runManager(ctx context.Context, args []string) error {
 	m, err := manager.New(manager.Config{
 		Client: client,
 		LeaderElection: &manager.LeaderElection{
-			Namespace: "kube-system", Name: "serviceaccount-manager", Identity: *identity,
+			Namespace: leaseNamespace, Name: leaseName, Identity: *identity,
 			LeaseDuration: 4 * time.Second, RenewDeadline: 3 * time.Second, RetryPeriod: 500 * time.Millisecond,
 		},
 		Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),

@@ -36,6 +36,7 @@ type plane struct {
 	client *kubernetes.Clientset
 
 	parts   sync.WaitGroup // what runs beside the API server
+	running sync.Map       // the processes of the managers, by identity
 	serving context.CancelFunc
 	failed  chan error // of a part that has ended by itself
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // How long a manager that has ended is left before it is started again, and how long one
@@ -29,31 +31,59 @@ func (p *plane) startManagers(serving context.Context) error {
 		return err
 	}
 	for i := range p.replicas {
+		name := fmt.Sprintf("manager-%d", i)
 		args := []string{
 			managerCommand, "-kubeconfig=" + p.server.Kubeconfig(), "-keys=" + filepath.Join(p.folder, "keys"),
-			"-root-ca=" + rootCA, "-era=" + p.era, fmt.Sprintf("-identity=manager-%d", i),
+			"-root-ca=" + rootCA, "-era=" + p.era,
 		}
-		p.part(func() error { p.supervise(serving, self, args); return nil })
+		p.part(func() error { p.supervise(serving, name, self, args); return nil })
 	}
 	return nil
 }
 
-// supervise keeps a process running until serving is done.
-func (p *plane) supervise(serving context.Context, program string, args []string) {
-	for serving.Err() == nil {
-		cmd := exec.CommandContext(serving, program, args...)
+// supervise keeps a manager running until serving is done. Each process has an identity
+// of its own: with that of one that was killed it would have its lease, too.
+func (p *plane) supervise(serving context.Context, name, program string, args []string) {
+	for n := 1; serving.Err() == nil; n++ {
+		identity := fmt.Sprintf("%s.%d", name, n)
+		cmd := exec.CommandContext(serving, program, append(args, "-identity="+identity)...)
 		cmd.Stderr = p.log
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it gives its lease back
 		cmd.WaitDelay = endLimit
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process
-		err := cmd.Run()
+		err := cmd.Start()
+		if err == nil {
+			p.running.Store(identity, cmd.Process)
+			err = cmd.Wait()
+		}
 		if serving.Err() != nil {
 			return
 		}
-		fmt.Fprintf(p.log, "%s ended: %v; it is started again\n", args[len(args)-1], err)
+		fmt.Fprintf(p.log, "%s ended: %v; it is started again\n", identity, err)
 		select {
 		case <-serving.Done():
 		case <-time.After(restartPause):
+		}
+	}
+}
+
+// killLeader kills the manager that leads, as the end of its machine would, and
+// returns its identity. It waits until one leads.
+func (p *plane) killLeader(ctx context.Context) (identity string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	for {
+		lease, err := p.client.CoordinationV1().Leases(leaseNamespace).Get(ctx, leaseName, metav1.GetOptions{})
+		if err == nil && lease.Spec.HolderIdentity != nil {
+			// The holder may be one that has ended.
+			if process, ok := p.running.Load(*lease.Spec.HolderIdentity); ok && process.(*os.Process).Kill() == nil {
+				return *lease.Spec.HolderIdentity, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return "", fmt.Errorf("no manager leads: %w (%v)", ctx.Err(), err)
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }

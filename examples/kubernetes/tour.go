@@ -74,6 +74,9 @@ func (t *tour) all(ctx context.Context) error {
 		steps = append(steps, t.guide, t.boundToken,
 			func(ctx context.Context) error { return t.rotation(ctx, second) }, t.migration)
 	}
+	if t.replicas > 1 {
+		steps = append(steps, t.takeover)
+	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -204,6 +207,28 @@ func (t *tour) migration(ctx context.Context) error {
 	}
 	fmt.Fprintf(t.out, "%s\n", load)
 	return t.wantHeader(ctx, `"iss":"`+newIssuerURL+`"`)
+}
+
+// takeover kills the manager that leads.
+func (t *tour) takeover(ctx context.Context) error {
+	t.say("The manager that leads is killed. Another one takes over.")
+	leader, err := t.killLeader(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(t.out, "killed %s\n", leader)
+	if err := errors.Join(
+		t.show(ctx, "namespace/after created", "create", "namespace", "after"),
+		t.show(ctx, "condition met", "wait", "--for=create", "--timeout=120s", "-n", "after", "serviceaccount/default"),
+		t.show(ctx, "manager-", "get", "lease", "-n", leaseNamespace, leaseName),
+	); err != nil {
+		return err
+	}
+	lease, err := t.client.CoordinationV1().Leases(leaseNamespace).Get(ctx, leaseName, metav1.GetOptions{})
+	if err == nil && (lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity == leader) {
+		err = fmt.Errorf("%s still leads", leader)
+	}
+	return err
 }
 
 // wantHeader checks what a new token says of itself, in its header or its claims.
