@@ -34,6 +34,7 @@ func FuzzAPIHandler(f *testing.F) {
 		{"POST", "/api/v1/namespaces/ci/serviceaccounts/builder/token", "", "", "", `{"spec": {"audiences": ["a"], "boundObjectRef": {"kind": "Secret", "apiVersion": "v1", "name": "password"}}}`},
 		{"POST", "/apis/authentication.k8s.io/v1/tokenreviews", "", "", "", `{"spec": {"token": "x"}}`},
 		{"POST", "/api/v1/namespaces", "", "", "application/vnd.kubernetes.protobuf", envelope("v1", "Namespace", []byte{0x0a, 0x03, 0x0a, 0x01, 'x'})},
+		{"POST", "/api/v1/namespaces", "", "", "", `{"metadata": {"name": "x", "resourceVersion": "1"}}`},
 		{"PUT", "/api/v1/namespaces/ci/pods/web/status", "", "", "", `{"metadata": {"name": "web"}, "status": {"startTime": "2026-01-01T00:00:00Z"}}`},
 		{"PUT", "/api/v1/namespaces/ci/finalize", "", "", "", `{"metadata": {"name": "ci"}}`},
 		{"PATCH", "/api/v1/namespaces/ci/pods/web/ephemeralcontainers", "", "", "application/strategic-merge-patch+json", `{"spec": {"ephemeralContainers": [{"name": "a", "$patch": "replace"}], "$setElementOrder/ephemeralContainers": [{"name": "a"}]}, "$retainKeys": ["spec"]}`},
@@ -68,7 +69,8 @@ func FuzzAPIHandler(f *testing.F) {
 			t.Fatalf("got %d, and the observer was told %+v", w.Code, out)
 		}
 		switch answer := w.Body.Bytes(); {
-		case w.Code >= 500 && w.Code != http.StatusGatewayTimeout && !bytes.Contains(answer, []byte("resourceVersion should not be set")):
+		case bytes.Contains(answer, []byte("resourceVersion should not be set on objects to be created")): // an API server's 500, without a reason
+		case w.Code >= 500 && w.Code != http.StatusGatewayTimeout:
 			t.Fatalf("got %d %s", w.Code, answer)
 		case w.Code < 400 || strings.HasPrefix(path, "/.well-known/") || strings.HasPrefix(path, "/openid/"):
 		default:

@@ -80,12 +80,14 @@ type APIOutcome struct {
 // It serves create, get, list, watch, update, patch (all but apply), delete and
 // deletecollection of the six kinds of a [Cluster] with their subresources,
 // TokenRequests, TokenReviews, SelfSubjectReviews, the discovery documents of
-// the API and of the issuer, tables for kubectl and partial metadata. Events are
-// an empty list. Bodies are JSON, or protobuf, of at most 3 MiB; answers are
-// JSON. Fields that don't exist are refused or warned of as fieldValidation
-// asks, but for those in JSON patches. Every refusal is a Status with the code and
-// reason of Kubernetes. The calls appear in [Cluster.Actions] and meet the
-// faults of [Cluster.Inject].
+// the API and of the issuer, tables for kubectl and partial metadata. Events
+// are an empty list. Bodies are JSON or protobuf of at most 3 MiB, answers are
+// JSON. Unknown fields are refused or warned of as fieldValidation asks, but
+// for those in JSON patches.
+//
+// Every refusal is a Status with the code and reason of Kubernetes; a panic of
+// a hook, a fault or a controller is a 500. The calls appear in
+// [Cluster.Actions] and meet the faults of [Cluster.Inject].
 //
 // A request with a bearer token is refused with 401 unless the Authenticator of
 // a accepts the token; its calls have the account as [Action.Actor]. A request
