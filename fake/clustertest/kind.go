@@ -95,6 +95,8 @@ func (r *room) removable(do func(kind)) {
 	r.eachOf(slices.DeleteFunc(kinds(), func(k kind) bool { return k.name == "Namespace" }), do)
 }
 
+// eachOf calls do with kinds. It goes on after one that is not supported, and
+// fails with that if none is.
 func (r *room) eachOf(kinds []kind, do func(kind)) {
 	supported, err := 0, error(nil)
 	for _, k := range kinds {

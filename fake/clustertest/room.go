@@ -42,6 +42,7 @@ func attempt(do func()) (err error) {
 	return nil
 }
 
+// failf ends the check.
 func (r *room) failf(format string, args ...any) {
 	panic(failure{fmt.Errorf(format, args...)})
 }
@@ -151,7 +152,7 @@ type refusal struct {
 	kind, name string // of the details; "" for any
 }
 
-// codes are the HTTP status codes that belong to the reasons.
+// code returns the HTTP status code that belongs to a reason.
 func code(reason metav1.StatusReason) int32 {
 	switch reason {
 	case metav1.StatusReasonBadRequest:
