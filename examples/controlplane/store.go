@@ -105,7 +105,7 @@ func read[T any, P object[T]](c *change, namespace, name string, uid types.UID, 
 	}
 	o := P(new(T))
 	err := json.Unmarshal(data, o)
-	if cmp.Or(uid, o.GetUID()) != o.GetUID() || cmp.Or(version, o.GetResourceVersion()) != o.GetResourceVersion() {
+	if err == nil && (cmp.Or(uid, o.GetUID()) != o.GetUID() || cmp.Or(version, o.GetResourceVersion()) != o.GetResourceVersion()) {
 		return nil, apierrors.NewConflict(resourceOf[T](), name, errors.New("it has changed, or is another one"))
 	}
 	return o, err

@@ -2,7 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -219,4 +222,26 @@ func TestBadRequests(t *testing.T) {
 	c.want(t, 405, "PUT", shop, newShop)
 	c.want(t, 404, "GET", shop+"/configmaps", "")
 	c.want(t, 400, "POST", "/apis/authentication.k8s.io/v1/tokenreviews", "{")
+}
+
+// What isn't the client's fault is a 500 that tells nothing, and one answer has no effect
+// on the next.
+func TestInternalError(t *testing.T) {
+	mux, fails := http.NewServeMux(), true
+	answer(mux, "GET /x", func(*http.Request, *struct{}) (any, error) {
+		if fails {
+			return nil, errors.New("the disk of the store")
+		}
+		return map[string]string{"kind": "X"}, nil
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	a := api{server.URL, server.Client()}
+	if d := a.want(t, 500, "GET", "/x", ""); d.Kind != "Status" || d.Reason != "InternalError" || strings.Contains(string(d.body), "disk") {
+		t.Errorf("got %s", d.body)
+	}
+	fails = false
+	if d := a.want(t, 200, "GET", "/x", ""); d.Kind != "X" {
+		t.Errorf("got %s", d.body)
+	}
 }
