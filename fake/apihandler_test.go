@@ -239,7 +239,8 @@ func TestAPIReadsAndWrites(t *testing.T) {
 
 		{name: "token", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token", body: `{"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": {"expirationSeconds": 600}}`, code: 201, want: `"expirationTimestamp":"2026-01-01T00:10:00Z"`},
 		{name: "token of an empty request", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token", body: `{}`, code: 201, want: `"expirationSeconds":3600`},
-		{name: "token for show", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token?dryRun=All", body: `{}`, code: 201, want: `"token":""`},
+		{name: "token for show", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token?dryRun=All", body: `{}`, code: 201, want: `"token":"ey`},
+		{name: "review of no token of ours", line: "POST /apis/authentication.k8s.io/v1/tokenreviews", body: `{"spec": {"token": "x"}}`, code: 201, want: `"error":"invalid bearer token"`},
 		{name: "anonymous", line: "POST /apis/authentication.k8s.io/v1/selfsubjectreviews", body: `{}`, code: 201, want: `"username":"system:anonymous"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -14,16 +14,13 @@ func (c *apiCall) requestToken(t apiTarget) error {
 	if err := c.read(request, gvk); err != nil {
 		return err
 	}
-	dryRun := c.query["dryRun"]
-	if err := checkDryRun(dryRun); err != nil {
+	// A dry run gives a token, too: nothing is stored either way.
+	if err := checkDryRun(c.query["dryRun"]); err != nil {
 		return err
 	}
 	answer, err := c.authority.Requester.Create(c.ctx, t.namespace, t.name, request)
 	if err != nil {
 		return err
-	}
-	if len(dryRun) > 0 {
-		answer.Status.Token = ""
 	}
 	answer.Name, answer.Namespace, answer.CreationTimestamp = t.name, t.namespace, c.cluster.now()
 	answer.SetGroupVersionKind(gvk)
@@ -55,6 +52,12 @@ func (c *apiCall) review(resource string) error {
 		return apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
 	answer := c.authority.Review(c.ctx, review)
+	switch { // what comes after the authenticator in an API server (REV-9, REV-15)
+	case answer.Status.Authenticated:
+		answer.Status.User.Groups = append(answer.Status.User.Groups, "system:authenticated")
+	case answer.Status.Error == "":
+		answer.Status.Error = "invalid bearer token"
+	}
 	answer.SetGroupVersionKind(gvk)
 	return c.sendJSON(http.StatusCreated, answer)
 }
