@@ -150,6 +150,37 @@ func BenchmarkIssue(b *testing.B) {
 				}
 			}
 		})
+		b.Run("alg="+key.alg+"/parallel/impl=upstream", func(b *testing.B) {
+			generator := must(upstreamtokens.JWTTokenGenerator(testIssuer, key.key))
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				account := core.ServiceAccount{ObjectMeta: benchmarkAccount().ObjectMeta}
+				pod := &core.Pod{ObjectMeta: benchmarkBoundPod().ObjectMeta}
+				for pb.Next() {
+					claims, private, err := upstreamtokens.Claims(account, pod, nil, nil, nil, nil, 3600, 0, []string{"api"}, nil)
+					if err == nil {
+						_, err = generator.GenerateToken(context.Background(), claims, private)
+					}
+					if err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+		b.Run("alg="+key.alg+"/parallel/impl=ours", func(b *testing.B) {
+			issuer := benchmarkIssuer(key)
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				request := tokens.IssueRequest{ServiceAccount: benchmarkAccount(), Pod: benchmarkBoundPod(), Audiences: []string{"api"}, Lifetime: time.Hour}
+				for pb.Next() {
+					if _, err := issuer.Issue(context.Background(), request); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
 	}
 }
 

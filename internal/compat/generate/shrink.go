@@ -26,7 +26,7 @@ func shrink(choices []uint32, failure error, run func(*Source) error) ([]uint32,
 	}
 	for improved := true; improved && left > 0; {
 		improved = false
-		for size := max(1, len(best)/2); size >= 1; size /= 2 {
+		for size := max(1, len(best)/2); size >= 1; size = lessThan(size) {
 			for at := 0; at+size <= len(best); {
 				if try(without(best, at, size)) {
 					improved = true
@@ -43,6 +43,15 @@ func shrink(choices []uint32, failure error, run func(*Source) error) ([]uint32,
 		}
 	}
 	return best, failure
+}
+
+// lessThan returns the next smaller number of choices to leave out at once. A part
+// of a case takes a few choices, and often it goes only as a whole.
+func lessThan(size int) int {
+	if size > 16 {
+		return size / 2
+	}
+	return size - 1
 }
 
 // less orders lists by length, then by their choices.
