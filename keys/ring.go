@@ -53,7 +53,8 @@ func (cfg *RingConfig) complete() error {
 // A Ring is the keys of an issuer over time: a [Signer] with one of them, a
 // [Source] of them all. A key is added, which publishes it; promoted, so that
 // it signs; and retired. Each step is refused with a [*RotationError] until it
-// can't cost a valid token: [Ring.Plan] says when that is.
+// can't cost a valid token: [Ring.Plan] says when that is. [Ring.EnsureSigning]
+// makes the first one.
 //
 // A Ring is safe for concurrent use. Steps take effect at once; tokens are
 // signed and verified meanwhile. It prints as the ids of its keys.

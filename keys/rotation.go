@@ -153,6 +153,28 @@ func (r rotation) promote(keys []RingKey, id string, now time.Time) ([]RingKey, 
 	return replaceSigner(keys, i, now), nil
 }
 
+// start has a key sign if none does, the one that was published first of those that
+// may, and returns its id: none if a key has to be added. It is an error if there is
+// one that may sign later.
+func (r rotation) start(keys []RingKey, now time.Time) (_ []RingKey, id string, err error) {
+	if i := findSigning(keys); i >= 0 {
+		return keys, keys[i].ID, nil
+	}
+	for _, key := range keys {
+		if key.VerifyOnly || key.State() != Published {
+			continue
+		}
+		promoted, perr := r.promote(keys, key.ID, now)
+		if perr == nil {
+			return promoted, key.ID, nil
+		}
+		if err == nil {
+			err = perr
+		}
+	}
+	return keys, "", err
+}
+
 func replaceSigner(keys []RingKey, i int, now time.Time) []RingKey {
 	keys = slices.Clone(keys)
 	if old := findSigning(keys); old >= 0 {

@@ -48,12 +48,7 @@ func main() {
 
 	// The keys. The first is made here; keys.Ring says how it is replaced one day.
 	ring := must(keys.OpenRing(filepath.Join(*folder, "keys"), keys.RingConfig{}))
-	if len(ring.Keys()) == 0 {
-		must(ring.Add(ctx, must(keys.Generate(keys.ES256))))
-	}
-	if len(ring.Keys()) == 1 {
-		must(ring, ring.Promote(ctx, ring.Keys()[0].ID)) // unless it signs already
-	}
+	must(ring.EnsureSigning(ctx, keys.ES256))
 
 	// The store, and the controllers that it tells of its writes.
 	var loops []*loop

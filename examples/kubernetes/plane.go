@@ -112,14 +112,11 @@ func (p *plane) stop() error {
 // openRing opens the keys of the cluster, and makes the first one.
 func openRing(ctx context.Context, folder string, maxAge time.Duration) (*keys.Ring, error) {
 	ring, err := keys.OpenRing(filepath.Join(folder, "keys"), keys.RingConfig{MaxAge: maxAge})
-	if err != nil || len(ring.Keys()) > 0 {
-		return ring, err
-	}
-	id, err := addKey(ctx, ring)
 	if err != nil {
 		return nil, err
 	}
-	return ring, ring.Promote(ctx, id)
+	_, err = ring.EnsureSigning(ctx, keys.ES256)
+	return ring, err
 }
 
 func addKey(ctx context.Context, ring *keys.Ring) (id string, err error) {
