@@ -179,7 +179,7 @@ func (l *loadTest) start(t *testing.T, s side) *managerProcess {
 	listener.Close()
 	m := &managerProcess{proxy: newCountingProxy(t, l.server.Admin()), address: address, ended: make(chan error, 1)}
 	args := []string{
-		"--master=" + m.proxy.url, "--service-account-private-key-file=" + l.keyFile, "--root-ca-file=" + l.caFile,
+		"--kubeconfig=" + m.proxy.kubeconfig, "--service-account-private-key-file=" + l.keyFile, "--root-ca-file=" + l.caFile,
 		fmt.Sprint("--kube-api-qps=", loadQPS), fmt.Sprint("--kube-api-burst=", loadQPS),
 		"--concurrent-serviceaccount-token-syncs=5", "--http-bind-address=" + address,
 	}

@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"encoding/pem"
 	"io"
 	"log"
 	"maps"
@@ -8,18 +9,21 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"path/filepath"
 	"sync"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// A countingProxy passes requests on to the API server, as the user of config, and
-// counts them.
+// A countingProxy passes requests on to the API server, as an admin, and counts them.
+// It is reached as the API server is, over TLS and HTTP/2.
 type countingProxy struct {
-	url string
+	kubeconfig string // a file
 
 	mu      sync.Mutex
 	traffic traffic
@@ -36,6 +40,7 @@ func newCountingProxy(t *testing.T, config *rest.Config) *countingProxy {
 	t.Helper()
 	p := &countingProxy{traffic: traffic{verbs: map[string]int{}, contentTypes: map[string]int{}}}
 	target := must(url.Parse(config.Host))
+	config.DisableCompression = true // that is up to the programs
 	forward := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport:     must(rest.TransportFor(config)),
@@ -50,7 +55,7 @@ func newCountingProxy(t *testing.T, config *rest.Config) *countingProxy {
 		},
 	}
 	verbs := &request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, err := verbs.NewRequestInfo(r)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -61,11 +66,23 @@ func newCountingProxy(t *testing.T, config *rest.Config) *countingProxy {
 		p.mu.Unlock()
 		forward.ServeHTTP(w, r)
 	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()
 	})
-	p.url = server.URL
+	file := clientcmdapi.NewConfig()
+	file.Clusters["proxy"] = &clientcmdapi.Cluster{
+		Server:                   server.URL,
+		CertificateAuthorityData: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
+	}
+	file.Contexts["proxy"] = &clientcmdapi.Context{Cluster: "proxy"}
+	file.CurrentContext = "proxy"
+	p.kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*file, p.kubeconfig); err != nil {
+		t.Fatal(err)
+	}
 	return p
 }
 
