@@ -193,7 +193,6 @@ type eventDifference struct {
 	upstream, ours metav1.Object // nil if it does not exist
 	relist         bool          // upstream's watches had broken
 	signFailed     bool
-	shuffled       bool // our side took keys in another order
 
 	upstreamState, oursState     worldState
 	upstreamActions, oursActions []fake.Action // since both sides were the same
@@ -266,7 +265,7 @@ func (c *eventCase) compare(t *testing.T, theirs, ours *eventWorld, step *eventS
 	for _, key := range sorted {
 		if upstream.texts[key] != our.texts[key] {
 			c.diffs = append(c.diffs, &eventDifference{
-				key: key, upstream: upstream.objects[key], ours: our.objects[key], relist: step.relist, shuffled: step.shuffle > 0, signFailed: upstreamFailed+oursFailed > 0,
+				key: key, upstream: upstream.objects[key], ours: our.objects[key], relist: step.relist, signFailed: upstreamFailed+oursFailed > 0,
 				upstreamState: upstream, oursState: our, upstreamActions: upstreamActions, oursActions: oursActions,
 			})
 		}
