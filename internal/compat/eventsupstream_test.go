@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -64,6 +65,7 @@ func newUpstreamClient(ctx context.Context, cluster *fake.Cluster, watches func(
 	answer(ctx, client, "serviceaccounts", watches, func(ns string) typedClient[*serviceAccount, serviceAccountList] { return core.ServiceAccounts(ns) })
 	answer(ctx, client, "secrets", watches, func(ns string) typedClient[*secret, secretList] { return core.Secrets(ns) })
 	answer(ctx, client, "configmaps", watches, func(ns string) typedClient[*configMap, configMapList] { return core.ConfigMaps(ns) })
+	answer(ctx, client, "pods", watches, func(ns string) typedClient[*corev1.Pod, corev1.PodList] { return core.Pods(ns) })
 	return client
 }
 
