@@ -83,7 +83,8 @@ func serve(ctx context.Context, opts *options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	setup, err := newSetup(opts, m, client, config.CAData, log)
+	newClient := func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(config) }
+	setup, err := newSetup(opts, m, newClient, config.CAData, log)
 	if err != nil {
 		return err
 	}

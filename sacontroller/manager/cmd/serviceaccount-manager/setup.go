@@ -26,9 +26,11 @@ type setup struct {
 	apply  []func([]byte) error // for another CA bundle
 }
 
-// newSetup adds the controllers that opts turns on to m. clientCA is the bundle to
-// use if opts names no file (CTL-2).
-func newSetup(opts *options, m *manager.Manager, client kubernetes.Interface, clientCA []byte, log *slog.Logger) (*setup, error) {
+// newSetup adds the controllers that opts turns on to m. Each gets a client of its
+// own, as in kube-controller-manager: the limit of requests is that of a client, and one
+// that is busy holds up neither the others nor the lease. clientCA is the bundle to use
+// if opts names no file (CTL-2).
+func newSetup(opts *options, m *manager.Manager, newClient func() (kubernetes.Interface, error), clientCA []byte, log *slog.Logger) (*setup, error) {
 	s := &setup{log: log, rootCA: clientCA}
 	if opts.rootCAFile != "" {
 		var err error
@@ -36,11 +38,14 @@ func newSetup(opts *options, m *manager.Manager, client kubernetes.Interface, cl
 			return nil, err
 		}
 	}
-	clients := serviceaccount.FromCoreV1(client.CoreV1())
 	for _, add := range []func(*options, *manager.Manager, *serviceaccount.CoreV1) error{
 		s.addTokens, s.addAccounts, s.addPublisher, s.addCleaner, s.addTracker,
 	} {
-		if err := add(opts, m, clients); err != nil {
+		client, err := newClient()
+		if err != nil {
+			return nil, err
+		}
+		if err := add(opts, m, serviceaccount.FromCoreV1(client.CoreV1())); err != nil {
 			return nil, err
 		}
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 )
 
@@ -68,7 +69,9 @@ func TestNewSetup(t *testing.T) {
 				t.Fatal(err)
 			}
 			var log bytes.Buffer
-			s, err := newSetup(opts, m, client, tt.clientCA, slog.New(slog.NewTextHandler(&log, nil)))
+			clients := 0
+			newClient := func() (kubernetes.Interface, error) { clients++; return client, nil }
+			s, err := newSetup(opts, m, newClient, tt.clientCA, slog.New(slog.NewTextHandler(&log, nil)))
 			if tt.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
 					t.Fatalf("newSetup() = %v, want %q", err, tt.wantErr)
@@ -77,6 +80,9 @@ func TestNewSetup(t *testing.T) {
 			}
 			if err != nil {
 				t.Fatal(err)
+			}
+			if want := len(canonicalControllers()); clients != want {
+				t.Errorf("%d clients, want one for each of %d controllers", clients, want)
 			}
 			if len(s.apply) != tt.applies {
 				t.Errorf("%d controllers follow the CA bundle, want %d", len(s.apply), tt.applies)
@@ -91,6 +97,15 @@ func TestNewSetup(t *testing.T) {
 			}
 		})
 	}
+}
+
+// canonicalControllers returns all controllers, under one name each.
+func canonicalControllers() map[string]bool {
+	all := map[string]bool{}
+	for _, name := range canonicalNames {
+		all[name] = true
+	}
+	return all
 }
 
 // C11: a file that is half written changes nothing, the whole one does, once.
