@@ -66,6 +66,10 @@ func do(args []string, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	// Somebody may have written in it meanwhile.
+	if document, err = os.ReadFile(o.doc); err != nil {
+		return err
+	}
 	text, picture, err := render(string(document), output)
 	if err != nil {
 		return err
