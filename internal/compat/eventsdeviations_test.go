@@ -20,6 +20,13 @@ func eventDeviations() []deviation[eventDifference] {
 			return theirs != nil && ours != nil && d.signFailed && !hasToken(theirs) && hasToken(ours)
 		}},
 		{"CTL-21, CTL-23: a stale cache doesn't cost a Secret of an account that exists", func(d *eventDifference) bool {
+			// Nor its reference. The Secret is a difference of its own then.
+			lost, only := d.lostReferences()
+			if only && all(lost, func(name string) bool {
+				return d.oursState.has("Secret", d.key.namespace, name) && d.upstreamDid("delete", "secrets", name)
+			}) {
+				return true
+			}
 			_, ours := d.secrets()
 			return d.onlyUpstreamDeleted() && d.oursState.hasOwner(ours) && d.userDid("delete", "serviceaccounts", ours.Annotations[corev1.ServiceAccountNameKey])
 		}},
@@ -31,13 +38,6 @@ func eventDeviations() []deviation[eventDifference] {
 			lost, only := d.lostReferences()
 			return only && d.upstreamDid("update", "serviceaccounts", d.key.name) && all(lost, func(name string) bool {
 				return d.oursState.has("Secret", d.key.namespace, name) && d.userDid("create", "secrets", name)
-			})
-		}},
-		{"CTL-21, CTL-42: an account lists a Secret as long as it is there", func(d *eventDifference) bool {
-			// The Secret is a difference of its own, and was explained.
-			lost, only := d.lostReferences()
-			return only && all(lost, func(name string) bool {
-				return d.oursState.has("Secret", d.key.namespace, name) && d.upstreamDid("delete", "secrets", name)
 			})
 		}},
 		{"CTL-7: the reference to a Secret goes whose deletion was noticed late", func(d *eventDifference) bool {

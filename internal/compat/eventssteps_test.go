@@ -130,7 +130,7 @@ func newEventStep(s *generate.Source) *eventStep {
 	case what < 91:
 		return step("release what is held in "+ns, func(w *eventWorld) error { return w.release(ns) })
 	case what < 97:
-		return faultStep(s)
+		return faultStep(s, ns, name)
 	default:
 		n := 1 + s.Intn(2)
 		return step(fmt.Sprintf("the next %d signatures fail", n), func(w *eventWorld) error {
@@ -246,7 +246,7 @@ func editAccountStep(s *generate.Source, ns, account, name string) *eventStep {
 
 func editSecretStep(s *generate.Source, ns, name string) *eventStep {
 	edit := generate.OneOf(s, "no UID", "its UID", "another UID", "an empty UID", "account builder", "account builder", "account default", "account default", "account nobody",
-		"no token", "no namespace", "no ca.crt", "another ca.crt", "another token", "a label")
+		"account default, then delete", "account builder, then delete", "no token", "no namespace", "no ca.crt", "another ca.crt", "another token", "a label")
 	return step(fmt.Sprintf("edit Secret %s/%s: %s", ns, name, edit), func(w *eventWorld) error {
 		n, err := w.cluster.GetSecret(w.user, ns, name)
 		if err != nil {
@@ -258,6 +258,7 @@ func editSecretStep(s *generate.Source, ns, name string) *eventStep {
 		if n.Data == nil {
 			n.Data = map[string][]byte{}
 		}
+		edit, last := strings.CutSuffix(edit, ", then delete")
 		owner, isOwner := strings.CutPrefix(edit, "account ")
 		uid, isUID := strings.CutSuffix(edit, " UID")
 		switch {
@@ -272,13 +273,15 @@ func editSecretStep(s *generate.Source, ns, name string) *eventStep {
 		default:
 			n.Data[strings.TrimPrefix(edit, "another ")] = []byte(edit)
 		}
-		_, err = w.cluster.UpdateSecret(w.user, n)
-		return err
+		if _, err = w.cluster.UpdateSecret(w.user, n); err != nil || !last {
+			return err
+		}
+		return w.cluster.DeleteSecret(w.user, ns, name, metav1.DeleteOptions{})
 	})
 }
 
 func configMapStep(s *generate.Source, ns string) *eventStep {
-	edit := generate.OneOf(s, "delete", "edit", "add a key to", "strip", "describe", "add binary data to", "create", "hold", "hold, edit and delete")
+	edit := generate.OneOf(s, "delete", "edit", "delete", "edit", "create", "strip", "add a key to", "strip", "describe", "add binary data to", "create", "hold", "hold, edit and delete")
 	return step(fmt.Sprintf("%s ConfigMap %s/%s", edit, ns, rootCAMap), func(w *eventWorld) error {
 		switch edit {
 		case "delete":
@@ -314,7 +317,7 @@ func configMapStep(s *generate.Source, ns string) *eventStep {
 }
 
 // faultStep makes calls of controllers fail until the world has settled.
-func faultStep(s *generate.Source) *eventStep {
+func faultStep(s *generate.Source, ns, name string) *eventStep {
 	call := generate.OneOf(s, "update secrets", "update serviceaccounts", "update serviceaccounts", "delete secrets", "get secrets", "get serviceaccounts",
 		"create serviceaccounts", "create configmaps", "update configmaps")
 	verb, resource, _ := strings.Cut(call, " ")
@@ -329,10 +332,18 @@ func faultStep(s *generate.Source) *eventStep {
 		// is a matter of chance on both sides.
 		kind = "lost answer"
 	}
-	return step(fmt.Sprintf("the next %d attempts to %s fail: %s", n, call, kind), func(w *eventWorld) error {
+	text := fmt.Sprintf("the next %d attempts to %s fail: %s", n, call, kind)
+	remove := s.Chance(40)
+	if remove {
+		text += fmt.Sprintf("; delete Secret %s/%s", ns, name)
+	}
+	return step(text, func(w *eventWorld) error {
 		w.faults = append(w.faults, &eventFault{verb: verb, resource: resource, left: n, err: map[string]error{
 			"internal error": apierrors.NewInternalError(fmt.Errorf("no")), "conflict": fake.Conflict, "lost answer": fake.AnswerLost,
 		}[kind]})
+		if remove {
+			return w.cluster.DeleteSecret(w.user, ns, name, metav1.DeleteOptions{})
+		}
 		return nil
 	})
 }
