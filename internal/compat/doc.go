@@ -16,6 +16,10 @@
 //	COMPAT_LONG=1 go test -timeout 4h ./...   # 5,000,000, 1,000,000 and 200,000
 //	go run ./cmd/benchtable            # measures side by side, and writes docs/benchmarks.md
 //
+// TestLoad and TestAtRest run upstream's controllers and serviceaccount-manager in turns
+// against a real API server; with COMPAT_LONG=1 they take half an hour and log what
+// each needed. Use -count=1: go test doesn't know that they depend on other modules.
+//
 // Package controlplane runs a real etcd and kube-apiserver for the tests that need
 // them.
 package compat
