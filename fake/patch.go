@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
 // patch applies data to the stored object, and stores the result under the
@@ -67,7 +68,8 @@ func patchObject(k *kind, old object, apply func(document any) (any, error)) (ob
 		return nil, apierrors.NewInternalError(err)
 	}
 	patched := k.new()
-	if err := json.Unmarshal(data, patched); err != nil {
+	// Names are case-sensitive, unlike those of encoding/json.
+	if err := utiljson.Unmarshal(data, patched); err != nil {
 		return nil, unprocessable(fmt.Sprintf("the patch does not give a valid %s", k.name))
 	}
 	if patched.GetNamespace() != old.GetNamespace() {

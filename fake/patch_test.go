@@ -32,6 +32,7 @@ func TestJSONPatch(t *testing.T) {
 		{name: "no slash", patch: `[{"op":"remove","path":"data"}]`, text: "operation 0 (remove data): a path starts with a slash"},
 		{name: "unknown operation", patch: `[{"op":"jump","path":"/data","value":1}]`, text: "operation 0 (jump /data): unknown operation"},
 		{name: "into itself", patch: `[{"op":"move","from":"/data","path":"/data/a"}]`, text: "operation 0 (move /data/a): can't move into itself"},
+		{name: "names of another case", patch: `[{"op":"remove","path":"/data/b~1~0"},{"op":"add","path":"/DATA","value":{"z":"9"}}]`, want: map[string]string{"a": "1"}},
 		{name: "wrong type", patch: `[{"op":"replace","path":"/data","value":7}]`, text: "the patch does not give a valid ConfigMap"},
 	}
 	for _, tt := range tests {
