@@ -63,7 +63,9 @@ type TokenSecretLister interface {
 	// kubernetes.io/service-account-token and whose annotation
 	// kubernetes.io/service-account.name is serviceAccountName, in the order of
 	// their names. It doesn't look at the UID annotation. Its cost should not
-	// grow with the namespace: keep an index.
+	// grow with the namespace: keep an index. An annotation may be any text of
+	// up to 256 KiB; Secrets whose annotation can't be the name of an account
+	// need not be found.
 	TokenSecrets(ctx context.Context, namespace, serviceAccountName string) ([]*corev1.Secret, error)
 }
 

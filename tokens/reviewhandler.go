@@ -86,6 +86,10 @@ type ReviewOutcome struct {
 // The API server caches answers, by default for two minutes: its flag
 // --authentication-token-webhook-cache-ttl says how long a token outlives its
 // revocation there.
+//
+// An API server that offers TokenReview itself answers with 201, and with a Status
+// where this handler has a text: it calls [Authenticator.Review] and writes the
+// answer as it writes all others.
 func NewReviewHandler(a *Authenticator, cfg ReviewHandlerConfig) http.Handler {
 	list := slices.DeleteFunc(append([]*Authenticator{a}, cfg.Others...), func(a *Authenticator) bool { return a == nil })
 	if cfg.MaxBytes <= 0 {
