@@ -133,7 +133,7 @@ func (a *Authority) Now() time.Time {
 }
 
 // Advance moves the clock, so that tokens expire and keys may be rotated. A
-// negative d moves it back. Times are granted some tolerance: move a minute past
+// negative d moves it back. Times are granted some tolerance: move more than a minute past
 // the end of a token, and ask [keys.Ring.Plan] when a key may sign.
 func (a *Authority) Advance(d time.Duration) {
 	a.mu.Lock()
