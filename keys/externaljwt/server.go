@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -131,6 +133,10 @@ func listen(ctx context.Context, endpoint string) (net.Listener, error) {
 	if strings.HasPrefix(endpoint, "@") {
 		return config.Listen(ctx, "unix", endpoint)
 	}
+	// The socket is renamed, which knows no limit; nobody could reach it.
+	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(endpoint) > most {
+		return nil, fmt.Errorf("a path of %d bytes, want at most %d", len(endpoint), most)
+	}
 	if info, err := os.Lstat(endpoint); err == nil {
 		if info.Mode().Type() != fs.ModeSocket {
 			return nil, errors.New("there is a file that is no socket")
@@ -143,9 +149,15 @@ func listen(ctx context.Context, endpoint string) (net.Listener, error) {
 			return nil, err
 		}
 	}
-	// Nobody else may connect between the two calls: the socket appears under its
-	// name with its mode.
-	partial := fmt.Sprintf("%s.%d", endpoint, os.Getpid())
+	// It gets its mode in a folder that nobody else may enter, whatever the umask is,
+	// and appears under its name after that. A fixed name would collide with what a
+	// process that was killed has left.
+	private, err := os.MkdirTemp(filepath.Dir(endpoint), ".")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(private)
+	partial := filepath.Join(private, "s")
 	listener, err := config.Listen(ctx, "unix", partial)
 	if err != nil {
 		return nil, err
@@ -157,7 +169,6 @@ func listen(ctx context.Context, endpoint string) (net.Listener, error) {
 	}
 	if err != nil {
 		listener.Close()
-		os.Remove(partial)
 		return nil, err
 	}
 	return &unlinking{listener, endpoint}, nil

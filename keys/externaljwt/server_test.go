@@ -3,6 +3,7 @@ package externaljwt_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -71,6 +72,13 @@ func TestServe(t *testing.T) {
 	left.SetUnlinkOnClose(false)
 	left.Close()
 
+	// And one that was killed before its socket had its name, with the same process number.
+	early, err := net.ListenUnix("unix", &net.UnixAddr{Name: fmt.Sprintf("%s.%d", endpoint, os.Getpid()), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer early.Close()
+
 	ring := newRing(t)
 	client, stop := serve(t, endpoint, ring.ExternalService())
 	signer, err := keys.NewExternalSigner(t.Context(), keys.ExternalSignerConfig{Service: waiting{client}})
@@ -96,6 +104,7 @@ func TestServe(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("Serve() = %v after its context ended", err)
 	}
+	early.Close()
 	if left, err := os.ReadDir(filepath.Dir(endpoint)); err != nil || len(left) != 0 {
 		t.Errorf("%v is left, %v", left, err)
 	}
