@@ -16,13 +16,14 @@ const modulePath = "github.com/kubesa/serviceaccount"
 // standard library, tests excluded. A package without a row fails the test:
 // weight is part of the interface, so a new dependency is a decision.
 var importRules = map[string]struct{ ours, others []string }{
-	".":             {others: kubernetes},
-	"internal/jose": {others: []string{"gopkg.in/square/go-jose.v2"}},
-	"keys":          {ours: []string{"internal/jose"}},
-	"tokens":        {ours: []string{"keys", "internal/jose"}, others: kubernetes},
-	"admission":     {others: kubernetes},
-	"sacontroller":  {ours: []string{"tokens"}, others: kubernetes},
-	"fake":          {ours: []string{"keys", "tokens", "sacontroller"}, others: kubernetes},
+	".":                    {others: kubernetes},
+	"internal/configerror": {},
+	"internal/jose":        {others: []string{"gopkg.in/square/go-jose.v2"}},
+	"keys":                 {ours: []string{"internal/jose"}},
+	"tokens":               {ours: []string{"keys", "internal/jose"}, others: kubernetes},
+	"admission":            {others: kubernetes},
+	"sacontroller":         {ours: []string{"tokens"}, others: kubernetes},
+	"fake":                 {ours: []string{"keys", "tokens", "sacontroller"}, others: kubernetes},
 
 	// Without fake: it checks any implementation.
 	"fake/clustertest": {ours: []string{"sacontroller", "tokens"}, others: kubernetes},

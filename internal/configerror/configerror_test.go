@@ -1,0 +1,40 @@
+package configerror_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+)
+
+func TestList(t *testing.T) {
+	list := configerror.List{Config: "tokens.IssuerConfig"}
+	if err := list.Err(); err != nil {
+		t.Fatalf("Err() of an empty list = %v, want nil", err)
+	}
+	var typedNil *time.Location
+	var noFunc func()
+	list.Require("Signer", nil, "a keys.Signer")
+	list.Require("Keys", typedNil, "a keys.Source")
+	list.Require("NewID", noFunc, "a func")
+	list.Require("Now", time.Now, "a func")
+	list.Require("Text", "", "a text") // not nil
+	configerror.NotNegative(&list, "MaxLifetime", -time.Second)
+	configerror.NotNegative(&list, "CacheSize", 0)
+	list.Add("Issuers[2]", "is %q, want another", "x")
+
+	const want = `tokens: IssuerConfig.Signer is required, want a keys.Signer
+tokens: IssuerConfig.Keys is required, want a keys.Source
+tokens: IssuerConfig.NewID is required, want a func
+tokens: IssuerConfig.MaxLifetime is -1s, want 0 for the default or a positive value
+tokens: IssuerConfig.Issuers[2] is "x", want another`
+	err := list.Err()
+	if err == nil || err.Error() != want {
+		t.Fatalf("Err() =\n%v\nwant\n%s", err, want)
+	}
+	e, ok := errors.AsType[*configerror.Error](err)
+	if !ok || *e != (configerror.Error{Config: "tokens.IssuerConfig", Field: "Signer", Problem: "is required, want a keys.Signer"}) {
+		t.Errorf("errors.AsType() = %+v, want the first mistake", e)
+	}
+}
