@@ -18,6 +18,7 @@ const modulePath = "github.com/kubesa/serviceaccount"
 var importRules = map[string]struct{ ours, others []string }{
 	".":                    {others: kubernetes},
 	"internal/configerror": {},
+	"internal/flight":      {},
 	"internal/jose":        {others: []string{"gopkg.in/square/go-jose.v2"}},
 	"keys":                 {ours: []string{"internal/jose"}},
 	"tokens":               {ours: []string{"keys", "internal/jose"}, others: kubernetes},
