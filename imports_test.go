@@ -19,7 +19,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	".":                    {others: kubernetes},
 	"internal/configerror": {},
 	"internal/flight":      {},
-	"internal/jose":        {others: []string{"gopkg.in/square/go-jose.v2"}},
+	"internal/jose":        {ours: []string{"internal/flight"}, others: []string{"gopkg.in/square/go-jose.v2"}},
 	"keys":                 {ours: []string{"internal/jose"}},
 	"tokens":               {ours: []string{"keys", "internal/jose"}, others: kubernetes},
 	"admission":            {others: kubernetes},

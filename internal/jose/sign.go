@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -9,10 +10,11 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
+
+	"github.com/kubesa/serviceaccount/internal/flight"
 )
 
 // A ContextSigner is a [crypto.Signer] that can be told to give up: one that
@@ -31,6 +33,7 @@ type Signer struct {
 	header    string // as it is spelt in every token, with the dot after it
 	typed     string // the same with "typ"
 	sigBytes  int    // the length of every signature
+	guard     *flight.Guard
 }
 
 // NewSigner returns a Signer whose tokens name keyID. The key is an
@@ -47,7 +50,7 @@ func NewSigner(key crypto.Signer, keyID string) (*Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Signer{key: key, public: public, algorithm: alg}
+	s := &Signer{key: key, public: public, algorithm: alg, guard: flight.NewGuard("the key", maxSignCalls)}
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		s.sigBytes = public.Size()
@@ -124,7 +127,8 @@ func (s *Signer) Public() crypto.PublicKey { return s.public }
 //
 // A key that is not held in memory may fail, hang, panic or answer with a
 // signature of another key. Sign then returns an error, at the latest when ctx
-// is done; a call of the key that doesn't know contexts is left behind.
+// is done. Of the calls that ignore it up to maxSignCalls are left hanging; while
+// that many hang, Sign fails at once.
 func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
 	return s.sign(ctx, s.header, payload)
 }
@@ -180,33 +184,19 @@ func (s *Signer) signDigest(ctx context.Context, buf, digest []byte) ([]byte, er
 	return signature, nil
 }
 
-// signElsewhere calls the key in a goroutine of its own, so that neither a
-// panic nor a call that never returns reaches the caller.
+// maxSignCalls bounds the calls of a key that isn't held in memory, and so those
+// that it may leave hanging.
+const maxSignCalls = 64
+
+// signElsewhere calls the key through the guard, so that neither a panic nor a
+// call that never returns reaches the caller.
 func (s *Signer) signElsewhere(ctx context.Context, digest []byte) ([]byte, error) {
-	type result struct {
-		signature []byte
-		err       error
-	}
-	done := make(chan result, 1)
-	digest = append([]byte(nil), digest...) // the key may change it, now or later
-	go func() {
-		r := result{err: errors.New("the key panicked")}
-		defer func() {
-			// The value of a panic may hold anything, so it stays here.
-			_ = recover()
-			done <- r
-		}()
+	digest = bytes.Clone(digest) // the key may change it, now or later
+	return flight.Do(ctx, s.guard, func(ctx context.Context) ([]byte, error) {
 		hash := hashFor(s.algorithm)
 		if key, ok := s.key.(ContextSigner); ok {
-			r.signature, r.err = key.SignContext(ctx, rand.Reader, digest, hash)
-		} else {
-			r.signature, r.err = s.key.Sign(rand.Reader, digest, hash)
+			return key.SignContext(ctx, rand.Reader, digest, hash)
 		}
-	}()
-	select {
-	case r := <-done:
-		return r.signature, r.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+		return s.key.Sign(rand.Reader, digest, hash)
+	})
 }

@@ -14,8 +14,11 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	gojose "gopkg.in/square/go-jose.v2"
 
@@ -167,6 +170,36 @@ func TestSignElsewhereFails(t *testing.T) {
 		cancel()
 		if _, err := must(jose.NewSigner(p256Key(), "k")).Sign(ctx, []byte(claims)); !errors.Is(err, context.Canceled) {
 			t.Errorf("Sign() = %v, want context.Canceled", err)
+		}
+	})
+}
+
+// A key that always hangs leaves a bounded number of goroutines behind, and is used
+// again when they have returned.
+func TestSignElsewhereHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		signer := must(jose.NewSigner(&fakeKMS{Signer: p256Key(), sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+			<-release
+			return p256Key().Sign(rand.Reader, digest, opts)
+		}}, "k"))
+		before := runtime.NumGoroutine()
+		var err error
+		for range 1000 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err = signer.Sign(ctx, []byte(claims))
+			cancel()
+		}
+		if left := runtime.NumGoroutine() - before; left > 64 {
+			t.Errorf("1,000 calls that hang left %d goroutines, want at most 64", left)
+		}
+		if want := "jose: signing: the key hangs: 64 calls have not returned"; err == nil || err.Error() != want {
+			t.Errorf("Sign() = %v, want %q", err, want)
+		}
+		close(release)
+		synctest.Wait()
+		if _, err := signer.Sign(t.Context(), []byte(claims)); err != nil {
+			t.Errorf("Sign() after the calls have returned = %v", err)
 		}
 	})
 }
