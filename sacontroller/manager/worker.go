@@ -2,12 +2,13 @@ package manager
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -111,20 +112,19 @@ func (w *worker) OnDelete(object any) {
 
 // changed queues the keys that a change makes due.
 func (w *worker) changed(t watch.EventType, object, old any) {
-	defer func() {
-		// Due is the controller's code; it must not take the process down.
-		if p := recover(); p != nil {
-			w.metrics.reconciles.WithLabelValues(w.controller.Name(), resultPanic).Inc()
-			w.log.Error("Panic while looking at an event", "panic", panicText(p), "stack", string(debug.Stack()))
-		}
-	}()
 	event := sacontroller.Event{Type: t}
 	event.Object, _ = object.(runtime.Object)
 	event.Old, _ = old.(runtime.Object)
 	if event.Object == nil || !served(object) {
 		return
 	}
-	for _, key := range w.controller.Due(event) {
+	// Due is the controller's code; it must not take the process down.
+	due, err := flight.Catch(w.controller.Name(), func() ([]sacontroller.Key, error) { return w.controller.Due(event), nil })
+	if p, ok := errors.AsType[*flight.PanicError](err); ok {
+		w.metrics.reconciles.WithLabelValues(w.controller.Name(), resultPanic).Inc()
+		w.log.Error("Panic while looking at an event", "panic", p.PanicText(), "stack", string(p.PanicStack()))
+	}
+	for _, key := range due {
 		w.queue.Add(key)
 	}
 }
@@ -170,29 +170,17 @@ func (w *worker) lastError(key sacontroller.Key) error {
 	return c.LastError(key)
 }
 
-// panicText returns what may be logged of a panic: the text of those of the
-// runtime; of the others, which may hold anything, the type.
-func panicText(p any) string {
-	if err, ok := p.(interface {
-		error
-		RuntimeError()
-	}); ok {
-		return err.Error()
-	}
-	return fmt.Sprintf("a %T", p)
-}
-
 // reconcile calls the controller. A panic is an error like any other: the key
 // waits, the others go on.
 func (w *worker) reconcile(ctx context.Context, key sacontroller.Key) (result sacontroller.Result, outcome string, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			outcome, err = resultPanic, fmt.Errorf("manager: %s panicked", w.controller.Name())
-			w.log.Error("Panic", "key", key.String(), "panic", panicText(p), "stack", string(debug.Stack()))
-		}
-	}()
-	result, err = w.controller.Reconcile(ctx, key)
+	result, err = flight.Catch(w.controller.Name(), func() (sacontroller.Result, error) { return w.controller.Reconcile(ctx, key) })
+	p, panicked := errors.AsType[*flight.PanicError](err) // of the controller, or of what it calls, such as a signer
+	if panicked {
+		w.log.Error("Panic", "key", key.String(), "panic", p.PanicText(), "stack", string(p.PanicStack()))
+	}
 	switch {
+	case panicked && err == error(p):
+		outcome, err = resultPanic, fmt.Errorf("manager: %w", err)
 	case err != nil:
 		outcome = resultError
 	case result.RequeueAfter > 0:
