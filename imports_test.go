@@ -20,10 +20,12 @@ var importRules = map[string]struct{ ours, others []string }{
 	"internal/configerror": {},
 	"internal/flight":      {},
 	"internal/jose":        {ours: []string{"internal/flight"}, others: []string{"gopkg.in/square/go-jose.v2"}},
+	"internal/tokensecret": {others: kubernetes},
+	"internal/podsecrets":  {others: kubernetes},
 	"keys":                 {ours: []string{"internal/jose"}},
 	"tokens":               {ours: []string{"keys", "internal/jose"}, others: kubernetes},
 	"admission":            {others: kubernetes},
-	"sacontroller":         {ours: []string{"tokens"}, others: kubernetes},
+	"sacontroller":         {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
 	"fake":                 {ours: []string{"keys", "tokens", "sacontroller"}, others: kubernetes},
 
 	// Without fake: it checks any implementation.

@@ -3,7 +3,6 @@ package sacontroller
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,6 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // Defaults of [LegacyTokenCleanerConfig] (CLN-20).
@@ -176,7 +177,7 @@ func (c *LegacyTokenCleaner) round(ctx context.Context, dryRun bool) (*CleanupRe
 	cached := &cleanupView{policy: policy, now: report.Time, reader: c.reader}
 	live := &cleanupView{policy: policy, now: report.Time, reader: c.client}
 	for _, s := range secrets {
-		if s.Type != corev1.SecretTypeServiceAccountToken {
+		if !tokensecret.Is(s) {
 			continue
 		}
 		entry := SecretCleanup{Namespace: s.Namespace, Name: s.Name}
@@ -202,7 +203,7 @@ func (c *LegacyTokenCleaner) policy(ctx context.Context, now time.Time) (policy 
 	if !ok {
 		return CleanupPolicy{}, "the tracking ConfigMap does not say since when", nil
 	}
-	since, err := time.Parse(time.DateOnly, value)
+	since, err := tokensecret.ParseDay(value)
 	if err != nil {
 		return CleanupPolicy{}, fmt.Sprintf("the tracking ConfigMap says since %.40q, want a date like 2006-01-02", value), nil
 	}
@@ -228,7 +229,7 @@ func (c *LegacyTokenCleaner) act(ctx context.Context, live *cleanupView, secret 
 	}
 	switch action {
 	case CleanupMark:
-		_, err = c.client.PatchSecret(ctx, now.Namespace, now.Name, types.MergePatchType, labelPatch(now, invalidSinceLabel, dateOf(live.now)))
+		_, err = c.client.PatchSecret(ctx, now.Namespace, now.Name, types.MergePatchType, tokensecret.LabelPatch(now.Namespace, now.Name, now.UID, tokensecret.InvalidSinceLabel, tokensecret.FormatDay(live.now)))
 	case CleanupDelete:
 		err = c.client.DeleteSecret(ctx, now.Namespace, now.Name, metav1.DeleteOptions{
 			Preconditions: &metav1.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion},
@@ -241,25 +242,6 @@ func (c *LegacyTokenCleaner) act(ctx context.Context, live *cleanupView, secret 
 		err = fmt.Errorf("sacontroller: cleaning up Secret %s/%s: %w", now.Namespace, now.Name, err)
 	}
 	return action, reason, err
-}
-
-// labelPatch returns the merge patch that sets one label of secret, and of no
-// other Secret that may have its name by then (CLN-12).
-func labelPatch(secret *corev1.Secret, label, value string) []byte {
-	patch, err := json.Marshal(map[string]any{
-		"kind":       "Secret",
-		"apiVersion": "v1",
-		"metadata": map[string]any{
-			"name":      secret.Name,
-			"namespace": secret.Namespace,
-			"uid":       secret.UID,
-			"labels":    map[string]string{label: value},
-		},
-	})
-	if err != nil {
-		panic(err) // maps of strings always marshal
-	}
-	return patch
 }
 
 // cleanupView is what one round sees through one reader. What it needs to know of
@@ -287,7 +269,7 @@ func (v *cleanupView) decide(ctx context.Context, secret *corev1.Secret) (Cleanu
 	if reason := v.policy.keeps(secret, v.now); reason != "" {
 		return CleanupKeep, reason, nil
 	}
-	name, _ := ownerOf(secret)
+	name, _ := tokensecret.Owner(secret)
 	if name == "" {
 		return CleanupKeep, CleanupNoAccount, nil
 	}

@@ -4,12 +4,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-)
 
-// Labels on token Secrets (CST-10). Their values are UTC dates.
-const (
-	lastUsedLabel     = "kubernetes.io/legacy-token-last-used"
-	invalidSinceLabel = "kubernetes.io/legacy-token-invalid-since"
+	"github.com/kubesa/serviceaccount/internal/podsecrets"
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // The object that says since when the use of token Secrets is tracked (CST-11).
@@ -93,17 +90,17 @@ func (p CleanupPolicy) Decide(secret *corev1.Secret, account *corev1.ServiceAcco
 // keeps returns why secret by itself is kept, or "" (the first half of CLN-24).
 func (p CleanupPolicy) keeps(secret *corev1.Secret, now time.Time) CleanupReason {
 	threshold := now.Add(-p.Period)
-	lastUsed, labelled := secret.Labels[lastUsedLabel]
+	lastUsed, labelled := secret.Labels[tokensecret.LastUsedLabel]
 	switch {
-	case secret.Type != corev1.SecretTypeServiceAccountToken:
+	case !tokensecret.Is(secret):
 		return CleanupNotToken
 	case !secret.CreationTimestamp.Time.Before(threshold):
 		return CleanupTooYoung
 	case secret.DeletionTimestamp != nil:
 		return CleanupBeingDeleted
-	case labelled && !isDate(lastUsed):
+	case labelled && !tokensecret.IsDay(lastUsed):
 		return CleanupUnreadableUse
-	case labelled && lastUsed >= dateOf(threshold):
+	case labelled && lastUsed >= tokensecret.FormatDay(threshold):
 		return CleanupUsed
 	}
 	return "" // CLN-28
@@ -113,9 +110,9 @@ func (p CleanupPolicy) keeps(secret *corev1.Secret, now time.Time) CleanupReason
 // CLN-27).
 func keepsFor(secret *corev1.Secret, account *corev1.ServiceAccount) CleanupReason {
 	switch {
-	case account == nil || !belongsTo(secret, account):
+	case account == nil || !tokensecret.BelongsTo(secret, account):
 		return CleanupNoAccount
-	case !lists(account, secret.Name):
+	case !tokensecret.Listed(account, secret.Name):
 		return CleanupNotGenerated
 	}
 	return ""
@@ -123,11 +120,11 @@ func keepsFor(secret *corev1.Secret, account *corev1.ServiceAccount) CleanupReas
 
 // due decides about a Secret that nothing speaks for (CLN-29..31).
 func (p CleanupPolicy) due(secret *corev1.Secret, now time.Time) (CleanupAction, CleanupReason) {
-	since := secret.Labels[invalidSinceLabel]
+	since := secret.Labels[tokensecret.InvalidSinceLabel]
 	switch {
-	case !isDate(since):
+	case !tokensecret.IsDay(since):
 		return CleanupMark, CleanupUnused
-	case since >= dateOf(now.Add(-p.Period)):
+	case since >= tokensecret.FormatDay(now.Add(-p.Period)):
 		return CleanupKeep, CleanupRecentlyInvalid
 	}
 	return CleanupDelete, CleanupInvalidLongEnough
@@ -137,14 +134,10 @@ func (p CleanupPolicy) due(secret *corev1.Secret, now time.Time) (CleanupAction,
 func usedNames(pods []*corev1.Pod) map[string]bool {
 	used := map[string]bool{}
 	for _, pod := range pods {
-		visitPodSecrets(pod, func(name string) { used[name] = true })
+		podsecrets.Visit(&pod.Spec, podsecrets.AllSources, func(r podsecrets.Reference) bool {
+			used[r.Name] = true
+			return true
+		})
 	}
 	return used
-}
-
-func dateOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
-
-func isDate(s string) bool {
-	_, err := time.Parse(time.DateOnly, s)
-	return err == nil
 }

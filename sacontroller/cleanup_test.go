@@ -103,12 +103,3 @@ func TestCleanupPolicyTracked(t *testing.T) {
 		t.Error("Tracked() with Since in another zone = false, want its UTC day to count")
 	}
 }
-
-// CLN-12, CLN-29
-func TestLabelPatch(t *testing.T) {
-	got := string(labelPatch(goodSecret(), invalidSinceLabel, "2024-12-31"))
-	want := `{"apiVersion":"v1","kind":"Secret","metadata":{"labels":{"kubernetes.io/legacy-token-invalid-since":"2024-12-31"},"name":"token-secret-1","namespace":"ns","uid":"23456"}}`
-	if got != want {
-		t.Errorf("labelPatch() = %s, want %s", got, want)
-	}
-}

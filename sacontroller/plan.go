@@ -2,11 +2,16 @@ package sacontroller
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"maps"
 	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // The functions of this file decide for Tokens. They read only their arguments,
@@ -69,11 +74,11 @@ func newTokenSecret(account *corev1.ServiceAccount, name string, rootCA []byte, 
 // live is the account of the name that it is annotated with, read live, or nil if
 // there is none. A Secret that is being deleted is left alone.
 func isOrphan(secret *corev1.Secret, live *corev1.ServiceAccount) bool {
-	name, _ := ownerOf(secret)
-	if secret.Type != corev1.SecretTypeServiceAccountToken || name == "" || secret.DeletionTimestamp != nil {
+	name, _ := tokensecret.Owner(secret)
+	if name == "" || secret.DeletionTimestamp != nil {
 		return false
 	}
-	return live == nil || !belongsTo(secret, live)
+	return live == nil || !tokensecret.BelongsTo(secret, live)
 }
 
 // tokensOfUID returns the Secrets of secrets that were tokens of the account
@@ -83,16 +88,11 @@ func tokensOfUID(secrets []*corev1.Secret, key Key) []*corev1.Secret {
 	account.Namespace, account.Name, account.UID = key.Namespace, key.Name, key.UID
 	var found []*corev1.Secret
 	for _, s := range secrets {
-		if s.DeletionTimestamp == nil && belongsTo(s, account) {
+		if s.DeletionTimestamp == nil && tokensecret.BelongsTo(s, account) {
 			found = append(found, s)
 		}
 	}
 	return found
-}
-
-// lists reports whether account refers to a Secret called name.
-func lists(account *corev1.ServiceAccount, name string) bool {
-	return slices.ContainsFunc(account.Secrets, func(r corev1.ObjectReference) bool { return r.Name == name })
 }
 
 // withReferences returns a copy of account that no longer refers to the Secrets
@@ -101,7 +101,7 @@ func lists(account *corev1.ServiceAccount, name string) bool {
 func withReferences(account *corev1.ServiceAccount, drop []string, add string) *corev1.ServiceAccount {
 	a := account.DeepCopy()
 	a.Secrets = slices.DeleteFunc(a.Secrets, func(r corev1.ObjectReference) bool { return slices.Contains(drop, r.Name) })
-	if add != "" && !lists(a, add) {
+	if add != "" && !tokensecret.Listed(a, add) {
 		a.Secrets = append(a.Secrets, corev1.ObjectReference{Name: add})
 	}
 	return a
@@ -121,11 +121,11 @@ func planAccount(account *corev1.ServiceAccount, tokens []*corev1.Secret, exists
 		return accountPlan{} // CTL-55 as we differ
 	}
 	p := accountPlan{Generate: autoGenerate && !slices.ContainsFunc(tokens, func(s *corev1.Secret) bool {
-		return belongsTo(s, account) && lists(account, s.Name) // CTL-81
+		return tokensecret.BelongsTo(s, account) && tokensecret.Listed(account, s.Name) // CTL-81
 	})}
 	missing := map[string]bool{}
 	for _, r := range account.Secrets {
-		if !exists[r.Name] && isGeneratedName(account.Name, r.Name) {
+		if !exists[r.Name] && tokensecret.IsGeneratedName(account.Name, r.Name) {
 			missing[r.Name] = true
 		}
 	}
@@ -140,7 +140,7 @@ func planAccount(account *corev1.ServiceAccount, tokens []*corev1.Secret, exists
 func leftover(account *corev1.ServiceAccount, tokens []*corev1.Secret) *corev1.Secret {
 	var found *corev1.Secret
 	for _, s := range tokens {
-		if isLeftover(account, s) && isGeneratedName(account.Name, s.Name) && (found == nil || s.Name < found.Name) {
+		if isLeftover(account, s) && tokensecret.IsGeneratedName(account.Name, s.Name) && (found == nil || s.Name < found.Name) {
 			found = s
 		}
 	}
@@ -150,6 +150,21 @@ func leftover(account *corev1.ServiceAccount, tokens []*corev1.Secret) *corev1.S
 // isLeftover reports whether s, by another sign known to be a generated Secret,
 // is one of this very account, and unlisted.
 func isLeftover(account *corev1.ServiceAccount, s *corev1.Secret) bool {
-	_, uid := ownerOf(s)
-	return belongsTo(s, account) && uid == account.UID && s.DeletionTimestamp == nil && !lists(account, s.Name)
+	_, uid := tokensecret.Owner(s)
+	return tokensecret.BelongsTo(s, account) && uid == account.UID && s.DeletionTimestamp == nil && !tokensecret.Listed(account, s.Name)
+}
+
+// stableName returns the name for the token Secret that is generated for this
+// version of account. attempt counts the names that were taken.
+//
+// A random name would make every attempt a new Secret: a create whose answer was
+// lost, a crash before the reference is written and a second replica would each
+// leave one orphaned, and no cache is fresh enough to find it. With this name they
+// all get AlreadyExists for the same Secret. Once the reference is written the
+// resourceVersion differs, so that the next Secret of the account has another
+// name, and with it another token: a token that was revoked by deleting its
+// Secret must not come back.
+func stableName(account *corev1.ServiceAccount, base string, attempt int) string {
+	sum := sha256.Sum256([]byte(string(account.UID) + "/" + account.ResourceVersion + "/" + strconv.Itoa(attempt)))
+	return tokensecret.GeneratedName(base, binary.BigEndian.Uint64(sum[:]))
 }

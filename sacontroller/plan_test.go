@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 var deletedAt = metav1.Unix(1700000000, 0)
@@ -301,9 +303,9 @@ func TestLeftover(t *testing.T) {
 // CST-19, CTL-87
 func TestStableName(t *testing.T) {
 	account := goodAccount()
-	base := tokenSecretBase(account.Name)
+	base := tokensecret.NameBase(account.Name)
 	name := stableName(account, base, 0)
-	if !isGeneratedName("default", name) || !strings.HasPrefix(name, "default-token-") {
+	if !tokensecret.IsGeneratedName("default", name) || !strings.HasPrefix(name, "default-token-") {
 		t.Errorf("stableName() = %q, want default-token- and five letters of the alphabet", name)
 	}
 	if again := stableName(goodAccount(), base, 0); again != name {
@@ -322,49 +324,7 @@ func TestStableName(t *testing.T) {
 		t.Errorf("stableName() = %q for attempt 1 too, want a new name", other)
 	}
 	long := strings.Repeat("x", 100)
-	if got := stableName(account, tokenSecretBase(long), 0); len(got) != 63 || !isGeneratedName(long, got) {
+	if got := stableName(account, tokensecret.NameBase(long), 0); len(got) != 63 || !tokensecret.IsGeneratedName(long, got) {
 		t.Errorf("stableName() for a long account = %q, want 63 characters", got)
-	}
-}
-
-// CST-19
-func TestIsGeneratedName(t *testing.T) {
-	for name, want := range map[string]bool{
-		"default-token-x7k2q":  true,
-		"default-token-x7k2":   false,
-		"default-token-x7k2qq": false,
-		"default-token-a7k2q":  false, // a vowel
-		"default-token-x1k2q":  false, // a digit that looks like a letter
-		"default-token-":       false,
-		"other-token-x7k2q":    false,
-		"":                     false,
-	} {
-		if got := isGeneratedName("default", name); got != want {
-			t.Errorf("isGeneratedName(default, %q) = %t, want %t", name, got, want)
-		}
-	}
-}
-
-// CST-19
-func TestGeneratedFor(t *testing.T) {
-	long := strings.Repeat("a", 51) // with "-token-" and the suffix: 63
-	for name, want := range map[string]string{
-		"default-token-bcdfg":             "default",
-		"a-token-b-token-bcdfg":           "a-token-b",
-		long + "-token-bcdfg":             long,
-		long + "a-tokenbcdfg":             "", // cut off
-		long + "a-token-bcdfg":            "", // too long to be generated
-		"default-token-bcdfgh":            "",
-		"default-token-abcde":             "", // not of the alphabet
-		"default-tokens-bcdfg":            "",
-		"default-token-":                  "",
-		"bcdfg":                           "",
-		"":                                "",
-		strings.Repeat("bcdfg", 100_000):  "",
-		strings.Repeat("-token-", 10_000): "",
-	} {
-		if got := generatedFor(name); got != want {
-			t.Errorf("generatedFor(%.80q) = %q, want %q", name, got, want)
-		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // A TokenJudge says what is wrong with the token in secret, a token Secret of
@@ -58,8 +60,8 @@ func (c *Tokens) Stale(ctx context.Context) ([]StaleToken, error) {
 	}
 	var stale []StaleToken
 	for _, s := range secrets {
-		name, _ := ownerOf(s)
-		if s.Type != corev1.SecretTypeServiceAccountToken || name == "" || s.DeletionTimestamp != nil ||
+		name, _ := tokensecret.Owner(s)
+		if name == "" || s.DeletionTimestamp != nil ||
 			len(s.Data[corev1.ServiceAccountTokenKey]) == 0 {
 			continue
 		}
@@ -67,7 +69,7 @@ func (c *Tokens) Stale(ctx context.Context) ([]StaleToken, error) {
 		if err != nil {
 			return nil, err
 		}
-		if account == nil || !belongsTo(s, account) {
+		if account == nil || !tokensecret.BelongsTo(s, account) {
 			continue
 		}
 		fault, err := c.judge(ctx, account, s)

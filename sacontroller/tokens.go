@@ -10,6 +10,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // A LegacyIssuer signs the tokens that stand in Secrets. *tokens.Issuer is one.
@@ -229,7 +231,7 @@ func (c *Tokens) deleteIfOrphan(ctx context.Context, secret *corev1.Secret, live
 		return err
 	}
 	// The live Secret may have been given to another account since it was cached.
-	if was, _ := ownerOf(secret); now.Annotations[corev1.ServiceAccountNameKey] != was {
+	if was, _ := tokensecret.Owner(secret); now.Annotations[corev1.ServiceAccountNameKey] != was {
 		return nil
 	}
 	return c.deleteSecret(ctx, now)

@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // reconcileAccount deletes the tokens of an account that is gone, and looks after
@@ -86,7 +88,7 @@ func (c *Tokens) accountPresent(ctx context.Context, account *corev1.ServiceAcco
 func (c *Tokens) existing(ctx context.Context, account *corev1.ServiceAccount) (map[string]bool, error) {
 	exists := map[string]bool{}
 	for _, r := range account.Secrets {
-		if !isGeneratedName(account.Name, r.Name) {
+		if !tokensecret.IsGeneratedName(account.Name, r.Name) {
 			continue
 		}
 		secret, err := found(c.reader.GetSecret(ctx, account.Namespace, r.Name))
@@ -110,7 +112,7 @@ func (c *Tokens) dereference(ctx context.Context, live *corev1.ServiceAccount, n
 	var gone []string
 	var later error
 	for _, name := range names {
-		if !lists(live, name) {
+		if !tokensecret.Listed(live, name) {
 			continue // CTL-64
 		}
 		secret, err := c.liveSecret(ctx, live.Namespace, name)
@@ -145,7 +147,7 @@ func (c *Tokens) isDoomed(ctx context.Context, secret *corev1.Secret, live *core
 		return false, nil
 	}
 	owner := live
-	if name, _ := ownerOf(secret); name != live.Name {
+	if name, _ := tokensecret.Owner(secret); name != live.Name {
 		var err error
 		if owner, err = c.liveAccount(ctx, live.Namespace, name); err != nil {
 			return false, err

@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // generateToken gives live, an account just read, a token Secret unless it lists
@@ -47,9 +49,9 @@ func (c *Tokens) heldToken(ctx context.Context, account *corev1.ServiceAccount) 
 		switch {
 		case err != nil:
 			return "", nil, err
-		case secret == nil && isGeneratedName(account.Name, r.Name):
+		case secret == nil && tokensecret.IsGeneratedName(account.Name, r.Name):
 			gone = append(gone, r.Name)
-		case secret != nil && belongsTo(secret, account):
+		case secret != nil && tokensecret.BelongsTo(secret, account):
 			return r.Name, nil, nil
 		}
 	}
@@ -81,7 +83,7 @@ const maxNames = 4
 // createToken creates the token Secret of account, or finds that it is there.
 // It returns nil if the Namespace is being deleted (CTL-87).
 func (c *Tokens) createToken(ctx context.Context, account *corev1.ServiceAccount) (*corev1.Secret, error) {
-	base := tokenSecretBase(account.Name)
+	base := tokensecret.NameBase(account.Name)
 	rootCA := c.rootCA.get()
 	for attempt := range maxNames {
 		name := stableName(account, base, attempt)
@@ -141,7 +143,7 @@ func (c *Tokens) addReference(ctx context.Context, account *corev1.ServiceAccoun
 			return err
 		case live == nil || live.UID != uid || live.DeletionTimestamp != nil:
 			return c.discard(ctx, account, secret)
-		case lists(live, secret.Name):
+		case tokensecret.Listed(live, secret.Name):
 			c.pending.forget(uid) // an answer was lost, or another replica was faster
 			return nil
 		}

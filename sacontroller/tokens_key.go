@@ -8,6 +8,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // Kinds of keys.
@@ -27,8 +29,8 @@ func tokensKey(object runtime.Object) Key {
 			return Key{Kind: kindServiceAccount, Namespace: object.Namespace, Name: object.Name, UID: object.UID}
 		}
 	case *corev1.Secret:
-		if object != nil && object.Type == corev1.SecretTypeServiceAccountToken {
-			name, uid := ownerOf(object)
+		if tokensecret.Is(object) {
+			name, uid := tokensecret.Owner(object)
 			return Key{
 				Kind: kindSecret, Namespace: object.Namespace, Name: object.Name, UID: object.UID,
 				ServiceAccountName: name, ServiceAccountUID: uid,
@@ -52,7 +54,7 @@ func gone(k Key) []Key {
 	if k.workable() {
 		keys = append(keys, k)
 	}
-	if first := generatedFor(k.Name); k.Kind == kindSecret && first != "" && first != k.ServiceAccountName {
+	if first := tokensecret.GeneratedFor(k.Name); k.Kind == kindSecret && first != "" && first != k.ServiceAccountName {
 		k.ServiceAccountName, k.ServiceAccountUID = first, ""
 		if k.workable() {
 			keys = append(keys, k)

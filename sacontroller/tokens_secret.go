@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // reconcileSecret fills a token Secret, deletes it, or cleans up after it.
@@ -25,7 +27,7 @@ func (c *Tokens) reconcileSecret(ctx context.Context, key Key) error {
 // that the Secret names now: an annotation that was edited after the event has a
 // key of its own.
 func (c *Tokens) secretPresent(ctx context.Context, key Key, secret *corev1.Secret) error {
-	name, _ := ownerOf(secret)
+	name, _ := tokensecret.Owner(secret)
 	if name == "" || secret.DeletionTimestamp != nil {
 		return nil
 	}
@@ -33,13 +35,13 @@ func (c *Tokens) secretPresent(ctx context.Context, key Key, secret *corev1.Secr
 	if err != nil {
 		return err
 	}
-	if account == nil || !belongsTo(secret, account) {
+	if account == nil || !tokensecret.BelongsTo(secret, account) {
 		// The Reader may be behind: ask the API (CTL-40).
 		account, err = c.liveAccount(ctx, secret.Namespace, name)
 		if err != nil {
 			return err // CTL-41
 		}
-		if account == nil || !belongsTo(secret, account) {
+		if account == nil || !tokensecret.BelongsTo(secret, account) {
 			return c.deleteIfOrphan(ctx, secret, account) // CTL-42
 		}
 	}
@@ -66,7 +68,7 @@ func (c *Tokens) fill(ctx context.Context, key Key, secret *corev1.Secret, accou
 		}
 	}
 	live, err := c.liveSecret(ctx, secret.Namespace, secret.Name)
-	if err != nil || live == nil || live.UID != secret.UID || !belongsTo(live, account) {
+	if err != nil || live == nil || live.UID != secret.UID || !tokensecret.BelongsTo(live, account) {
 		return err // CTL-46; what has changed since makes an event of its own
 	}
 	lacking, err = c.lacking(ctx, live, account)

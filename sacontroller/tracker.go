@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // creationPause is the time between two creations of the tracking ConfigMap
@@ -96,7 +98,7 @@ func planTracking(current *corev1.ConfigMap) trackingPlan {
 	switch {
 	case current == nil:
 		return trackingCreate
-	case current.DeletionTimestamp != nil || isDate(current.Data[trackingSinceKey]):
+	case current.DeletionTimestamp != nil || tokensecret.IsDay(current.Data[trackingSinceKey]):
 		return trackingGood
 	}
 	return trackingUpdate
@@ -112,7 +114,7 @@ func (c *LegacyTokenTracker) Reconcile(ctx context.Context, key Key) (Result, er
 	if err != nil {
 		return Result{}, err
 	}
-	today := dateOf(c.now())
+	today := tokensecret.FormatDay(c.now())
 	switch planTracking(current) {
 	case trackingCreate:
 		return c.create(ctx, today)
