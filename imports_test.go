@@ -22,11 +22,20 @@ var importRules = map[string]struct{ ours, others []string }{
 	"internal/jose":        {ours: []string{"internal/flight"}, others: []string{"gopkg.in/square/go-jose.v2"}},
 	"internal/tokensecret": {others: kubernetes},
 	"internal/podsecrets":  {others: kubernetes},
-	"keys":                 {ours: []string{"internal/jose"}},
-	"tokens":               {ours: []string{"keys", "internal/jose"}, others: kubernetes},
-	"admission":            {others: kubernetes},
-	"sacontroller":         {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
-	"fake":                 {ours: []string{"keys", "tokens", "sacontroller"}, others: kubernetes},
+	"keys":                 {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "keys/internal/files", "keys/internal/wrap"}},
+	"keys/keyring":         {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "keys", "keys/internal/files", "keys/internal/wrap"}},
+	"keys/discovery":       {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "keys", "keys/internal/files", "keys/internal/wrap"}},
+	"keys/external":        {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "keys", "keys/internal/wrap"}},
+	"keys/internal/files":  {},
+	"keys/internal/wrap":   {},
+
+	// For tests of the packages above.
+	"keys/internal/keystest": {ours: []string{"keys"}},
+
+	"tokens":       {ours: []string{"keys", "internal/jose"}, others: kubernetes},
+	"admission":    {others: kubernetes},
+	"sacontroller": {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
+	"fake":         {ours: []string{"keys", "keys/discovery", "keys/keyring", "tokens", "sacontroller"}, others: kubernetes},
 
 	// Without fake: it checks any implementation.
 	"fake/clustertest": {ours: []string{"sacontroller", "tokens"}, others: kubernetes},
@@ -35,7 +44,7 @@ var importRules = map[string]struct{ ours, others []string }{
 		ours:   []string{"admission", "fake", "keys", "sacontroller", "tokens"},
 		others: append([]string{"sigs.k8s.io/yaml"}, kubernetes...),
 	},
-	"examples/rotation": {ours: []string{"fake", "keys", "tokens"}, others: kubernetes},
+	"examples/rotation": {ours: []string{"fake", "keys", "keys/discovery", "keys/keyring", "tokens"}, others: kubernetes},
 	"examples/webhook":  {ours: []string{"admission"}, others: kubernetes},
 
 	"examples/testing/controller":   {ours: []string{"sacontroller"}, others: kubernetes},

@@ -14,7 +14,7 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/discovery"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
 )
@@ -164,7 +164,7 @@ func (c *apiCall) serve() error {
 	}
 	path := strings.TrimSuffix(c.request.URL.Path, "/")
 	switch path {
-	case keys.ConfigPath, keys.JWKSPath:
+	case discovery.ConfigPath, discovery.JWKSPath:
 		if err := c.allow(http.MethodGet); err != nil {
 			return err
 		}

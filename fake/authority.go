@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/discovery"
+	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
 )
@@ -43,11 +45,11 @@ type AuthorityConfig struct {
 // Authenticator from the same Keys and Cluster.
 type Authority struct {
 	Cluster       *Cluster
-	Keys          *keys.Ring // signs and verifies; rotate it as a real one
+	Keys          *keyring.Ring // signs and verifies; rotate it as a real one
 	Issuer        *tokens.Issuer
 	Authenticator *tokens.Authenticator
 	Requester     *tokens.TokenRequester
-	Discovery     *keys.Discovery
+	Discovery     *discovery.Publisher
 
 	// Accounts and Secrets are the controllers that [Authority.Settle] drives.
 	Accounts *sacontroller.ServiceAccounts
@@ -90,8 +92,8 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		Issuer: a.Issuer, APIAudiences: cfg.APIAudiences,
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
 	})
-	a.Discovery, errs[3] = keys.NewDiscovery(context.Background(), keys.DiscoveryConfig{
-		Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + keys.JWKSPath, Keys: a.Keys, Now: a.Now,
+	a.Discovery, errs[3] = discovery.NewPublisher(context.Background(), discovery.PublisherConfig{
+		Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + discovery.JWKSPath, Keys: a.Keys, Now: a.Now,
 	})
 	a.Accounts, errs[4] = sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: a.Cluster, Client: a.Cluster})
 	a.Secrets, errs[5] = sacontroller.NewTokens(sacontroller.TokensConfig{
@@ -101,8 +103,8 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle(keys.ConfigPath, a.Discovery)
-	mux.Handle(keys.JWKSPath, a.Discovery)
+	mux.Handle(discovery.ConfigPath, a.Discovery)
+	mux.Handle(discovery.JWKSPath, a.Discovery)
 	mux.Handle("/authenticate", tokens.NewReviewHandler(a.Authenticator, tokens.ReviewHandlerConfig{V1beta1: true}))
 	a.handler = mux
 	return a, nil
@@ -115,7 +117,7 @@ func (a *Authority) makeKeys(key crypto.Signer) (err error) {
 			return err
 		}
 	}
-	if a.Keys, err = keys.NewRing(keys.RingConfig{Now: a.Now}); err != nil {
+	if a.Keys, err = keyring.New(keyring.Config{Now: a.Now}); err != nil {
 		return err
 	}
 	id, err := a.Keys.Add(context.Background(), key)
@@ -134,7 +136,7 @@ func (a *Authority) Now() time.Time {
 
 // Advance moves the clock, so that tokens expire and keys may be rotated. A
 // negative d moves it back. Times are granted some tolerance: move more than a minute past
-// the end of a token, and ask [keys.Ring.Plan] when a key may sign.
+// the end of a token, and ask [keyring.Ring.Plan] when a key may sign.
 func (a *Authority) Advance(d time.Duration) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -167,6 +169,6 @@ func (a *Authority) Review(ctx context.Context, review *authenticationv1.TokenRe
 }
 
 // ServeHTTP serves the discovery documents at their paths, for
-// [keys.Remote] and other verifiers, and a webhook for token authentication at
+// [discovery.Remote] and other verifiers, and a webhook for token authentication at
 // /authenticate.
 func (a *Authority) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/discovery"
+	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -113,7 +115,7 @@ func TestAuthorityRotation(t *testing.T) {
 	a := newAuthority(t, fake.AuthorityConfig{})
 	server := httptest.NewServer(a)
 	defer server.Close()
-	remote, err := keys.NewRemote(keys.RemoteConfig{JWKSURL: server.URL + keys.JWKSPath, InsecureAllowHTTP: true, Now: a.Now})
+	remote, err := discovery.NewRemote(discovery.RemoteConfig{JWKSURL: server.URL + discovery.JWKSPath, InsecureAllowHTTP: true, Now: a.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,8 +141,8 @@ func TestAuthorityRotation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	early, ok := errors.AsType[*keys.RotationError](a.Keys.Promote(t.Context(), id))
-	if !ok || early.Reason != keys.ReasonTooEarly {
+	early, ok := errors.AsType[*keyring.StepError](a.Keys.Promote(t.Context(), id))
+	if !ok || early.Reason != keyring.ReasonTooEarly {
 		t.Fatalf("got %v, want that it is too early", early)
 	}
 	a.Advance(early.Earliest.Sub(a.Now()))

@@ -74,8 +74,9 @@ func Generate(alg Algorithm) (crypto.Signer, error) {
 	return nil, fmt.Errorf("keys: unknown algorithm %q, want one of RS256, ES256, ES384, ES512", alg)
 }
 
-// newPublicKey returns pub as a Source gives it out, after checking it.
-func newPublicKey(pub crypto.PublicKey) (PublicKey, error) {
+// NewPublicKey returns pub under its [ID], as a [Source] returns it. It fails as
+// [AlgorithmOf] does.
+func NewPublicKey(pub crypto.PublicKey) (PublicKey, error) {
 	alg, err := AlgorithmOf(pub)
 	if err != nil {
 		return PublicKey{}, err

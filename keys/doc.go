@@ -16,9 +16,9 @@
 // or behind any [crypto.Signer]; [Set] is a Source of keys that don't change.
 //
 // Other Sources follow keys that change: [FileSource] reads key files again,
-// [Remote] fetches what any issuer publishes. A [Ring] is both Signer and Source,
-// and replaces its keys without refusing a valid token; [OpenRing] keeps it in a
-// folder. An [ExternalSigner] leaves the keys to another process. [Discovery]
+// [discovery.Remote] fetches what any issuer publishes. A [keyring.Ring] is both Signer and Source,
+// and replaces its keys without refusing a valid token; [keyring.Open] keeps it in a
+// folder. An [external.Signer] leaves the keys to another process. [discovery.Publisher]
 // publishes the keys of any Source over HTTP or as files, and [SelfTest] proves
 // that a Source verifies what a Signer signs.
 //

@@ -2,8 +2,6 @@ package keys
 
 import (
 	"errors"
-	"fmt"
-	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
 )
@@ -44,21 +42,10 @@ func keyError(err error) error {
 	return err
 }
 
-// A contextError puts what was being done in front of an error of this
-// package, whose own prefix would only be in the way of the texts that
-// the KEY rules fix.
-type contextError struct {
-	text string
-	err  error
-}
+// ErrUnavailable means that a [Source] has no keys, or only keys that are too
+// old, because they could not be fetched. It says nothing about a token: try
+// again.
+var ErrUnavailable = errors.New("keys: the keys could not be fetched")
 
-func (e *contextError) Error() string {
-	return "keys: " + e.text + ": " + strings.TrimPrefix(e.err.Error(), "keys: ")
-}
-
-func (e *contextError) Unwrap() error { return e.err }
-
-// explain says what was being done when err happened.
-func explain(err error, format string, args ...any) error {
-	return &contextError{fmt.Sprintf(format, args...), err}
-}
+// ErrNoSigningKey means that a [Signer] has no key that signs yet.
+var ErrNoSigningKey = errors.New("keys: there is no signing key")

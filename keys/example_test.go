@@ -2,17 +2,14 @@ package keys_test
 
 import (
 	"context"
-	"crypto"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 )
 
 // Make a key, keep it in a file, sign with it, and give verifiers the public
@@ -67,7 +64,7 @@ func Example() {
 
 // The id of a key is the one that Kubernetes gives it.
 func ExampleID() {
-	list, err := keys.ParsePublicKeys([]byte(upstreamEC))
+	list, err := keys.ParsePublicKeys([]byte(keystest.UpstreamEC))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -136,7 +133,7 @@ func ExampleParseJWKS() {
 
 // Publish the keys of a key file.
 func ExampleSet_JWKS() {
-	list, err := keys.ParsePublicKeys([]byte(upstreamEC))
+	list, err := keys.ParsePublicKeys([]byte(keystest.UpstreamEC))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -182,7 +179,7 @@ func ExampleNewFileSource() {
 	}
 	defer os.RemoveAll(dir)
 	name := filepath.Join(dir, "sa.pub")
-	if err := os.WriteFile(name, []byte(upstreamRSA+upstreamEC), 0o644); err != nil {
+	if err := os.WriteFile(name, []byte(keystest.UpstreamRSA+keystest.UpstreamEC), 0o644); err != nil {
 		fmt.Println(err)
 		return
 	}
@@ -196,90 +193,4 @@ func ExampleNewFileSource() {
 
 	// Output:
 	// 1 RS256 <nil>
-}
-
-// Serve the discovery documents, so that others can verify tokens.
-func ExampleNewDiscovery() {
-	list, err := keys.ParsePublicKeys([]byte(upstreamEC))
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	set, err := keys.NewSet(list...)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	discovery, err := keys.NewDiscovery(context.Background(), keys.DiscoveryConfig{
-		Issuer:          "https://kubernetes.default.svc",
-		ExternalAddress: "192.0.2.1:6443",
-		Keys:            set,
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	w := httptest.NewRecorder()
-	discovery.ServeHTTP(w, httptest.NewRequest("GET", keys.ConfigPath, nil))
-	fmt.Println(w.Header().Get("Content-Type"), "|", w.Header().Get("Cache-Control"))
-	fmt.Println(w.Body)
-
-	// Output:
-	// application/json | public, max-age=3600
-	// {"issuer":"https://kubernetes.default.svc","jwks_uri":"https://192.0.2.1:6443/openid/v1/jwks","response_types_supported":["id_token"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"]}
-}
-
-// A mistake in the configuration is found at the start, and so is every other.
-func ExampleNewDiscovery_refused() {
-	_, err := keys.NewDiscovery(context.Background(), keys.DiscoveryConfig{Issuer: "http://example.com"})
-	fmt.Println(err)
-
-	// Output:
-	// keys: either the JWKS URI or the default external address, or both, must be set
-	// keys: no public key getter provided
-	// keys: issuer URL must use https scheme, got: http://example.com
-}
-
-// Keep the documents on a static host.
-func ExampleDiscovery_Publish() {
-	set, err := keys.NewSet(exampleKey())
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	discovery, err := keys.NewDiscovery(context.Background(), keys.DiscoveryConfig{
-		Issuer:  "https://tokens.example.com",
-		JWKSURI: "https://tokens.example.com" + keys.JWKSPath,
-		Keys:    set,
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	dir, err := os.MkdirTemp("", "static")
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer os.RemoveAll(dir)
-	fmt.Println(discovery.Publish(dir))
-	_ = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
-		if !entry.IsDir() {
-			fmt.Println(strings.TrimPrefix(name, dir))
-		}
-		return err
-	})
-
-	// Output:
-	// <nil>
-	// /.well-known/openid-configuration
-	// /openid/v1/jwks
-}
-
-func exampleKey() crypto.Signer {
-	key, err := keys.Generate(keys.ES256)
-	if err != nil {
-		panic(err)
-	}
-	return key
 }

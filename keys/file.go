@@ -2,17 +2,20 @@ package keys
 
 import (
 	"crypto"
+
+	"github.com/kubesa/serviceaccount/keys/internal/files"
+	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
 // ReadPrivateKeyFile reads a private key as [ParsePrivateKey] does.
 func ReadPrivateKeyFile(name string) (crypto.Signer, error) {
-	data, _, err := diskFS{}.ReadFile(name)
+	data, _, err := files.Disk{}.ReadFile(name)
 	if err != nil {
-		return nil, explain(err, "error reading private key file %s", name)
+		return nil, wrap.Errorf(err, "keys: error reading private key file %s", name)
 	}
 	key, err := ParsePrivateKey(data)
 	if err != nil {
-		return nil, explain(err, "error reading private key file %s", name)
+		return nil, wrap.Errorf(err, "keys: error reading private key file %s", name)
 	}
 	return key, nil
 }
@@ -23,13 +26,13 @@ func ReadPrivateKeyFile(name string) (crypto.Signer, error) {
 func ReadPublicKeyFiles(names ...string) ([]crypto.PublicKey, error) {
 	var list []crypto.PublicKey
 	for _, name := range names {
-		data, _, err := diskFS{}.ReadFile(name)
+		data, _, err := files.Disk{}.ReadFile(name)
 		if err != nil {
-			return nil, explain(err, "error reading public key file %s", name)
+			return nil, wrap.Errorf(err, "keys: error reading public key file %s", name)
 		}
 		keys, err := ParsePublicKeys(data)
 		if err != nil {
-			return nil, explain(err, "error reading public key file %s", name)
+			return nil, wrap.Errorf(err, "keys: error reading public key file %s", name)
 		}
 		list = append(list, keys...)
 	}

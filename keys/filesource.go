@@ -2,6 +2,7 @@ package keys
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/sha256"
@@ -11,6 +12,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kubesa/serviceaccount/keys/internal/files"
+	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
 // Files are read at most once a second, however many tokens name unknown keys,
@@ -64,7 +68,7 @@ func NewFileSource(cfg FileSourceConfig) (*FileSource, error) {
 	if len(cfg.Files) == 0 || cfg.ReloadEvery < 0 {
 		return nil, fmt.Errorf("keys: file source: %d files, ReloadEvery %s, want at least one file and no negative time", len(cfg.Files), cfg.ReloadEvery)
 	}
-	setDefault(&cfg.ReloadEvery, 10*time.Second)
+	cfg.ReloadEvery = cmp.Or(cfg.ReloadEvery, 10*time.Second)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -151,14 +155,16 @@ func (s *FileSource) readFiles() (*reading, error) {
 	var r reading
 	h := sha256.New()
 	for _, name := range s.files {
-		data, info, err := diskFS{}.ReadFile(name)
+		data, info, err := files.Disk{}.ReadFile(name)
 		if err != nil {
-			return nil, explain(err, "error reading public key file %s", name)
+			return nil, wrap.Errorf(err, "keys: error reading public key file %s", name)
 		}
 		part := sha256.Sum256(data)
 		h.Write(part[:])
 		r.contents = append(r.contents, data)
-		r.modified = latest(r.modified, info.ModTime())
+		if t := info.ModTime(); t.After(r.modified) {
+			r.modified = t
+		}
 	}
 	h.Sum(r.sum[:0])
 	return &r, nil
@@ -172,7 +178,7 @@ func (s *FileSource) parse(contents [][]byte) (*Set, error) {
 			err = errCutShort
 		}
 		if err != nil {
-			return nil, explain(err, "error reading public key file %s", s.files[i])
+			return nil, wrap.Errorf(err, "keys: error reading public key file %s", s.files[i])
 		}
 		list = append(list, keys...)
 	}
@@ -180,20 +186,3 @@ func (s *FileSource) parse(contents [][]byte) (*Set, error) {
 }
 
 var errCutShort = errors.New("keys: a PEM block is cut short")
-
-// setDefault sets a time that isn't.
-func setDefault(d *time.Duration, value time.Duration) {
-	if *d == 0 {
-		*d = value
-	}
-}
-
-// latest returns the last of some times.
-func latest(t time.Time, others ...time.Time) time.Time {
-	for _, other := range others {
-		if other.After(t) {
-			t = other
-		}
-	}
-	return t
-}

@@ -14,33 +14,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 )
 
 // A clock is set by hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)} }
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // A keyFile is a file that is written at the time of a clock.
 type keyFile struct {
 	t     *testing.T
 	name  string
-	clock *clock
+	clock *keystest.Clock
 }
 
 func (f keyFile) write(data string) {
@@ -53,37 +35,17 @@ func (f keyFile) write(data string) {
 	}
 }
 
-func algorithms(t *testing.T, source keys.Source) string {
-	t.Helper()
-	list, err := source.PublicKeys(t.Context(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out []string
-	for _, key := range list {
-		out = append(out, string(key.Algorithm))
-	}
-	return strings.Join(out, " ")
-}
-
-func pems(list ...crypto.Signer) (out string) {
-	for _, key := range list {
-		out += pkix8(key.Public())
-	}
-	return out
-}
-
 // KEY-58, SECURITY K11: a change counts once it has settled, and not before.
 func TestFileSourceReload(t *testing.T) {
-	clock := newClock()
+	clock := keystest.NewClock()
 	one := keyFile{t, filepath.Join(t.TempDir(), "one.pub"), clock}
 	two := keyFile{t, filepath.Join(t.TempDir(), "two.pub"), clock}
-	one.write(pems(rsaKey()))
-	two.write(pems(p256Key(), p384Key()))
-	source := must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{one.name, two.name}, Now: clock.Now}))
+	one.write(keystest.PEMs(keystest.RSAKey()))
+	two.write(keystest.PEMs(keystest.P256Key(), keystest.P384Key()))
+	source := keystest.Must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{one.name, two.name}, Now: clock.Now}))
 	check := func(want string) {
 		t.Helper()
-		if got := algorithms(t, source); got != want {
+		if got := keystest.Algorithms(t, source); got != want {
 			t.Errorf("the keys are %s, want %s", got, want)
 		}
 		if err := source.Err(); err != nil {
@@ -92,7 +54,7 @@ func TestFileSourceReload(t *testing.T) {
 	}
 	check("RS256 ES256 ES384")
 
-	two.write(pems(p521Key()))
+	two.write(keystest.PEMs(keystest.P521Key()))
 	check("RS256 ES256 ES384") // not read yet
 	clock.Add(9 * time.Second)
 	check("RS256 ES256 ES384")
@@ -100,60 +62,60 @@ func TestFileSourceReload(t *testing.T) {
 	check("RS256 ES512") // quiet for ten seconds
 
 	clock.Add(9 * time.Second)
-	two.write(pems(p384Key()))
+	two.write(keystest.PEMs(keystest.P384Key()))
 	clock.Add(time.Second)
 	check("RS256 ES512") // written a second ago: perhaps not all of it
 	clock.Add(time.Second)
-	two.write(pems(p384Key(), p256Key()))
+	two.write(keystest.PEMs(keystest.P384Key(), keystest.P256Key()))
 	clock.Add(9 * time.Second)
 	check("RS256 ES384 ES256")
 
 	// Something writes all the time, but always the same.
-	two.write(pems(p521Key()))
+	two.write(keystest.PEMs(keystest.P521Key()))
 	for range 2 {
 		check("RS256 ES384 ES256")
 		clock.Add(10 * time.Second)
-		two.write(pems(p521Key()))
+		two.write(keystest.PEMs(keystest.P521Key()))
 	}
 	check("RS256 ES512")
 }
 
 // A key that isn't known is looked for at once, but once a second at most.
 func TestFileSourceUnknownKey(t *testing.T) {
-	clock := newClock()
+	clock := keystest.NewClock()
 	file := keyFile{t, filepath.Join(t.TempDir(), "sa.pub"), clock}
-	file.write(pems(rsaKey()))
-	source := must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{file.name}, Now: clock.Now}))
+	file.write(keystest.PEMs(keystest.RSAKey()))
+	source := keystest.Must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{file.name}, Now: clock.Now}))
 	known := func(key crypto.Signer) int {
 		t.Helper()
-		return len(must(source.PublicKeys(t.Context(), id(key))))
+		return len(keystest.Must(source.PublicKeys(t.Context(), keystest.ID(key))))
 	}
 	clock.Add(time.Minute)
-	if known(rsaKey()) != 1 {
+	if known(keystest.RSAKey()) != 1 {
 		t.Error("the key is not known")
 	}
-	file.write(pems(rsaKey(), p256Key()))
+	file.write(keystest.PEMs(keystest.RSAKey(), keystest.P256Key()))
 	clock.Add(3 * time.Second)
-	if known(p256Key()) != 1 {
+	if known(keystest.P256Key()) != 1 {
 		t.Error("the new key is not found three seconds after it was written")
 	}
-	file.write(pems(rsaKey(), p256Key(), p384Key()))
+	file.write(keystest.PEMs(keystest.RSAKey(), keystest.P256Key(), keystest.P384Key()))
 	if err := os.Chtimes(file.name, time.Time{}, clock.Now().Add(-time.Hour)); err != nil {
 		t.Fatal(err)
 	}
 	clock.Add(999 * time.Millisecond)
-	if known(p384Key()) != 0 {
+	if known(keystest.P384Key()) != 0 {
 		t.Error("the file was read twice in a second")
 	}
 	clock.Add(time.Millisecond)
-	if known(p384Key()) != 1 {
+	if known(keystest.P384Key()) != 1 {
 		t.Error("the new key is not found after a second")
 	}
 }
 
 // SECURITY K11: whatever is wrong with one file, the keys of all stay.
 func TestFileSourceKeepsLastGood(t *testing.T) {
-	good := pems(p256Key(), p384Key())
+	good := keystest.PEMs(keystest.P256Key(), keystest.P384Key())
 	for _, tt := range []struct {
 		name  string
 		spoil func(name string) error
@@ -163,25 +125,25 @@ func TestFileSourceKeepsLastGood(t *testing.T) {
 		{"no PEM", write("canary"), is(keys.ErrNoPublicKeys)},
 		{"cut in the first key", write(good[:100]), is(keys.ErrNoPublicKeys)},
 		{"cut in the second key", write(good[:len(good)-40]), func(err error) bool { return strings.Contains(err.Error(), "a PEM block is cut short") }},
-		{"weak key", write(good + pkix8(weakKey().Public())), isKeyError},
+		{"weak key", write(good + keystest.PKIX(keystest.WeakKey().Public())), isKeyError},
 		{"too large", write(good + strings.Repeat("\n", 1<<20)), is(keys.ErrTooLarge)},
 		{"gone", os.Remove, is(fs.ErrNotExist)},
 		{"a folder", func(name string) error { return errors.Join(os.Remove(name), os.Mkdir(name, 0o700)) }, func(err error) bool { return strings.Contains(err.Error(), "is a directory") }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			clock := newClock()
+			clock := keystest.NewClock()
 			one := keyFile{t, filepath.Join(t.TempDir(), "one.pub"), clock}
 			two := keyFile{t, filepath.Join(t.TempDir(), "two.pub"), clock}
-			one.write(pems(rsaKey()))
+			one.write(keystest.PEMs(keystest.RSAKey()))
 			two.write(good)
-			source := must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{one.name, two.name}, Now: clock.Now, ReloadEvery: time.Minute}))
-			one.write(pems(p521Key())) // good, but it stays out with the other
+			source := keystest.Must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{one.name, two.name}, Now: clock.Now, ReloadEvery: time.Minute}))
+			one.write(keystest.PEMs(keystest.P521Key())) // good, but it stays out with the other
 			if err := tt.spoil(two.name); err != nil {
 				t.Fatal(err)
 			}
 			for range 3 {
 				clock.Add(time.Minute)
-				if got := algorithms(t, source); got != "RS256 ES256 ES384" {
+				if got := keystest.Algorithms(t, source); got != "RS256 ES256 ES384" {
 					t.Errorf("the keys are %s", got)
 				}
 				err := source.Err()
@@ -194,7 +156,7 @@ func TestFileSourceKeepsLastGood(t *testing.T) {
 			}
 			two.write(good)
 			clock.Add(time.Minute)
-			if got := algorithms(t, source); got != "ES512 ES256 ES384" || source.Err() != nil {
+			if got := keystest.Algorithms(t, source); got != "ES512 ES256 ES384" || source.Err() != nil {
 				t.Errorf("after the repair the keys are %s, Err() = %v", got, source.Err())
 			}
 		})
@@ -232,14 +194,14 @@ func TestNewFileSourceRefuses(t *testing.T) {
 // Readers never see a set that is neither the old nor the new one.
 func TestFileSourceConcurrent(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "sa.pub")
-	texts := []string{pems(p256Key(), p384Key()), pems(p521Key(), rsaKey())}
+	texts := []string{keystest.PEMs(keystest.P256Key(), keystest.P384Key()), keystest.PEMs(keystest.P521Key(), keystest.RSAKey())}
 	replace := func(text string) {
 		if err := errors.Join(os.WriteFile(name+".new", []byte(text), 0o600), os.Rename(name+".new", name)); err != nil {
 			t.Error(err)
 		}
 	}
 	replace(texts[0])
-	source := must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{name}, ReloadEvery: time.Nanosecond}))
+	source := keystest.Must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{name}, ReloadEvery: time.Nanosecond}))
 	var readers sync.WaitGroup
 	stop := make(chan struct{})
 	for range 4 {
@@ -250,7 +212,7 @@ func TestFileSourceConcurrent(t *testing.T) {
 					return
 				default:
 				}
-				if got := algorithms(t, source); got != "ES256 ES384" && got != "ES512 RS256" {
+				if got := keystest.Algorithms(t, source); got != "ES256 ES384" && got != "ES512 RS256" {
 					t.Errorf("the keys are %s", got)
 				}
 			}

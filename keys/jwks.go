@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
 // ErrMalformedJWKS means that a text isn't a JWK Set: not one JSON object with
@@ -33,7 +34,7 @@ func ParseJWKS(data []byte) (*Set, error) {
 	for i, key := range list {
 		keys[i] = PublicKey{ID: key.KeyID, Algorithm: Algorithm(key.Algorithm), Key: key.Key}
 	}
-	set := newSet(keys)
+	set := SetOf(keys)
 	for _, err := range skipped {
 		set.skipped = append(set.skipped, jwksError(err))
 	}
@@ -46,7 +47,7 @@ func jwksError(err error) error {
 		return fmt.Errorf("%w: %s", ErrMalformedJWKS, e.Fault)
 	}
 	if e, ok := errors.AsType[*jose.JWKError](err); ok {
-		return explain(keyError(e.Err), "JWK Set: key #%d", e.Index)
+		return wrap.Errorf(keyError(e.Err), "keys: JWK Set: key #%d", e.Index)
 	}
 	return err
 }
@@ -57,27 +58,32 @@ func (s *Set) Skipped() []error { return s.skipped }
 // JWKS returns the JWK Set that publishes the keys of s, byte for byte as
 // Kubernetes would (KEY-31), or [ErrNoKeys].
 func (s *Set) JWKS() ([]byte, error) {
-	published, _ := publishable(s.keys)
-	return encodeJWKS(published)
+	data, _, err := EncodeJWKS(s.keys)
+	return data, err
 }
 
-// publishable returns the keys that discovery documents show: not those that
-// are excluded (KEY-32), and not those that [AlgorithmOf] refuses, which a
-// Source should not have. It reports the latter.
-func publishable(list []PublicKey) (published []PublicKey, bad []error) {
+// EncodeJWKS returns the JWK Set that publishes list, as [Set.JWKS] does. Keys that
+// are Unpublished are left out, and so are those that [AlgorithmOf] refuses, which a
+// [Source] should not have: bad has a [*KeyError] for each. If none is left the error
+// is [ErrNoKeys].
+func EncodeJWKS(list []PublicKey) (data []byte, bad []error, err error) {
+	var published []jose.JWK
 	for i, key := range list {
-		if key.Unpublished {
+		if key.Unpublished { // KEY-32
 			continue
 		}
 		alg, err := AlgorithmOf(key.Key)
 		if err != nil {
-			bad = append(bad, explain(badKeyError(err), "could not marshal issuer discovery JSON, error: error constructing JWK for key #%d", i))
+			bad = append(bad, wrap.Errorf(badKeyError(err), "keys: could not marshal issuer discovery JSON, error: error constructing JWK for key #%d", i))
 			continue
 		}
-		key.Algorithm = alg
-		published = append(published, key)
+		published = append(published, jose.JWK{KeyID: key.ID, Algorithm: string(alg), Key: key.Key})
 	}
-	return published, bad
+	if len(published) == 0 {
+		return nil, bad, ErrNoKeys
+	}
+	data, err = jose.EncodeJWKS(published)
+	return data, bad, keyError(err)
 }
 
 // badKeyError adds to err what Kubernetes says of such keys (KEY-33).
@@ -85,24 +91,9 @@ func badKeyError(err error) error {
 	e, _ := errors.AsType[*KeyError](err)
 	switch e.Fault {
 	case FaultType, FaultMissing:
-		return explain(err, "unknown public key type, must be *rsa.PublicKey, *ecdsa.PublicKey, or jose.OpaqueSigner")
+		return wrap.Errorf(err, "keys: unknown public key type, must be *rsa.PublicKey, *ecdsa.PublicKey, or jose.OpaqueSigner")
 	case FaultCurve:
-		return explain(err, "unknown private key curve, must be 256, 384, or 521")
+		return wrap.Errorf(err, "keys: unknown private key curve, must be 256, 384, or 521")
 	}
 	return err
-}
-
-func encodeJWKS(published []PublicKey) ([]byte, error) {
-	if len(published) == 0 {
-		return nil, ErrNoKeys
-	}
-	list := make([]jose.JWK, len(published))
-	for i, key := range published {
-		list[i] = jose.JWK{KeyID: key.ID, Algorithm: string(key.Algorithm), Key: key.Key}
-	}
-	data, err := jose.EncodeJWKS(list)
-	if err != nil {
-		return nil, keyError(err)
-	}
-	return data, nil
 }

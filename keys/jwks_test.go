@@ -8,43 +8,35 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 )
-
-// upstreamJWKS is what Kubernetes publishes for upstreamRSA and upstreamEC.
-const upstreamJWKS = `{"keys":[` +
-	`{"use":"sig","kty":"RSA","kid":"JHJehTTTZlsspKHT-GaJxK7Kd1NQgZJu3fyK6K_QDYU","alg":"RS256","n":"` +
-	`249XwEo9k4tM8fMxV7zxOhcrP-WvXn917koM5Qr2ZXs4vo26e4ytdlrV0bQ9SlcLpQVSYjIxNfhTZdDt-ecIzshKuv1gKIxbbLQMOuK1eA_4HALyEkFgmS_tleLJ` +
-	`rhc65tKPMGD-pKQ_xhmzRuCG51RoiMgbQxaCyYxGfNLpLAZK9L0Tctv9a0mJmGIYnIOQM4kC1A1I1n3EsXMWmeJUj7OTh_AjjCnMnkgvKT2tpKxYQ59PgDgU8Ssc` +
-	`7RDSmSkLxnrv-OrN80j6xrw0OjEiB4Ycr0PqfzZcvy8efTtFQ_Jnc4Bp1zUtFXt7-QeevePtQ2EcyELXE0i63T1CujRMWw","e":"AQAB"},` +
-	`{"use":"sig","kty":"EC","kid":"SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc","crv":"P-256","alg":"ES256",` +
-	`"x":"H6cuzP8XuD5wal6wf9M6xDljTOPLX2i8uIp_C_ASqiI","y":"BlHnikLV9PyEd6gl8k4T_3Wwoh6xd79XLoQTh2PAi1Y"}]}`
 
 // KEY-31, KEY-33: byte for byte what Kubernetes publishes.
 func TestSetJWKS(t *testing.T) {
-	list := must(keys.ParsePublicKeys([]byte(upstreamRSA + upstreamEC)))
-	set := must(keys.NewSet(list...))
-	data := must(set.JWKS())
-	if diff := cmp.Diff(upstreamJWKS, string(data)); diff != "" {
+	list := keystest.Must(keys.ParsePublicKeys([]byte(keystest.UpstreamRSA + keystest.UpstreamEC)))
+	set := keystest.Must(keys.NewSet(list...))
+	data := keystest.Must(set.JWKS())
+	if diff := cmp.Diff(keystest.UpstreamJWKS, string(data)); diff != "" {
 		t.Errorf("JWKS() (-want +got):\n%s", diff)
 	}
-	again := must(keys.ParseJWKS(data))
+	again := keystest.Must(keys.ParseJWKS(data))
 	if diff := cmp.Diff(ids(t, set), ids(t, again)); diff != "" {
 		t.Errorf("ParseJWKS(JWKS()) (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff(string(data), string(must(again.JWKS()))); diff != "" {
+	if diff := cmp.Diff(string(data), string(keystest.Must(again.JWKS()))); diff != "" {
 		t.Errorf("JWKS() after a round trip (-want +got):\n%s", diff)
 	}
 
-	twice := string(must(must(keys.NewSet(list[1], list[1])).JWKS()))
+	twice := string(keystest.Must(keystest.Must(keys.NewSet(list[1], list[1])).JWKS()))
 	if strings.Count(twice, "SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc") != 2 {
 		t.Errorf("JWKS() of a duplicate = %s, want both", twice)
 	}
-	if _, err := must(keys.NewSet()).JWKS(); !errors.Is(err, keys.ErrNoKeys) || !strings.HasSuffix(err.Error(), "no keys provided for validating keyset") {
+	if _, err := keystest.Must(keys.NewSet()).JWKS(); !errors.Is(err, keys.ErrNoKeys) || !strings.HasSuffix(err.Error(), "no keys provided for validating keyset") {
 		t.Errorf("JWKS() of an empty set = %v, want ErrNoKeys", err)
 	}
 
 	// SECURITY K05: private keys come in, none comes out.
-	private := string(must(must(keys.NewSet(rsaKey(), p256Key())).JWKS()))
+	private := string(keystest.Must(keystest.Must(keys.NewSet(keystest.RSAKey(), keystest.P256Key())).JWKS()))
 	for _, member := range []string{`"d"`, `"p"`, `"q"`, `"dp"`, `"dq"`, `"qi"`} {
 		if strings.Contains(private, member) {
 			t.Errorf("JWKS() has a member %s", member)
@@ -66,7 +58,7 @@ func ids(t *testing.T, source keys.Source) (out []string) {
 
 // SECURITY K05..K08: the errors, and that they hold nothing of the text.
 func TestParseJWKS(t *testing.T) {
-	ec := upstreamJWKS[strings.Index(upstreamJWKS, `{"use":"sig","kty":"EC"`) : len(upstreamJWKS)-2]
+	ec := keystest.UpstreamJWKS[strings.Index(keystest.UpstreamJWKS, `{"use":"sig","kty":"EC"`) : len(keystest.UpstreamJWKS)-2]
 	change := func(from, to string) string {
 		changed := strings.Replace(ec, from, to, 1)
 		if changed == ec {
@@ -89,7 +81,7 @@ func TestParseJWKS(t *testing.T) {
 		{name: "point", data: change(`"y":"B`, `"y":"C`), fault: keys.FaultPoint, text: "keys: JWK Set: key #0: unusable key: ECDSA public key is not a point of P-256"},
 		{name: "no JSON", data: "canary", err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: not a JSON object"},
 		{name: "no keys", data: `{"canary":[]}`, err: keys.ErrMalformedJWKS, text: `keys: malformed JWK Set: "keys" is not an array`},
-		{name: "large", data: strings.Repeat(" ", 1<<20) + upstreamJWKS, err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: too long"},
+		{name: "large", data: strings.Repeat(" ", 1<<20) + keystest.UpstreamJWKS, err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: too long"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			set, err := keys.ParseJWKS([]byte(tt.data))
@@ -100,7 +92,7 @@ func TestParseJWKS(t *testing.T) {
 		})
 	}
 
-	set := must(keys.ParseJWKS([]byte(`{"keys":[{"kty":"OKP","kid":"o"},` + ec + `]}`)))
+	set := keystest.Must(keys.ParseJWKS([]byte(`{"keys":[{"kty":"OKP","kid":"o"},` + ec + `]}`)))
 	if got := ids(t, set); len(got) != 1 || got[0] != "SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc ES256" {
 		t.Errorf("the keys are %q", got)
 	}
@@ -110,7 +102,7 @@ func TestParseJWKS(t *testing.T) {
 }
 
 func FuzzParseJWKS(f *testing.F) {
-	f.Add([]byte(upstreamJWKS))
+	f.Add([]byte(keystest.UpstreamJWKS))
 	f.Add([]byte(`{"keys":[{"kty":"RSA","n":"AQ","e":"","kid":"x"},{"kty":"OKP"}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		set, err := keys.ParseJWKS(data)

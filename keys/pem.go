@@ -8,13 +8,15 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+
+	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
 // Limits of one PEM text or JWKS. They are far above what a cluster needs and
 // bound what a wrong file costs.
 const (
-	maxPEMBytes = 1 << 20
-	maxKeys     = 64
+	maxPEMBytes   = 1 << 20
+	maxParsedKeys = 64
 	// maxPrivateDER is twice the size of an RSA key of 8192 bits. Longer ones
 	// would be checked before their size is known, which takes minutes for a key
 	// that fills a file.
@@ -108,9 +110,9 @@ func ParsePublicKeys(pemData []byte) ([]crypto.PublicKey, error) {
 			continue
 		}
 		if _, err := AlgorithmOf(pub); err != nil {
-			return nil, explain(err, "PEM block %d", n)
+			return nil, wrap.Errorf(err, "keys: PEM block %d", n)
 		}
-		if len(list) == maxKeys {
+		if len(list) == maxParsedKeys {
 			return nil, ErrTooLarge
 		}
 		list = append(list, pub)

@@ -4,65 +4,31 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/pem"
 	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 )
-
-// The keys of the tests are made once: RSA keys take their time.
-var (
-	rsaKey  = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 2048)) })
-	weakKey = sync.OnceValue(func() *rsa.PrivateKey { return must(rsa.GenerateKey(rand.Reader, 1024)) })
-	p256Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) })
-	p384Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)) })
-	p521Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P521(), rand.Reader)) })
-	p224Key = sync.OnceValue(func() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader)) })
-	edKey   = sync.OnceValue(func() ed25519.PrivateKey { return ed25519.NewKeyFromSeed(make([]byte, 32)) })
-)
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
-func block(blockType string, der []byte) string {
-	return string(pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der}))
-}
-
-func pkcs8(key any) string { return block("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(key))) }
-func pkix8(key any) string { return block("PUBLIC KEY", must(x509.MarshalPKIXPublicKey(key))) }
-func sec1(key *ecdsa.PrivateKey) string {
-	return block("EC PRIVATE KEY", must(x509.MarshalECPrivateKey(key)))
-}
-func pkcs1(key *rsa.PrivateKey) string {
-	return block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))
-}
 
 func certificate(key crypto.Signer) string {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"},
 		NotBefore: time.Unix(0, 0), NotAfter: time.Unix(1, 0), // long expired, which doesn't matter
 	}
-	return block("CERTIFICATE", must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)))
+	return keystest.Block("CERTIFICATE", keystest.Must(x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)))
 }
 
 const ecParameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
@@ -70,41 +36,41 @@ const ecParameters = "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END 
 // KEY-1, KEY-2, KEY-5, KEY-10 (deviation), SECURITY K09: the first block that
 // is a private key by its type.
 func TestParsePrivateKey(t *testing.T) {
-	encrypted := strings.Replace(pkcs1(rsaKey()), "-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n", 1)
+	encrypted := strings.Replace(keystest.PKCS1(keystest.RSAKey()), "-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n", 1)
 	tests := []struct {
 		name, data string
 		want       crypto.Signer
 		err        error
 		fault      keys.Fault
 	}{
-		{name: "RSA PKCS#1", data: pkcs1(rsaKey()), want: rsaKey()},
-		{name: "RSA PKCS#8", data: pkcs8(rsaKey()), want: rsaKey()},
-		{name: "EC SEC1", data: sec1(p256Key()), want: p256Key()},
-		{name: "EC with parameters", data: ecParameters + sec1(p256Key()), want: p256Key()},
-		{name: "EC PKCS#8", data: pkcs8(p384Key()), want: p384Key()},
-		{name: "P-521", data: sec1(p521Key()), want: p521Key()},
-		{name: "Ed25519 PKCS#8", data: pkcs8(edKey()), want: edKey()},
-		{name: "first of two", data: sec1(p256Key()) + pkcs1(rsaKey()), want: p256Key()},
-		{name: "after a public key", data: pkix8(rsaKey().Public()) + sec1(p256Key()), want: p256Key()},
-		{name: "after one that doesn't parse", data: block("RSA PRIVATE KEY", []byte("x")) + sec1(p256Key()), want: p256Key()},
-		{name: "CRLF", data: strings.ReplaceAll(pkcs1(rsaKey()), "\n", "\r\n"), want: rsaKey()},
-		{name: "text around", data: "issued by me\n" + sec1(p256Key()) + "\nthe end\n", want: p256Key()},
-		{name: "headers", data: strings.Replace(pkcs1(rsaKey()), "-----\n", "-----\nComment: mine\n\n", 1), want: rsaKey()},
+		{name: "RSA PKCS#1", data: keystest.PKCS1(keystest.RSAKey()), want: keystest.RSAKey()},
+		{name: "RSA PKCS#8", data: keystest.PKCS8(keystest.RSAKey()), want: keystest.RSAKey()},
+		{name: "EC SEC1", data: keystest.SEC1(keystest.P256Key()), want: keystest.P256Key()},
+		{name: "EC with parameters", data: ecParameters + keystest.SEC1(keystest.P256Key()), want: keystest.P256Key()},
+		{name: "EC PKCS#8", data: keystest.PKCS8(keystest.P384Key()), want: keystest.P384Key()},
+		{name: "P-521", data: keystest.SEC1(keystest.P521Key()), want: keystest.P521Key()},
+		{name: "Ed25519 PKCS#8", data: keystest.PKCS8(keystest.EdKey()), want: keystest.EdKey()},
+		{name: "first of two", data: keystest.SEC1(keystest.P256Key()) + keystest.PKCS1(keystest.RSAKey()), want: keystest.P256Key()},
+		{name: "after a public key", data: keystest.PKIX(keystest.RSAKey().Public()) + keystest.SEC1(keystest.P256Key()), want: keystest.P256Key()},
+		{name: "after one that doesn't parse", data: keystest.Block("RSA PRIVATE KEY", []byte("x")) + keystest.SEC1(keystest.P256Key()), want: keystest.P256Key()},
+		{name: "CRLF", data: strings.ReplaceAll(keystest.PKCS1(keystest.RSAKey()), "\n", "\r\n"), want: keystest.RSAKey()},
+		{name: "text around", data: "issued by me\n" + keystest.SEC1(keystest.P256Key()) + "\nthe end\n", want: keystest.P256Key()},
+		{name: "headers", data: strings.Replace(keystest.PKCS1(keystest.RSAKey()), "-----\n", "-----\nComment: mine\n\n", 1), want: keystest.RSAKey()},
 
 		{name: "empty", data: "", err: keys.ErrNoPrivateKey},
 		{name: "no PEM", data: "key", err: keys.ErrNoPrivateKey},
-		{name: "public key only", data: pkix8(rsaKey().Public()), err: keys.ErrNoPrivateKey},
-		{name: "certificate only", data: certificate(p256Key()), err: keys.ErrNoPrivateKey},
-		{name: "wrong type for the form", data: block("EC PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey())), err: keys.ErrNoPrivateKey},
-		{name: "unknown type", data: block("KEY", x509.MarshalPKCS1PrivateKey(rsaKey())), err: keys.ErrNoPrivateKey},
-		{name: "encrypted PKCS#8", data: block("ENCRYPTED PRIVATE KEY", []byte("x")), err: keys.ErrNoPrivateKey},
+		{name: "public key only", data: keystest.PKIX(keystest.RSAKey().Public()), err: keys.ErrNoPrivateKey},
+		{name: "certificate only", data: certificate(keystest.P256Key()), err: keys.ErrNoPrivateKey},
+		{name: "wrong type for the form", data: keystest.Block("EC PRIVATE KEY", x509.MarshalPKCS1PrivateKey(keystest.RSAKey())), err: keys.ErrNoPrivateKey},
+		{name: "unknown type", data: keystest.Block("KEY", x509.MarshalPKCS1PrivateKey(keystest.RSAKey())), err: keys.ErrNoPrivateKey},
+		{name: "encrypted PKCS#8", data: keystest.Block("ENCRYPTED PRIVATE KEY", []byte("x")), err: keys.ErrNoPrivateKey},
 		{name: "encrypted body", data: strings.Replace(encrypted, "MII", "AAA", 1), err: keys.ErrNoPrivateKey},
-		{name: "trailing bytes in PKCS#8", data: block("PRIVATE KEY", append(must(x509.MarshalPKCS8PrivateKey(p256Key())), 0)), want: p256Key()},
-		{name: "trailing bytes in DER", data: block("EC PRIVATE KEY", append(must(x509.MarshalECPrivateKey(p256Key())), 0)), want: p256Key()},
-		{name: "cut short", data: sec1(p256Key())[:80], err: keys.ErrNoPrivateKey},
-		{name: "RSA of 1024 bits", data: pkcs8(weakKey()), fault: keys.FaultSize},
-		{name: "P-224", data: sec1(p224Key()), fault: keys.FaultCurve},
-		{name: "1 MiB and a byte", data: sec1(p256Key()) + strings.Repeat("\n", 1<<20), err: keys.ErrTooLarge},
+		{name: "trailing bytes in PKCS#8", data: keystest.Block("PRIVATE KEY", append(keystest.Must(x509.MarshalPKCS8PrivateKey(keystest.P256Key())), 0)), want: keystest.P256Key()},
+		{name: "trailing bytes in DER", data: keystest.Block("EC PRIVATE KEY", append(keystest.Must(x509.MarshalECPrivateKey(keystest.P256Key())), 0)), want: keystest.P256Key()},
+		{name: "cut short", data: keystest.SEC1(keystest.P256Key())[:80], err: keys.ErrNoPrivateKey},
+		{name: "RSA of 1024 bits", data: keystest.PKCS8(keystest.WeakKey()), fault: keys.FaultSize},
+		{name: "P-224", data: keystest.SEC1(keystest.P224Key()), fault: keys.FaultCurve},
+		{name: "1 MiB and a byte", data: keystest.SEC1(keystest.P256Key()) + strings.Repeat("\n", 1<<20), err: keys.ErrTooLarge},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -129,38 +95,38 @@ func TestParsePrivateKey(t *testing.T) {
 // KEY-3, KEY-4 (deviation), KEY-5, KEY-10 (deviation), SECURITY K09: every
 // block that has an RSA or ECDSA public key in any form.
 func TestParsePublicKeys(t *testing.T) {
-	rsaPub, p256Pub := rsaKey().Public(), p256Key().Public()
-	many := func(n int) string { return strings.Repeat(pkix8(p256Pub), n) }
+	rsaPub, p256Pub := keystest.RSAKey().Public(), keystest.P256Key().Public()
+	many := func(n int) string { return strings.Repeat(keystest.PKIX(p256Pub), n) }
 	tests := []struct {
 		name, data string
 		want       []crypto.PublicKey
 		err        error
 		fault      keys.Fault
 	}{
-		{name: "RSA PKIX", data: pkix8(rsaPub), want: []crypto.PublicKey{rsaPub}},
-		{name: "EC PKIX", data: pkix8(p256Pub), want: []crypto.PublicKey{p256Pub}},
-		{name: "two in one file", data: pkix8(rsaPub) + pkix8(p256Pub), want: []crypto.PublicKey{rsaPub, p256Pub}},
-		{name: "order and duplicates", data: pkix8(p256Pub) + pkix8(rsaPub) + pkix8(p256Pub), want: []crypto.PublicKey{p256Pub, rsaPub, p256Pub}},
-		{name: "RSA certificate", data: certificate(rsaKey()), want: []crypto.PublicKey{rsaPub}},
-		{name: "EC certificate", data: certificate(p256Key()), want: []crypto.PublicKey{p256Pub}},
-		{name: "RSA private PKCS#1", data: pkcs1(rsaKey()), want: []crypto.PublicKey{rsaPub}},
-		{name: "RSA private PKCS#8", data: pkcs8(rsaKey()), want: []crypto.PublicKey{rsaPub}},
-		{name: "EC private SEC1", data: sec1(p256Key()), want: []crypto.PublicKey{p256Pub}},
-		{name: "EC private PKCS#8", data: pkcs8(p256Key()), want: []crypto.PublicKey{p256Pub}},
-		{name: "RSA PKCS#1", data: block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&rsaKey().PublicKey)), want: []crypto.PublicKey{rsaPub}},
-		{name: "type ignored", data: block("ANYTHING", must(x509.MarshalPKIXPublicKey(p256Pub))), want: []crypto.PublicKey{p256Pub}},
-		{name: "unusable ones skipped", data: "text\n" + ecParameters + block("PUBLIC KEY", []byte("x")) + pkix8(edKey().Public()) + pkix8(p256Pub), want: []crypto.PublicKey{p256Pub}},
-		{name: "CRLF", data: strings.ReplaceAll(pkix8(rsaPub), "\n", "\r\n"), want: []crypto.PublicKey{rsaPub}},
-		{name: "private and public", data: pkcs8(p384Key()) + certificate(p521Key()), want: []crypto.PublicKey{p384Key().Public(), p521Key().Public()}},
+		{name: "RSA PKIX", data: keystest.PKIX(rsaPub), want: []crypto.PublicKey{rsaPub}},
+		{name: "EC PKIX", data: keystest.PKIX(p256Pub), want: []crypto.PublicKey{p256Pub}},
+		{name: "two in one file", data: keystest.PKIX(rsaPub) + keystest.PKIX(p256Pub), want: []crypto.PublicKey{rsaPub, p256Pub}},
+		{name: "order and duplicates", data: keystest.PKIX(p256Pub) + keystest.PKIX(rsaPub) + keystest.PKIX(p256Pub), want: []crypto.PublicKey{p256Pub, rsaPub, p256Pub}},
+		{name: "RSA certificate", data: certificate(keystest.RSAKey()), want: []crypto.PublicKey{rsaPub}},
+		{name: "EC certificate", data: certificate(keystest.P256Key()), want: []crypto.PublicKey{p256Pub}},
+		{name: "RSA private PKCS#1", data: keystest.PKCS1(keystest.RSAKey()), want: []crypto.PublicKey{rsaPub}},
+		{name: "RSA private PKCS#8", data: keystest.PKCS8(keystest.RSAKey()), want: []crypto.PublicKey{rsaPub}},
+		{name: "EC private SEC1", data: keystest.SEC1(keystest.P256Key()), want: []crypto.PublicKey{p256Pub}},
+		{name: "EC private PKCS#8", data: keystest.PKCS8(keystest.P256Key()), want: []crypto.PublicKey{p256Pub}},
+		{name: "RSA PKCS#1", data: keystest.Block("RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&keystest.RSAKey().PublicKey)), want: []crypto.PublicKey{rsaPub}},
+		{name: "type ignored", data: keystest.Block("ANYTHING", keystest.Must(x509.MarshalPKIXPublicKey(p256Pub))), want: []crypto.PublicKey{p256Pub}},
+		{name: "unusable ones skipped", data: "text\n" + ecParameters + keystest.Block("PUBLIC KEY", []byte("x")) + keystest.PKIX(keystest.EdKey().Public()) + keystest.PKIX(p256Pub), want: []crypto.PublicKey{p256Pub}},
+		{name: "CRLF", data: strings.ReplaceAll(keystest.PKIX(rsaPub), "\n", "\r\n"), want: []crypto.PublicKey{rsaPub}},
+		{name: "private and public", data: keystest.PKCS8(keystest.P384Key()) + certificate(keystest.P521Key()), want: []crypto.PublicKey{keystest.P384Key().Public(), keystest.P521Key().Public()}},
 
 		{name: "empty", data: "", err: keys.ErrNoPublicKeys},
 		{name: "no PEM", data: "key", err: keys.ErrNoPublicKeys},
-		{name: "Ed25519 only", data: pkix8(edKey().Public()) + pkcs8(edKey()), err: keys.ErrNoPublicKeys},
-		{name: "encrypted", data: block("ENCRYPTED PRIVATE KEY", []byte("x")), err: keys.ErrNoPublicKeys},
-		{name: "trailing bytes in DER", data: block("PUBLIC KEY", append(must(x509.MarshalPKIXPublicKey(rsaPub)), 0)), err: keys.ErrNoPublicKeys},
-		{name: "RSA of 1024 bits", data: pkix8(p256Pub) + pkix8(weakKey().Public()), fault: keys.FaultSize},
-		{name: "P-224", data: pkix8(p224Key().Public()), fault: keys.FaultCurve},
-		{name: "1 MiB and a byte", data: pkix8(p256Pub) + strings.Repeat("\n", 1<<20), err: keys.ErrTooLarge},
+		{name: "Ed25519 only", data: keystest.PKIX(keystest.EdKey().Public()) + keystest.PKCS8(keystest.EdKey()), err: keys.ErrNoPublicKeys},
+		{name: "encrypted", data: keystest.Block("ENCRYPTED PRIVATE KEY", []byte("x")), err: keys.ErrNoPublicKeys},
+		{name: "trailing bytes in DER", data: keystest.Block("PUBLIC KEY", append(keystest.Must(x509.MarshalPKIXPublicKey(rsaPub)), 0)), err: keys.ErrNoPublicKeys},
+		{name: "RSA of 1024 bits", data: keystest.PKIX(p256Pub) + keystest.PKIX(keystest.WeakKey().Public()), fault: keys.FaultSize},
+		{name: "P-224", data: keystest.PKIX(keystest.P224Key().Public()), fault: keys.FaultCurve},
+		{name: "1 MiB and a byte", data: keystest.PKIX(p256Pub) + strings.Repeat("\n", 1<<20), err: keys.ErrTooLarge},
 		{name: "65 keys", data: many(65), err: keys.ErrTooLarge},
 	}
 	for _, tt := range tests {
@@ -175,13 +141,13 @@ func TestParsePublicKeys(t *testing.T) {
 			}
 		})
 	}
-	if got := len(must(keys.ParsePublicKeys([]byte(many(64))))); got != 64 {
+	if got := len(keystest.Must(keys.ParsePublicKeys([]byte(many(64))))); got != 64 {
 		t.Errorf("%d keys of 64", got)
 	}
 	if got, want := keys.ErrNoPublicKeys.Error(), "data does not contain any valid RSA or ECDSA public keys"; !strings.Contains(got, want) {
 		t.Errorf("ErrNoPublicKeys = %q, want %q", got, want)
 	}
-	_, err := keys.ParsePublicKeys([]byte(pkix8(p256Pub) + pkix8(weakKey().Public())))
+	_, err := keys.ParsePublicKeys([]byte(keystest.PKIX(p256Pub) + keystest.PKIX(keystest.WeakKey().Public())))
 	if want := "keys: PEM block 2: unusable key: RSA modulus of 1024 bits, want 2048 to 8192"; err == nil || err.Error() != want {
 		t.Errorf("ParsePublicKeys() = %v, want %s", err, want)
 	}
@@ -196,7 +162,7 @@ func TestParsePEMHostile(t *testing.T) {
 	less := func(n *big.Int) *big.Int { return new(big.Int).Sub(n, big.NewInt(2)) }
 	p, q := prime, new(big.Int).Add(prime, big.NewInt(2))
 	n := new(big.Int).Mul(p, q)
-	der := must(asn1.Marshal(struct {
+	der := keystest.Must(asn1.Marshal(struct {
 		Version             int
 		N                   *big.Int
 		E                   int
@@ -204,7 +170,7 @@ func TestParsePEMHostile(t *testing.T) {
 	}{0, n, 65537, less(n), p, q, less(p), less(q), less(p)}))
 	start := time.Now()
 	for name, data := range map[string]string{
-		"one private key that fills the file": block("RSA PRIVATE KEY", der),
+		"one private key that fills the file": keystest.Block("RSA PRIVATE KEY", der),
 		"beginnings":                          strings.Repeat("-----BEGIN A-----\n", 1<<20/18),
 		"beginnings of headers":               strings.Repeat("-----BEGIN A-----\nx:", 1<<20/20),
 		"wrong endings":                       strings.Repeat("-----BEGIN A-----\n-----END B-----\n", 1<<20/34),
@@ -224,7 +190,7 @@ func TestParsePEMHostile(t *testing.T) {
 
 func texts(list []crypto.PublicKey) (out []string) {
 	for _, key := range list {
-		out = append(out, pkix8(key))
+		out = append(out, keystest.PKIX(key))
 	}
 	return out
 }
@@ -244,15 +210,15 @@ func TestReadKeyFiles(t *testing.T) {
 		}
 		return name
 	}
-	private, empty := write("sa.key", sec1(p256Key())), write("empty", "")
-	public, certs := write("sa.pub", pkix8(rsaKey().Public())+pkix8(p256Key().Public())), write("cert", certificate(p384Key()))
+	private, empty := write("sa.key", keystest.SEC1(keystest.P256Key())), write("empty", "")
+	public, certs := write("sa.pub", keystest.PKIX(keystest.RSAKey().Public())+keystest.PKIX(keystest.P256Key().Public())), write("cert", certificate(keystest.P384Key()))
 	large := write("large", strings.Repeat("\n", 1<<20+1))
 
-	if key, err := keys.ReadPrivateKeyFile(private); err != nil || !p256Key().Equal(key) {
+	if key, err := keys.ReadPrivateKeyFile(private); err != nil || !keystest.P256Key().Equal(key) {
 		t.Errorf("ReadPrivateKeyFile() = %v", err)
 	}
 	list, err := keys.ReadPublicKeyFiles(public, certs, private)
-	want := []crypto.PublicKey{rsaKey().Public(), p256Key().Public(), p384Key().Public(), p256Key().Public()}
+	want := []crypto.PublicKey{keystest.RSAKey().Public(), keystest.P256Key().Public(), keystest.P384Key().Public(), keystest.P256Key().Public()}
 	if diff := cmp.Diff(texts(want), texts(list)); err != nil || diff != "" {
 		t.Errorf("ReadPublicKeyFiles() = %v (-want +got):\n%s", err, diff)
 	}
@@ -277,31 +243,31 @@ func TestReadKeyFiles(t *testing.T) {
 }
 
 func TestEncodeKeys(t *testing.T) {
-	for _, key := range []crypto.Signer{rsaKey(), p256Key(), p384Key(), p521Key()} {
-		private := must(keys.EncodePrivateKey(key))
+	for _, key := range []crypto.Signer{keystest.RSAKey(), keystest.P256Key(), keystest.P384Key(), keystest.P521Key()} {
+		private := keystest.Must(keys.EncodePrivateKey(key))
 		if !bytes.HasPrefix(private, []byte("-----BEGIN PRIVATE KEY-----\n")) {
 			t.Errorf("EncodePrivateKey() is no PKCS#8 block")
 		}
-		if got := must(keys.ParsePrivateKey(private)); !equalKeys(key.Public(), got.Public()) {
+		if got := keystest.Must(keys.ParsePrivateKey(private)); !equalKeys(key.Public(), got.Public()) {
 			t.Errorf("%T: another key comes back", key)
 		}
-		public := must(keys.EncodePublicKey(key.Public()))
+		public := keystest.Must(keys.EncodePublicKey(key.Public()))
 		if !bytes.HasPrefix(public, []byte("-----BEGIN PUBLIC KEY-----\n")) {
 			t.Errorf("EncodePublicKey() is no PKIX block")
 		}
-		if got := must(keys.ParsePublicKeys(public)); len(got) != 1 || !equalKeys(key.Public(), got[0]) {
+		if got := keystest.Must(keys.ParsePublicKeys(public)); len(got) != 1 || !equalKeys(key.Public(), got[0]) {
 			t.Errorf("%T: another public key comes back", key)
 		}
 	}
 	for name, key := range map[string]crypto.Signer{
-		"nil": nil, "typed nil": (*rsa.PrivateKey)(nil), "Ed25519": edKey(), "weak": weakKey(), "P-224": p224Key(),
-		"elsewhere": struct{ crypto.Signer }{p256Key()}, "no number": &ecdsa.PrivateKey{PublicKey: p256Key().PublicKey}, "no primes": &rsa.PrivateKey{PublicKey: rsaKey().PublicKey},
+		"nil": nil, "typed nil": (*rsa.PrivateKey)(nil), "Ed25519": keystest.EdKey(), "weak": keystest.WeakKey(), "P-224": keystest.P224Key(),
+		"elsewhere": struct{ crypto.Signer }{keystest.P256Key()}, "no number": &ecdsa.PrivateKey{PublicKey: keystest.P256Key().PublicKey}, "no primes": &rsa.PrivateKey{PublicKey: keystest.RSAKey().PublicKey},
 	} {
 		if _, err := keys.EncodePrivateKey(key); !isKeyError(err) {
 			t.Errorf("%s: EncodePrivateKey() = %v, want a KeyError", name, err)
 		}
 	}
-	for name, key := range map[string]crypto.PublicKey{"nil": nil, "typed nil": (*rsa.PublicKey)(nil), "private": p256Key(), "weak": weakKey().Public(), "string": "x"} {
+	for name, key := range map[string]crypto.PublicKey{"nil": nil, "typed nil": (*rsa.PublicKey)(nil), "private": keystest.P256Key(), "weak": keystest.WeakKey().Public(), "string": "x"} {
 		if _, err := keys.EncodePublicKey(key); !isKeyError(err) {
 			t.Errorf("%s: EncodePublicKey() = %v, want a KeyError", name, err)
 		}
@@ -314,9 +280,9 @@ func isKeyError(err error) bool {
 }
 
 func FuzzParsePEM(f *testing.F) {
-	f.Add([]byte(pkcs8(p256Key()) + pkix8(p384Key().Public()) + certificate(p256Key()) + ecParameters))
-	f.Add([]byte(sec1(p521Key())))
-	f.Add([]byte(pkcs1(rsaKey())))
+	f.Add([]byte(keystest.PKCS8(keystest.P256Key()) + keystest.PKIX(keystest.P384Key().Public()) + certificate(keystest.P256Key()) + ecParameters))
+	f.Add([]byte(keystest.SEC1(keystest.P521Key())))
+	f.Add([]byte(keystest.PKCS1(keystest.RSAKey())))
 	f.Add([]byte("-----BEGIN PRIVATE KEY-----\n\n-----END PRIVATE KEY-----\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if key, err := keys.ParsePrivateKey(data); (key == nil) != (err != nil) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
 // ErrMismatch means that a source doesn't verify what a signer signs.
@@ -21,7 +22,7 @@ var ErrMismatch = errors.New("keys: the source does not verify what the signer s
 func SelfTest(ctx context.Context, signer Signer, source Source) error {
 	raw, err := signer.Sign(ctx, []byte("{}"))
 	if err != nil {
-		return explain(err, "self-test: signing")
+		return wrap.Errorf(err, "keys: self-test: signing")
 	}
 	token, err := jose.Parse(raw, 0)
 	if err != nil {
@@ -29,7 +30,7 @@ func SelfTest(ctx context.Context, signer Signer, source Source) error {
 	}
 	list, err := source.PublicKeys(ctx, token.KeyID)
 	if err != nil {
-		return explain(err, "self-test: looking for the key")
+		return wrap.Errorf(err, "keys: self-test: looking for the key")
 	}
 	for _, key := range list {
 		if token.Verify(key.Key) == nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 )
 
 // A signerFunc is a Signer of one function, a sourceFunc a Source.
@@ -22,20 +23,20 @@ func (f sourceFunc) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey
 
 // A pair that doesn't match is told from one that could not be asked.
 func TestSelfTest(t *testing.T) {
-	signer, broken := must(keys.NewSigner(p256Key())), errors.New("the line is cut")
-	otherID := must(keys.NewSet(p384Key())).PublicKeys
+	signer, broken := keystest.Must(keys.NewSigner(keystest.P256Key())), errors.New("the line is cut")
+	otherID := keystest.Must(keys.NewSet(keystest.P384Key())).PublicKeys
 	tests := []struct {
 		name   string
 		signer keys.Signer
 		source keys.Source
 		want   error
 	}{
-		{"match", signer, must(keys.NewSet(rsaKey(), p256Key())), nil},
-		{"another key", signer, must(keys.NewSet(p384Key())), keys.ErrMismatch},
-		{"no key", signer, must(keys.NewSet()), keys.ErrMismatch},
+		{"match", signer, keystest.Must(keys.NewSet(keystest.RSAKey(), keystest.P256Key())), nil},
+		{"another key", signer, keystest.Must(keys.NewSet(keystest.P384Key())), keys.ErrMismatch},
+		{"no key", signer, keystest.Must(keys.NewSet()), keys.ErrMismatch},
 		{"another key under the id", signer, sourceFunc(func(ctx context.Context, _ string) ([]keys.PublicKey, error) { return otherID(ctx, "") }), keys.ErrMismatch},
-		{"no token", signerFunc(func(context.Context, []byte) (string, error) { return "x.y", nil }), must(keys.NewSet(p256Key())), keys.ErrMismatch},
-		{"signer fails", signerFunc(func(context.Context, []byte) (string, error) { return "", broken }), must(keys.NewSet(p256Key())), broken},
+		{"no token", signerFunc(func(context.Context, []byte) (string, error) { return "x.y", nil }), keystest.Must(keys.NewSet(keystest.P256Key())), keys.ErrMismatch},
+		{"signer fails", signerFunc(func(context.Context, []byte) (string, error) { return "", broken }), keystest.Must(keys.NewSet(keystest.P256Key())), broken},
 		{"source fails", signer, sourceFunc(func(context.Context, string) ([]keys.PublicKey, error) { return nil, broken }), broken},
 	}
 	for _, tt := range tests {

@@ -7,11 +7,19 @@ import (
 	"reflect"
 	"slices"
 	"time"
+
+	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
-// defaultMaxAge is how long verifiers may keep the keys of a source that
-// doesn't say otherwise (KEY-23).
-const defaultMaxAge = time.Hour
+// MaxAge returns how long others may cache the keys of source: what its method
+// MaxAge() time.Duration returns, such as that of [Set], or one hour if it has no
+// such method.
+func MaxAge(source Source) time.Duration {
+	if s, ok := source.(interface{ MaxAge() time.Duration }); ok {
+		return max(0, s.MaxAge())
+	}
+	return time.Hour // KEY-23
+}
 
 // A Set is a [Source] of keys that never change. It is safe for concurrent
 // use.
@@ -33,20 +41,22 @@ func NewSet(keys ...crypto.PublicKey) (*Set, error) {
 		pub, err := publicHalf(key)
 		if err == nil {
 			var public PublicKey
-			public, err = newPublicKey(pub)
+			public, err = NewPublicKey(pub)
 			list = append(list, public)
 		}
 		if err != nil {
-			errs = append(errs, explain(err, "key #%d: failed to serialize public key to DER format", i))
+			errs = append(errs, wrap.Errorf(err, "keys: key #%d: failed to serialize public key to DER format", i))
 		}
 	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
-	return newSet(list), nil
+	return SetOf(list), nil
 }
 
-func newSet(list []PublicKey) *Set {
+// SetOf returns the Set of keys as they are, unchecked, under the ids that they
+// have.
+func SetOf(list []PublicKey) *Set {
 	s := &Set{keys: slices.Clip(list), byID: make(map[string][]PublicKey, len(list))}
 	for _, key := range list {
 		// Clipped, so that callers that append to a result don't share it.
@@ -64,7 +74,7 @@ func (s *Set) PublicKeys(_ context.Context, id string) ([]PublicKey, error) {
 }
 
 // MaxAge returns how long others may keep a copy of the set: one hour.
-func (s *Set) MaxAge() time.Duration { return defaultMaxAge }
+func (s *Set) MaxAge() time.Duration { return time.Hour }
 
 // publicHalf returns the public key of a private key, and any other key as it
 // is.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
 // A LocalSigner signs with one key. It is safe for concurrent use if the key
@@ -37,7 +38,7 @@ func NewSigner(key crypto.Signer) (*LocalSigner, error) {
 	if err != nil {
 		return nil, signerError(key, err)
 	}
-	public, err := newPublicKey(pub)
+	public, err := NewPublicKey(pub)
 	if err != nil {
 		return nil, signerError(key, err)
 	}
@@ -54,9 +55,9 @@ func signerError(key crypto.Signer, err error) error {
 	e, ok := errors.AsType[*KeyError](err)
 	switch {
 	case ok && e.Fault == FaultType, ok && e.Fault == FaultMissing:
-		return explain(err, "unknown private key type %T, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner", key)
+		return wrap.Errorf(err, "keys: unknown private key type %T, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner", key)
 	case ok && e.Fault == FaultCurve:
-		return explain(err, "could not generate signer for ECDSA keypair: unknown private key curve, must be 256, 384, or 521")
+		return wrap.Errorf(err, "keys: could not generate signer for ECDSA keypair: unknown private key curve, must be 256, 384, or 521")
 	}
 	return err
 }
@@ -67,6 +68,11 @@ func (s *LocalSigner) PublicKey() PublicKey { return s.public }
 // Sign implements [Signer]. The payload must be a JSON object.
 func (s *LocalSigner) Sign(ctx context.Context, payload []byte) (string, error) {
 	return s.signer.Sign(ctx, payload)
+}
+
+// SignTyped implements [TypedSigner]. The payload must be a JSON object.
+func (s *LocalSigner) SignTyped(ctx context.Context, payload []byte) (string, error) {
+	return s.signer.SignTyped(ctx, payload)
 }
 
 // String returns the algorithm and the id of the key.

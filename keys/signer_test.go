@@ -21,38 +21,20 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
-)
-
-// Public keys that Kubernetes uses in its tests, for the ids that it gives them.
-const (
-	upstreamRSA = `-----BEGIN PUBLIC KEY-----
-MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA249XwEo9k4tM8fMxV7zx
-OhcrP+WvXn917koM5Qr2ZXs4vo26e4ytdlrV0bQ9SlcLpQVSYjIxNfhTZdDt+ecI
-zshKuv1gKIxbbLQMOuK1eA/4HALyEkFgmS/tleLJrhc65tKPMGD+pKQ/xhmzRuCG
-51RoiMgbQxaCyYxGfNLpLAZK9L0Tctv9a0mJmGIYnIOQM4kC1A1I1n3EsXMWmeJU
-j7OTh/AjjCnMnkgvKT2tpKxYQ59PgDgU8Ssc7RDSmSkLxnrv+OrN80j6xrw0OjEi
-B4Ycr0PqfzZcvy8efTtFQ/Jnc4Bp1zUtFXt7+QeevePtQ2EcyELXE0i63T1CujRM
-WwIDAQAB
------END PUBLIC KEY-----
-`
-	upstreamEC = `-----BEGIN PUBLIC KEY-----
-MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEH6cuzP8XuD5wal6wf9M6xDljTOPL
-X2i8uIp/C/ASqiIGUeeKQtX0/IR3qCXyThP/dbCiHrF3v1cuhBOHY8CLVg==
------END PUBLIC KEY-----
-`
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 )
 
 // KEY-14, TOK-T29: ids are those of Kubernetes.
 func TestID(t *testing.T) {
-	list := must(keys.ParsePublicKeys([]byte(upstreamRSA + upstreamEC)))
+	list := keystest.Must(keys.ParsePublicKeys([]byte(keystest.UpstreamRSA + keystest.UpstreamEC)))
 	for i, want := range []string{"JHJehTTTZlsspKHT-GaJxK7Kd1NQgZJu3fyK6K_QDYU", "SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc"} {
 		for range 2 {
-			if got := must(keys.ID(list[i])); got != want {
+			if got := keystest.Must(keys.ID(list[i])); got != want {
 				t.Errorf("ID() = %s, want %s", got, want)
 			}
 		}
 	}
-	for _, key := range []any{nil, (*ecdsa.PublicKey)(nil), "x", weakKey().Public(), p256Key()} {
+	for _, key := range []any{nil, (*ecdsa.PublicKey)(nil), "x", keystest.WeakKey().Public(), keystest.P256Key()} {
 		if _, err := keys.ID(key); !isKeyError(err) {
 			t.Errorf("ID(%T) = %v, want a KeyError", key, err)
 		}
@@ -62,15 +44,15 @@ func TestID(t *testing.T) {
 // KEY-10, SECURITY J05: one key, one algorithm.
 func TestGenerate(t *testing.T) {
 	for _, alg := range []keys.Algorithm{keys.RS256, keys.ES256, keys.ES384, keys.ES512} {
-		key := must(keys.Generate(alg))
-		if got := must(keys.AlgorithmOf(key.Public())); got != alg {
+		key := keystest.Must(keys.Generate(alg))
+		if got := keystest.Must(keys.AlgorithmOf(key.Public())); got != alg {
 			t.Errorf("AlgorithmOf(Generate(%s)) = %s", alg, got)
 		}
-		signer := must(keys.NewSigner(key))
-		if got := signer.PublicKey(); got.Algorithm != alg || got.ID != must(keys.ID(key.Public())) || got.Unpublished {
+		signer := keystest.Must(keys.NewSigner(key))
+		if got := signer.PublicKey(); got.Algorithm != alg || got.ID != keystest.Must(keys.ID(key.Public())) || got.Unpublished {
 			t.Errorf("PublicKey() = %+v", got)
 		}
-		token := must(jose.Parse(must(signer.Sign(t.Context(), []byte(`{}`))), 0))
+		token := keystest.Must(jose.Parse(keystest.Must(signer.Sign(t.Context(), []byte(`{}`))), 0))
 		if token.Algorithm != string(alg) || token.KeyID != signer.PublicKey().ID || token.Type != "" {
 			t.Errorf("header %+v", token)
 		}
@@ -93,15 +75,15 @@ func TestNewSignerRefuses(t *testing.T) {
 		fault keys.Fault
 		text  string
 	}{
-		{edKey(), keys.FaultType, "unknown private key type ed25519.PrivateKey, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner"},
+		{keystest.EdKey(), keys.FaultType, "unknown private key type ed25519.PrivateKey, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner"},
 		{nil, keys.FaultMissing, "unknown private key type <nil>, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner"},
 		{(*rsa.PrivateKey)(nil), keys.FaultMissing, "unknown private key type *rsa.PrivateKey"},
 		{(*ecdsa.PrivateKey)(nil), keys.FaultMissing, "unknown private key type *ecdsa.PrivateKey"},
 		{&kms{}, keys.FaultMissing, "unknown private key type *keys_test.kms"},
-		{p224Key(), keys.FaultCurve, "could not generate signer for ECDSA keypair: unknown private key curve, must be 256, 384, or 521"},
-		{weakKey(), keys.FaultSize, "RSA modulus of 1024 bits, want 2048 to 8192"},
-		{&rsa.PrivateKey{PublicKey: rsaKey().PublicKey, D: p256Key().D}, keys.FaultPrivate, "doesn't belong to its public key"},
-		{&ecdsa.PrivateKey{PublicKey: p256Key().PublicKey, D: p384Key().D}, keys.FaultPrivate, "doesn't belong to its public key"},
+		{keystest.P224Key(), keys.FaultCurve, "could not generate signer for ECDSA keypair: unknown private key curve, must be 256, 384, or 521"},
+		{keystest.WeakKey(), keys.FaultSize, "RSA modulus of 1024 bits, want 2048 to 8192"},
+		{&rsa.PrivateKey{PublicKey: keystest.RSAKey().PublicKey, D: keystest.P256Key().D}, keys.FaultPrivate, "doesn't belong to its public key"},
+		{&ecdsa.PrivateKey{PublicKey: keystest.P256Key().PublicKey, D: keystest.P384Key().D}, keys.FaultPrivate, "doesn't belong to its public key"},
 	} {
 		_, err := keys.NewSigner(tt.key)
 		e, ok := errors.AsType[*keys.KeyError](err)
@@ -129,24 +111,24 @@ func (k *kms) SignContext(ctx context.Context, _ io.Reader, digest []byte, opts 
 // key returns is verified first.
 func TestSignerElsewhere(t *testing.T) {
 	var _ keys.ContextSigner = (*kms)(nil)
-	key := p384Key()
-	signer := must(keys.NewSigner(&kms{public: key.Public(), sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	key := keystest.P384Key()
+	signer := keystest.Must(keys.NewSigner(&kms{public: key.Public(), sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 		return key.Sign(rand.Reader, digest, opts)
 	}}))
-	token := must(jose.Parse(must(signer.Sign(t.Context(), []byte(`{"sub":"s"}`))), 0))
-	if token.Algorithm != "ES384" || token.KeyID != must(keys.ID(key.Public())) || token.Verify(key.Public()) != nil {
+	token := keystest.Must(jose.Parse(keystest.Must(signer.Sign(t.Context(), []byte(`{"sub":"s"}`))), 0))
+	if token.Algorithm != "ES384" || token.KeyID != keystest.Must(keys.ID(key.Public())) || token.Verify(key.Public()) != nil {
 		t.Errorf("a token of a key elsewhere: %+v", token)
 	}
 
-	other := must(keys.NewSigner(&kms{public: rsaKey().Public(), sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
-		return must(rsa.GenerateKey(rand.Reader, 2048)).Sign(rand.Reader, digest, opts)
+	other := keystest.Must(keys.NewSigner(&kms{public: keystest.RSAKey().Public(), sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+		return keystest.Must(rsa.GenerateKey(rand.Reader, 2048)).Sign(rand.Reader, digest, opts)
 	}}))
 	if raw, err := other.Sign(t.Context(), []byte(`{}`)); err == nil {
 		t.Errorf("Sign() with another key = %q", raw)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
-	hanging := must(keys.NewSigner(&kms{public: key.Public(), sign: func(ctx context.Context, _ []byte, _ crypto.SignerOpts) ([]byte, error) {
+	hanging := keystest.Must(keys.NewSigner(&kms{public: key.Public(), sign: func(ctx context.Context, _ []byte, _ crypto.SignerOpts) ([]byte, error) {
 		cancel()
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -158,15 +140,15 @@ func TestSignerElsewhere(t *testing.T) {
 
 // SECURITY L02: a signer prints as the id of its key.
 func TestSignerRedacts(t *testing.T) {
-	signer := must(keys.NewSigner(p256Key()))
+	signer := keystest.Must(keys.NewSigner(keystest.P256Key()))
 	want := "keys.LocalSigner(ES256 " + signer.PublicKey().ID + ")"
 	var log strings.Builder
 	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "signer", signer)
-	outputs := []string{fmt.Sprint(signer), string(must(json.Marshal(signer))), string(must(json.Marshal(map[string]any{"signer": signer}))), log.String(), fmt.Sprint([]any{signer})}
+	outputs := []string{fmt.Sprint(signer), string(keystest.Must(json.Marshal(signer))), string(keystest.Must(json.Marshal(map[string]any{"signer": signer}))), log.String(), fmt.Sprint([]any{signer})}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%T%[1]v"} {
 		outputs = append(outputs, fmt.Sprintf(verb, signer), fmt.Sprintf(verb, struct{ S keys.Signer }{signer}))
 	}
-	d, x := p256Key().D, p256Key().X
+	d, x := keystest.P256Key().D, keystest.P256Key().X
 	for _, out := range outputs {
 		if !strings.Contains(out, want) {
 			t.Errorf("printed %q, want %q", out, want)
@@ -186,10 +168,10 @@ func TestSignerRedacts(t *testing.T) {
 // KEY-20, KEY-22, KEY-23: a set keeps order and duplicates, and knows private
 // keys by their public halves.
 func TestSet(t *testing.T) {
-	set := must(keys.NewSet(rsaKey(), p256Key().Public(), p384Key(), p256Key()))
+	set := keystest.Must(keys.NewSet(keystest.RSAKey(), keystest.P256Key().Public(), keystest.P384Key(), keystest.P256Key()))
 	of := func(keys ...crypto.Signer) (ids []string) {
 		for _, key := range keys {
-			ids = append(ids, id(key))
+			ids = append(ids, keystest.ID(key))
 		}
 		return ids
 	}
@@ -197,10 +179,10 @@ func TestSet(t *testing.T) {
 		id   string
 		want []string
 	}{
-		{"", of(rsaKey(), p256Key(), p384Key(), p256Key())},
-		{id(rsaKey()), of(rsaKey())},
-		{id(p256Key()), of(p256Key(), p256Key())},
-		{id(p521Key()), nil},
+		{"", of(keystest.RSAKey(), keystest.P256Key(), keystest.P384Key(), keystest.P256Key())},
+		{keystest.ID(keystest.RSAKey()), of(keystest.RSAKey())},
+		{keystest.ID(keystest.P256Key()), of(keystest.P256Key(), keystest.P256Key())},
+		{keystest.ID(keystest.P521Key()), nil},
 		{"unknown", nil},
 	} {
 		list, err := set.PublicKeys(t.Context(), tt.id)
@@ -221,16 +203,14 @@ func TestSet(t *testing.T) {
 	if got := set.MaxAge(); got != time.Hour {
 		t.Errorf("MaxAge() = %s, want 1h", got)
 	}
-	if list, err := must(keys.NewSet()).PublicKeys(t.Context(), ""); err != nil || len(list) != 0 {
+	if list, err := keystest.Must(keys.NewSet()).PublicKeys(t.Context(), ""); err != nil || len(list) != 0 {
 		t.Errorf("an empty set: %v, %v", list, err)
 	}
 }
 
-func id(key crypto.Signer) string { return must(keys.ID(key.Public())) }
-
 // KEY-21, SECURITY K01, K02, K03, J03: every key that isn't used is reported.
 func TestNewSetRefuses(t *testing.T) {
-	_, err := keys.NewSet(p256Key(), "x", nil, weakKey(), p384Key(), p224Key().Public(), edKey().Public(), []byte("secret"), (*rsa.PrivateKey)(nil), (*ecdsa.PublicKey)(nil))
+	_, err := keys.NewSet(keystest.P256Key(), "x", nil, keystest.WeakKey(), keystest.P384Key(), keystest.P224Key().Public(), keystest.EdKey().Public(), []byte("secret"), (*rsa.PrivateKey)(nil), (*ecdsa.PublicKey)(nil))
 	if err == nil {
 		t.Fatal("NewSet() accepted them all")
 	}

@@ -36,3 +36,10 @@ type Signer interface {
 	// payload. Sign honours ctx if it blocks.
 	Sign(ctx context.Context, payload []byte) (compactJWS string, err error)
 }
+
+// A TypedSigner is a [Signer] that can add "typ": "JWT" to the header, which the
+// protocol of external signers requires: [LocalSigner], Ring.
+type TypedSigner interface {
+	// SignTyped is Sign of [Signer], but the header has "typ": "JWT" too.
+	SignTyped(ctx context.Context, payload []byte) (compactJWS string, err error)
+}

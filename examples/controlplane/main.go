@@ -25,6 +25,8 @@ import (
 
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/discovery"
+	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
 )
@@ -47,7 +49,7 @@ func main() {
 	defer stop()
 
 	// The keys. The first is made here; keys.Ring says how it is replaced one day.
-	ring := must(keys.OpenRing(filepath.Join(*folder, "keys"), keys.RingConfig{}))
+	ring := must(keyring.Open(filepath.Join(*folder, "keys"), keyring.Config{}))
 	must(ring.EnsureSigning(ctx, keys.ES256))
 
 	// The store, and the controllers that it tells of its writes.
@@ -86,14 +88,14 @@ func main() {
 }
 
 // routes is the API. It asks nobody who they are: authentication and authorization go in front.
-func routes(ctx context.Context, s *store, ring *keys.Ring, signer *tokens.Issuer,
+func routes(ctx context.Context, s *store, ring *keyring.Ring, signer *tokens.Issuer,
 	accounts *sacontroller.ServiceAccounts, issuer string) http.Handler {
 	plugin := must(admission.New(admission.Config{ServiceAccounts: s, Strict: true}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{issuer}, APIAudiences: []string{issuer}, Keys: ring, ServiceAccounts: s, Secrets: s, Pods: s, Legacy: true}))
 	requester := must(tokens.NewTokenRequester(tokens.TokenRequesterConfig{
 		Issuer: signer, APIAudiences: []string{issuer}, ServiceAccounts: s, Secrets: s, Pods: s}))
-	discovery := must(keys.NewDiscovery(ctx, keys.DiscoveryConfig{Issuer: issuer, JWKSURI: issuer + keys.JWKSPath, Keys: ring}))
+	publisher := must(discovery.NewPublisher(ctx, discovery.PublisherConfig{Issuer: issuer, JWKSURI: issuer + discovery.JWKSPath, Keys: ring}))
 	mux, namespaced := http.NewServeMux(), "/api/v1/namespaces/{namespace}/"
 	serve(mux, s, "/api/v1/namespaces", func(ctx context.Context, o *corev1.Namespace) (*corev1.Namespace, error) {
 		o.Status.Phase = corev1.NamespaceActive
@@ -117,8 +119,8 @@ func routes(ctx context.Context, s *store, ring *keys.Ring, signer *tokens.Issue
 		return requester.Create(r.Context(), r.PathValue("namespace"), r.PathValue("name"), o)
 	})
 	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", tokens.NewReviewHandler(authenticator, tokens.ReviewHandlerConfig{}))
-	mux.Handle(keys.ConfigPath, discovery)
-	mux.Handle(keys.JWKSPath, discovery)
+	mux.Handle(discovery.ConfigPath, publisher)
+	mux.Handle(discovery.JWKSPath, publisher)
 	answer(mux, "GET /whoami", func(r *http.Request, _ *struct{}) (any, error) {
 		token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		id, err := authenticator.Authenticate(r.Context(), token)

@@ -5,7 +5,7 @@ go 1.26.4
 require (
 	github.com/kubesa/serviceaccount v0.0.0
 	github.com/kubesa/serviceaccount/internal/compat v0.0.0
-	github.com/kubesa/serviceaccount/keys/externaljwt v0.0.0
+	github.com/kubesa/serviceaccount/keys/external/grpc v0.0.0
 	github.com/kubesa/serviceaccount/sacontroller/manager v0.0.0
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2
@@ -74,6 +74,6 @@ require (
 replace (
 	github.com/kubesa/serviceaccount => ../..
 	github.com/kubesa/serviceaccount/internal/compat => ../../internal/compat
-	github.com/kubesa/serviceaccount/keys/externaljwt => ../../keys/externaljwt
+	github.com/kubesa/serviceaccount/keys/external/grpc => ../../keys/external/grpc
 	github.com/kubesa/serviceaccount/sacontroller/manager => ../../sacontroller/manager
 )

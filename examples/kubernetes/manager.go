@@ -12,7 +12,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubesa/serviceaccount"
-	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 	"github.com/kubesa/serviceaccount/tokens"
@@ -52,7 +52,7 @@ func runManager(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	ring, err := keys.OpenRing(*keysFolder, keys.RingConfig{})
+	ring, err := keyring.Open(*keysFolder, keyring.Config{})
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,9 @@ import (
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/internal/compat/controlplane"
 	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/keys/externaljwt"
+	"github.com/kubesa/serviceaccount/keys/external"
+	externalgrpc "github.com/kubesa/serviceaccount/keys/external/grpc"
+	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -31,7 +33,7 @@ type plane struct {
 	log    io.Writer
 	folder string // what is kept
 	own    string // temporary: the signer's socket, and folder unless it is kept
-	ring   *keys.Ring
+	ring   *keyring.Ring
 	server *controlplane.ControlPlane
 	client *kubernetes.Clientset
 
@@ -65,7 +67,11 @@ func start(ctx context.Context, o options, log io.Writer) (_ *plane, err error) 
 	// The API server asks the ring for signatures and for the keys, so that they can
 	// change while it runs.
 	socket := filepath.Join(p.own, "signer.sock")
-	p.part(func() error { return externaljwt.Serve(serving, socket, p.ring.ExternalService()) })
+	signer, err := external.NewServer(external.ServerConfig{Signer: p.ring, Keys: p.ring, MaxTokenLifetime: p.ring.MaxTokenLifetime()})
+	if err != nil {
+		return nil, err
+	}
+	p.part(func() error { return externalgrpc.Serve(serving, socket, signer) })
 	p.server, err = controlplane.Start(ctx, controlplane.Config{
 		Issuer: issuerURL, Audiences: []string{audience}, SigningEndpoint: socket,
 		Folder: o.data, Port: o.port, Progress: log,
@@ -110,8 +116,8 @@ func (p *plane) stop() error {
 }
 
 // openRing opens the keys of the cluster, and makes the first one.
-func openRing(ctx context.Context, folder string, maxAge time.Duration) (*keys.Ring, error) {
-	ring, err := keys.OpenRing(filepath.Join(folder, "keys"), keys.RingConfig{MaxAge: maxAge})
+func openRing(ctx context.Context, folder string, maxAge time.Duration) (*keyring.Ring, error) {
+	ring, err := keyring.Open(filepath.Join(folder, "keys"), keyring.Config{MaxAge: maxAge})
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +125,7 @@ func openRing(ctx context.Context, folder string, maxAge time.Duration) (*keys.R
 	return ring, err
 }
 
-func addKey(ctx context.Context, ring *keys.Ring) (id string, err error) {
+func addKey(ctx context.Context, ring *keyring.Ring) (id string, err error) {
 	key, err := keys.Generate(keys.ES256)
 	if err != nil {
 		return "", err

@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/keyring"
 )
 
 // rotate takes the next step of the rotation of the keys in the folder of a cluster,
@@ -24,7 +24,7 @@ func rotate(ctx context.Context, args []string, out io.Writer) error {
 	if *data == "" {
 		return errors.New("rotate: no -data, want the folder of the cluster")
 	}
-	ring, err := keys.OpenRing(filepath.Join(*data, "keys"), keys.RingConfig{MaxAge: *maxAge})
+	ring, err := keyring.Open(filepath.Join(*data, "keys"), keyring.Config{MaxAge: *maxAge})
 	if err != nil {
 		return err
 	}
@@ -33,10 +33,10 @@ func rotate(ctx context.Context, args []string, out io.Writer) error {
 
 // takeStep adds a key unless one waits to sign, or else takes the first step that is
 // safe at now.
-func takeStep(ctx context.Context, ring *keys.Ring, now time.Time, out io.Writer) error {
+func takeStep(ctx context.Context, ring *keyring.Ring, now time.Time, out io.Writer) error {
 	waits := false
 	for _, key := range ring.Keys() {
-		waits = waits || key.State() == keys.Published
+		waits = waits || key.State() == keyring.Published
 	}
 	safe, _ := ring.Plan(now)
 	switch {

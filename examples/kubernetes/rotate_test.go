@@ -5,12 +5,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/keyring"
 )
 
 func TestTakeStep(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	ring, err := keys.NewRing(keys.RingConfig{MaxAge: time.Minute, MaxTokenLifetime: time.Hour, Now: func() time.Time { return now }})
+	ring, err := keyring.New(keyring.Config{MaxAge: time.Minute, MaxTokenLifetime: time.Hour, Now: func() time.Time { return now }})
 	if err != nil {
 		t.Fatal(err)
 	}

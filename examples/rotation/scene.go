@@ -15,6 +15,8 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/discovery"
+	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -39,7 +41,7 @@ func (c *clock) advance(d time.Duration) { c.mu.Lock(); c.now = c.now.Add(d); c.
 // A scene is an issuer with its ring of keys, and the verifiers.
 type scene struct {
 	clock         clock
-	ring          *keys.Ring
+	ring          *keyring.Ring
 	issuer        *tokens.Issuer
 	account       *corev1.ServiceAccount
 	verifiers     []*tokens.Authenticator
@@ -56,7 +58,7 @@ func newScene(ctx context.Context) (*scene, error) {
 	s.clock.now = start
 	var err error
 	// Verifiers may keep the keys for an hour, and no token lives longer than a day.
-	s.ring, err = keys.NewRing(keys.RingConfig{MaxAge: time.Hour, MaxTokenLifetime: lifetime, Now: s.clock.Now})
+	s.ring, err = keyring.New(keyring.Config{MaxAge: time.Hour, MaxTokenLifetime: lifetime, Now: s.clock.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -70,13 +72,13 @@ func newScene(ctx context.Context) (*scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	published, err := keys.NewDiscovery(ctx, keys.DiscoveryConfig{Issuer: issuerURL, ExternalAddress: "issuer.example", Keys: s.ring, Now: s.clock.Now})
+	published, err := discovery.NewPublisher(ctx, discovery.PublisherConfig{Issuer: issuerURL, ExternalAddress: "issuer.example", Keys: s.ring, Now: s.clock.Now})
 	if err != nil {
 		return nil, err
 	}
 	accounts := fake.New(s.account)
 	for range 3 {
-		remote, err := keys.NewRemote(keys.RemoteConfig{Issuer: issuerURL, Transport: served{published}, Now: s.clock.Now})
+		remote, err := discovery.NewRemote(discovery.RemoteConfig{Issuer: issuerURL, Transport: served{published}, Now: s.clock.Now})
 		if err != nil {
 			return nil, err
 		}

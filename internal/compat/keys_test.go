@@ -29,6 +29,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/compat/generate"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/discovery"
 )
 
 // A blob is one encoded key.
@@ -318,7 +319,7 @@ func (c *discoveryCase) run() {
 	for _, key := range c.keys {
 		list = append(list, key)
 	}
-	discovery, err := keys.NewDiscovery(context.Background(), keys.DiscoveryConfig{
+	discovery, err := discovery.NewPublisher(context.Background(), discovery.PublisherConfig{
 		Issuer: c.issuer, JWKSURI: c.jwksURI, ExternalAddress: c.external, Keys: must(keys.NewSet(list...)),
 	})
 	if c.oursErr = err; err == nil {

@@ -1,0 +1,306 @@
+package discovery_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/discovery"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
+)
+
+const issuer = "https://kubernetes.default.svc"
+
+// A changingSource is a Source that tests change.
+type changingSource struct {
+	mu     sync.Mutex
+	keys   []keys.PublicKey
+	err    error
+	asked  int
+	maxAge time.Duration
+}
+
+func (s *changingSource) PublicKeys(context.Context, string) ([]keys.PublicKey, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	return s.keys, s.err
+}
+
+func (s *changingSource) MaxAge() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.maxAge
+}
+
+func (s *changingSource) set(err error, list ...keys.PublicKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keys, s.err = list, err
+}
+
+func public(key any) keys.PublicKey {
+	list, _ := keystest.Must(keys.NewSet(key)).PublicKeys(context.Background(), "")
+	return list[0]
+}
+
+// KEY-30, KEY-31, KEY-37: the two documents, byte for byte.
+func TestPublisherDocuments(t *testing.T) {
+	list := keystest.Must(keys.ParsePublicKeys([]byte(keystest.UpstreamRSA + keystest.UpstreamEC)))
+	set := keystest.Must(keys.NewSet(list...))
+	for _, issuer := range []string{issuer, "https://example.com/", "https://", "https://user:word@example.com/a?", "HTTPS://example.com", "https://[::1]:6443/é"} {
+		d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "192.0.2.1:80", Keys: set}))
+		config, jwks := d.Documents()
+		want := `{"issuer":"` + issuer + `","jwks_uri":"https://192.0.2.1:80/openid/v1/jwks","response_types_supported":["id_token"],` +
+			`"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","RS256"]}`
+		if diff := cmp.Diff(want, string(config)); diff != "" {
+			t.Errorf("the configuration (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(keystest.UpstreamJWKS, string(jwks)); diff != "" {
+			t.Errorf("the keys (-want +got):\n%s", diff)
+		}
+		if err := d.Err(); err != nil {
+			t.Errorf("Err() = %v", err)
+		}
+		config[0], jwks[0] = 'x', 'x' // copies, so that nobody else sees this
+		if config, jwks := d.Documents(); config[0] != '{' || jwks[0] != '{' {
+			t.Error("Documents() gives out what it serves")
+		}
+	}
+}
+
+// KEY-30: each algorithm once.
+func TestPublisherAlgorithms(t *testing.T) {
+	set := keystest.Must(keys.NewSet(keystest.P384Key(), keystest.RSAKey(), keystest.P384Key(), keystest.P521Key()))
+	config, _ := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: set})).Documents()
+	if want := `"id_token_signing_alg_values_supported":["ES384","ES512","RS256"]}`; !strings.HasSuffix(string(config), want) {
+		t.Errorf("the configuration is %s, want it to end in %s", config, want)
+	}
+}
+
+// KEY-34..36, SECURITY K13: every mistake is reported, in the words of
+// Kubernetes.
+func TestNewPublisherRefuses(t *testing.T) {
+	set := keystest.Must(keys.NewSet(keystest.P256Key()))
+	const address = "attempted to build jwks_uri from external address %[1]s, but could not construct a valid URL. Error: "
+	tests := []struct {
+		name   string
+		change func(*discovery.PublisherConfig)
+		want   string // without the prefix, empty if it is good
+	}{
+		{"good", func(*discovery.PublisherConfig) {}, ""},
+		{"URI and address", func(c *discovery.PublisherConfig) { c.JWKSURI = "https://example.com/keys?x=y" }, ""},
+		{"host", func(c *discovery.PublisherConfig) { c.ExternalAddress = "h" }, ""},
+		{"host and port", func(c *discovery.PublisherConfig) { c.ExternalAddress = "h:443" }, ""},
+		{"IPv6", func(c *discovery.PublisherConfig) { c.ExternalAddress = "[::1]:6443" }, ""},
+		{"trailing slash", func(c *discovery.PublisherConfig) { c.Issuer += "/" }, ""},
+		{"no issuer", func(c *discovery.PublisherConfig) { c.Issuer = "" }, "empty issuer URL"},
+		{"no URI and no address", func(c *discovery.PublisherConfig) { c.ExternalAddress = "" }, "either the JWKS URI or the default external address, or both, must be set"},
+		{"no source", func(c *discovery.PublisherConfig) { c.Keys = nil }, "no public key getter provided"},
+		{"not a URL", func(c *discovery.PublisherConfig) { c.Issuer = "https://a b/" }, `issuer: parse "https://a b/": invalid character " " in host name`},
+		{"http", func(c *discovery.PublisherConfig) { c.Issuer = "http://example.com" }, "issuer URL must use https scheme, got: http://example.com"},
+		{"no scheme", func(c *discovery.PublisherConfig) { c.Issuer = "example.com" }, "issuer URL must use https scheme, got: example.com"},
+		{"query", func(c *discovery.PublisherConfig) { c.Issuer += "?a=b" }, "issuer URL may not include a query, got: " + issuer + "?a=b"},
+		{"fragment", func(c *discovery.PublisherConfig) { c.Issuer += "#a" }, "issuer URL may not include a fragment, got: " + issuer + "#a"},
+		{"JWKS http", func(c *discovery.PublisherConfig) { c.JWKSURI = "http://example.com" }, "jwksURI requires https scheme, parsed as: http://example.com"},
+		{"JWKS no scheme", func(c *discovery.PublisherConfig) { c.JWKSURI = "example.com" }, "jwksURI requires https scheme, parsed as: example.com"},
+		{"JWKS not a URL", func(c *discovery.PublisherConfig) { c.JWKSURI = "https://a b/" }, `JWKS URI: parse "https://a b/": invalid character " " in host name`},
+		{"address with a scheme", func(c *discovery.PublisherConfig) { c.ExternalAddress = "https://h" }, fmt.Sprintf(address, "https://h") + `parse "https://https:%2F%2Fh/openid/v1/jwks": invalid port ":%2F%2Fh" after host`},
+		{"address with a path", func(c *discovery.PublisherConfig) { c.ExternalAddress = "h/a" }, fmt.Sprintf(address, "h/a") + `parse "https://h%2Fa/openid/v1/jwks": invalid URL escape "%2F"`},
+		{"address with a user", func(c *discovery.PublisherConfig) { c.ExternalAddress = "u@h" }, fmt.Sprintf(address, "u@h") + `parse "https://u%40h/openid/v1/jwks": invalid URL escape "%40"`},
+		{"nothing", func(c *discovery.PublisherConfig) { *c = discovery.PublisherConfig{} },
+			"empty issuer URL\nkeys: either the JWKS URI or the default external address, or both, must be set\nkeys: no public key getter provided"},
+		{"two mistakes", func(c *discovery.PublisherConfig) { c.Issuer, c.JWKSURI = "http://a", "http://b" },
+			"issuer URL must use https scheme, got: http://a\nkeys: jwksURI requires https scheme, parsed as: http://b"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cfg := discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h:443", Keys: set}
+			tt.change(&cfg)
+			_, err := discovery.NewPublisher(t.Context(), cfg)
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			want := tt.want
+			if want != "" {
+				want = "keys: " + want
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("NewPublisher() (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// KEY-36: the address of the keys is used as it is.
+func TestPublisherJWKSURI(t *testing.T) {
+	set := keystest.Must(keys.NewSet(keystest.P256Key()))
+	const uri = "HTTPS://example.com:443/a/../keys?x=y#z"
+	config, _ := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, JWKSURI: uri, ExternalAddress: "h", Keys: set})).Documents()
+	if want := `"jwks_uri":"` + uri + `"`; !strings.Contains(string(config), want) {
+		t.Errorf("the configuration is %s, want %s", config, want)
+	}
+}
+
+// KEY-32, KEY-33 (deviation), KEY-38: what isn't published is left out; a bad key
+// is left out and reported; and without any there is no discovery.
+func TestPublisherKeys(t *testing.T) {
+	hidden := public(keystest.P384Key())
+	hidden.Unpublished = true
+	weak := keys.PublicKey{ID: "w", Algorithm: keys.RS256, Key: keystest.WeakKey().Public()}
+	p224 := keys.PublicKey{ID: "p", Key: keystest.P224Key().Public()}
+	ed := keys.PublicKey{ID: "e", Key: keystest.EdKey().Public()}
+	private := keys.PublicKey{ID: "x", Key: keystest.P256Key()}
+	const broken = "keys: could not marshal issuer discovery JSON, error: error constructing JWK for key #"
+	const none = "keys: no keys provided for validating keyset"
+	tests := []struct {
+		name  string
+		keys  []keys.PublicKey
+		want  string // the algorithms
+		bad   []string
+		fails bool
+	}{
+		{"good", []keys.PublicKey{public(keystest.P256Key()), public(keystest.RSAKey())}, "ES256 RS256", nil, false},
+		{"hidden", []keys.PublicKey{hidden, public(keystest.RSAKey())}, "RS256", nil, false},
+		{"hidden only", []keys.PublicKey{hidden}, "", []string{none}, true},
+		{"none", nil, "", []string{none}, true},
+		{"bad ones", []keys.PublicKey{weak, public(keystest.P256Key()), p224, ed, {}, private}, "ES256", []string{
+			broken + "0: unusable key: RSA modulus of 1024 bits, want 2048 to 8192",
+			broken + "2: unknown private key curve, must be 256, 384, or 521: unusable key: ECDSA curve is none of P-256, P-384 and P-521",
+			broken + "3: unknown public key type, must be *rsa.PublicKey, *ecdsa.PublicKey, or jose.OpaqueSigner: unusable key: type ed25519.PublicKey, want *rsa.PublicKey or *ecdsa.PublicKey",
+			broken + "4: unknown public key type, must be *rsa.PublicKey, *ecdsa.PublicKey, or jose.OpaqueSigner: unusable key: no key",
+			broken + "5: unknown public key type, must be *rsa.PublicKey, *ecdsa.PublicKey, or jose.OpaqueSigner: unusable key: type *ecdsa.PrivateKey, want *rsa.PublicKey or *ecdsa.PublicKey",
+		}, false},
+		{"bad ones only", []keys.PublicKey{p224}, "", []string{
+			broken + "0: unknown private key curve, must be 256, 384, or 521: unusable key: ECDSA curve is none of P-256, P-384 and P-521", none,
+		}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			source := &changingSource{keys: tt.keys}
+			d, err := discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source})
+			if tt.fails {
+				if d != nil || !errors.Is(err, keys.ErrNoKeys) {
+					t.Fatalf("NewPublisher() = %v, want ErrNoKeys", err)
+				}
+			} else {
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = d.Err()
+				_, jwks := d.Documents()
+				if got := keystest.Algorithms(t, keystest.Must(keys.ParseJWKS(jwks))); got != tt.want {
+					t.Errorf("the published keys are %s, want %s", got, tt.want)
+				}
+			}
+			var got []string
+			if err != nil {
+				got = strings.Split(err.Error(), "\n")
+			}
+			if diff := cmp.Diff(tt.bad, got); diff != "" {
+				t.Errorf("the error (-want +got):\n%s", diff)
+			}
+		})
+	}
+
+	unreachable := errors.New("the line is cut")
+	_, err := discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: &changingSource{err: unreachable}})
+	if !errors.Is(err, unreachable) || errors.Is(err, keys.ErrNoKeys) {
+		t.Errorf("NewPublisher() = %v, want %v", err, unreachable)
+	}
+}
+
+// KEY-39: the documents follow the keys; what can't be rendered changes nothing.
+func TestPublisherRefresh(t *testing.T) {
+	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key())}}
+	d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source}))
+	published := func() string {
+		_, jwks := d.Documents()
+		return keystest.Algorithms(t, keystest.Must(keys.ParseJWKS(jwks)))
+	}
+	unreachable := errors.New("the line is cut")
+	for _, step := range []struct {
+		name string
+		err  error
+		keys []keys.PublicKey
+		want string
+		is   error
+	}{
+		{"the same", nil, []keys.PublicKey{public(keystest.P256Key())}, "ES256", nil},
+		{"one more", nil, []keys.PublicKey{public(keystest.P256Key()), public(keystest.RSAKey())}, "ES256 RS256", nil},
+		{"unreachable", unreachable, nil, "ES256 RS256", unreachable},
+		{"none", nil, nil, "ES256 RS256", keys.ErrNoKeys},
+		{"another", nil, []keys.PublicKey{public(keystest.P384Key())}, "ES384", nil},
+	} {
+		source.set(step.err, step.keys...)
+		if err := d.Refresh(t.Context()); !errors.Is(err, step.is) {
+			t.Errorf("%s: Refresh() = %v, want %v", step.name, err, step.is)
+		}
+		if got := published(); got != step.want || !errors.Is(d.Err(), step.is) {
+			t.Errorf("%s: the published keys are %s, want %s; Err() = %v", step.name, got, step.want, d.Err())
+		}
+	}
+}
+
+// Publish writes what the handler serves, and nothing if that hasn't changed.
+func TestPublisherPublish(t *testing.T) {
+	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key())}}
+	d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source}))
+	dir := t.TempDir()
+	names := []string{filepath.Join(dir, ".well-known", "openid-configuration"), filepath.Join(dir, "openid", "v1", "jwks")}
+	check := func() (modified []time.Time) {
+		t.Helper()
+		if err := d.Publish(dir); err != nil {
+			t.Fatal(err)
+		}
+		config, jwks := d.Documents()
+		for i, want := range [][]byte{config, jwks} {
+			got := keystest.Must(os.ReadFile(names[i]))
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", names[i], diff)
+			}
+			info := keystest.Must(os.Stat(names[i]))
+			if info.Mode().Perm() != 0o644 {
+				t.Errorf("%s has the mode %s", names[i], info.Mode())
+			}
+			modified = append(modified, info.ModTime())
+			if entries := keystest.Must(os.ReadDir(filepath.Dir(names[i]))); len(entries) != 1 {
+				t.Errorf("more than one file beside %s: %v", names[i], entries)
+			}
+		}
+		return modified
+	}
+	check()
+	long := time.Now().Add(-time.Hour).Truncate(time.Second)
+	for _, name := range names {
+		if err := os.Chtimes(name, long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, modified := range check() {
+		if !modified.Equal(long) {
+			t.Error("a file that hasn't changed was written")
+		}
+	}
+	source.set(nil, public(keystest.P256Key()), public(keystest.P256Key())) // the configuration stays
+	if err := d.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if modified := check(); !modified[0].Equal(long) || modified[1].Equal(long) {
+		t.Error("not the changed file alone was written")
+	}
+
+	if err := d.Publish(names[0]); err == nil || !strings.HasPrefix(err.Error(), "keys: publishing: ") {
+		t.Errorf("Publish(a file) = %v", err)
+	}
+}

@@ -1,0 +1,481 @@
+package discovery_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/discovery"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
+)
+
+// A publisher answers requests to https://issuer.example without a network. Its
+// handler may be changed.
+type publisher struct {
+	mu       sync.Mutex
+	handler  http.HandlerFunc
+	requests []string // "path authorization"
+}
+
+func (p *publisher) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.mu.Lock()
+	handler := p.handler
+	p.requests = append(p.requests, strings.TrimSpace(r.URL.String()+" "+r.Header.Get("Authorization")))
+	p.mu.Unlock()
+	w := httptest.NewRecorder()
+	done := make(chan struct{})
+	go func() { defer close(done); handler(w, r) }()
+	select {
+	case <-done:
+		return w.Result(), nil
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+func (p *publisher) set(handler http.HandlerFunc) { p.mu.Lock(); p.handler = handler; p.mu.Unlock() }
+
+func (p *publisher) count() int { p.mu.Lock(); defer p.mu.Unlock(); return len(p.requests) }
+
+func answer(contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		io.WriteString(w, body)
+	}
+}
+
+// publish answers with the documents of an issuer that has the given keys.
+func publish(t *testing.T, public ...crypto.PublicKey) http.HandlerFunc {
+	t.Helper()
+	set, err := keys.NewSet(public...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: "https://issuer.example", JWKSURI: "https://issuer.example/openid/v1/jwks", Keys: set})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d.ServeHTTP
+}
+
+func fail(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+func newRemote(t *testing.T, cfg discovery.RemoteConfig) *discovery.Remote {
+	t.Helper()
+	r, err := discovery.NewRemote(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// K12: each way in which a server can misbehave is an error that says so, and
+// gives no key.
+func TestRemoteMisbehavingServers(t *testing.T) {
+	key, id := keystest.KeyAndID(t)
+	good := publish(t, key.Public())
+	config := func(body string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == discovery.ConfigPath {
+				answer("application/json", body)(w, r)
+				return
+			}
+			good(w, r)
+		}
+	}
+	jwks := func(h http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == discovery.JWKSPath {
+				h(w, r)
+				return
+			}
+			good(w, r)
+		}
+	}
+	tests := []struct {
+		name    string
+		handler http.HandlerFunc
+		want    string
+	}{
+		{"500", fail(500), "answered 500"},
+		{"404", fail(404), "answered 404"},
+		{"redirect", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://elsewhere.example/", http.StatusFound)
+		}, "answered 302"},
+		{"redirect of the keys", jwks(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://issuer.example/other", http.StatusFound)
+		}), "answered 302"},
+		{"HTML", answer("text/html", "<html>secret</html>"), `type "text/html"`},
+		{"no type", answer("", "{}"), `type ""`},
+		{"not JSON", config("secret"), "the discovery document is malformed"},
+		{"truncated", config(`{"issuer":"https://issuer.example","jwks_uri":"ht`), "the discovery document is malformed"},
+		{"two issuers", config(`{"issuer":"https://issuer.example","issuer":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), "the discovery document is malformed"},
+		{"issuer in capitals", config(`{"ISSUER":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), "the discovery document is malformed"},
+		{"no keys' address", config(`{"issuer":"https://issuer.example"}`), `no "jwks_uri"`},
+		{"deep", config(strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)), "the discovery document is malformed"},
+		{"another issuer", config(`{"issuer":"https://evil.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), `names the issuer "https://evil.example"`},
+		{"issuer with a slash", config(`{"issuer":"https://issuer.example/","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), `names the issuer "https://issuer.example/"`},
+		{"keys over http", config(`{"issuer":"https://issuer.example","jwks_uri":"http://issuer.example/openid/v1/jwks"}`), "want https"},
+		{"keys in a file", config(`{"issuer":"https://issuer.example","jwks_uri":"file:///etc/passwd"}`), "want https"},
+		{"huge configuration", config(`{"issuer":"` + strings.Repeat("x", 65<<10) + `"}`), "more than 65536 bytes"},
+		{"huge keys", jwks(answer("application/json", `{"keys":[],"x":"`+strings.Repeat("x", 1<<20)+`"}`)), "more than 1048576 bytes"},
+		{"no keys", jwks(answer("application/json", `{"keys":[]}`)), "publishes no usable keys"},
+		{"broken keys", jwks(answer("application/json", `{"keys":`)), "malformed JWK Set"},
+		{"cut off", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Header().Set("Content-Length", "1000")
+			io.WriteString(w, `{"issuer":"https://issuer.example"`)
+		}, "unexpected EOF"},
+		{"hangs", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "deadline exceeded"},
+		{"hangs in the middle", jwks(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			io.WriteString(w, `{"keys":[`)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}), "deadline exceeded"},
+		{"hangs up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
+		{"shared key", jwks(answer("application/json", `{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]}`)), "keys:"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			n := network(t, tt.handler)
+			timeout := 10 * time.Second
+			if strings.HasPrefix(tt.name, "hangs") {
+				timeout = 100 * time.Millisecond
+			}
+			r := newRemote(t, discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: n, Timeout: timeout})
+			keystest.WantUnavailable(t, r, id, tt.want)
+			if err := r.Err(); !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("Err is %v, want ErrUnavailable without the answer's text", err)
+			}
+			for _, request := range n.requests {
+				if !strings.HasPrefix(request, "https://issuer.example/") {
+					t.Errorf("asked %s", request)
+				}
+			}
+		})
+	}
+}
+
+// A recorder is a RoundTripper that notes what is asked.
+type recorder struct {
+	http.RoundTripper
+	requests []string
+}
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.requests = append(r.requests, req.URL.String())
+	return r.RoundTripper.RoundTrip(req)
+}
+
+// network is one in which every host is a TLS server with handler.
+func network(t *testing.T, handler http.HandlerFunc) *recorder {
+	t.Helper()
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	transport := server.Client().Transport.(*http.Transport).Clone()
+	transport.TLSClientConfig.ServerName = "example.com" // which its certificate is for
+	transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &recorder{RoundTripper: transport}
+}
+
+// The times at which keys are fetched, good and bad.
+func TestRemoteOverTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, firstID := keystest.KeyAndID(t)
+		second, secondID := keystest.KeyAndID(t)
+		p := &publisher{handler: publish(t, first.Public())}
+		r := newRemote(t, discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: p})
+		if p.count() != 0 {
+			t.Fatal("NewRemote fetched")
+		}
+		keystest.WantKnown(t, r, firstID, true)
+		wantRequests := func(n int) {
+			t.Helper()
+			synctest.Wait()
+			if got := p.count(); got != n {
+				t.Fatalf("%d requests, want %d: %q", got, n, p.requests)
+			}
+		}
+		wantRequests(2) // the configuration and the keys
+
+		// Unknown keys cost one fetch in CoolDown, however many there are.
+		for i := range 100 {
+			keystest.WantKnown(t, r, fmt.Sprint(i), false)
+		}
+		wantRequests(2)
+		time.Sleep(10 * time.Second)
+		for i := range 100 {
+			keystest.WantKnown(t, r, fmt.Sprint(i), false)
+		}
+		wantRequests(4)
+
+		// A key that is new is found.
+		p.set(publish(t, first.Public(), second.Public()))
+		time.Sleep(10 * time.Second)
+		keystest.WantKnown(t, r, secondID, true)
+		wantRequests(6)
+
+		// Old keys are fetched again without anyone waiting; a retired one goes.
+		p.set(publish(t, second.Public()))
+		time.Sleep(5 * time.Minute)
+		keystest.WantKnown(t, r, firstID, true)
+		wantRequests(8)
+		keystest.WantKnown(t, r, firstID, false)
+
+		// The last good keys outlast a failure, but not for ever.
+		p.set(fail(500))
+		time.Sleep(30 * time.Minute)
+		keystest.WantKnown(t, r, secondID, true)
+		synctest.Wait()
+		if err := r.Err(); !errors.Is(err, keys.ErrUnavailable) {
+			t.Fatalf("Err is %v, want the failure", err)
+		}
+		keystest.WantUnavailable(t, r, firstID, "answered 500") // nobody can say that it doesn't exist
+		time.Sleep(30 * time.Minute)
+		keystest.WantUnavailable(t, r, secondID, "answered 500")
+
+		p.set(publish(t, second.Public()))
+		time.Sleep(10 * time.Second)
+		keystest.WantKnown(t, r, secondID, true)
+		if r.Err() != nil {
+			t.Errorf("Err is %v after a success", r.Err())
+		}
+	})
+}
+
+// A server may ask for less than RefreshEvery, and for no more than CoolDown.
+func TestRemoteCacheControl(t *testing.T) {
+	tests := []struct {
+		header string
+		want   time.Duration
+	}{
+		{"max-age=60", time.Minute},
+		{`public, MAX-AGE="60"`, time.Minute},
+		{"max-age=99999999999999999999", 5 * time.Minute},
+		{"max-age=86400", 5 * time.Minute},
+		{"max-age=0", 10 * time.Second},
+		{"no-store", 10 * time.Second},
+		{"", 5 * time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.header, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				key, id := keystest.KeyAndID(t)
+				good := publish(t, key.Public())
+				p := &publisher{handler: func(w http.ResponseWriter, r *http.Request) {
+					body := httptest.NewRecorder()
+					good(body, r)
+					w.Header().Set("Cache-Control", tt.header)
+					answer("application/json", body.Body.String())(w, r)
+				}}
+				r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p})
+				keystest.WantKnown(t, r, id, true)
+				time.Sleep(tt.want - time.Nanosecond)
+				keystest.WantKnown(t, r, id, true)
+				synctest.Wait()
+				if p.count() != 1 {
+					t.Errorf("fetched before %v had passed", tt.want)
+				}
+				time.Sleep(time.Nanosecond)
+				keystest.WantKnown(t, r, id, true)
+				synctest.Wait()
+				if p.count() != 2 {
+					t.Errorf("not fetched after %v", tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestRemoteOneFetchAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, id := keystest.KeyAndID(t)
+		good := publish(t, key.Public())
+		p := &publisher{handler: func(w http.ResponseWriter, r *http.Request) { time.Sleep(time.Second); good(w, r) }}
+		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p})
+		impatient, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := r.PublicKeys(impatient, id); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want the end of the context", err)
+			}
+		})
+		for range 50 {
+			group.Go(func() { keystest.WantKnown(t, r, id, true) })
+		}
+		group.Wait()
+		if p.count() != 1 {
+			t.Errorf("%d requests, want one, whoever has given up", p.count())
+		}
+
+		// A key that is known doesn't wait for a slow fetch.
+		p.set(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		time.Sleep(5 * time.Minute)
+		start := time.Now()
+		keystest.WantKnown(t, r, id, true)
+		if time.Since(start) != 0 {
+			t.Error("it waited for the fetch")
+		}
+		keystest.WantUnavailable(t, r, "other", "deadline exceeded")
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("the fetch took %v, want Timeout", took)
+		}
+	})
+}
+
+func TestRemotePanics(t *testing.T) {
+	for name, token := range map[string]func(context.Context) (string, error){
+		"panic": func(context.Context) (string, error) { panic("secret") },
+		"error": func(context.Context) (string, error) { return "", errors.New("a panic is not what this is") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: &publisher{}, BearerToken: token})
+			keystest.WantUnavailable(t, r, "", "a panic")
+			if strings.Contains(r.Err().Error(), "secret") {
+				t.Errorf("Err is %v", r.Err())
+			}
+		})
+	}
+}
+
+// The bearer token goes to the server that the caller has named, and no other.
+func TestRemoteBearerToken(t *testing.T) {
+	key, id := keystest.KeyAndID(t)
+	good := publish(t, key.Public())
+	token := func(context.Context) (string, error) { return "secret", nil }
+	elsewhere := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == discovery.ConfigPath {
+			answer("application/json", `{"issuer":"https://issuer.example","jwks_uri":"https://10.0.0.1:6443/openid/v1/jwks"}`)(w, r)
+			return
+		}
+		good(w, r)
+	}
+	tests := []struct {
+		name    string
+		cfg     discovery.RemoteConfig
+		handler http.HandlerFunc
+		want    string
+	}{
+		{"issuer", discovery.RemoteConfig{Issuer: "https://issuer.example"}, good,
+			"https://issuer.example/.well-known/openid-configuration Bearer secret, https://issuer.example/openid/v1/jwks Bearer secret"},
+		{"keys elsewhere", discovery.RemoteConfig{Issuer: "https://issuer.example"}, elsewhere,
+			"https://issuer.example/.well-known/openid-configuration Bearer secret, https://10.0.0.1:6443/openid/v1/jwks"},
+		{"address of the keys", discovery.RemoteConfig{JWKSURL: "https://10.0.0.1:6443/openid/v1/jwks"}, good, "https://10.0.0.1:6443/openid/v1/jwks Bearer secret"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &publisher{handler: tt.handler}
+			tt.cfg.Transport, tt.cfg.BearerToken = p, token
+			keystest.WantKnown(t, newRemote(t, tt.cfg), id, true)
+			if got := strings.Join(p.requests, ", "); got != tt.want {
+				t.Errorf("asked %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestNewRemoteRefuses(t *testing.T) {
+	tests := []struct {
+		name string
+		cfg  discovery.RemoteConfig
+		want string
+	}{
+		{"nothing", discovery.RemoteConfig{}, "neither Issuer nor JWKSURL"},
+		{"http", discovery.RemoteConfig{Issuer: "http://issuer.example"}, "want https"},
+		{"http keys", discovery.RemoteConfig{JWKSURL: "http://issuer.example"}, "want https"},
+		{"user", discovery.RemoteConfig{Issuer: "https://me:secret@issuer.example"}, "without user"},
+		{"fragment", discovery.RemoteConfig{JWKSURL: "https://issuer.example/#x"}, "without user and fragment"},
+		{"query", discovery.RemoteConfig{Issuer: "https://issuer.example/?x"}, "without a query"},
+		{"no host", discovery.RemoteConfig{Issuer: "https:///x"}, "with a host"},
+		{"no URL", discovery.RemoteConfig{Issuer: "https://%zz"}, "invalid URL escape"},
+		{"negative", discovery.RemoteConfig{Issuer: "https://issuer.example", MaxAge: -1}, "negative"},
+		{"two transports", discovery.RemoteConfig{Issuer: "https://issuer.example", RootCAs: x509.NewCertPool(), Transport: &publisher{}}, "both RootCAs and Transport"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := discovery.NewRemote(tt.cfg)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// Over real connections: the certificate is checked against RootCAs, and plain
+// http works only if it is allowed.
+func TestRemoteConnections(t *testing.T) {
+	key, id := keystest.KeyAndID(t)
+	good := publish(t, key.Public())
+	var hits atomic.Int32
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { hits.Add(1); good(w, r) })
+	secure := httptest.NewUnstartedServer(handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	plain := httptest.NewServer(handler)
+	defer plain.Close()
+
+	trusted := x509.NewCertPool()
+	trusted.AddCert(secure.Certificate())
+	keystest.WantKnown(t, newRemote(t, discovery.RemoteConfig{JWKSURL: secure.URL + discovery.JWKSPath, RootCAs: trusted}), id, true)
+	keystest.WantKnown(t, newRemote(t, discovery.RemoteConfig{JWKSURL: plain.URL + discovery.JWKSPath, InsecureAllowHTTP: true}), id, true)
+	before := hits.Load()
+	keystest.WantUnavailable(t, newRemote(t, discovery.RemoteConfig{JWKSURL: secure.URL + discovery.JWKSPath, RootCAs: x509.NewCertPool()}), id, "certificate")
+	if hits.Load() != before {
+		t.Error("a server whose certificate is not trusted was asked")
+	}
+}
+
+// Whatever a server answers, there is no panic and no error but ErrUnavailable, and
+// keys only from the issuer that was asked for.
+func FuzzRemote(f *testing.F) {
+	const config = `{"issuer":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`
+	jwks := `{"keys":[{"use":"sig","kty":"EC","kid":"k","crv":"P-256","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}`
+	f.Add(config, jwks)
+	f.Add(`{"issuer":"https://evil.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`, jwks)
+	f.Add(`{"issuer":"https://issuer.example","jwks_uri":"//issuer.example\n"}`, `{"keys":[]}`)
+	f.Add(`[]`, `{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`)
+	f.Fuzz(func(t *testing.T, config, jwks string) {
+		p := &publisher{handler: func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == discovery.ConfigPath {
+				answer("application/json", config)(w, r)
+				return
+			}
+			answer("application/jwk-set+json", jwks)(w, r)
+		}}
+		r, err := discovery.NewRemote(discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := r.PublicKeys(t.Context(), "")
+		if err != nil && !errors.Is(err, keys.ErrUnavailable) || (err == nil) != (len(list) > 0) {
+			t.Errorf("got %d keys and %v", len(list), err)
+		}
+		if len(list) > 0 && !strings.Contains(config, "issuer.example") {
+			t.Errorf("got keys of %s", config)
+		}
+	})
+}

@@ -1,0 +1,136 @@
+// Package externalgrpc is both ends of the plug-in of Kubernetes by which another process
+// holds the keys of a cluster: ExternalJWTSigner of k8s.io/externaljwt, version 1,
+// over gRPC on a Unix socket. It is a module of its own, so that only those who
+// need it carry gRPC.
+//
+// The process that holds the keys serves them, for example to a kube-apiserver with
+// --service-account-signing-endpoint=/run/signer.sock, whose keys can then be replaced
+// while it runs:
+//
+//	ring, err := keys.OpenRing("/var/lib/keys", keys.RingConfig{})
+//	…
+//	err = externalgrpc.Serve(ctx, "/run/signer.sock", ring.ExternalService())
+//
+// A program that issues tokens asks it:
+//
+//	client, err := externalgrpc.Dial("/run/signer.sock")
+//	…
+//	defer client.Close()
+//	signer, err := keys.NewExternalSigner(ctx, keys.ExternalSignerConfig{Service: client})
+//	…
+//	go signer.Run(ctx)
+//
+// What the other process answers is checked by [external.Signer], not here. The
+// socket's file mode decides on who can be that process, and on who can have it sign.
+package externalgrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	externaljwtv1 "k8s.io/externaljwt/apis/v1"
+
+	"github.com/kubesa/serviceaccount/keys/external"
+)
+
+// maxAnswerBytes bounds what is read of one answer.
+const maxAnswerBytes = 4 << 20
+
+// abstractName is what may follow "@" (KEY-57).
+var abstractName = regexp.MustCompile(`^@([a-zA-Z0-9_-]+\.)*[a-zA-Z0-9_-]+$`)
+
+// A Client is a [external.Service] in another process. It is safe for
+// concurrent use. It connects when it is first used and again when the connection
+// was lost.
+type Client struct {
+	conn   *grpc.ClientConn
+	signer externaljwtv1.ExternalJWTSignerClient
+}
+
+var _ external.Service = (*Client)(nil)
+
+// Dial returns a Client of the process that listens on endpoint: the path of a Unix
+// socket, or "@" and the name of an abstract one, as in Kubernetes' flag
+// --service-account-signing-endpoint (KEY-57). It connects to nothing. The error
+// says what is wrong with endpoint.
+func Dial(endpoint string) (*Client, error) {
+	target, err := target(endpoint)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(target,
+		grpc.WithTransportCredentials(insecure.NewCredentials()), // a Unix socket
+		grpc.WithAuthority("localhost"),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("externalgrpc: endpoint %q: %w", endpoint, err)
+	}
+	return &Client{conn, externaljwtv1.NewExternalJWTSignerClient(conn)}, nil
+}
+
+// target returns the name that gRPC has for endpoint.
+func target(endpoint string) (string, error) {
+	name, abstract := strings.CutPrefix(endpoint, "@")
+	switch {
+	case endpoint == "":
+		return "", errors.New("externalgrpc: no endpoint, want the path of a Unix socket")
+	case abstract && !abstractName.MatchString(endpoint):
+		return "", fmt.Errorf("externalgrpc: endpoint %q: want @ and a name of letters, digits, _ and -, with dots between them", endpoint)
+	case abstract:
+		return "unix-abstract:" + name, nil
+	}
+	return "unix:" + endpoint, nil
+}
+
+// Close ends the connection; calls that are under way fail.
+func (c *Client) Close() error { return c.conn.Close() }
+
+// Sign implements [external.Service]. Errors are those of gRPC.
+func (c *Client) Sign(ctx context.Context, claims string) (header, signature string, err error) {
+	answer, err := c.signer.Sign(ctx, &externaljwtv1.SignJWTRequest{Claims: claims})
+	if err != nil {
+		return "", "", err
+	}
+	return answer.GetHeader(), answer.GetSignature(), nil
+}
+
+// FetchKeys implements [external.Service]. Errors are those of gRPC. A key that is
+// nil becomes one without an id, which the caller refuses.
+func (c *Client) FetchKeys(ctx context.Context) (*external.Keys, error) {
+	answer, err := c.signer.FetchKeys(ctx, &externaljwtv1.FetchKeysRequest{})
+	if err != nil {
+		return nil, err
+	}
+	fetched := &external.Keys{RefreshHint: seconds(answer.GetRefreshHintSeconds())}
+	if stamp := answer.GetDataTimestamp(); stamp.IsValid() {
+		fetched.DataTimestamp = stamp.AsTime()
+	}
+	for _, key := range answer.GetKeys() {
+		fetched.Keys = append(fetched.Keys, external.Key{
+			ID: key.GetKeyId(), PKIX: key.GetKey(), ExcludeFromDiscovery: key.GetExcludeFromOidcDiscovery(),
+		})
+	}
+	return fetched, nil
+}
+
+// MaxTokenLifetime implements [external.Service]. Errors are those of gRPC.
+func (c *Client) MaxTokenLifetime(ctx context.Context) (time.Duration, error) {
+	answer, err := c.signer.Metadata(ctx, &externaljwtv1.MetadataRequest{})
+	if err != nil {
+		return 0, err
+	}
+	return seconds(answer.GetMaxTokenExpirationSeconds()), nil
+}
+
+// seconds returns n seconds, or the longest time that there is.
+func seconds(n int64) time.Duration {
+	const most = int64(1<<63-1) / int64(time.Second)
+	return time.Duration(max(-most, min(most, n))) * time.Second
+}

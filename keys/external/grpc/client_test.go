@@ -1,0 +1,168 @@
+package externalgrpc_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	externaljwtv1 "k8s.io/externaljwt/apis/v1"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/external"
+	externalgrpc "github.com/kubesa/serviceaccount/keys/external/grpc"
+)
+
+// A server is another process that holds a key.
+type server struct {
+	externaljwtv1.UnimplementedExternalJWTSignerServer
+	key    *ecdsa.PrivateKey
+	answer *externaljwtv1.FetchKeysResponse
+	life   int64
+	err    error
+}
+
+func (s *server) Sign(_ context.Context, r *externaljwtv1.SignJWTRequest) (*externaljwtv1.SignJWTResponse, error) {
+	if s.err != nil {
+		return nil, s.err
+	}
+	header := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"ES256","kid":"k1","typ":"JWT"}`))
+	digest := sha256.Sum256([]byte(header + "." + r.GetClaims()))
+	a, b, err := ecdsa.Sign(rand.Reader, s.key, digest[:])
+	if err != nil {
+		return nil, err
+	}
+	var raw [64]byte
+	a.FillBytes(raw[:32])
+	b.FillBytes(raw[32:])
+	return &externaljwtv1.SignJWTResponse{Header: header, Signature: base64.RawURLEncoding.EncodeToString(raw[:])}, nil
+}
+
+func (s *server) FetchKeys(context.Context, *externaljwtv1.FetchKeysRequest) (*externaljwtv1.FetchKeysResponse, error) {
+	return s.answer, s.err
+}
+
+func (s *server) Metadata(context.Context, *externaljwtv1.MetadataRequest) (*externaljwtv1.MetadataResponse, error) {
+	return &externaljwtv1.MetadataResponse{MaxTokenExpirationSeconds: s.life}, s.err
+}
+
+// start serves s on a socket until the test ends, and returns a client of it.
+func start(t *testing.T) (*server, *externalgrpc.Client) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{key: key, life: 3600, answer: &externaljwtv1.FetchKeysResponse{
+		Keys:          []*externaljwtv1.Key{{KeyId: "k1", Key: der}},
+		DataTimestamp: timestamppb.New(time.Unix(1, 0)), RefreshHintSeconds: 60,
+	}}
+	socket := filepath.Join(t.TempDir(), "s")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := grpc.NewServer()
+	externaljwtv1.RegisterExternalJWTSignerServer(g, s)
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(listener) }()
+	client, err := externalgrpc.Dial(socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+		g.Stop()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	return s, client
+}
+
+// KEY-40, KEY-42, KEY-47
+func TestClient(t *testing.T) {
+	_, client := start(t)
+	signer, err := external.NewSigner(t.Context(), external.SignerConfig{Service: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := keys.SelfTest(t.Context(), signer, signer); err != nil {
+		t.Error(err)
+	}
+	if age := signer.MaxAge(); age <= 0 || age > time.Minute {
+		t.Errorf("MaxAge is %v, want the hint of a minute", age)
+	}
+	token, extended, err := signer.Lifetimes(t.Context(), 0, 24*time.Hour)
+	if err != nil || token != time.Hour || extended != time.Hour {
+		t.Errorf("got %v, %v, %v, want an hour each", token, extended, err)
+	}
+}
+
+func TestClientFailures(t *testing.T) {
+	s, client := start(t)
+	signer, err := external.NewSigner(t.Context(), external.SignerConfig{Service: client})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.err = status.Error(codes.Unavailable, "the HSM is locked")
+	if _, err := signer.Sign(t.Context(), []byte(`{}`)); status.Code(errors.Unwrap(err)) != codes.Unavailable || !strings.Contains(err.Error(), "while signing jwt") {
+		t.Errorf("got %v, want the status of the server", err)
+	}
+	if _, _, err := signer.Lifetimes(t.Context(), 0, time.Hour); err == nil || !strings.Contains(err.Error(), "the HSM is locked") {
+		t.Errorf("got %v, want the error of the server", err)
+	}
+	s.err = nil
+	for name, answer := range map[string]*externaljwtv1.FetchKeysResponse{
+		"found no keys":               {RefreshHintSeconds: 1},
+		"found invalid refresh hint":  {Keys: s.answer.Keys, DataTimestamp: s.answer.DataTimestamp, RefreshHintSeconds: -1},
+		"invalid data timestamp":      {Keys: s.answer.Keys, RefreshHintSeconds: 1 << 62},
+		"found invalid public key id": {Keys: []*externaljwtv1.Key{{}}, DataTimestamp: s.answer.DataTimestamp, RefreshHintSeconds: 1},
+	} {
+		s.answer = answer
+		if err := signer.Refresh(t.Context()); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("got %v, want %s", err, name)
+		}
+	}
+	if list, err := signer.PublicKeys(t.Context(), "k1"); err != nil || len(list) != 1 {
+		t.Errorf("got %d keys and %v, want the last good one", len(list), err)
+	}
+}
+
+// KEY-57
+func TestDialRefuses(t *testing.T) {
+	for _, endpoint := range []string{"", "@", "@.", "@a..b", "@a b", "@a/b", "@a."} {
+		if client, err := externalgrpc.Dial(endpoint); err == nil || client != nil {
+			t.Errorf("%q was accepted", endpoint)
+		}
+	}
+	for _, endpoint := range []string{"/run/signer.sock", "signer.sock", "@signer", "@a.b-c_d"} {
+		client, err := externalgrpc.Dial(endpoint)
+		if err != nil {
+			t.Errorf("%q: %v", endpoint, err)
+			continue
+		}
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}

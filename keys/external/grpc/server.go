@@ -1,0 +1,186 @@
+package externalgrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
+	externaljwtv1 "k8s.io/externaljwt/apis/v1"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/external"
+)
+
+// maxRequestBytes bounds what is read of one request.
+const maxRequestBytes = 1 << 20
+
+// stopLimit is how long [Serve] lets calls go on that are under way at the end.
+const stopLimit = 5 * time.Second
+
+// NewServer returns the server side of ExternalJWTSigner for service, such as that
+// of [keyring.Ring.ExternalService], to be registered in a gRPC server. It is safe for
+// concurrent use.
+//
+// Claims that can't be signed are InvalidArgument, a ring without a key is
+// FailedPrecondition, the end of a context is what gRPC says for it, a panic of service
+// is Internal, and everything else Unavailable. The texts are those of service's errors.
+func NewServer(service external.Service) externaljwtv1.ExternalJWTSignerServer {
+	return &server{service: service}
+}
+
+type server struct {
+	externaljwtv1.UnimplementedExternalJWTSignerServer
+	service external.Service
+}
+
+func (s *server) Sign(ctx context.Context, r *externaljwtv1.SignJWTRequest) (answer *externaljwtv1.SignJWTResponse, err error) {
+	defer explain(&err)
+	header, signature, err := s.service.Sign(ctx, r.GetClaims())
+	if err != nil {
+		return nil, err
+	}
+	return &externaljwtv1.SignJWTResponse{Header: header, Signature: signature}, nil
+}
+
+func (s *server) FetchKeys(ctx context.Context, _ *externaljwtv1.FetchKeysRequest) (answer *externaljwtv1.FetchKeysResponse, err error) {
+	defer explain(&err)
+	fetched, err := s.service.FetchKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer = &externaljwtv1.FetchKeysResponse{
+		DataTimestamp:      timestamppb.New(fetched.DataTimestamp),
+		RefreshHintSeconds: int64(fetched.RefreshHint / time.Second),
+	}
+	for _, key := range fetched.Keys {
+		answer.Keys = append(answer.Keys, &externaljwtv1.Key{KeyId: key.ID, Key: key.PKIX, ExcludeFromOidcDiscovery: key.ExcludeFromDiscovery})
+	}
+	return answer, nil
+}
+
+func (s *server) Metadata(ctx context.Context, _ *externaljwtv1.MetadataRequest) (answer *externaljwtv1.MetadataResponse, err error) {
+	defer explain(&err)
+	lifetime, err := s.service.MaxTokenLifetime(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &externaljwtv1.MetadataResponse{MaxTokenExpirationSeconds: int64(lifetime / time.Second)}, nil
+}
+
+// explain gives *err its gRPC code, or is that of a panic: gRPC lets the process die
+// of one.
+func explain(err *error) {
+	if recover() != nil {
+		*err = status.Error(codes.Internal, "externalgrpc: the service panicked") // the value may hold anything
+	}
+	code := codes.Unavailable
+	switch {
+	case *err == nil:
+		return
+	case errors.Is(*err, context.Canceled), errors.Is(*err, context.DeadlineExceeded):
+		code = status.FromContextError(*err).Code()
+	case errors.Is(*err, external.ErrBadClaims):
+		code = codes.InvalidArgument
+	case errors.Is(*err, keys.ErrNoSigningKey):
+		code = codes.FailedPrecondition
+	case status.Code(*err) != codes.Unknown:
+		return
+	}
+	*err = status.Error(code, (*err).Error())
+}
+
+// Serve serves service on endpoint, which is as for [Dial], until ctx is done; calls
+// that are under way then have five seconds to end. It returns nil after that, and
+// otherwise what is wrong with endpoint. The socket can be used by this user alone; one
+// that a process left behind is replaced, one that is served is an error.
+func Serve(ctx context.Context, endpoint string, service external.Service) error {
+	if _, err := target(endpoint); err != nil {
+		return err
+	}
+	listener, err := listen(ctx, endpoint)
+	if err != nil {
+		return fmt.Errorf("externalgrpc: endpoint %q: %w", endpoint, err)
+	}
+	s := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequestBytes))
+	externaljwtv1.RegisterExternalJWTSignerServer(s, NewServer(service))
+	stopped := make(chan struct{})
+	release := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		hard := time.AfterFunc(stopLimit, s.Stop)
+		defer hard.Stop()
+		s.GracefulStop()
+	})
+	err = s.Serve(listener)
+	if !release() {
+		<-stopped
+		return nil
+	}
+	return fmt.Errorf("externalgrpc: endpoint %q: %w", endpoint, err)
+}
+
+func listen(ctx context.Context, endpoint string) (net.Listener, error) {
+	var config net.ListenConfig
+	if strings.HasPrefix(endpoint, "@") {
+		return config.Listen(ctx, "unix", endpoint)
+	}
+	// The socket is renamed, which knows no limit; nobody could reach it.
+	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(endpoint) > most {
+		return nil, fmt.Errorf("a path of %d bytes, want at most %d", len(endpoint), most)
+	}
+	if info, err := os.Lstat(endpoint); err == nil {
+		if info.Mode().Type() != fs.ModeSocket {
+			return nil, errors.New("there is a file that is no socket")
+		}
+		if conn, err := new(net.Dialer).DialContext(ctx, "unix", endpoint); err == nil {
+			conn.Close()
+			return nil, errors.New("another process serves it")
+		}
+		if err := os.Remove(endpoint); err != nil {
+			return nil, err
+		}
+	}
+	// It gets its mode in a folder that nobody else may enter, whatever the umask is,
+	// and appears under its name after that. A fixed name would collide with what a
+	// process that was killed has left.
+	private, err := os.MkdirTemp(filepath.Dir(endpoint), ".")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(private)
+	partial := filepath.Join(private, "s")
+	listener, err := config.Listen(ctx, "unix", partial)
+	if err != nil {
+		return nil, err
+	}
+	listener.(*net.UnixListener).SetUnlinkOnClose(false)
+	err = os.Chmod(partial, 0o600)
+	if err == nil {
+		err = os.Rename(partial, endpoint)
+	}
+	if err != nil {
+		listener.Close()
+		return nil, err
+	}
+	return &unlinking{listener, endpoint}, nil
+}
+
+// An unlinking listener removes its socket when it is closed.
+type unlinking struct {
+	net.Listener
+	name string
+}
+
+func (l *unlinking) Close() error {
+	return errors.Join(l.Listener.Close(), os.Remove(l.name))
+}

@@ -1,0 +1,89 @@
+package external
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/wrap"
+)
+
+// minTokenLifetime is the shortest lifetime that a TokenRequest may ask for
+// (CST-14).
+const minTokenLifetime = 10 * time.Minute
+
+// parseExternalHeader returns the key id of a header, or what is wrong with it
+// (KEY-41).
+func parseExternalHeader(encoded string) (id string, err error) {
+	data, err := base64.RawURLEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", errors.New("while unwrapping header: not base64url")
+	}
+	var header struct {
+		Algorithm string `json:"alg"`
+		KeyID     string `json:"kid"`
+		Type      string `json:"typ"`
+	}
+	if err := jose.CheckObject(data, 1, []string{"alg", "kid", "typ"}); err != nil {
+		return "", errors.New("while parsing header JSON: not one flat JSON object")
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	if decoder.Decode(&header) != nil {
+		return "", errors.New(`while parsing header JSON: a member that isn't "alg", "kid" or "typ", or no string`)
+	}
+	switch {
+	case header.Type != "JWT":
+		return "", errors.New("bad type")
+	case header.KeyID == "":
+		return "", errors.New("key id missing")
+	case len(header.KeyID) > 1024:
+		return "", errors.New("key id longer than 1 kb")
+	}
+	switch keys.Algorithm(header.Algorithm) {
+	case keys.RS256, keys.ES256, keys.ES384, keys.ES512:
+		return header.KeyID, nil
+	}
+	return "", fmt.Errorf("bad signing algorithm %.64q", header.Algorithm)
+}
+
+// Lifetimes returns the longest lifetime of tokens, and of those that are
+// extended, for a server that is configured with serverMax and extendedMax and
+// signs with s (KEY-47). A serverMax of zero means that of the service.
+func (s *Signer) Lifetimes(ctx context.Context, serverMax, extendedMax time.Duration) (tokenMax, extended time.Duration, err error) {
+	signerMax, err := s.callMaxTokenLifetime(ctx)
+	if err != nil {
+		return 0, 0, wrap.Errorf(err, "keys: while setting up external-jwt-signer: asking for the longest token lifetime")
+	}
+	switch {
+	case signerMax < minTokenLifetime:
+		return 0, 0, fmt.Errorf("keys: max token life supported by external-jwt-signer (%ds) is less than acceptable (min %ds)",
+			int64(signerMax/time.Second), int64(minTokenLifetime/time.Second))
+	case serverMax == 0:
+		serverMax = signerMax
+	case serverMax > signerMax:
+		return 0, 0, fmt.Errorf("keys: service-account-max-token-expiration cannot be set longer than the token expiration supported by service-account-signing-endpoint: %s > %s",
+			serverMax, signerMax)
+	}
+	return serverMax, min(signerMax, extendedMax), nil
+}
+
+// callMaxTokenLifetime calls the service, whose panic is an error.
+func (s *Signer) callMaxTokenLifetime(ctx context.Context) (lifetime time.Duration, err error) {
+	defer recovered(&err)
+	return s.service.MaxTokenLifetime(ctx)
+}
+
+// recovered makes a panic an error. Its value may hold anything, so it is not
+// kept.
+func recovered(err *error) {
+	if recover() != nil {
+		*err = errors.New("a panic")
+	}
+}

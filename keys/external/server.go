@@ -1,0 +1,141 @@
+package external
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/keys"
+)
+
+// ErrBadClaims reports claims that can't be signed: they are no JSON object in
+// base64url. It is permanent: the caller must not retry.
+var ErrBadClaims = errors.New("keys: claims are not a JSON object in base64url without padding")
+
+// ServerConfig configures [NewServer].
+type ServerConfig struct {
+	// Signer signs, and Keys are the keys that verify what it signs, for example
+	// both the same Ring. Both are required. If Keys has a method
+	// ChangedAt() time.Time, as a Ring has, that is the answers' data timestamp;
+	// otherwise it is the time at which FetchKeys noticed the last change.
+	Signer keys.TypedSigner
+	Keys   keys.Source
+	// MaxTokenLifetime is how long the longest token may last, as whole seconds
+	// of at least ten minutes. Required; that of a Ring is Ring.MaxTokenLifetime.
+	MaxTokenLifetime time.Duration
+	// RefreshHint is after which time clients shall fetch the keys again. Zero
+	// means half the [keys.MaxAge] of Keys, but at least a second.
+	RefreshHint time.Duration
+	// Now returns the current time. If nil, time.Now is used.
+	Now func() time.Time
+}
+
+// An Server is the [Service] that a kube-apiserver with
+// --service-account-signing-endpoint asks for signatures and keys, which can then
+// be replaced while the API server runs. The module keys/external/grpc serves it on a
+// socket. Whoever reaches it can have anything signed. It is safe for concurrent use.
+type Server struct {
+	cfg ServerConfig
+
+	mu    sync.Mutex
+	last  []keys.PublicKey
+	stamp time.Time
+}
+
+// NewServer returns an Server, or an error naming every invalid
+// field.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	list := configerror.List{Config: "keys.ServerConfig"}
+	list.Require("Signer", cfg.Signer, "a keys.TypedSigner")
+	list.Require("Keys", cfg.Keys, "a keys.Source")
+	if cfg.MaxTokenLifetime < minTokenLifetime {
+		list.Add("MaxTokenLifetime", "is %s, want at least %s", cfg.MaxTokenLifetime, minTokenLifetime)
+	}
+	configerror.NotNegative(&list, "RefreshHint", cfg.RefreshHint)
+	if err := list.Err(); err != nil {
+		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Server{cfg: cfg}, nil
+}
+
+// Sign implements [Service]. It fails with [ErrBadClaims] or as the signer
+// does, such as with [keys.ErrNoSigningKey].
+func (s *Server) Sign(ctx context.Context, claims string) (header, signature string, err error) {
+	payload, err := base64.RawURLEncoding.DecodeString(claims)
+	// Line breaks are decoded too, and would be gone from what is signed.
+	if err != nil || base64.RawURLEncoding.EncodeToString(payload) != claims || len(payload) == 0 || payload[0] != '{' || !json.Valid(payload) {
+		return "", "", ErrBadClaims
+	}
+	token, err := s.cfg.Signer.SignTyped(ctx, payload)
+	if err != nil {
+		return "", "", err
+	}
+	header, rest, _ := strings.Cut(token, ".")
+	_, signature, _ = strings.Cut(rest, ".")
+	return header, signature, nil
+}
+
+// FetchKeys implements [Service]. It fails with [keys.ErrNoSigningKey] while there
+// is no key, or as the source does.
+func (s *Server) FetchKeys(ctx context.Context) (*Keys, error) {
+	stamp := s.changedAt() // before the keys: what changes in between is fetched next time
+	known, err := s.cfg.Keys.PublicKeys(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	if len(known) == 0 {
+		return nil, keys.ErrNoSigningKey // no keys is no answer (KEY-42)
+	}
+	if stamp.IsZero() {
+		stamp = s.noticed(known)
+	}
+	answer := &Keys{DataTimestamp: stamp, RefreshHint: s.cfg.RefreshHint}
+	if answer.RefreshHint == 0 {
+		answer.RefreshHint = max(time.Second, keys.MaxAge(s.cfg.Keys)/2)
+	}
+	for _, key := range known {
+		pkix, err := x509.MarshalPKIXPublicKey(key.Key)
+		if err != nil {
+			return nil, fmt.Errorf("keys: encoding public key %q: %w", key.ID, err)
+		}
+		answer.Keys = append(answer.Keys, Key{ID: key.ID, PKIX: pkix, ExcludeFromDiscovery: key.Unpublished})
+	}
+	return answer, nil
+}
+
+// changedAt returns when the source says that its keys changed, zero if it doesn't.
+func (s *Server) changedAt() time.Time {
+	if source, ok := s.cfg.Keys.(interface{ ChangedAt() time.Time }); ok {
+		return source.ChangedAt()
+	}
+	return time.Time{}
+}
+
+// noticed returns the time of the last call whose keys were others than before.
+func (s *Server) noticed(known []keys.PublicKey) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stamp.IsZero() || !slices.EqualFunc(known, s.last, samePublished) {
+		s.last, s.stamp = known, s.cfg.Now()
+	}
+	return s.stamp
+}
+
+// samePublished reports whether verifiers can't tell a from b: the id is the key's.
+func samePublished(a, b keys.PublicKey) bool { return a.ID == b.ID && a.Unpublished == b.Unpublished }
+
+// MaxTokenLifetime implements [Service].
+func (s *Server) MaxTokenLifetime(context.Context) (time.Duration, error) {
+	return s.cfg.MaxTokenLifetime, nil
+}

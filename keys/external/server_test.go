@@ -1,0 +1,108 @@
+package external_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/external"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
+	"github.com/kubesa/serviceaccount/keys/keyring"
+)
+
+// A ring behind an Service signs what an Signer accepts, before and
+// after its keys were replaced (KEY-40..47).
+func TestServer(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	clock := func() time.Time { return now }
+	ring, err := keyring.New(keyring.Config{MaxAge: time.Minute, MaxTokenLifetime: time.Hour, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := keystest.Must(ring.Add(t.Context(), keystest.NewKey()))
+	if err := ring.Promote(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	service := newServer(t, ring)
+	signer, err := external.NewSigner(t.Context(), external.SignerConfig{Service: service, Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const payload = `{"sub":"a"}`
+	wantSigned(t, signer, ring, payload, first)
+	if max, _, err := signer.Lifetimes(t.Context(), 0, time.Hour); err != nil || max != time.Hour {
+		t.Errorf("Lifetimes() = %v, %v, want the ring's hour", max, err)
+	}
+	now = now.Add(time.Hour)
+	second := keystest.Must(ring.Add(t.Context(), keystest.RSAKey()))
+	answer, err := service.FetchKeys(t.Context())
+	if err != nil || len(answer.Keys) != 2 || !answer.DataTimestamp.Equal(now) || answer.RefreshHint != 30*time.Second {
+		t.Errorf("FetchKeys() = %+v, %v, want two keys, changed at %v, to be fetched again after 30 s", answer, err, now)
+	}
+	now = now.Add(time.Hour)
+	if err := ring.Promote(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	wantSigned(t, signer, ring, payload, second)
+}
+
+func newServer(t *testing.T, ring *keyring.Ring) *external.Server {
+	t.Helper()
+	server, err := external.NewServer(external.ServerConfig{Signer: ring, Keys: ring, MaxTokenLifetime: ring.MaxTokenLifetime()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
+func wantSigned(t *testing.T, signer *external.Signer, ring *keyring.Ring, payload, id string) {
+	t.Helper()
+	token, err := signer.Sign(t.Context(), []byte(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, err := base64.RawURLEncoding.DecodeString(token[:strings.Index(token, ".")])
+	if err != nil || !strings.Contains(string(header), `"kid":"`+id+`","typ":"JWT"}`) {
+		t.Errorf("the header is %s, %v, want key %s and the type", header, err, id)
+	}
+	known, err := ring.PublicKeys(t.Context(), id)
+	if err != nil || len(known) != 1 {
+		t.Fatalf("PublicKeys(%s) = %v, %v", id, known, err)
+	}
+}
+
+func TestServerRefuses(t *testing.T) {
+	ring, err := keyring.New(keyring.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	service := newServer(t, ring)
+	encode := base64.RawURLEncoding.EncodeToString
+	good := encode([]byte(`{}`))
+	if _, err := service.FetchKeys(t.Context()); !errors.Is(err, keys.ErrNoSigningKey) {
+		t.Errorf("FetchKeys() of an empty ring: %v, want ErrNoSigningKey", err)
+	}
+	if _, _, err := service.Sign(t.Context(), good); !errors.Is(err, keys.ErrNoSigningKey) {
+		t.Errorf("Sign() with an empty ring: %v, want ErrNoSigningKey", err)
+	}
+	if err := ring.Promote(t.Context(), keystest.Must(ring.Add(t.Context(), keystest.NewKey()))); err != nil {
+		t.Fatal(err)
+	}
+	for name, claims := range map[string]string{
+		"nothing": "", "no base64": "e30!", "padded": "e30=", "a line break": "e3\n0", "spare bits": "e31", "an array": encode([]byte(`[]`)),
+		"broken": encode([]byte(`{"a":`)), "two": encode([]byte(`{}{}`)), "standard base64": "e30+", "white space": encode([]byte(` {}`)),
+	} {
+		if _, _, err := service.Sign(t.Context(), claims); !errors.Is(err, external.ErrBadClaims) {
+			t.Errorf("Sign(%s): %v, want ErrBadClaims", name, err)
+		}
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := service.Sign(ended, good); !errors.Is(err, context.Canceled) {
+		t.Errorf("Sign() after the end: %v, want context.Canceled", err)
+	}
+}

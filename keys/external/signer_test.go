@@ -1,0 +1,451 @@
+package external_test
+
+import (
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/external"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
+)
+
+// A service is an Service with keys in memory. Each of its answers may
+// be changed.
+type service struct {
+	mu      sync.Mutex
+	key     *ecdsa.PrivateKey
+	id      string
+	answer  external.Keys
+	err     error // of FetchKeys
+	fetches int
+	life    time.Duration
+	lifeErr error
+	slow    time.Duration
+	sign    func(header, signature string) (string, string, error) // changes what Sign returns
+}
+
+func derOf(t *testing.T, key crypto.PublicKey) []byte {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func newService(t *testing.T) (*service, string) {
+	t.Helper()
+	key, id := keystest.KeyAndID(t)
+	return &service{
+		key: key.(*ecdsa.PrivateKey), id: id,
+		answer: external.Keys{
+			Keys:          []external.Key{{ID: id, PKIX: derOf(t, key.Public())}},
+			DataTimestamp: time.Unix(1, 0), RefreshHint: time.Minute,
+		},
+		life: time.Hour,
+	}, id
+}
+
+func (s *service) Sign(_ context.Context, claims string) (header, signature string, err error) {
+	header = encoded(`{"alg":"ES256","kid":"` + s.id + `","typ":"JWT"}`)
+	digest := sha256.Sum256([]byte(header + "." + claims))
+	r, v, err := ecdsa.Sign(rand.Reader, s.key, digest[:])
+	if err != nil {
+		return "", "", err
+	}
+	var raw [64]byte
+	r.FillBytes(raw[:32])
+	v.FillBytes(raw[32:])
+	signature = base64.RawURLEncoding.EncodeToString(raw[:])
+	if s.sign != nil {
+		return s.sign(header, signature)
+	}
+	return header, signature, nil
+}
+
+func (s *service) FetchKeys(context.Context) (*external.Keys, error) {
+	time.Sleep(s.slow)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fetches++
+	if s.err != nil {
+		return nil, s.err
+	}
+	copied := s.answer
+	copied.Keys = slices.Clone(copied.Keys)
+	return &copied, nil
+}
+
+func (s *service) MaxTokenLifetime(context.Context) (time.Duration, error) { return s.life, s.lifeErr }
+
+func (s *service) change(f func()) { s.mu.Lock(); defer s.mu.Unlock(); f() }
+
+func newSigner(t *testing.T, cfg external.SignerConfig) *external.Signer {
+	t.Helper()
+	s, err := external.NewSigner(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// KEY-40
+func TestSignerSigns(t *testing.T) {
+	svc, id := newService(t)
+	s := newSigner(t, external.SignerConfig{Service: svc})
+	if err := keys.SelfTest(t.Context(), s, s); err != nil {
+		t.Fatal(err)
+	}
+	payload := `{"sub":"system:serviceaccount:default:default"}`
+	token, err := s.Sign(t.Context(), []byte(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 || parts[1] != base64.RawURLEncoding.EncodeToString([]byte(payload)) {
+		t.Errorf("got %q, want header, payload and signature", token)
+	}
+	keystest.WantKnown(t, s, id, true)
+}
+
+func encoded(header string) string { return base64.RawURLEncoding.EncodeToString([]byte(header)) }
+
+// KEY-41
+func TestSignerChecksWhatIsSigned(t *testing.T) {
+	header := func(h string) func(string, string) (string, string, error) {
+		return func(_, signature string) (string, string, error) { return encoded(h), signature, nil }
+	}
+	other := keystest.Must(keys.NewSigner(keystest.NewKey()))
+	tests := []struct {
+		name string
+		sign func(header, signature string) (string, string, error)
+		want string
+		is   error
+	}{
+		{name: "fails", sign: func(string, string) (string, string, error) { return "", "", errors.New("HSM is locked") }, want: "while signing jwt: HSM is locked"},
+		{name: "not base64url", sign: func(_, s string) (string, string, error) { return "!", s, nil }, want: "while validating header: while unwrapping header: "},
+		{name: "no JSON", sign: header("x"), want: "while validating header: while parsing header JSON: "},
+		{name: "unknown member", sign: header(`{"alg":"ES256","kid":"k","typ":"JWT","x5u":"https://x"}`), want: "while validating header: while parsing header JSON: "},
+		{name: "two kids", sign: header(`{"alg":"ES256","kid":"k","kid":"l","typ":"JWT"}`), want: "while validating header: while parsing header JSON: "},
+		{name: "bad type", sign: header(`{"alg":"ES256","kid":"k","typ":"at+jwt"}`), want: "while validating header: bad type"},
+		{name: "no type", sign: header(`{"alg":"ES256","kid":"k"}`), want: "while validating header: bad type"},
+		{name: "no key id", sign: header(`{"alg":"ES256","typ":"JWT"}`), want: "while validating header: key id missing"},
+		{name: "long key id", sign: header(`{"alg":"ES256","typ":"JWT","kid":"` + strings.Repeat("k", 1025) + `"}`), want: "while validating header: key id longer than 1 kb"},
+		{name: "none", sign: header(`{"alg":"none","kid":"k","typ":"JWT"}`), want: `while validating header: bad signing algorithm "none"`},
+		{name: "HS256", sign: header(`{"alg":"HS256","kid":"k","typ":"JWT"}`), want: `while validating header: bad signing algorithm "HS256"`},
+		{name: "no signature", sign: func(h, _ string) (string, string, error) { return h, "", nil }, want: "empty signature returned"},
+		{name: "unknown key", sign: header(`{"alg":"ES256","kid":"k","typ":"JWT"}`), is: keys.ErrMismatch},
+		{name: "signature of another key", sign: func(h, _ string) (string, string, error) {
+			token := keystest.Must(other.Sign(context.Background(), []byte(`{"sub":"x"}`)))
+			return h, strings.Split(token, ".")[2], nil
+		}, is: keys.ErrMismatch},
+		{name: "signature with a dot", sign: func(h, s string) (string, string, error) { return h, s + "." + s, nil }, is: keys.ErrMismatch},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			svc, _ := newService(t)
+			svc.sign = tt.sign
+			s := newSigner(t, external.SignerConfig{Service: svc})
+			token, err := s.Sign(t.Context(), []byte(`{"sub":"x"}`))
+			if token != "" || err == nil || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
+				t.Errorf("got %q and %v, want %q, %v", token, err, tt.want, tt.is)
+			}
+		})
+	}
+
+	// KEY-32, KEY-41: a key that others don't know.
+	svc, id := newService(t)
+	svc.answer.Keys[0].ExcludeFromDiscovery = true
+	s := newSigner(t, external.SignerConfig{Service: svc})
+	want := "while validating header: key used for signing JWT (kid: " + id + ") is excluded from OIDC discovery docs"
+	if _, err := s.Sign(t.Context(), []byte(`{"sub":"x"}`)); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	if list, err := s.PublicKeys(t.Context(), id); err != nil || len(list) != 1 || !list[0].Unpublished {
+		t.Errorf("got %v, %v, want an unpublished key", list, err)
+	}
+	s = newSigner(t, external.SignerConfig{Service: svc, AllowUnpublished: true})
+	if _, err := s.Sign(t.Context(), []byte(`{"sub":"x"}`)); err != nil {
+		t.Error(err)
+	}
+}
+
+// KEY-42
+func TestSignerChecksKeys(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(a *external.Keys)
+		want   string
+	}{
+		{"no hint", func(a *external.Keys) { a.RefreshHint = 0 }, "found invalid refresh hint (0s)"},
+		{"negative hint", func(a *external.Keys) { a.RefreshHint = -5 * time.Second }, "found invalid refresh hint (-5s)"},
+		{"no keys", func(a *external.Keys) { a.Keys = nil }, "found no keys"},
+		{"no timestamp", func(a *external.Keys) { a.DataTimestamp = time.Time{} }, "invalid data timestamp"},
+		{"no id", func(a *external.Keys) { a.Keys[0].ID = "" }, `found invalid public key id ""`},
+		{"long id", func(a *external.Keys) { a.Keys[0].ID = strings.Repeat("k", 1025) }, "found invalid public key id"},
+		{"no key", func(a *external.Keys) { a.Keys[0].PKIX = nil }, "found empty public key"},
+		{"garbage", func(a *external.Keys) { a.Keys[0].PKIX = []byte("secret") }, "while parsing external public keys: not PKIX DER"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			svc, id := newService(t)
+			s := newSigner(t, external.SignerConfig{Service: svc})
+			tt.change(&svc.answer)
+			err := s.Refresh(t.Context())
+			if err == nil || !strings.Contains(err.Error(), "while fetching token verification keys: "+tt.want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want %s", err, tt.want)
+			}
+			if !errors.Is(s.Err(), err) {
+				t.Errorf("Err is %v, want the same", s.Err())
+			}
+			keystest.WantKnown(t, s, id, true) // the old ones stay
+		})
+	}
+}
+
+// KEY-43, KEY-44, KEY-46
+func TestSignerOverTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, id := newService(t)
+		s := newSigner(t, external.SignerConfig{Service: svc})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go s.Run(ctx)
+		fetched := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			svc.change(func() {
+				if svc.fetches != want {
+					t.Errorf("fetched %d times, want %d", svc.fetches, want)
+				}
+			})
+		}
+		fetched(1)
+		if got := s.MaxAge(); got != time.Minute {
+			t.Errorf("MaxAge is %v, want the hint", got)
+		}
+		time.Sleep(20*time.Second + time.Millisecond)
+		if got := s.MaxAge(); got != 39*time.Second {
+			t.Errorf("MaxAge is %v, want whole seconds until the next fetch", got)
+		}
+		time.Sleep(40 * time.Second)
+		fetched(2)
+
+		svc.change(func() { svc.err = errors.New("down") })
+		time.Sleep(time.Minute)
+		fetched(3)
+		keystest.WantKnown(t, s, id, true)
+		if s.Err() == nil {
+			t.Error("Err is nil after a failure")
+		}
+		if got := s.MaxAge(); got != 0 {
+			t.Errorf("MaxAge is %v, want nothing for keys that are old", got)
+		}
+		time.Sleep(30 * time.Second)
+		fetched(6)
+		keystest.WantUnavailable(t, s, "unknown", "down")
+		fetched(6) // the last one was a moment ago
+		time.Sleep(2 * time.Second)
+		keystest.WantUnavailable(t, s, "unknown", "down")
+		fetched(7)
+		svc.change(func() { svc.err = nil })
+		time.Sleep(10 * time.Second)
+		fetched(8)
+		keystest.WantKnown(t, s, "unknown", false)
+		fetched(9)
+		list, err := s.PublicKeys(t.Context(), "")
+		if err != nil || len(list) != 1 {
+			t.Errorf("got %d keys and %v for all ids, want 1", len(list), err)
+		}
+
+		// Many who ask for what isn't known cause one fetch a second.
+		for i := range 1000 {
+			keystest.WantKnown(t, s, fmt.Sprint(i), false)
+		}
+		fetched(9)
+		time.Sleep(time.Second)
+		svc.slow = time.Second
+		var group sync.WaitGroup
+		for i := range 20 {
+			group.Go(func() { keystest.WantKnown(t, s, fmt.Sprint(i), false) })
+		}
+		group.Wait()
+		fetched(10)
+	})
+}
+
+// A hint of next to nothing doesn't make Run spin.
+func TestSignerTinyHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, _ := newService(t)
+		svc.answer.RefreshHint = time.Nanosecond
+		s := newSigner(t, external.SignerConfig{Service: svc})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute+time.Millisecond)
+		defer cancel()
+		s.Run(ctx)
+		if svc.fetches != 61 {
+			t.Errorf("fetched %d times in a minute, want once a second", svc.fetches-1)
+		}
+	})
+}
+
+// A key that the service signs with for the first time is fetched at once, however
+// short ago keys were.
+func TestSignerNewKey(t *testing.T) {
+	svc, _ := newService(t)
+	s := newSigner(t, external.SignerConfig{Service: svc})
+	key, id := keystest.KeyAndID(t)
+	svc.key, svc.id = key.(*ecdsa.PrivateKey), id
+	svc.answer.Keys = append(svc.answer.Keys, external.Key{ID: id, PKIX: derOf(t, key.Public())})
+	if _, err := s.Sign(t.Context(), []byte(`{"sub":"x"}`)); err != nil {
+		t.Error(err)
+	}
+}
+
+// KEY-44
+func TestNewSignerWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, id := newService(t)
+		svc.err = errors.New("not yet")
+		go func() {
+			time.Sleep(35 * time.Second)
+			svc.change(func() { svc.err = nil })
+		}()
+		start := time.Now()
+		s := newSigner(t, external.SignerConfig{Service: svc})
+		if took := time.Since(start); took != 40*time.Second {
+			t.Errorf("took %v, want 40s", took)
+		}
+		keystest.WantKnown(t, s, id, true)
+
+		svc.err = errors.New("down")
+		start = time.Now()
+		_, err := external.NewSigner(t.Context(), external.SignerConfig{Service: svc})
+		want := "while setting up external-jwt-signer: while initially filling key cache: "
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "down") || time.Since(start) != time.Minute {
+			t.Errorf("got %v after %v, want %q after a minute", err, time.Since(start), want)
+		}
+	})
+	if _, err := external.NewSigner(t.Context(), external.SignerConfig{}); err == nil {
+		t.Error("no Service was accepted")
+	}
+}
+
+// A panicking service panics in all calls but FetchKeys, and there if it has no
+// keys.
+type panicking struct{ keys *external.Keys }
+
+func (panicking) Sign(context.Context, string) (string, string, error)    { panic("secret") }
+func (panicking) MaxTokenLifetime(context.Context) (time.Duration, error) { panic("secret") }
+func (p panicking) FetchKeys(context.Context) (*external.Keys, error) {
+	if p.keys == nil {
+		panic("secret")
+	}
+	return p.keys, nil
+}
+
+func TestSignerPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, fetching := external.NewSigner(t.Context(), external.SignerConfig{Service: panicking{}})
+		svc, _ := newService(t)
+		s := newSigner(t, external.SignerConfig{Service: panicking{&svc.answer}})
+		_, signing := s.Sign(t.Context(), []byte(`{}`))
+		_, _, asking := s.Lifetimes(t.Context(), 0, time.Hour)
+		for _, err := range []error{fetching, signing, asking} {
+			if err == nil || !strings.Contains(err.Error(), "a panic") || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want an error without the panic's value", err)
+			}
+		}
+	})
+}
+
+// KEY-45
+func TestSignerChanges(t *testing.T) {
+	svc, _ := newService(t)
+	second, secondID := keystest.KeyAndID(t)
+	extra := external.Key{ID: secondID, PKIX: derOf(t, second.Public())}
+	steps := []struct {
+		name   string
+		change func(a *external.Keys)
+		want   int32
+	}{
+		{"nothing", func(*external.Keys) {}, 0},
+		{"hint", func(a *external.Keys) { a.RefreshHint = time.Hour }, 0},
+		{"timestamp", func(a *external.Keys) { a.DataTimestamp = time.Unix(2, 0) }, 1},
+		{"count", func(a *external.Keys) { a.Keys = append(a.Keys, extra) }, 1},
+		{"order", func(a *external.Keys) { slices.Reverse(a.Keys) }, 1},
+		{"id", func(a *external.Keys) { a.Keys[0].ID = "other" }, 1},
+		{"excluded", func(a *external.Keys) { a.Keys[0].ExcludeFromDiscovery = true }, 1},
+		{"nothing again", func(*external.Keys) {}, 0},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var changes atomic.Int32
+		s := newSigner(t, external.SignerConfig{Service: svc, OnChange: func() { changes.Add(1) }})
+		synctest.Wait()
+		if n := changes.Swap(0); n != 1 {
+			t.Errorf("told %d times of the first keys, want once", n)
+		}
+		for _, step := range steps {
+			step.change(&svc.answer)
+			if err := s.Refresh(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait() // those who wait are answered before OnChange is called
+			if n := changes.Swap(0); n != step.want {
+				t.Errorf("%s: told %d times, want %d", step.name, n, step.want)
+			}
+		}
+	})
+}
+
+// KEY-47
+func TestSignerLifetimes(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	tests := []struct {
+		name                        string
+		signer, server, extendedMax time.Duration
+		err                         error
+		token, extended             time.Duration
+		want                        string
+	}{
+		{name: "server unset", signer: time.Hour, extendedMax: year, token: time.Hour, extended: time.Hour},
+		{name: "server less", signer: 2 * time.Hour, server: time.Hour, extendedMax: year, token: time.Hour, extended: 2 * time.Hour},
+		{name: "signer more than extended", signer: 2 * year, server: time.Hour, extendedMax: year, token: time.Hour, extended: year},
+		{name: "equal", signer: time.Hour, server: time.Hour, extendedMax: year, token: time.Hour, extended: time.Hour},
+		{name: "least", signer: 10 * time.Minute, extendedMax: year, token: 10 * time.Minute, extended: 10 * time.Minute},
+		{name: "too little", signer: 599 * time.Second, want: "max token life supported by external-jwt-signer (599s) is less than acceptable (min 600s)"},
+		{name: "server more", signer: time.Hour, server: 2 * time.Hour, want: "service-account-max-token-expiration cannot be set longer than the token expiration supported by service-account-signing-endpoint: 2h0m0s > 1h0m0s"},
+		{name: "fails", err: errors.New("down"), want: "while setting up external-jwt-signer"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			svc, _ := newService(t)
+			svc.life, svc.lifeErr = tt.signer, tt.err
+			s := newSigner(t, external.SignerConfig{Service: svc})
+			token, extended, err := s.Lifetimes(t.Context(), tt.server, tt.extendedMax)
+			if tt.want != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("got %v, want %s", err, tt.want)
+				}
+				return
+			}
+			if err != nil || token != tt.token || extended != tt.extended {
+				t.Errorf("got %v, %v, %v, want %v, %v", token, extended, err, tt.token, tt.extended)
+			}
+		})
+	}
+}

@@ -1,0 +1,378 @@
+package keyring
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/files"
+)
+
+// A memFS is a files.System that stops after some number of changes, as if the
+// process was killed, or fails one of them. It knows which names would be there
+// after a loss of power: those of which SyncDir has been told.
+type memFS struct {
+	files    map[string]memFile // as the system shows them
+	durable  map[string]memFile // as they are on the disk
+	pending  []func(map[string]memFile)
+	temps    int
+	steps    int // changes until now
+	killAt   int // this change and all later ones don't happen; 0 for never
+	failAt   int // this change fails; 0 for never
+	dirMode  fs.FileMode
+	killed   bool
+	failedOn string
+}
+
+type memFile struct {
+	data []byte
+	mode fs.FileMode
+}
+
+var (
+	errKilled = errors.New("killed")
+	errFailed = errors.New("no space left on device")
+)
+
+func newMemFS(files map[string]memFile) *memFS {
+	m := &memFS{files: map[string]memFile{}, durable: map[string]memFile{}, dirMode: fs.ModeDir | 0o700}
+	maps.Copy(m.files, files)
+	maps.Copy(m.durable, files)
+	return m
+}
+
+// change makes one change, unless the process is gone.
+func (m *memFS) change(what string) error {
+	if m.killed {
+		return errKilled
+	}
+	m.steps++
+	switch m.steps {
+	case m.killAt:
+		m.killed = true
+		return errKilled
+	case m.failAt:
+		m.failedOn = what
+		return errFailed
+	}
+	return nil
+}
+
+func (m *memFS) apply(f func(map[string]memFile)) {
+	f(m.files)
+	m.pending = append(m.pending, f)
+}
+
+func (m *memFS) MkdirAll(string, fs.FileMode) error { return nil }
+
+func (m *memFS) ReadFile(name string) ([]byte, fs.FileInfo, error) {
+	file, ok := m.files[name]
+	switch {
+	case m.killed:
+		return nil, nil, errKilled
+	case !ok:
+		return nil, nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+	}
+	return slices.Clone(file.data), memInfo{file: file}, nil
+}
+
+type memInfo struct {
+	fs.FileInfo
+	file memFile
+}
+
+func (i memInfo) Mode() fs.FileMode { return i.file.mode }
+
+func (m *memFS) WriteTemp(dir string, data []byte, mode fs.FileMode) (string, error) {
+	m.temps++
+	name := filepath.Join(dir, fmt.Sprint(files.TempPrefix, m.temps))
+	if err := m.change("create"); err != nil {
+		return "", err
+	}
+	m.apply(func(files map[string]memFile) { files[name] = memFile{data[:len(data)/2], 0o600} })
+	if err := m.change("write"); err != nil {
+		if !m.killed {
+			m.apply(func(files map[string]memFile) { delete(files, name) })
+		}
+		return "", err
+	}
+	// The content is safe, the name isn't yet.
+	m.apply(func(files map[string]memFile) { files[name] = memFile{bytes.Clone(data), mode} })
+	return name, nil
+}
+
+func (m *memFS) Rename(from, to string) error {
+	if err := m.change("rename"); err != nil {
+		return err
+	}
+	file := m.files[from]
+	m.apply(func(files map[string]memFile) {
+		delete(files, from)
+		files[to] = file
+	})
+	return nil
+}
+
+func (m *memFS) Remove(name string) error {
+	if err := m.change("remove"); err != nil {
+		return err
+	}
+	m.apply(func(files map[string]memFile) { delete(files, name) })
+	return nil
+}
+
+func (m *memFS) SyncDir(string) error {
+	if err := m.change("sync"); err != nil {
+		return err
+	}
+	m.durable, m.pending = maps.Clone(m.files), nil
+	return nil
+}
+
+func (m *memFS) List(string) ([]string, fs.FileMode, error) {
+	if m.killed {
+		return nil, 0, errKilled
+	}
+	var names []string
+	for name := range m.files {
+		names = append(names, filepath.Base(name))
+	}
+	slices.Sort(names)
+	return names, m.dirMode, nil
+}
+
+// after returns the folders that may be found when m is gone: what the system
+// has shown, and after a loss of power the disk with any of the changes since.
+func (m *memFS) after() []map[string]memFile {
+	worlds := []map[string]memFile{m.files}
+	for subset := range 1 << len(m.pending) {
+		world := maps.Clone(m.durable)
+		for i, f := range m.pending {
+			if subset>>i&1 == 1 {
+				f(world)
+			}
+		}
+		worlds = append(worlds, world)
+	}
+	return worlds
+}
+
+func noLock(context.Context, string) (func() error, error) {
+	return func() error { return nil }, nil
+}
+
+// A script is steps of a ring in a folder, each when it is allowed.
+type script struct {
+	t    *testing.T
+	fsys *memFS
+	now  time.Time
+	ring *Ring
+	err  error
+	// The keys before and after the last step that was tried.
+	before, after string
+}
+
+func (s *script) open() {
+	s.ring, s.err = openRing("ring", Config{MaxAge: time.Hour, MaxTokenLifetime: time.Hour, Now: func() time.Time { return s.now }}, s.fsys, noLock)
+}
+
+// do takes a step; want is what the ring then is.
+func (s *script) do(want string, step func() error) {
+	if s.err != nil {
+		return
+	}
+	s.before, s.after = s.after, want
+	s.now = s.now.Add(2 * time.Hour)
+	s.err = step()
+}
+
+// show writes the keys in short.
+func show(ring *Ring, names map[string]string) string {
+	var out []string
+	for _, key := range ring.Keys() {
+		out = append(out, names[key.ID]+" "+string(key.State()))
+	}
+	return strings.Join(out, ", ")
+}
+
+func (s *script) run(all map[string]crypto.Signer, ids map[string]string) {
+	add := func(name string) func() error {
+		return func() error { _, err := s.ring.Add(context.Background(), all[name]); return err }
+	}
+	s.open()
+	if s.err != nil {
+		return
+	}
+	ctx := context.Background()
+	s.do("a published", add("a"))
+	s.do("a signing", func() error { return s.ring.Promote(ctx, ids["a"]) })
+	s.do("a signing, b published", add("b"))
+	s.do("a signing, b published, c retiring", func() error { _, err := s.ring.AddPublic(ctx, all["c"].Public()); return err })
+	s.do("a retiring, b signing, c retiring", func() error { return s.ring.Promote(ctx, ids["b"]) })
+	s.do("b signing, c retiring", func() error { return s.ring.Retire(ctx, ids["a"]) })
+	s.do("b signing", func() error { return s.ring.Retire(ctx, ids["c"]) })
+	s.do("b signing, a published", add("a"))
+	s.do("a signing", func() error { return s.ring.Revoke(ctx, ids["b"]) })
+}
+
+func scriptKeys(t *testing.T) (all map[string]crypto.Signer, ids, names map[string]string) {
+	all, ids, names = map[string]crypto.Signer{}, map[string]string{}, map[string]string{}
+	for _, name := range []string{"a", "b", "c", "d"} {
+		key, err := keys.Generate(keys.ES256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, err := keys.ID(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[name], ids[name], names[id] = key, id, name
+	}
+	return all, ids, names
+}
+
+var scriptStart = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// Whatever change the process was killed at, and whatever of the last changes the
+// disk has kept, the folder opens, with the last step taken or not taken and no
+// key lost; and the ring goes on.
+func TestRingFolderKilled(t *testing.T) {
+	all, ids, names := scriptKeys(t)
+	kubeadm := map[string]memFile{}
+	for _, start := range []struct {
+		name  string
+		files map[string]memFile
+	}{{"new folder", nil}, {"folder of kubeadm", kubeadm}} {
+		if start.files != nil {
+			private, err := keys.EncodePrivateKey(all["d"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			start.files["ring/sa.key"] = memFile{private, 0o600}
+		}
+		t.Run(start.name, func(t *testing.T) {
+			worlds := 0
+			for killAt := 1; ; killAt++ {
+				s := &script{t: t, fsys: newMemFS(start.files), now: scriptStart}
+				s.fsys.killAt = killAt
+				if start.files != nil {
+					s.open() // imports
+					s.before, s.after = "", "d signing"
+				} else {
+					s.run(all, ids)
+				}
+				if !s.fsys.killed {
+					if s.err != nil || show(s.ring, names) != s.after {
+						t.Fatalf("the script ends with %v and %s, want %s", s.err, show(s.ring, names), s.after)
+					}
+					t.Logf("%d changes, %d folders", killAt-1, worlds)
+					return
+				}
+				for _, world := range s.fsys.after() {
+					worlds++
+					checkWorld(t, s, world, killAt, all, names)
+				}
+			}
+		})
+	}
+}
+
+// checkWorld opens a folder that a killed process has left.
+func checkWorld(t *testing.T, s *script, world map[string]memFile, killAt int, all map[string]crypto.Signer, names map[string]string) {
+	t.Helper()
+	next := &script{fsys: newMemFS(world), now: s.now.Add(2 * time.Hour)}
+	next.open()
+	if next.err != nil {
+		t.Fatalf("killed at change %d: the folder does not open: %v", killAt, next.err)
+	}
+	got := show(next.ring, names)
+	if got != s.before && got != s.after {
+		t.Fatalf("killed at change %d: the ring is %q, want %q or %q", killAt, got, s.before, s.after)
+	}
+	for _, key := range next.ring.Keys() {
+		list, _ := next.ring.PublicKeys(context.Background(), key.ID)
+		if len(list) != 1 || !key.VerifyOnly && next.ring.current.Load().signers[key.ID] == nil {
+			t.Fatalf("killed at change %d: key %s is lost", killAt, names[key.ID])
+		}
+	}
+	// It goes on, and what was left is cleaned up.
+	key, err := keys.Generate(keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := next.ring.Add(context.Background(), key)
+	if err != nil {
+		t.Fatalf("killed at change %d: the next step fails: %v", killAt, err)
+	}
+	want := map[string]bool{"ring.json": true, id + ".key": true}
+	for _, key := range next.ring.Keys() {
+		want[key.ID+map[bool]string{false: ".key", true: ".pub"}[key.VerifyOnly]] = true
+	}
+	for name := range next.fsys.files {
+		name = filepath.Base(name)
+		known := names[strings.TrimSuffix(strings.TrimSuffix(name, ".key"), ".pub")]
+		switch {
+		case want[name], name == "sa.key":
+		case known != "" && !strings.Contains(s.before, known+" "):
+			// The key of the step that was not taken. It is left alone: whoever
+			// has the folder may know better.
+		default:
+			t.Errorf("killed at change %d: %s is left", killAt, name)
+		}
+	}
+	if _, err := openRing("ring", Config{}, newMemFS(next.fsys.durable), noLock); err != nil {
+		t.Errorf("killed at change %d: the folder does not open after the next step: %v", killAt, err)
+	}
+}
+
+// Whatever change fails, the step says so, the ring in memory is that of the
+// folder, and the step can be tried again.
+func TestRingFolderFails(t *testing.T) {
+	all, ids, names := scriptKeys(t)
+	for failAt := 1; ; failAt++ {
+		s := &script{t: t, fsys: newMemFS(nil), now: scriptStart}
+		s.fsys.failAt = failAt
+		s.run(all, ids)
+		if s.fsys.failedOn == "" {
+			if s.err != nil {
+				t.Fatal(s.err)
+			}
+			t.Logf("%d changes", failAt-1)
+			return
+		}
+		if s.ring == nil { // it failed at the beginning
+			if !errors.Is(s.err, errFailed) {
+				t.Fatalf("change %d (%s) fails: opening says %v", failAt, s.fsys.failedOn, s.err)
+			}
+			if s.open(); s.err != nil {
+				t.Fatalf("change %d (%s) fails: the folder does not open: %v", failAt, s.fsys.failedOn, s.err)
+			}
+			continue
+		}
+		if s.err != nil && (!errors.Is(s.err, errFailed) || !strings.HasPrefix(s.err.Error(), "keys: ")) {
+			t.Fatalf("change %d (%s) fails: %v", failAt, s.fsys.failedOn, s.err)
+		}
+		s.now = s.now.Add(time.Minute)
+		got := show(s.ring, names)
+		again := &script{fsys: newMemFS(s.fsys.files), now: s.now}
+		if again.open(); again.err != nil || show(again.ring, names) != got {
+			t.Fatalf("change %d (%s) fails: the folder has %q, %v; the ring %q", failAt, s.fsys.failedOn, show(again.ring, names), again.err, got)
+		}
+		if got != s.before && got != s.after {
+			t.Errorf("change %d (%s) fails: the ring is %q, want %q or %q", failAt, s.fsys.failedOn, got, s.before, s.after)
+		}
+		if _, err := s.ring.Add(context.Background(), all["d"]); err != nil {
+			t.Errorf("change %d (%s) failed: the next step fails too: %v", failAt, s.fsys.failedOn, err)
+		}
+	}
+}

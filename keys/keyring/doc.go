@@ -1,0 +1,27 @@
+// Package keyring replaces the keys of an issuer without rejecting a valid token.
+//
+// A [Ring] is a [keys.Signer] and a [keys.Source]:
+//
+//	ring, err := keyring.Open("/var/lib/issuer/keys", keyring.Config{})
+//	…
+//	id, err := ring.EnsureSigning(ctx, keys.ES256)
+//
+// # Concepts
+//
+// A key is added, which publishes it; promoted, so that it signs; and retired. Each
+// step is refused with a [*StepError] until it can't cost a valid token: a key must
+// have been published for [Config].MaxAge before it signs, since verifiers cache the
+// keys for that long, and it verifies for [Config].MaxTokenLifetime after it has
+// ceased to sign. [Ring.Plan] returns the next steps with their times.
+//
+// # Failure
+//
+// A ring keeps its last good keys while its folder can't be read; [Ring.Err] says
+// why. A process that is killed at any moment leaves a folder that opens with the
+// last step taken or not taken.
+//
+// # Security
+//
+// Rings print as the ids of their keys. Private keys are files that only their owner
+// may read. [Ring.Revoke] removes a key that others may have.
+package keyring

@@ -1,0 +1,254 @@
+package keyring
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/files"
+	"github.com/kubesa/serviceaccount/keys/internal/wrap"
+)
+
+// The files of a ring. Each key is in a file of its own, named after its id;
+// the index says which of them the ring has, and what they do. A key file is
+// written before the index names it and removed after the index has forgotten
+// it, so that the index never names a key that isn't there.
+const (
+	indexFile     = "ring.json"
+	lockName      = "ring.lock"
+	privateSuffix = ".key"
+	publicSuffix  = ".pub"
+)
+
+// openTimeout is how long Open waits for a process that has the lock.
+const openTimeout = 30 * time.Second
+
+// A ringFolder is a ring on a file system. Its methods are called one at a time.
+type ringFolder struct {
+	dir  string
+	fsys files.System
+	lock func(ctx context.Context, name string) (unlock func() error, err error)
+
+	seen    []byte   // the index as last loaded
+	removed []string // by that index
+}
+
+// Open opens the ring in dir and makes the folder if there is none. Any
+// number of rings, in any number of processes on one file system, may have it
+// open: each takes its steps under a lock and notices those of the others within
+// Config.ReloadEvery. Whenever a process is killed or the machine stops, the
+// folder opens again with the last step taken or not taken, and no key lost.
+//
+// If the ring has no keys but there is a private key called sa.key, as kubeadm
+// lays it out, it is imported and signs; the keys of sa.pub that aren't its public
+// half are imported as by [Ring.AddPublic]. The two files stay as they are.
+//
+// Private keys are files that only their owner may read or write; a looser mode
+// is an error, and so are a folder in which everybody may write and anything that
+// a ring didn't write. Errors name the file and never hold its content. It waits
+// at most 30 seconds for another process that takes a step.
+//
+// Steps need file locks and thus a system that is like Unix; elsewhere a ring
+// can only be in memory.
+func Open(dir string, cfg Config) (*Ring, error) {
+	return openRing(dir, cfg, files.Disk{}, lockFile)
+}
+
+func openRing(dir string, cfg Config, fsys files.System, lock func(context.Context, string) (func() error, error)) (*Ring, error) {
+	r, err := New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	f := &ringFolder{dir: dir, fsys: fsys, lock: lock}
+	r.folder = f
+	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	defer cancel()
+	if err := f.create(ctx); err != nil {
+		return nil, err
+	}
+	view, err := f.load(r.current.Load())
+	if err != nil {
+		return nil, err
+	}
+	r.current.Store(view)
+	r.looked.Store(r.now().UnixNano())
+	if len(view.all) == 0 {
+		if err := r.importKubeadm(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (f *ringFolder) path(name string) string { return filepath.Join(f.dir, name) }
+
+// create makes the folder and an index without keys, unless there is one.
+func (f *ringFolder) create(ctx context.Context) (err error) {
+	if err := f.fsys.MkdirAll(f.dir, 0o700); err != nil {
+		return fmt.Errorf("keys: opening ring: %w", err)
+	}
+	_, mode, err := f.fsys.List(f.dir)
+	if err != nil {
+		return fmt.Errorf("keys: opening ring: %w", err)
+	}
+	if mode.Perm()&0o002 != 0 {
+		return fmt.Errorf("keys: opening ring: the mode of %s is %#o, want that nobody else may write there", f.dir, mode.Perm())
+	}
+	if data, _, err := f.readIndex(); err != nil || data != nil {
+		return err
+	}
+	unlock, err := f.lock(ctx, f.path(lockName))
+	if err != nil {
+		return fmt.Errorf("keys: opening ring: %w", err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if data, _, err := f.readIndex(); err != nil || data != nil {
+		return err // another process was faster
+	}
+	names, _, err := f.fsys.List(f.dir)
+	if err != nil {
+		return fmt.Errorf("keys: opening ring: %w", err)
+	}
+	for _, name := range names {
+		if id, suffix := strings.CutSuffix(name, privateSuffix); suffix && isID(id) {
+			return fmt.Errorf("keys: opening ring: there are keys but no %s", f.path(indexFile))
+		}
+	}
+	if err := f.fsys.SyncDir(filepath.Dir(f.dir)); err != nil {
+		return fmt.Errorf("keys: opening ring: %w", err)
+	}
+	return f.writeIndex(ringIndex{Version: indexVersion, Keys: []indexedKey{}})
+}
+
+// load returns view as it is after what others have done.
+func (f *ringFolder) load(view *ringView) (*ringView, error) {
+	for {
+		data, index, err := f.readIndex()
+		switch {
+		case err != nil:
+			return nil, err
+		case data == nil:
+			return nil, fmt.Errorf("keys: reading ring: %s is gone", f.path(indexFile))
+		}
+		if index == nil {
+			return view, nil
+		}
+		next, err := f.view(view, index)
+		if err == nil {
+			f.seen, f.removed = data, index.Removed
+			return next, nil
+		}
+		// A file may be missing because its key was retired since the index was
+		// read. Then there is another index.
+		again, _, readErr := f.readIndex()
+		if readErr != nil || bytes.Equal(again, data) {
+			return nil, err
+		}
+	}
+}
+
+// view returns old with the keys that the index names.
+func (f *ringFolder) view(old *ringView, index *ringIndex) (_ *ringView, err error) {
+	all := make([]Key, len(index.Keys))
+	signers, publics := map[string]*keys.LocalSigner{}, map[string]crypto.PublicKey{}
+	for i, key := range index.Keys {
+		all[i] = key.ringKey()
+		switch {
+		case key.VerifyOnly && old.publics[key.ID] != nil:
+			publics[key.ID] = old.publics[key.ID]
+		case key.VerifyOnly:
+			publics[key.ID], err = f.readPublic(key)
+		case old.signers[key.ID] != nil:
+			signers[key.ID] = old.signers[key.ID]
+		default:
+			signers[key.ID], err = f.readPrivate(key)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return newRingView(all, signers, publics), nil
+}
+
+func (f *ringFolder) readPrivate(key indexedKey) (*keys.LocalSigner, error) {
+	name := f.path(key.ID + privateSuffix)
+	private, err := f.readPrivateFile(name)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := keys.NewSigner(private)
+	if err != nil {
+		return nil, wrap.Errorf(err, "keys: error reading private key file %s", name)
+	}
+	if signer.PublicKey().ID != key.ID || signer.PublicKey().Algorithm != key.Algorithm {
+		return nil, fmt.Errorf("keys: error reading private key file %s: it has another key", name)
+	}
+	return signer, nil
+}
+
+// readPrivateFile reads a private key that nobody else may read.
+func (f *ringFolder) readPrivateFile(name string) (crypto.Signer, error) {
+	data, info, err := f.fsys.ReadFile(name)
+	if err != nil {
+		return nil, wrap.Errorf(err, "keys: error reading private key file %s", name)
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return nil, fmt.Errorf("keys: error reading private key file %s: its mode is %#o, want 0600 or stricter", name, mode)
+	}
+	private, err := keys.ParsePrivateKey(data)
+	if err != nil {
+		return nil, wrap.Errorf(err, "keys: error reading private key file %s", name)
+	}
+	return private, nil
+}
+
+func (f *ringFolder) readPublic(key indexedKey) (crypto.PublicKey, error) {
+	name := f.path(key.ID + publicSuffix)
+	list, err := f.readPublicFile(name)
+	if err != nil {
+		return nil, err
+	}
+	if pub, err := keys.NewPublicKey(list[0]); err != nil || pub.ID != key.ID || pub.Algorithm != key.Algorithm || len(list) != 1 {
+		return nil, fmt.Errorf("keys: error reading public key file %s: it has another key", name)
+	}
+	return list[0], nil
+}
+
+func (f *ringFolder) readPublicFile(name string) ([]crypto.PublicKey, error) {
+	data, _, err := f.fsys.ReadFile(name)
+	if err != nil {
+		return nil, wrap.Errorf(err, "keys: error reading public key file %s", name)
+	}
+	list, err := keys.ParsePublicKeys(data)
+	if err != nil {
+		return nil, wrap.Errorf(err, "keys: error reading public key file %s", name)
+	}
+	return list, nil
+}
+
+// readIndex returns the index, no data if there is none, and no index if it is
+// the one that was last loaded.
+func (f *ringFolder) readIndex() (data []byte, index *ringIndex, err error) {
+	name := f.path(indexFile)
+	data, _, err = f.fsys.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil, nil
+	case err != nil:
+		return nil, nil, fmt.Errorf("keys: reading ring: %w", err)
+	case f.seen != nil && bytes.Equal(data, f.seen):
+		return data, nil, nil
+	}
+	index, err = parseIndex(data)
+	if err != nil {
+		return nil, nil, fmt.Errorf("keys: reading ring: %s %w", name, err)
+	}
+	return data, index, nil
+}

@@ -1,0 +1,352 @@
+package keyring
+
+import (
+	"cmp"
+	"context"
+	"crypto"
+	"fmt"
+	"github.com/kubesa/serviceaccount/keys"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Config configures [New] and [Open]. Its zero value is strict. Every
+// process that opens one folder should say the same.
+type Config struct {
+	// MaxAge is how long verifiers may keep a copy of the keys, the max-age of
+	// the discovery documents. A key doesn't sign before it has been published
+	// for so long. Zero means one hour.
+	MaxAge time.Duration
+	// MaxTokenLifetime is how long the longest token lasts that the ring signs.
+	// A key verifies for so long after it has ceased to sign. Zero means 365
+	// days, what Kubernetes extends the tokens of pods to. Tokens of Secrets
+	// never expire: keys that sign them must not retire while they are in use,
+	// whatever is said here.
+	MaxTokenLifetime time.Duration
+	// ReloadEvery is how often an open folder is looked at for the changes of
+	// others. Zero means one second. It must be less than a minute.
+	ReloadEvery time.Duration
+	// Now returns the current time. If nil, time.Now is used.
+	Now func() time.Time
+}
+
+func (cfg *Config) complete() error {
+	if cfg.MaxAge < 0 || cfg.MaxTokenLifetime < 0 || cfg.ReloadEvery < 0 || cfg.ReloadEvery >= time.Minute {
+		return fmt.Errorf("keys: ring: MaxAge %s, MaxTokenLifetime %s, ReloadEvery %s, want none negative and the last less than a minute",
+			cfg.MaxAge, cfg.MaxTokenLifetime, cfg.ReloadEvery)
+	}
+	cfg.MaxAge = cmp.Or(cfg.MaxAge, time.Hour)
+	cfg.MaxTokenLifetime = cmp.Or(cfg.MaxTokenLifetime, 365*24*time.Hour)
+	cfg.ReloadEvery = cmp.Or(cfg.ReloadEvery, time.Second)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return nil
+}
+
+// A Ring is the keys of an issuer over time: a [keys.Signer] with one of them, a
+// [keys.Source] of them all. A key is added, which publishes it; promoted, so that
+// it signs; and retired. Each step is refused with a [*StepError] until it
+// can't cost a valid token: [Ring.Plan] says when that is. [Ring.EnsureSigning]
+// makes the first one.
+//
+// A Ring is safe for concurrent use. Steps take effect at once; tokens are
+// signed and verified meanwhile. It prints as the ids of its keys.
+type Ring struct {
+	rules  rotation
+	now    func() time.Time
+	folder *ringFolder // nil if the ring is in memory only
+	every  time.Duration
+
+	mu      sync.Mutex // held while a step is taken
+	current atomic.Pointer[ringView]
+
+	loadMu  sync.Mutex // held by the one that looks for changes
+	looked  atomic.Int64
+	loadErr atomic.Pointer[error]
+}
+
+// A ringView is a Ring between two steps.
+type ringView struct {
+	all     []Key
+	signers map[string]*keys.LocalSigner // of the keys that aren't VerifyOnly
+	publics map[string]crypto.PublicKey  // of those that are
+	signing *keys.LocalSigner
+	set     *keys.Set
+}
+
+// New returns an empty ring in memory.
+func New(cfg Config) (*Ring, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	r := &Ring{
+		rules: rotation{cfg.MaxAge, cfg.MaxTokenLifetime},
+		now:   func() time.Time { return cfg.Now().UTC().Round(0) }, // as it comes back from a file
+		every: cfg.ReloadEvery,
+	}
+	r.current.Store(newRingView(nil, map[string]*keys.LocalSigner{}, map[string]crypto.PublicKey{}))
+	return r, nil
+}
+
+func newRingView(all []Key, signers map[string]*keys.LocalSigner, publics map[string]crypto.PublicKey) *ringView {
+	v := &ringView{all: all, signers: signers, publics: publics}
+	list := make([]keys.PublicKey, len(all))
+	for i, key := range all {
+		list[i] = keys.PublicKey{ID: key.ID, Algorithm: key.Algorithm, Key: publics[key.ID]}
+		if signer := signers[key.ID]; signer != nil {
+			list[i] = signer.PublicKey()
+			if key.State() == Signing {
+				v.signing = signer
+			}
+		}
+	}
+	v.set = keys.SetOf(list)
+	return v
+}
+
+// with returns v after its keys have become keys, of which some are new.
+func (v *ringView) with(all []Key, added []newKey) *ringView {
+	signers, publics := maps.Clone(v.signers), maps.Clone(v.publics)
+	for _, key := range added {
+		if key.signer != nil {
+			signers[key.public.ID] = key.signer
+		} else {
+			publics[key.public.ID] = key.public.Key
+		}
+	}
+	gone := func(id string) bool { return find(all, id) < 0 }
+	maps.DeleteFunc(signers, func(id string, _ *keys.LocalSigner) bool { return gone(id) })
+	maps.DeleteFunc(publics, func(id string, _ crypto.PublicKey) bool { return gone(id) })
+	return newRingView(all, signers, publics)
+}
+
+// A newKey is a key on its way into a ring.
+type newKey struct {
+	public  keys.PublicKey
+	signer  *keys.LocalSigner // nil if the key only verifies
+	private crypto.Signer     // nil if the key only verifies
+}
+
+func newPrivateKey(key crypto.Signer) (newKey, error) {
+	signer, err := keys.NewSigner(key)
+	if err != nil {
+		return newKey{}, err
+	}
+	return newKey{signer.PublicKey(), signer, key}, nil
+}
+
+func (k newKey) ringKey() Key {
+	return Key{ID: k.public.ID, Algorithm: k.public.Algorithm, VerifyOnly: k.signer == nil}
+}
+
+// Add publishes a key that shall sign later, and returns its id. A ring in a
+// folder takes only keys that [keys.EncodePrivateKey] does.
+//
+// A key that isn't used gives a [*keys.KeyError], one that the ring has, or one too
+// many, a [*StepError]; any other error is of the folder or the context.
+func (r *Ring) Add(ctx context.Context, key crypto.Signer) (id string, err error) {
+	added, err := newPrivateKey(key)
+	if err != nil {
+		return "", err
+	}
+	return added.public.ID, r.add(ctx, added)
+}
+
+// AddPublic adds a key that another issuer has signed with until now, such as
+// one of the --service-account-key-file of Kubernetes, so that its tokens go on
+// being valid. It fails as [Ring.Add] does.
+func (r *Ring) AddPublic(ctx context.Context, key crypto.PublicKey) (id string, err error) {
+	pub, err := keys.NewPublicKey(key)
+	if err != nil {
+		return "", err
+	}
+	return pub.ID, r.add(ctx, newKey{public: pub})
+}
+
+func (r *Ring) add(ctx context.Context, key newKey) error {
+	return r.step(ctx, []newKey{key}, func(all []Key) ([]Key, error) {
+		return r.rules.add(all, key.ringKey(), r.now())
+	})
+}
+
+// Promote makes a key sign, and the one that does so now retire. A key must
+// have been published for as long as verifiers keep a copy of the keys; only the
+// first key of a ring may sign at once.
+func (r *Ring) Promote(ctx context.Context, id string) error {
+	return r.step(ctx, nil, func(all []Key) ([]Key, error) {
+		return r.rules.promote(all, id, r.now())
+	})
+}
+
+// Retire removes a key, and its file from the folder. It must not sign, and the
+// longest token that it can have signed must have expired. If the file can't be
+// removed, the error says so; the key has been retired, and the next step tries
+// again.
+func (r *Ring) Retire(ctx context.Context, id string) error {
+	return r.step(ctx, nil, func(all []Key) ([]Key, error) {
+		return r.rules.retire(all, id, r.now())
+	})
+}
+
+// Revoke removes a key that others may have, at once: its tokens are refused
+// from now on, by verifiers elsewhere when they fetch the keys again. If it
+// signs, the key that has been published the longest takes over, early if need
+// be; a ring that has none refuses.
+func (r *Ring) Revoke(ctx context.Context, id string) error {
+	return r.step(ctx, nil, func(all []Key) ([]Key, error) {
+		return r.rules.revoke(all, id, r.now())
+	})
+}
+
+// Take takes a step of [Ring.Plan].
+func (r *Ring) Take(ctx context.Context, step Step) error {
+	switch step.Do {
+	case stepPromote:
+		return r.Promote(ctx, step.ID)
+	case stepRetire:
+		return r.Retire(ctx, step.ID)
+	}
+	return fmt.Errorf("keys: unknown step %q, want promote or retire", step.Do)
+}
+
+// step takes one step, in the folder first if there is one.
+func (r *Ring) step(ctx context.Context, added []newKey, decide func([]Key) ([]Key, error)) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.folder != nil {
+		view, err := r.folder.change(ctx, r.current.Load(), added, decide)
+		if view != nil {
+			r.current.Store(view)
+		}
+		return err
+	}
+	view := r.current.Load()
+	all, err := decide(view.all)
+	if err != nil {
+		return err
+	}
+	r.current.Store(view.with(all, added))
+	return nil
+}
+
+// Sign implements [keys.Signer] with the key that signs now. A ring without one
+// returns [keys.ErrNoSigningKey].
+func (r *Ring) Sign(ctx context.Context, payload []byte) (string, error) {
+	signer := r.fresh().signing
+	if signer == nil {
+		return "", keys.ErrNoSigningKey
+	}
+	return signer.Sign(ctx, payload)
+}
+
+// SignTyped implements [keys.TypedSigner] as Sign does [keys.Signer].
+func (r *Ring) SignTyped(ctx context.Context, payload []byte) (string, error) {
+	signer := r.fresh().signing
+	if signer == nil {
+		return "", keys.ErrNoSigningKey
+	}
+	return signer.SignTyped(ctx, payload)
+}
+
+// PublicKeys implements [keys.Source]. It never fails: if the folder can't be read,
+// the keys of the last time stay, see [Ring.Err].
+func (r *Ring) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
+	return r.fresh().set.PublicKeys(ctx, id)
+}
+
+// MaxAge returns Config.MaxAge.
+func (r *Ring) MaxAge() time.Duration { return r.rules.maxAge }
+
+// MaxTokenLifetime returns Config.MaxTokenLifetime.
+func (r *Ring) MaxTokenLifetime() time.Duration { return r.rules.maxLifetime }
+
+// ChangedAt returns when the last step was taken, zero if none was.
+func (r *Ring) ChangedAt() (t time.Time) {
+	for _, key := range r.fresh().all {
+		t = latest(t, key.Added, key.Promoted, key.Demoted)
+	}
+	return t
+}
+
+// Keys returns what the ring knows of its keys, in the order in which they were
+// added.
+func (r *Ring) Keys() []Key { return slices.Clone(r.fresh().all) }
+
+// Plan returns the steps that lead on, the earliest first: those whose time has
+// come by now are safe to take. They are what may be done, not what has to be: a
+// published key may wait for an emergency.
+func (r *Ring) Plan(now time.Time) (safe, later []Step) {
+	steps := r.rules.plan(r.fresh().all)
+	i := slices.IndexFunc(steps, func(s Step) bool { return s.Earliest.After(now) })
+	if i < 0 {
+		i = len(steps)
+	}
+	return steps[:i:i], steps[i:]
+}
+
+// Err returns nil if the ring is what its folder says, otherwise why it could
+// not be read when last looked at.
+func (r *Ring) Err() error {
+	if err := r.loadErr.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
+// fresh returns the view, after looking for the changes of others if it is time
+// and nobody else does.
+func (r *Ring) fresh() *ringView {
+	if r.folder == nil {
+		return r.current.Load()
+	}
+	now, looked := r.now(), time.Unix(0, r.looked.Load())
+	if (now.Sub(looked) >= r.every || now.Before(looked)) && r.loadMu.TryLock() {
+		r.reload()
+		r.looked.Store(now.UnixNano())
+		r.loadMu.Unlock()
+	}
+	return r.current.Load()
+}
+
+// reload looks at the folder, unless a step is being taken, which does so too.
+func (r *Ring) reload() {
+	if !r.mu.TryLock() {
+		return
+	}
+	defer r.mu.Unlock()
+	view, err := r.folder.load(r.current.Load())
+	if err != nil {
+		r.loadErr.Store(&err)
+		return
+	}
+	r.loadErr.Store(nil)
+	r.current.Store(view)
+}
+
+// String returns the ids of the keys and what they do.
+func (r *Ring) String() string {
+	if r == nil {
+		return "keys.Ring(nil)"
+	}
+	text := "keys.Ring("
+	for i, key := range r.current.Load().all {
+		if i > 0 {
+			text += ", "
+		}
+		text += key.ID + " " + string(key.State())
+	}
+	return text + ")"
+}
+
+// Format writes what String returns, whatever the verb.
+func (r *Ring) Format(f fmt.State, _ rune) { fmt.Fprint(f, r.String()) }
+
+// MarshalText returns what String returns, so that no encoder looks inside.
+func (r *Ring) MarshalText() ([]byte, error) { return []byte(r.String()), nil }

@@ -1,0 +1,117 @@
+package keyring_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/keyring"
+)
+
+func TestRingEnsureSigning(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	cfg := keyring.Config{MaxAge: time.Minute, MaxTokenLifetime: time.Hour, Now: func() time.Time { return now }}
+	newRing := func(t *testing.T) *keyring.Ring {
+		ring, err := keyring.New(cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ring
+	}
+	want := func(t *testing.T, ring *keyring.Ring, wantID string, wantKeys int) {
+		t.Helper()
+		id, err := ring.EnsureSigning(t.Context(), keys.ES256)
+		if err != nil || wantID != "" && id != wantID {
+			t.Errorf("EnsureSigning() = %q, %v, want %q", id, err, wantID)
+		}
+		known := ring.Keys()
+		if len(known) != wantKeys {
+			t.Errorf("the ring has %d keys, want %d", len(known), wantKeys)
+		}
+		for _, key := range known {
+			if (key.State() == keyring.Signing) != (key.ID == id) {
+				t.Errorf("key %s is %s, and %s was returned", key.ID, key.State(), id)
+			}
+		}
+		if _, err := ring.Sign(t.Context(), []byte(`{}`)); err != nil {
+			t.Errorf("Sign() = %v", err)
+		}
+	}
+	t.Run("empty, and again", func(t *testing.T) {
+		ring := newRing(t)
+		want(t, ring, "", 1)
+		want(t, ring, ring.Keys()[0].ID, 1)
+	})
+	t.Run("ended before the first key was promoted", func(t *testing.T) {
+		ring := newRing(t)
+		want(t, ring, addKey(t, ring, keys.ES384), 1)
+	})
+	t.Run("keys of others only", func(t *testing.T) {
+		ring := newRing(t)
+		other, err := keys.Generate(keys.ES256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ring.AddPublic(t.Context(), other.Public()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // the second attempt must not add another
+			_, err := ring.EnsureSigning(t.Context(), keys.ES256)
+			if early, ok := errors.AsType[*keyring.StepError](err); !ok || early.Reason != keyring.ReasonTooEarly || len(ring.Keys()) != 2 {
+				t.Fatalf("EnsureSigning() = %v with %d keys, want a *StepError that says when, and one new key", err, len(ring.Keys()))
+			}
+		}
+		now = now.Add(time.Hour)
+		want(t, ring, ring.Keys()[1].ID, 2)
+	})
+	t.Run("no algorithm", func(t *testing.T) {
+		ring := newRing(t)
+		if _, err := ring.EnsureSigning(t.Context(), "HS256"); err == nil || len(ring.Keys()) != 0 {
+			t.Errorf("EnsureSigning(HS256) = %v with %d keys, want an error and none", err, len(ring.Keys()))
+		}
+	})
+}
+
+// Replicas that start together agree on one key.
+func TestRingEnsureSigningTogether(t *testing.T) {
+	dir := t.TempDir()
+	ids := make([]string, 8)
+	var replicas sync.WaitGroup
+	for i := range ids {
+		replicas.Go(func() {
+			ring, err := keyring.Open(dir, keyring.Config{})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if ids[i], err = ring.EnsureSigning(t.Context(), keys.ES256); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	replicas.Wait()
+	ring, err := keyring.Open(dir, keyring.Config{})
+	if err != nil || len(ring.Keys()) != 1 {
+		t.Fatalf("the folder has the keys %v, %v, want one", ring.Keys(), err)
+	}
+	for _, id := range ids {
+		if id != ring.Keys()[0].ID {
+			t.Errorf("a replica got %q, want %q", id, ring.Keys()[0].ID)
+		}
+	}
+}
+
+func addKey(t *testing.T, ring *keyring.Ring, alg keys.Algorithm) string {
+	t.Helper()
+	key, err := keys.Generate(alg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := ring.Add(t.Context(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
