@@ -32,17 +32,24 @@ var importRules = map[string]struct{ ours, others []string }{
 	// For tests of the packages above.
 	"keys/internal/keystest": {ours: []string{"keys"}},
 
-	"tokens":              {ours: []string{"keys", "internal/jose"}, others: kubernetes},
-	"admission":           {others: kubernetes},
-	"sacontroller":        {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
-	"fake":                {ours: []string{"keys", "keys/discovery", "keys/keyring", "tokens", "sacontroller", "fake/internal/patch"}, others: kubernetes},
-	"fake/internal/patch": {others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},
+	"tokens":                  {ours: []string{"keys", "internal/configerror", "internal/jose", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/jose", "tokens"}, others: kubernetes},
+	"tokens/tokensource":      {ours: []string{"internal/configerror", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/lastused":         {ours: []string{"internal/configerror", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/internal/objects": {others: kubernetes},
+	"admission":               {others: kubernetes},
+	"sacontroller":            {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
+	"fake":                    {ours: []string{"keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller"}, others: kubernetes},
+
+	// For tests of tokens and the packages below it.
+	"tokens/internal/tokentest": {ours: []string{"internal/jose", "keys", "tokens"}, others: kubernetes},
 
 	// Without fake: it checks any implementation.
 	"fake/clustertest": {ours: []string{"sacontroller", "tokens"}, others: kubernetes},
 
 	"examples/quickstart": {
-		ours:   []string{"admission", "fake", "keys", "sacontroller", "tokens"},
+		ours:   []string{"admission", "fake", "keys", "sacontroller", "tokens", "tokens/tokenrequest"},
 		others: append([]string{"sigs.k8s.io/yaml"}, kubernetes...),
 	},
 	"examples/rotation": {ours: []string{"fake", "keys", "keys/discovery", "keys/keyring", "tokens"}, others: kubernetes},
@@ -58,20 +65,17 @@ var kubernetes = []string{"k8s.io/api", "k8s.io/apimachinery"}
 
 // directDependencies are the modules that the root module may require directly.
 var directDependencies = []string{
-	"github.com/google/go-cmp",       // tests only
-	"gopkg.in/evanphx/json-patch.v4", // fake only
+	"github.com/google/go-cmp", // tests only
 	"gopkg.in/square/go-jose.v2",
 	"k8s.io/api",
 	"k8s.io/apimachinery",
 	"sigs.k8s.io/yaml", // examples only
 }
 
-// The goals for what importing all production packages links, and what keys
-// alone does. The fakes are for tests and may weigh what they need.
+// The goals for what importing all packages of the root module links.
 const (
-	maxModules      = 20
-	maxPackages     = 90
-	maxKeysPackages = 10
+	maxModules  = 20
+	maxPackages = 90
 )
 
 func TestImports(t *testing.T) {
@@ -102,41 +106,25 @@ func TestImports(t *testing.T) {
 }
 
 func TestImportWeight(t *testing.T) {
-	var production []string
+	var library []string
 	for _, pkg := range goList(t, "./...") {
-		switch first, _, _ := strings.Cut(relative(pkg.ImportPath), "/"); first {
-		case ".", "admission", "keys", "tokens", "sacontroller":
-			production = append(production, pkg.ImportPath)
+		if !strings.HasPrefix(relative(pkg.ImportPath), "examples/") {
+			library = append(library, pkg.ImportPath)
 		}
 	}
-	for _, tt := range []struct {
-		name                    string
-		packages                []string
-		maxModules, maxPackages int
-	}{
-		{"all production packages", production, maxModules, maxPackages},
-		{"keys", []string{modulePath + "/keys"}, maxKeysPackages, maxKeysPackages},
-	} {
-		modules, packages := weigh(t, tt.packages)
-		t.Logf("importing %s links %d modules and %d packages outside the standard library", tt.name, modules, packages)
-		if modules > tt.maxModules || packages > tt.maxPackages {
-			t.Errorf("importing %s links %d modules and %d packages, want at most %d and %d", tt.name, modules, packages, tt.maxModules, tt.maxPackages)
-		}
-	}
-}
-
-// weigh returns how many modules and packages of others importing packages links.
-func weigh(t *testing.T, packages []string) (modules, linked int) {
-	t.Helper()
-	seen := map[string]bool{}
-	for _, pkg := range goList(t, append([]string{"-deps"}, packages...)...) {
+	modules := map[string]bool{}
+	packages := 0
+	for _, pkg := range goList(t, append([]string{"-deps"}, library...)...) {
 		if pkg.Standard || pkg.Module == nil || pkg.Module.Main {
 			continue
 		}
-		seen[pkg.Module.Path] = true
-		linked++
+		modules[pkg.Module.Path] = true
+		packages++
 	}
-	return len(seen), linked
+	t.Logf("importing the whole library links %d modules and %d packages outside the standard library", len(modules), packages)
+	if len(modules) > maxModules || packages > maxPackages {
+		t.Errorf("importing the library links %d modules and %d packages, want at most %d and %d", len(modules), packages, maxModules, maxPackages)
+	}
 }
 
 func TestDirectDependencies(t *testing.T) {

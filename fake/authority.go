@@ -18,6 +18,8 @@ import (
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
+	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 )
 
 // AuthorityIssuer is the "iss" of an [Authority]'s bound tokens, and their one
@@ -48,7 +50,7 @@ type Authority struct {
 	Keys          *keyring.Ring // signs and verifies; rotate it as a real one
 	Issuer        *tokens.Issuer
 	Authenticator *tokens.Authenticator
-	Requester     *tokens.TokenRequester
+	Requester     *tokenrequest.Requester
 	Discovery     *discovery.Publisher
 
 	// Accounts and Secrets are the controllers that [Authority.Settle] drives.
@@ -88,7 +90,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	a.Requester, errs[2] = tokens.NewTokenRequester(tokens.TokenRequesterConfig{
+	a.Requester, errs[2] = tokenrequest.New(tokenrequest.Config{
 		Issuer: a.Issuer, APIAudiences: cfg.APIAudiences,
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
 	})
@@ -105,7 +107,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	mux := http.NewServeMux()
 	mux.Handle(discovery.ConfigPath, a.Discovery)
 	mux.Handle(discovery.JWKSPath, a.Discovery)
-	mux.Handle("/authenticate", tokens.NewReviewHandler(a.Authenticator, tokens.ReviewHandlerConfig{V1beta1: true}))
+	mux.Handle("/authenticate", tokenreview.NewHandler(a.Authenticator, tokenreview.HandlerConfig{V1beta1: true}))
 	a.handler = mux
 	return a, nil
 }
@@ -165,7 +167,7 @@ func (a *Authority) CreateToken(ctx context.Context, namespace, name string, req
 
 // Review answers a TokenReview.
 func (a *Authority) Review(ctx context.Context, review *authenticationv1.TokenReview) *authenticationv1.TokenReview {
-	return a.Authenticator.Review(ctx, review)
+	return tokenreview.Review(ctx, review, a.Authenticator)
 }
 
 // ServeHTTP serves the discovery documents at their paths, for

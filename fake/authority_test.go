@@ -19,6 +19,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys/discovery"
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokensource"
 )
 
 func newAuthority(t *testing.T, cfg fake.AuthorityConfig) *fake.Authority {
@@ -96,7 +97,7 @@ func TestAuthorityFillsSecrets(t *testing.T) {
 	if err := a.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	secret, err := tokens.WaitPopulated(t.Context(), a.Cluster, "default", "manual")
+	secret, err := tokensource.WaitPopulated(t.Context(), a.Cluster, "default", "manual")
 	if err != nil {
 		t.Fatal(err)
 	}

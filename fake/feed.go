@@ -10,7 +10,7 @@ import (
 
 // news returns what the controller has not been told yet. The objects are
 // copies: a controller that changes one fools only itself.
-func (d *driver) news(c *Cluster) []sacontroller.Change {
+func (d *driver) news(c *Cluster) []sacontroller.Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !d.started {
@@ -20,7 +20,7 @@ func (d *driver) news(c *Cluster) []sacontroller.Change {
 	}
 	news, seen := c.disturber.disturb(c.history.changes, d.seen)
 	d.seen = seen
-	events := make([]sacontroller.Change, 0, len(news))
+	events := make([]sacontroller.Event, 0, len(news))
 	for _, ch := range news {
 		events = append(events, ch.event())
 	}
@@ -32,18 +32,18 @@ func (d *driver) news(c *Cluster) []sacontroller.Change {
 }
 
 // everything returns an Added event for every object.
-func (c *Cluster) everything() []sacontroller.Change {
-	var events []sacontroller.Change
+func (c *Cluster) everything() []sacontroller.Event {
+	var events []sacontroller.Event
 	for _, k := range kinds {
 		for _, o := range c.state.list(k, "") {
-			events = append(events, sacontroller.Change{Type: watch.Added, Object: copyOf(o)})
+			events = append(events, sacontroller.Event{Type: watch.Added, Object: copyOf(o)})
 		}
 	}
 	return events
 }
 
-func (ch *change) event() sacontroller.Change {
-	event := sacontroller.Change{Type: ch.eventType(), Object: copyOf(ch.object)}
+func (ch *change) event() sacontroller.Event {
+	event := sacontroller.Event{Type: ch.eventType(), Object: copyOf(ch.object)}
 	if event.Type == watch.Modified {
 		event.Old = copyOf(ch.old)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 // KEY-52, KEY-53, TOK-43, TOK-47, TOK-48, TOK-50, V06
@@ -37,7 +38,7 @@ func TestNewAuthenticatorRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := authenticatorConfig(newWorld())
+			cfg := tokentest.AuthenticatorConfig(tokentest.NewWorld())
 			tt.change(&cfg)
 			if _, err := tokens.NewAuthenticator(cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("NewAuthenticator() = %v, want %q", err, tt.want)
@@ -54,9 +55,9 @@ func TestNewAuthenticatorRefuses(t *testing.T) {
 
 // TOK-46, TOK-80, TOK-81
 func TestAuthenticate(t *testing.T) {
-	claims := boundClaims()
+	claims := tokentest.BoundClaims()
 	private(claims)["warnafter"] = now.Unix() + 60
-	id, err := newAuthenticator(t, newWorld(), nil).Authenticate(t.Context(), mint(t, ecKey, claims))
+	id, err := tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil).Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,18 +89,18 @@ func (s *countingSource) PublicKeys(ctx context.Context, id string) ([]keys.Publ
 
 // TOK-30..34, TOK-39, TOK-T20, TOK-T23, TOK-T28, J13, J14, J17, J18, J19, J22, V09
 func TestNotRecognized(t *testing.T) {
-	good := mint(t, ecKey, boundClaims())
+	good := tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	parts := strings.Split(good, ".")
-	foreign := boundClaims()
+	foreign := tokentest.BoundClaims()
 	foreign["iss"] = "https://elsewhere"
-	numeric := boundClaims()
+	numeric := tokentest.BoundClaims()
 	numeric["iss"] = 5
-	none := boundClaims()
+	none := tokentest.BoundClaims()
 	delete(none, "iss")
-	upper := boundClaims()
+	upper := tokentest.BoundClaims()
 	delete(upper, "iss")
 	upper["ISS"] = issuerURL
-	both := boundClaims()
+	both := tokentest.BoundClaims()
 	both["Iss"] = "https://elsewhere"
 	middle := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"` + issuerURL + `"}`))
 
@@ -124,19 +125,19 @@ func TestNotRecognized(t *testing.T) {
 		{"no signature", parts[0] + "." + parts[1] + ".", tokens.ReasonMalformed},
 		{"JSON serialization", `{"protected":"` + parts[0] + `","payload":"` + parts[1] + `","signature":"` + parts[2] + `"}`, tokens.ReasonMalformed},
 		{"polyglot", `{"payload":"` + parts[1] + `","x":".` + middle + `."}`, tokens.ReasonMalformed},
-		{"payload not an object", mint(t, ecKey, `"text"`), tokens.ReasonMalformed},
-		{"payload null", mint(t, ecKey, `null`), tokens.ReasonMalformed},
-		{"two payloads", mint(t, ecKey, `{}{}`), tokens.ReasonMalformed},
-		{"issuer twice", mint(t, ecKey, `{"iss":"a","\u0069ss":"`+issuerURL+`"}`), tokens.ReasonMalformed},
-		{"imitated issuer", mint(t, ecKey, both), tokens.ReasonMalformed},
-		{"only imitated issuer", mint(t, ecKey, upper), tokens.ReasonMalformed},
-		{"foreign issuer", mint(t, ecKey, foreign), tokens.ReasonForeignIssuer},
-		{"numeric issuer", mint(t, ecKey, numeric), tokens.ReasonForeignIssuer},
-		{"no issuer", mint(t, ecKey, none), tokens.ReasonForeignIssuer},
+		{"payload not an object", tokentest.Mint(t, ecKey, `"text"`), tokens.ReasonMalformed},
+		{"payload null", tokentest.Mint(t, ecKey, `null`), tokens.ReasonMalformed},
+		{"two payloads", tokentest.Mint(t, ecKey, `{}{}`), tokens.ReasonMalformed},
+		{"issuer twice", tokentest.Mint(t, ecKey, `{"iss":"a","\u0069ss":"`+issuerURL+`"}`), tokens.ReasonMalformed},
+		{"imitated issuer", tokentest.Mint(t, ecKey, both), tokens.ReasonMalformed},
+		{"only imitated issuer", tokentest.Mint(t, ecKey, upper), tokens.ReasonMalformed},
+		{"foreign issuer", tokentest.Mint(t, ecKey, foreign), tokens.ReasonForeignIssuer},
+		{"numeric issuer", tokentest.Mint(t, ecKey, numeric), tokens.ReasonForeignIssuer},
+		{"no issuer", tokentest.Mint(t, ecKey, none), tokens.ReasonForeignIssuer},
 	}
-	w := newWorld()
+	w := tokentest.NewWorld()
 	source := &countingSource{Source: must(keys.NewSet(ecKey, rsaKey))}
-	a := newAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = source })
+	a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = source })
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			id, err := a.Authenticate(t.Context(), tt.token)
@@ -146,15 +147,15 @@ func TestNotRecognized(t *testing.T) {
 			}
 		})
 	}
-	if source.asked != 0 || w.lookups != 0 {
-		t.Errorf("%d questions for keys and %d lookups, want none for tokens of others", source.asked, w.lookups)
+	if source.asked != 0 || w.Lookups != 0 {
+		t.Errorf("%d questions for keys and %d lookups, want none for tokens of others", source.asked, w.Lookups)
 	}
 }
 
 // Legacy tokens are foreign unless asked for; TOK-32
 func TestLegacyOff(t *testing.T) {
-	a := newAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Legacy = false })
-	if _, err := a.Authenticate(t.Context(), mint(t, ecKey, legacyClaims())); !errors.Is(err, tokens.ErrNotRecognized) {
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Legacy = false })
+	if _, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, tokentest.LegacyClaims())); !errors.Is(err, tokens.ErrNotRecognized) {
 		t.Fatalf("Authenticate() = %v, want ErrNotRecognized", err)
 	}
 }
@@ -168,10 +169,10 @@ func rawToken(header string, claims object, signature []byte) string {
 // TOK-35..37, TOK-T21, TOK-T22, TOK-T24..26, J01, J07, V02, V18
 func TestSignature(t *testing.T) {
 	ecID, rsaID := must(keys.ID(ecKey.Public())), must(keys.ID(rsaKey.Public()))
-	claims := boundClaims()
-	good := mint(t, ecKey, claims)
+	claims := tokentest.BoundClaims()
+	good := tokentest.Mint(t, ecKey, claims)
 	signature := strings.Split(good, ".")[2]
-	old := boundClaims()
+	old := tokentest.BoundClaims()
 	old["iss"] = "https://old.example"
 
 	tests := []struct {
@@ -180,32 +181,32 @@ func TestSignature(t *testing.T) {
 		reason      tokens.Reason
 	}{
 		{"ES256", good, nil, ""},
-		{"RS256", mint(t, rsaKey, claims), nil, ""},
-		{"other issuer", mint(t, ecKey, old), nil, ""},
+		{"RS256", tokentest.Mint(t, rsaKey, claims), nil, ""},
+		{"other issuer", tokentest.Mint(t, ecKey, old), nil, ""},
 		{"last of three keys", good, must(keys.NewSet(rsaKey, otherKey, ecKey)), ""},
-		{"no key id, three keys", mintAs(t, ecKey, "", claims), must(keys.NewSet(rsaKey, otherKey, ecKey)), ""},
+		{"no key id, three keys", tokentest.MintAs(t, ecKey, "", claims), must(keys.NewSet(rsaKey, otherKey, ecKey)), ""},
 		{"no key at all", good, must(keys.NewSet()), tokens.ReasonUnknownKey},
-		{"no key id, no key", mintAs(t, ecKey, "", claims), must(keys.NewSet()), tokens.ReasonUnknownKey},
+		{"no key id, no key", tokentest.MintAs(t, ecKey, "", claims), must(keys.NewSet()), tokens.ReasonUnknownKey},
 		{"only other keys", good, must(keys.NewSet(rsaKey, otherKey)), tokens.ReasonUnknownKey},
-		{"unknown key id, one key", mintAs(t, ecKey, "unknown", claims), must(keys.NewSet(ecKey)), tokens.ReasonUnknownKey},
-		{"key id of a path", mintAs(t, ecKey, "../../x", claims), nil, tokens.ReasonUnknownKey},
-		{"no key id, none fits", mintAs(t, otherKey, "", claims), nil, tokens.ReasonSignature},
-		{"key id of another key", mintAs(t, otherKey, ecID, claims), nil, tokens.ReasonSignature},
-		{"key id of a key of another type", mintAs(t, ecKey, rsaID, claims), nil, tokens.ReasonSignature},
-		{"two keys of one id", good, sourceFunc(func() []keys.PublicKey {
+		{"unknown key id, one key", tokentest.MintAs(t, ecKey, "unknown", claims), must(keys.NewSet(ecKey)), tokens.ReasonUnknownKey},
+		{"key id of a path", tokentest.MintAs(t, ecKey, "../../x", claims), nil, tokens.ReasonUnknownKey},
+		{"no key id, none fits", tokentest.MintAs(t, otherKey, "", claims), nil, tokens.ReasonSignature},
+		{"key id of another key", tokentest.MintAs(t, otherKey, ecID, claims), nil, tokens.ReasonSignature},
+		{"key id of a key of another type", tokentest.MintAs(t, ecKey, rsaID, claims), nil, tokens.ReasonSignature},
+		{"two keys of one id", good, tokentest.SourceFunc(func() []keys.PublicKey {
 			return []keys.PublicKey{{ID: ecID, Key: otherKey.Public()}, {ID: ecID, Key: nil}, {ID: ecID, Key: (*rsa.PublicKey)(nil)}, {ID: ecID, Key: ecKey.Public()}}
 		}), ""},
-		{"keys that are none", good, sourceFunc(func() []keys.PublicKey {
+		{"keys that are none", good, tokentest.SourceFunc(func() []keys.PublicKey {
 			return []keys.PublicKey{{ID: ecID}, {ID: ecID, Key: []byte("secret")}, {ID: ecID, Key: ecKey}}
 		}), tokens.ReasonSignature},
 		{"alg none", rawToken(`{"alg":"none"}`, claims, []byte("x")), nil, tokens.ReasonSignature},
 		{"alg NONE", rawToken(`{"alg":"NONE","kid":"`+ecID+`"}`, claims, []byte("x")), nil, tokens.ReasonSignature},
 		{"alg HS256", rawToken(`{"alg":"HS256","kid":"`+rsaID+`"}`, claims, make([]byte, 32)), nil, tokens.ReasonSignature},
-		{"signature of other claims", strings.Join(append(strings.Split(mint(t, ecKey, old), ".")[:2], signature), "."), nil, tokens.ReasonSignature},
+		{"signature of other claims", strings.Join(append(strings.Split(tokentest.Mint(t, ecKey, old), ".")[:2], signature), "."), nil, tokens.ReasonSignature},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) {
+			a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) {
 				if tt.keys != nil {
 					cfg.Keys = tt.keys
 				}
@@ -222,15 +223,10 @@ func TestSignature(t *testing.T) {
 	}
 }
 
-// A sourceFunc returns the same keys for every id.
-type sourceFunc func() []keys.PublicKey
-
-func (f sourceFunc) PublicKeys(context.Context, string) ([]keys.PublicKey, error) { return f(), nil }
-
 // J09, T2: no token with one bit changed is accepted.
 func TestBitFlips(t *testing.T) {
-	a := newAuthenticator(t, newWorld(), nil)
-	for _, token := range []string{mint(t, ecKey, boundClaims()), mint(t, rsaKey, boundClaims())} {
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil)
+	for _, token := range []string{tokentest.Mint(t, ecKey, tokentest.BoundClaims()), tokentest.Mint(t, rsaKey, tokentest.BoundClaims())} {
 		if _, err := a.Authenticate(t.Context(), token); err != nil {
 			t.Fatal(err)
 		}
@@ -286,11 +282,11 @@ func TestAudiences(t *testing.T) {
 		{"list with null", []any{nil}, nil, nil, tokens.ReasonInvalidClaim},
 		{"object", object{"a": api}, nil, nil, tokens.ReasonInvalidClaim},
 	}
-	w := newWorld()
-	a := newAuthenticator(t, w, nil)
+	w := tokentest.NewWorld()
+	a := tokentest.NewAuthenticator(t, w, nil)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			claims := boundClaims()
+			claims := tokentest.BoundClaims()
 			claims["aud"] = tt.aud
 			if tt.aud == nil {
 				delete(claims, "aud")
@@ -299,16 +295,16 @@ func TestAudiences(t *testing.T) {
 			if tt.reason == tokens.ReasonAudience {
 				claims["exp"] = 1 // TOK-44
 			}
-			w.lookups = 0
-			id, err := a.Authenticate(t.Context(), mint(t, ecKey, claims), tt.requested...)
+			w.Lookups = 0
+			id, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims), tt.requested...)
 			if tt.reason != "" {
 				what := "aud"
 				if tt.reason == tokens.ReasonAudience {
 					what = ""
 				}
 				wantInvalid(t, err, tt.reason, what)
-				if w.lookups != 0 {
-					t.Errorf("%d lookups, want none", w.lookups)
+				if w.Lookups != 0 {
+					t.Errorf("%d lookups, want none", w.Lookups)
 				}
 				return
 			}
@@ -324,15 +320,15 @@ func TestAudiences(t *testing.T) {
 
 // V14
 func TestKeysUnavailable(t *testing.T) {
-	a := newAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = failingSource{} })
-	_, err := a.Authenticate(t.Context(), mint(t, ecKey, boundClaims()))
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = failingSource{} })
+	_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
 	if e, ok := errors.AsType[*tokens.UnavailableError](err); !ok || e.What != "verification keys" {
 		t.Fatalf("Authenticate() = %v, want an UnavailableError", err)
 	}
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = newAuthenticator(t, newWorld(), nil).Authenticate(ctx, mint(t, ecKey, boundClaims()))
+	_, err = tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil).Authenticate(ctx, tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
 	if _, ok := errors.AsType[*tokens.UnavailableError](err); !ok || !errors.Is(err, context.Canceled) {
 		t.Fatalf("Authenticate() with a cancelled context = %v, want an UnavailableError", err)
 	}

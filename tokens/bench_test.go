@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 // Each operation stands beside the signature that it can't do without.
@@ -27,9 +28,9 @@ func BenchmarkIssue(b *testing.B) {
 			}
 		})
 		b.Run(alg+"/Issue", func(b *testing.B) {
-			w := newWorld()
-			issuer := newIssuer(b, func(cfg *tokens.IssuerConfig) { cfg.Signer = must(keys.NewSigner(key)) })
-			req := tokens.IssueRequest{ServiceAccount: w.accounts["ci/builder"], Audiences: []string{api}, Pod: w.pods["ci/job"], Node: w.nodes["worker"]}
+			w := tokentest.NewWorld()
+			issuer := tokentest.NewIssuer(b, func(cfg *tokens.IssuerConfig) { cfg.Signer = must(keys.NewSigner(key)) })
+			req := tokens.IssueRequest{ServiceAccount: w.Accounts["ci/builder"], Audiences: []string{api}, Pod: w.Pods["ci/job"], Node: w.Nodes["worker"]}
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := issuer.Issue(b.Context(), req); err != nil {
@@ -54,8 +55,8 @@ func BenchmarkAuthenticate(b *testing.B) {
 			}
 		})
 		b.Run(alg+"/New", func(b *testing.B) {
-			a := newAuthenticator(b, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = -1 })
-			token := mint(b, key, boundClaims())
+			a := tokentest.NewAuthenticator(b, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = -1 })
+			token := tokentest.Mint(b, key, tokentest.BoundClaims())
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := a.Authenticate(b.Context(), token); err != nil {
@@ -65,8 +66,8 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 		// With the cache, which learns a token each time.
 		b.Run(alg+"/NewToCache", func(b *testing.B) {
-			a := newAuthenticator(b, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 1 })
-			fresh := []string{mint(b, key, boundClaims()), mint(b, key, object{"iss": issuerURL, "sub": "system:serviceaccount:ci:builder", "aud": api, "exp": now.Unix(),
+			a := tokentest.NewAuthenticator(b, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 1 })
+			fresh := []string{tokentest.Mint(b, key, tokentest.BoundClaims()), tokentest.Mint(b, key, object{"iss": issuerURL, "sub": "system:serviceaccount:ci:builder", "aud": api, "exp": now.Unix(),
 				"kubernetes.io": object{"namespace": "ci", "serviceaccount": object{"name": "builder", "uid": "uid-of-builder"}}})}
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
@@ -77,8 +78,8 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 	}
 	b.Run("Seen", func(b *testing.B) {
-		a := newAuthenticator(b, newWorld(), nil)
-		token := mint(b, ecKey, boundClaims())
+		a := tokentest.NewAuthenticator(b, tokentest.NewWorld(), nil)
+		token := tokentest.Mint(b, ecKey, tokentest.BoundClaims())
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := a.Authenticate(b.Context(), token); err != nil {
@@ -87,8 +88,8 @@ func BenchmarkAuthenticate(b *testing.B) {
 		}
 	})
 	b.Run("Seen/parallel", func(b *testing.B) {
-		a := newAuthenticator(b, newWorld(), nil)
-		token := mint(b, ecKey, boundClaims())
+		a := tokentest.NewAuthenticator(b, tokentest.NewWorld(), nil)
+		token := tokentest.Mint(b, ecKey, tokentest.BoundClaims())
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
@@ -99,10 +100,10 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 	})
 	b.Run("Foreign", func(b *testing.B) {
-		a := newAuthenticator(b, newWorld(), nil)
-		claims := boundClaims()
+		a := tokentest.NewAuthenticator(b, tokentest.NewWorld(), nil)
+		claims := tokentest.BoundClaims()
 		claims["iss"] = "https://elsewhere"
-		token := mint(b, ecKey, claims)
+		token := tokentest.Mint(b, ecKey, claims)
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := a.Authenticate(b.Context(), token); err == nil {

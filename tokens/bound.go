@@ -6,16 +6,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
 
-// The kinds of objects that tokens depend on.
-const (
-	kindAccount    = "ServiceAccount"
-	kindSecret     = "Secret"
-	kindPod        = "Pod"
-	kindNode       = "Node"
-	kindValidating = "ValidatingWebhookConfiguration"
-	kindMutating   = "MutatingWebhookConfiguration"
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // checkTimes judges the times of c, in the order of TOK-65. Each bound is
@@ -58,7 +50,7 @@ func (j *judgement) judgeBound(ctx context.Context) error {
 		return nil
 	}
 	account, err := j.cfg.ServiceAccounts.GetServiceAccount(ctx, c.namespace, c.account.Name)
-	if err := found(j, kindAccount, c.account, account, err); err != nil {
+	if err := found(j, objects.ServiceAccount, c.account, account, err); err != nil {
 		return err
 	}
 	switch {
@@ -78,39 +70,39 @@ func (j *judgement) judgeBound(ctx context.Context) error {
 
 func (j *judgement) judgeSecret(ctx context.Context) error {
 	if j.cfg.Secrets == nil {
-		return &InvalidError{ReasonUnsupported, kindSecret}
+		return &InvalidError{ReasonUnsupported, objects.Secret}
 	}
 	secret, err := j.cfg.Secrets.GetSecret(ctx, j.claims.namespace, j.claims.secret.Name)
-	return found(j, kindSecret, j.claims.secret, secret, err)
+	return found(j, objects.Secret, j.claims.secret, secret, err)
 }
 
 func (j *judgement) judgePod(ctx context.Context) error {
 	if j.cfg.Pods == nil {
-		return &InvalidError{ReasonUnsupported, kindPod}
+		return &InvalidError{ReasonUnsupported, objects.Pod}
 	}
 	pod, err := j.cfg.Pods.GetPod(ctx, j.claims.namespace, j.claims.pod.Name)
-	return found(j, kindPod, j.claims.pod, pod, err)
+	return found(j, objects.Pod, j.claims.pod, pod, err)
 }
 
 func (j *judgement) judgeNode(ctx context.Context) error {
 	if j.cfg.Nodes == nil {
-		return &InvalidError{ReasonUnsupported, kindNode}
+		return &InvalidError{ReasonUnsupported, objects.Node}
 	}
 	node, err := j.cfg.Nodes.GetNode(ctx, j.claims.node.Name)
-	return found(j, kindNode, j.claims.node, node, err)
+	return found(j, objects.Node, j.claims.node, node, err)
 }
 
 func (j *judgement) judgeWebhook(ctx context.Context) error {
-	c, kind := j.claims, kindValidating
+	c, kind := j.claims, objects.ValidatingWebhook
 	if c.mutating.Name != "" {
-		kind = kindMutating
+		kind = objects.MutatingWebhook
 	}
 	switch {
 	case j.cfg.Webhooks == nil:
 		return &InvalidError{ReasonUnsupported, kind}
 	case len(c.attestations[AttestedAPIGroups]) == 0:
 		return missing(claimAttestation)
-	case kind == kindMutating:
+	case kind == objects.MutatingWebhook:
 		webhook, err := j.cfg.Webhooks.GetMutatingWebhookConfiguration(ctx, c.mutating.Name)
 		return found(j, kind, c.mutating, webhook, err)
 	}
@@ -149,7 +141,7 @@ func lookedUp[T any](j *judgement, kind string, object *T, err error) error {
 	case err != nil:
 		return &UnavailableError{kind, err}
 	case object == nil:
-		return &UnavailableError{kind, errNothing}
+		return &UnavailableError{kind, objects.ErrNothing}
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 func jsonMarshal(v any) ([]byte, error) { return json.Marshal(v) }
@@ -84,14 +85,14 @@ func TestBoundClaims(t *testing.T) {
 		{"warnafter text", setPrivate("warnafter", "1"), tokens.ReasonInvalidClaim, "warnafter"},
 		{"warnafter passed", setPrivate("warnafter", 1), "", ""},
 	}
-	w := newWorld()
-	a := newAuthenticator(t, w, nil)
+	w := tokentest.NewWorld()
+	a := tokentest.NewAuthenticator(t, w, nil)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			claims := boundClaims()
+			claims := tokentest.BoundClaims()
 			tt.change(claims)
-			w.lookups = 0
-			_, err := a.Authenticate(t.Context(), mint(t, ecKey, claims))
+			w.Lookups = 0
+			_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 			if tt.reason == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -99,8 +100,8 @@ func TestBoundClaims(t *testing.T) {
 				return
 			}
 			wantInvalid(t, err, tt.reason, tt.what)
-			if w.lookups != 0 {
-				t.Errorf("%d lookups, want none", w.lookups)
+			if w.Lookups != 0 {
+				t.Errorf("%d lookups, want none", w.Lookups)
 			}
 		})
 	}
@@ -132,11 +133,11 @@ func TestTimes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			claims := boundClaims()
+			claims := tokentest.BoundClaims()
 			claims[tt.claim] = now.Add(tt.offset).Unix()
-			w := newWorld()
-			a := newAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Leeway = tt.leeway })
-			_, err := a.Authenticate(t.Context(), mint(t, ecKey, claims))
+			w := tokentest.NewWorld()
+			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Leeway = tt.leeway })
+			_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 			if tt.reason == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -144,18 +145,18 @@ func TestTimes(t *testing.T) {
 				return
 			}
 			wantInvalid(t, err, tt.reason, "")
-			if w.lookups != 0 {
-				t.Errorf("%d lookups for a token that doesn't hold, want none", w.lookups)
+			if w.Lookups != 0 {
+				t.Errorf("%d lookups for a token that doesn't hold, want none", w.Lookups)
 			}
 		})
 	}
 
 	// The order of the checks.
-	claims := boundClaims()
+	claims := tokentest.BoundClaims()
 	claims["nbf"], claims["exp"], claims["iat"] = now.Unix()+100, now.Unix()-100, now.Unix()+100
-	a := newAuthenticator(t, newWorld(), nil)
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil)
 	for _, reason := range []tokens.Reason{tokens.ReasonNotYetValid, tokens.ReasonExpired, tokens.ReasonIssuedInFuture} {
-		_, err := a.Authenticate(t.Context(), mint(t, ecKey, claims))
+		_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 		wantInvalid(t, err, reason, "")
 		switch reason {
 		case tokens.ReasonNotYetValid:
@@ -170,8 +171,8 @@ func TestTimes(t *testing.T) {
 type dependency struct {
 	kind   string
 	bind   func(object) // binds boundClaims to it
-	meta   func(*world) *metav1.ObjectMeta
-	remove func(*world)
+	meta   func(*tokentest.World) *metav1.ObjectMeta
+	remove func(*tokentest.World)
 	forget func(*tokens.AuthenticatorConfig)
 }
 
@@ -179,42 +180,42 @@ var dependencies = []dependency{
 	{
 		kind:   "ServiceAccount",
 		bind:   func(object) {},
-		meta:   func(w *world) *metav1.ObjectMeta { return &w.accounts["ci/builder"].ObjectMeta },
-		remove: func(w *world) { delete(w.accounts, "ci/builder") },
+		meta:   func(w *tokentest.World) *metav1.ObjectMeta { return &w.Accounts["ci/builder"].ObjectMeta },
+		remove: func(w *tokentest.World) { delete(w.Accounts, "ci/builder") },
 	},
 	{
 		kind:   "Secret",
 		bind:   func(c object) { bind(c, "secret", "settings") },
-		meta:   func(w *world) *metav1.ObjectMeta { return &w.secrets["ci/settings"].ObjectMeta },
-		remove: func(w *world) { delete(w.secrets, "ci/settings") },
+		meta:   func(w *tokentest.World) *metav1.ObjectMeta { return &w.Secrets["ci/settings"].ObjectMeta },
+		remove: func(w *tokentest.World) { delete(w.Secrets, "ci/settings") },
 		forget: func(cfg *tokens.AuthenticatorConfig) { cfg.Secrets, cfg.Legacy = nil, false },
 	},
 	{
 		kind:   "Pod",
 		bind:   func(c object) { bind(c, "pod", "job") },
-		meta:   func(w *world) *metav1.ObjectMeta { return &w.pods["ci/job"].ObjectMeta },
-		remove: func(w *world) { delete(w.pods, "ci/job") },
+		meta:   func(w *tokentest.World) *metav1.ObjectMeta { return &w.Pods["ci/job"].ObjectMeta },
+		remove: func(w *tokentest.World) { delete(w.Pods, "ci/job") },
 		forget: func(cfg *tokens.AuthenticatorConfig) { cfg.Pods = nil },
 	},
 	{
 		kind:   "Node",
 		bind:   func(c object) { bind(c, "node", "worker") },
-		meta:   func(w *world) *metav1.ObjectMeta { return &w.nodes["worker"].ObjectMeta },
-		remove: func(w *world) { delete(w.nodes, "worker") },
+		meta:   func(w *tokentest.World) *metav1.ObjectMeta { return &w.Nodes["worker"].ObjectMeta },
+		remove: func(w *tokentest.World) { delete(w.Nodes, "worker") },
 		forget: func(cfg *tokens.AuthenticatorConfig) { cfg.Nodes = nil },
 	},
 	{
 		kind:   "ValidatingWebhookConfiguration",
 		bind:   func(c object) { bind(c, "validatingwebhookconfiguration", "checks") },
-		meta:   func(w *world) *metav1.ObjectMeta { return &w.validating["checks"].ObjectMeta },
-		remove: func(w *world) { delete(w.validating, "checks") },
+		meta:   func(w *tokentest.World) *metav1.ObjectMeta { return &w.Validating["checks"].ObjectMeta },
+		remove: func(w *tokentest.World) { delete(w.Validating, "checks") },
 		forget: func(cfg *tokens.AuthenticatorConfig) { cfg.Webhooks = nil },
 	},
 	{
 		kind:   "MutatingWebhookConfiguration",
 		bind:   func(c object) { bind(c, "mutatingwebhookconfiguration", "defaults") },
-		meta:   func(w *world) *metav1.ObjectMeta { return &w.mutating["defaults"].ObjectMeta },
-		remove: func(w *world) { delete(w.mutating, "defaults") },
+		meta:   func(w *tokentest.World) *metav1.ObjectMeta { return &w.Mutating["defaults"].ObjectMeta },
+		remove: func(w *tokentest.World) { delete(w.Mutating, "defaults") },
 		forget: func(cfg *tokens.AuthenticatorConfig) { cfg.Webhooks = nil },
 	},
 }
@@ -228,8 +229,8 @@ func bind(claims object, kind, name string) {
 
 // TOK-68..78, V10, V11, V12, V14
 func TestBoundObjects(t *testing.T) {
-	deleted := func(after time.Duration) func(*world, dependency) {
-		return func(w *world, d dependency) {
+	deleted := func(after time.Duration) func(*tokentest.World, dependency) {
+		return func(w *tokentest.World, d dependency) {
 			d.meta(w).DeletionTimestamp = &metav1.Time{Time: now.Add(after)}
 			d.meta(w).Finalizers = []string{"example.com/keep"}
 		}
@@ -237,12 +238,12 @@ func TestBoundObjects(t *testing.T) {
 	down := errors.New("etcd is down")
 	tests := []struct {
 		name   string
-		change func(*world, dependency)
+		change func(*tokentest.World, dependency)
 		reason tokens.Reason
 	}{
-		{"there", func(*world, dependency) {}, ""},
-		{"missing", func(w *world, d dependency) { d.remove(w) }, tokens.ReasonNotFound},
-		{"recreated", func(w *world, d dependency) { d.meta(w).UID = "another" }, tokens.ReasonRecreated},
+		{"there", func(*tokentest.World, dependency) {}, ""},
+		{"missing", func(w *tokentest.World, d dependency) { d.remove(w) }, tokens.ReasonNotFound},
+		{"recreated", func(w *tokentest.World, d dependency) { d.meta(w).UID = "another" }, tokens.ReasonRecreated},
 		{"deleted in a second", deleted(time.Second), ""},
 		{"deleted now", deleted(0), ""},
 		{"deleted a second ago", deleted(-time.Second), ""},
@@ -250,17 +251,17 @@ func TestBoundObjects(t *testing.T) {
 		{"deleted 60 s ago", deleted(-60 * time.Second), ""},
 		{"deleted 61 s ago", deleted(-61 * time.Second), tokens.ReasonDeleted},
 		{"kept by a finalizer for days", deleted(-72 * time.Hour), tokens.ReasonDeleted},
-		{"recreated and deleted", func(w *world, d dependency) { deleted(-time.Hour)(w, d); d.meta(w).UID = "another" }, tokens.ReasonRecreated},
-		{"not to be looked up", func(w *world, _ dependency) { w.err = down }, tokens.ReasonUnavailable},
+		{"recreated and deleted", func(w *tokentest.World, d dependency) { deleted(-time.Hour)(w, d); d.meta(w).UID = "another" }, tokens.ReasonRecreated},
+		{"not to be looked up", func(w *tokentest.World, _ dependency) { w.Err = down }, tokens.ReasonUnavailable},
 	}
 	for _, d := range dependencies {
 		for _, tt := range tests {
 			t.Run(d.kind+" "+tt.name, func(t *testing.T) {
-				w := newWorld()
-				a := newAuthenticator(t, w, nil)
-				claims := boundClaims()
+				w := tokentest.NewWorld()
+				a := tokentest.NewAuthenticator(t, w, nil)
+				claims := tokentest.BoundClaims()
 				d.bind(claims)
-				token := mint(t, ecKey, claims)
+				token := tokentest.Mint(t, ecKey, claims)
 				tt.change(w, d)
 				_, err := a.Authenticate(t.Context(), token)
 				switch tt.reason {
@@ -282,9 +283,9 @@ func TestBoundObjects(t *testing.T) {
 		}
 		// TOK-63, TOK-75
 		t.Run(d.kind+" without a getter", func(t *testing.T) {
-			claims := boundClaims()
+			claims := tokentest.BoundClaims()
 			d.bind(claims)
-			_, err := newAuthenticator(t, newWorld(), d.forget).Authenticate(t.Context(), mint(t, ecKey, claims))
+			_, err := tokentest.NewAuthenticator(t, tokentest.NewWorld(), d.forget).Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 			wantInvalid(t, err, tokens.ReasonUnsupported, d.kind)
 		})
 	}
@@ -304,9 +305,9 @@ func TestGoneTexts(t *testing.T) {
 
 // TOK-73: beside a pod, the node is information.
 func TestNodeBesidePod(t *testing.T) {
-	w := newWorld()
-	delete(w.nodes, "worker")
-	id, err := newAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Nodes = nil }).Authenticate(t.Context(), mint(t, ecKey, boundClaims()))
+	w := tokentest.NewWorld()
+	delete(w.Nodes, "worker")
+	id, err := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Nodes = nil }).Authenticate(t.Context(), tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,40 +319,40 @@ func TestNodeBesidePod(t *testing.T) {
 // TOK-76
 func TestWebhookWithoutAttestation(t *testing.T) {
 	for _, attestations := range []any{nil, object{}, object{tokens.AttestedAPIGroups: []string{}}, object{"other": []string{"x"}}} {
-		claims := boundClaims()
+		claims := tokentest.BoundClaims()
 		bind(claims, "validatingwebhookconfiguration", "checks")
 		private(claims)["attestations"] = attestations
 		if attestations == nil {
 			delete(private(claims), "attestations")
 		}
-		_, err := newAuthenticator(t, newWorld(), nil).Authenticate(t.Context(), mint(t, ecKey, claims))
+		_, err := tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil).Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 		wantInvalid(t, err, tokens.ReasonMissingClaim, "attestations")
 	}
 }
 
 // TOK-54, V14
 func TestSkipLookups(t *testing.T) {
-	w := newWorld()
-	a := newAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+	w := tokentest.NewWorld()
+	a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 		cfg.InsecureSkipLookups = true
 		cfg.ServiceAccounts, cfg.Secrets, cfg.Pods, cfg.Nodes = nil, nil, nil, nil
 	})
-	for _, claims := range []object{boundClaims(), legacyClaims()} {
-		if _, err := a.Authenticate(t.Context(), mint(t, ecKey, claims)); err != nil {
+	for _, claims := range []object{tokentest.BoundClaims(), tokentest.LegacyClaims()} {
+		if _, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims)); err != nil {
 			t.Error(err)
 		}
 	}
-	expired := boundClaims()
+	expired := tokentest.BoundClaims()
 	expired["exp"] = now.Unix() - 61
-	_, err := a.Authenticate(t.Context(), mint(t, ecKey, expired))
+	_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, expired))
 	wantInvalid(t, err, tokens.ReasonExpired, "")
 }
 
 // A getter that breaks its contract doesn't break the authenticator.
 func TestGetterReturnsNothing(t *testing.T) {
-	w := newWorld()
-	w.accounts["ci/builder"] = nil
-	_, err := newAuthenticator(t, w, nil).Authenticate(t.Context(), mint(t, ecKey, boundClaims()))
+	w := tokentest.NewWorld()
+	w.Accounts["ci/builder"] = nil
+	_, err := tokentest.NewAuthenticator(t, w, nil).Authenticate(t.Context(), tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
 	if e, ok := errors.AsType[*tokens.UnavailableError](err); !ok || !strings.Contains(e.Error(), "neither an object nor an error") {
 		t.Fatalf("Authenticate() = %v, want an UnavailableError", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 // A cachedAuthenticator tells of each judgement whether the signature was
@@ -25,10 +26,10 @@ type cachedAuthenticator struct {
 	now    time.Time
 }
 
-func newCachedAuthenticator(t testing.TB, w *world, change func(*tokens.AuthenticatorConfig)) *cachedAuthenticator {
+func newCachedAuthenticator(t testing.TB, w *tokentest.World, change func(*tokens.AuthenticatorConfig)) *cachedAuthenticator {
 	t.Helper()
 	a := &cachedAuthenticator{now: now}
-	a.Authenticator = newAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+	a.Authenticator = tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 		cfg.Observe = func(e tokens.Event) { a.cached = e.SignatureCached }
 		cfg.Now = func() time.Time { return a.now }
 		if change != nil {
@@ -55,18 +56,18 @@ func (a *cachedAuthenticator) warm(t testing.TB, token string) {
 // signature is remembered.
 func TestCacheLooksObjectsUp(t *testing.T) {
 	for _, d := range dependencies {
-		for name, change := range map[string]func(*world){
+		for name, change := range map[string]func(*tokentest.World){
 			"removed":   d.remove,
-			"recreated": func(w *world) { d.meta(w).UID = "another" },
-			"deleted":   func(w *world) { d.meta(w).DeletionTimestamp = &metav1.Time{Time: now.Add(-61 * time.Second)} },
-			"unknown":   func(w *world) { w.err = errors.New("etcd is down") },
+			"recreated": func(w *tokentest.World) { d.meta(w).UID = "another" },
+			"deleted":   func(w *tokentest.World) { d.meta(w).DeletionTimestamp = &metav1.Time{Time: now.Add(-61 * time.Second)} },
+			"unknown":   func(w *tokentest.World) { w.Err = errors.New("etcd is down") },
 		} {
 			t.Run(d.kind+" "+name, func(t *testing.T) {
-				w := newWorld()
+				w := tokentest.NewWorld()
 				a := newCachedAuthenticator(t, w, nil)
-				claims := boundClaims()
+				claims := tokentest.BoundClaims()
 				d.bind(claims)
-				token := mint(t, ecKey, claims)
+				token := tokentest.Mint(t, ecKey, claims)
 				a.warm(t, token)
 				change(w)
 				id, err := a.Authenticate(t.Context(), token)
@@ -80,20 +81,22 @@ func TestCacheLooksObjectsUp(t *testing.T) {
 
 // V13: a legacy token, through the cache.
 func TestCacheLooksLegacyObjectsUp(t *testing.T) {
-	for name, change := range map[string]func(*world, *corev1.Secret){
-		"secret removed":   func(w *world, _ *corev1.Secret) { delete(w.secrets, "ci/builder-token") },
-		"secret changed":   func(_ *world, s *corev1.Secret) { s.Data["token"] = []byte("x") },
-		"secret marked":    func(_ *world, s *corev1.Secret) { s.Labels = map[string]string{tokens.InvalidSinceLabel: "2026-01-01"} },
-		"account removed":  func(w *world, _ *corev1.Secret) { delete(w.accounts, "ci/builder") },
-		"account replaced": func(w *world, _ *corev1.Secret) { w.accounts["ci/builder"].UID = "another" },
+	for name, change := range map[string]func(*tokentest.World, *corev1.Secret){
+		"secret removed": func(w *tokentest.World, _ *corev1.Secret) { delete(w.Secrets, "ci/builder-token") },
+		"secret changed": func(_ *tokentest.World, s *corev1.Secret) { s.Data["token"] = []byte("x") },
+		"secret marked": func(_ *tokentest.World, s *corev1.Secret) {
+			s.Labels = map[string]string{tokens.InvalidSinceLabel: "2026-01-01"}
+		},
+		"account removed":  func(w *tokentest.World, _ *corev1.Secret) { delete(w.Accounts, "ci/builder") },
+		"account replaced": func(w *tokentest.World, _ *corev1.Secret) { w.Accounts["ci/builder"].UID = "another" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld()
-			token := mint(t, ecKey, legacyClaims())
-			w.secrets["ci/builder-token"].Data["token"] = []byte(token)
+			w := tokentest.NewWorld()
+			token := tokentest.Mint(t, ecKey, tokentest.LegacyClaims())
+			w.Secrets["ci/builder-token"].Data["token"] = []byte(token)
 			a := newCachedAuthenticator(t, w, nil)
 			a.warm(t, token)
-			change(w, w.secrets["ci/builder-token"])
+			change(w, w.Secrets["ci/builder-token"])
 			if id, err := a.Authenticate(t.Context(), token); err == nil || !a.cached {
 				t.Fatalf("Authenticate() = %v, %v, signature remembered %v, want an error in spite of the cache", id, err, a.cached)
 			}
@@ -103,10 +106,10 @@ func TestCacheLooksLegacyObjectsUp(t *testing.T) {
 
 // V13: times and audiences are judged every time.
 func TestCacheJudgesTimesAndAudiences(t *testing.T) {
-	a := newCachedAuthenticator(t, newWorld(), nil)
-	claims := boundClaims()
+	a := newCachedAuthenticator(t, tokentest.NewWorld(), nil)
+	claims := tokentest.BoundClaims()
 	claims["aud"] = []string{api, "vault"}
-	token := mint(t, ecKey, claims)
+	token := tokentest.Mint(t, ecKey, claims)
 	a.warm(t, token)
 	id, err := a.Authenticate(t.Context(), token, "vault")
 	if err != nil || !slices.Equal(id.Audiences, []string{"vault"}) {
@@ -137,9 +140,9 @@ type keySwitch struct{ keys.Source }
 func TestCacheForgetsKeys(t *testing.T) {
 	set := must(keys.NewSet(ecKey, rsaKey))
 	source := &keySwitch{set}
-	a := newCachedAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = source })
-	token, other := mint(t, ecKey, boundClaims()), mint(t, rsaKey, boundClaims())
-	nameless := mintAs(t, rsaKey, "", boundClaims())
+	a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = source })
+	token, other := tokentest.Mint(t, ecKey, tokentest.BoundClaims()), tokentest.Mint(t, rsaKey, tokentest.BoundClaims())
+	nameless := tokentest.MintAs(t, rsaKey, "", tokentest.BoundClaims())
 	a.warm(t, token)
 	a.warm(t, other)
 	a.warm(t, nameless)
@@ -150,7 +153,7 @@ func TestCacheForgetsKeys(t *testing.T) {
 	_, err = a.Authenticate(t.Context(), nameless)
 	wantInvalid(t, err, tokens.ReasonSignature, "")
 	// Another key with the id of the old one.
-	source.Source = sourceFunc(func() []keys.PublicKey { return []keys.PublicKey{{ID: must(idOf(ecKey)), Key: otherKey.Public()}} })
+	source.Source = tokentest.SourceFunc(func() []keys.PublicKey { return []keys.PublicKey{{ID: must(idOf(ecKey)), Key: otherKey.Public()}} })
 	_, err = a.Authenticate(t.Context(), token)
 	wantInvalid(t, err, tokens.ReasonSignature, "")
 	source.Source = failingSource{}
@@ -171,16 +174,16 @@ func TestCacheForgetsKeys(t *testing.T) {
 
 // Tokens that are refused don't enter, so they push nothing out.
 func TestCacheWithstandsFloods(t *testing.T) {
-	a := newCachedAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 2 })
-	first, second := mint(t, ecKey, boundClaims()), mint(t, ecKey, boundClaims())
+	a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 2 })
+	first, second := tokentest.Mint(t, ecKey, tokentest.BoundClaims()), tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	a.warm(t, first)
 	a.warm(t, second)
-	unfit := boundClaims()
+	unfit := tokentest.BoundClaims()
 	delete(unfit, "exp")
 	for i := range 300 {
 		b := []byte(first)
 		b[len(b)-1-i%80] ^= 1
-		for _, token := range []string{string(b), fmt.Sprint("flood ", i), mint(t, otherKey, boundClaims()), mint(t, ecKey, unfit)} {
+		for _, token := range []string{string(b), fmt.Sprint("flood ", i), tokentest.Mint(t, otherKey, tokentest.BoundClaims()), tokentest.Mint(t, ecKey, unfit)} {
 			if _, err := a.Authenticate(t.Context(), token); err == nil {
 				t.Fatal("accepted")
 			}
@@ -195,12 +198,12 @@ func TestCacheWithstandsFloods(t *testing.T) {
 
 // The cache is bounded, keeps what is used, and can be switched off.
 func TestCacheSize(t *testing.T) {
-	a := newCachedAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 3 })
-	busy := mint(t, ecKey, boundClaims())
+	a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 3 })
+	busy := tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	a.warm(t, busy)
 	var last string
 	for range 50 {
-		last = mint(t, ecKey, boundClaims())
+		last = tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 		for _, token := range []string{last, busy} {
 			if _, err := a.Authenticate(t.Context(), token); err != nil {
 				t.Fatal(err)
@@ -223,7 +226,7 @@ func TestCacheSize(t *testing.T) {
 		t.Errorf("the last token was remembered %d times, want 2", remembered)
 	}
 
-	off := newCachedAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = -1 })
+	off := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = -1 })
 	for range 3 {
 		if _, err := off.Authenticate(t.Context(), busy); err != nil || off.cached {
 			t.Fatalf("Authenticate() without a cache: %v, signature remembered %v", err, off.cached)
@@ -233,10 +236,10 @@ func TestCacheSize(t *testing.T) {
 
 // What Authenticate returns belongs to the caller, whatever the cache keeps.
 func TestCacheIsNotShared(t *testing.T) {
-	a := newCachedAuthenticator(t, newWorld(), nil)
-	claims := boundClaims()
+	a := newCachedAuthenticator(t, tokentest.NewWorld(), nil)
+	claims := tokentest.BoundClaims()
 	bind(claims, "validatingwebhookconfiguration", "checks")
-	token := mint(t, ecKey, claims)
+	token := tokentest.Mint(t, ecKey, claims)
 	for range 2 {
 		id, err := a.Authenticate(t.Context(), token)
 		if err != nil || id.Audiences[0] != api || id.UserInfo().Extra[tokens.ExtraAdmissionReviewGroups][0] != "apps" {
@@ -253,13 +256,13 @@ func TestCacheUnderRotation(t *testing.T) {
 	with, without := must(keys.NewSet(ecKey, rsaKey)), must(keys.NewSet(rsaKey))
 	var source atomic.Pointer[keys.Set]
 	source.Store(with)
-	a := newAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) {
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) {
 		cfg.Keys = sourceByID(func(id string) []keys.PublicKey {
 			return must(source.Load().PublicKeys(context.Background(), id))
 		})
 		cfg.SignatureCacheSize = 4
 	})
-	stays, goes := mint(t, rsaKey, boundClaims()), mint(t, ecKey, boundClaims())
+	stays, goes := tokentest.Mint(t, rsaKey, tokentest.BoundClaims()), tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {

@@ -24,10 +24,10 @@
 //	identity, err := authenticator.Authenticate(ctx, token.Value)
 //	user := identity.UserInfo()
 //
-// Around them stand a [TokenRequester], which answers TokenRequests; [Authenticator.Review]
-// and [NewReviewHandler], which answer TokenReviews; a [LastUsedTracker], which records the
-// use of tokens in Secrets; and for clients a [Source] and a [Transport], which keep a
-// token fresh and send it. [WaitPopulated] and [Explain] say why there is no token, or why
+// Around them stand a [tokenrequest.Requester], which answers TokenRequests; [Authenticator.Review]
+// and [tokenreview.NewHandler], which answer TokenReviews; a [lastused.Tracker], which records the
+// use of tokens in Secrets; and for clients a [tokensource.Source] and a [tokensource.Transport], which keep a
+// token fresh and send it. [tokensource.WaitPopulated] and [Explain] say why there is no token, or why
 // it is refused.
 //
 // # Concepts
@@ -46,7 +46,7 @@
 // that are slow, and says what that costs.
 //
 // All issuers of one Authenticator share its keys. Issuers that don't trust each
-// other have one each; [ReviewHandlerConfig.Others] asks them in turn. A [Policy]
+// other have one each; [tokenreview.HandlerConfig.Others] asks them in turn. A [Policy]
 // refuses more than Kubernetes does, and a [ClaimsExtender] adds claims, which
 // [ClaimOf] reads.
 //
@@ -57,7 +57,7 @@
 // authenticator. [*InvalidError]: refused, with a [Reason] for programs.
 // [*UnavailableError]: a lookup failed, which is never taken for a yes; try
 // again. [Issuer.Issue] tells a bad request, [*RequestError], from a signer that
-// failed. [TokenRequester.Create] returns the status that kube-apiserver would.
+// failed. [tokenrequest.Requester.Create] returns the status that kube-apiserver would.
 // A TokenReview says of a failed lookup that the token could not be judged, and
 // nothing of a token that is not recognized.
 //

@@ -24,6 +24,23 @@ func (a accounts) GetServiceAccount(_ context.Context, namespace, name string) (
 	return nil, apierrors.NewNotFound(corev1.Resource("serviceaccounts"), name)
 }
 
+// newExample returns an Issuer, an Authenticator of its tokens, and the getter
+// behind the latter, which has the account ci/builder.
+func newExample(policy ...tokens.Policy) (*tokens.Issuer, *tokens.Authenticator, accounts) {
+	key := must(keys.Generate(keys.ES256))
+	getter := accounts{"ci/builder": &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "f3e9f0a2"}}}
+	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{
+		Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(key)), NewID: func() string { return "0a4b2d1e" },
+	}))
+	cfg := tokens.AuthenticatorConfig{
+		Issuers: []string{"https://kubernetes.default.svc"}, Keys: must(keys.NewSet(key)), APIAudiences: []string{"api"}, ServiceAccounts: getter,
+	}
+	for _, p := range policy {
+		cfg.Policy = p
+	}
+	return issuer, must(tokens.NewAuthenticator(cfg)), getter
+}
+
 // Issue a token for a ServiceAccount.
 func ExampleIssuer_Issue() {
 	key, err := keys.Generate(keys.ES256)

@@ -9,19 +9,20 @@ import (
 	"unicode"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 func TestExplain(t *testing.T) {
 	bound := func(change func(object)) object {
-		c := boundClaims()
+		c := tokentest.BoundClaims()
 		change(c)
 		return c
 	}
-	token := mint(t, ecKey, boundClaims())
+	token := tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	tests := []struct {
 		name      string
 		token     string
-		change    func(*world)
+		change    func(*tokentest.World)
 		outcome   tokens.Outcome
 		signature tokens.SignatureState
 		want      []string
@@ -32,27 +33,27 @@ func TestExplain(t *testing.T) {
 			"  exp = 1767272400 (2026-01-01T13:00:00Z, in 1h0m0s)\n", "  iat = 1767268800 (2026-01-01T12:00:00Z, now)\n",
 			`  sub = "system:serviceaccount:ci:builder"` + "\n", `  kubernetes.io = {"namespace":"ci"`,
 		}},
-		{"pod gone", token, func(w *world) { delete(w.pods, "ci/job") }, tokens.Refused, tokens.SignatureGood, []string{
+		{"pod gone", token, func(w *tokentest.World) { delete(w.Pods, "ci/job") }, tokens.Refused, tokens.SignatureGood, []string{
 			"token:     refused\n", "because:   service account token has been invalidated: its Pod is gone\n", "reason:    NotFound Pod\n",
 			`found:     pods "job" not found`, "what helps: get a new token for what is there now",
 		}},
-		{"pod made anew", token, func(w *world) { w.pods["ci/job"].UID = "another" }, tokens.Refused, tokens.SignatureGood, []string{
+		{"pod made anew", token, func(w *tokentest.World) { w.Pods["ci/job"].UID = "another" }, tokens.Refused, tokens.SignatureGood, []string{
 			"reason:    Recreated Pod\n", "has UID another", "the token says UID uid-of-job",
 		}},
-		{"expired", mint(t, ecKey, bound(func(c object) { c["exp"] = now.Unix() - 120 })), nil, tokens.Refused, tokens.SignatureGood, []string{
+		{"expired", tokentest.Mint(t, ecKey, bound(func(c object) { c["exp"] = now.Unix() - 120 })), nil, tokens.Refused, tokens.SignatureGood, []string{
 			"reason:    Expired\n", "2m0s ago)",
 		}},
-		{"other key", mintAs(t, otherKey, must(idOf(ecKey)), boundClaims()), nil, tokens.Refused, tokens.SignatureBad, []string{"reason:    Signature\n", "signature: made by none of the keys\n"}},
-		{"unknown key", mint(t, otherKey, boundClaims()), nil, tokens.Refused, tokens.SignatureBad, []string{"reason:    UnknownKey\n"}},
-		{"claim missing", mint(t, ecKey, bound(func(c object) { delete(c, "aud") })), nil, tokens.Refused, tokens.SignatureGood, []string{"reason:    MissingClaim aud\n"}},
-		{"another's", mint(t, otherKey, bound(func(c object) { c["iss"] = "https://elsewhere" })), nil, tokens.NotRecognized, tokens.SignatureUnknown, []string{
+		{"other key", tokentest.MintAs(t, otherKey, must(idOf(ecKey)), tokentest.BoundClaims()), nil, tokens.Refused, tokens.SignatureBad, []string{"reason:    Signature\n", "signature: made by none of the keys\n"}},
+		{"unknown key", tokentest.Mint(t, otherKey, tokentest.BoundClaims()), nil, tokens.Refused, tokens.SignatureBad, []string{"reason:    UnknownKey\n"}},
+		{"claim missing", tokentest.Mint(t, ecKey, bound(func(c object) { delete(c, "aud") })), nil, tokens.Refused, tokens.SignatureGood, []string{"reason:    MissingClaim aud\n"}},
+		{"another's", tokentest.Mint(t, otherKey, bound(func(c object) { c["iss"] = "https://elsewhere" })), nil, tokens.NotRecognized, tokens.SignatureUnknown, []string{
 			"token:     notrecognized\n", "reason:    ForeignIssuer\n", `found:     issuer "https://elsewhere", want one of`,
 		}},
 		{"no token", "Pa55word", nil, tokens.NotRecognized, tokens.SignatureUnknown, []string{"reason:    Malformed\n", "signature: not checked\n"}},
-		{"down", token, func(w *world) { w.err = errors.New("etcd is down") }, tokens.Unavailable, tokens.SignatureGood, []string{
+		{"down", token, func(w *tokentest.World) { w.Err = errors.New("etcd is down") }, tokens.Unavailable, tokens.SignatureGood, []string{
 			"token:     unavailable\n", "etcd is down", "what helps: try again",
 		}},
-		{"unknown and odd claims", mint(t, ecKey, bound(func(c object) {
+		{"unknown and odd claims", tokentest.Mint(t, ecKey, bound(func(c object) {
 			c["password"] = "hunter2"
 			c["jti"] = "\x1b[31m\u202e" + strings.Repeat("x", 1000)
 			c["\x1bname"] = 1
@@ -60,11 +61,11 @@ func TestExplain(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld()
+			w := tokentest.NewWorld()
 			if tt.change != nil {
 				tt.change(w)
 			}
-			a := newAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 				cfg.Observe = func(tokens.Event) { t.Error("Observe was told") }
 			})
 			e := tokens.Explain(t.Context(), a, tt.token)

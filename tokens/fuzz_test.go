@@ -7,16 +7,17 @@ import (
 	"testing"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 // J28: whatever the text, there is one of the documented errors, and never an
 // identity, because no text that the fuzzer finds has a good signature.
 func FuzzAuthenticate(f *testing.F) {
-	good := mint(f, ecKey, boundClaims())
+	good := tokentest.Mint(f, ecKey, tokentest.BoundClaims())
 	f.Add(good[:len(good)-1])
 	f.Add(strings.ToLower(good))
 	f.Add("a.b.c")
-	a := newAuthenticator(f, newWorld(), nil)
+	a := tokentest.NewAuthenticator(f, tokentest.NewWorld(), nil)
 	f.Fuzz(func(t *testing.T, token string) {
 		id, err := a.Authenticate(t.Context(), token)
 		if token == good {
@@ -32,16 +33,16 @@ func FuzzAuthenticate(f *testing.F) {
 // J28: of claims that are signed, those are accepted that another decoder reads
 // in the same way.
 func FuzzClaims(f *testing.F) {
-	for _, claims := range []object{boundClaims(), legacyClaims(), {"iss": issuerURL}} {
+	for _, claims := range []object{tokentest.BoundClaims(), tokentest.LegacyClaims(), {"iss": issuerURL}} {
 		f.Add(string(must(json.Marshal(claims))))
 	}
 	f.Add(`{"iss":"https://kubernetes.default.svc","ISS":"x"}`)
-	a := newAuthenticator(f, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.InsecureSkipLookups = true })
+	a := tokentest.NewAuthenticator(f, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.InsecureSkipLookups = true })
 	f.Fuzz(func(t *testing.T, claims string) {
 		if len(claims) > 8<<10 {
 			return
 		}
-		id, err := a.Authenticate(t.Context(), mint(t, ecKey, claims))
+		id, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 		if err != nil {
 			return
 		}

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Getters are what an [Authenticator] or a [TokenRequester] looks objects up
+// Getters are what an [Authenticator] or a [tokenrequest.Requester] looks objects up
 // with. Any may be nil.
 type Getters struct {
 	ServiceAccounts ServiceAccountGetter

@@ -13,9 +13,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
-func allGetters(w *world) tokens.Getters {
+func allGetters(w *tokentest.World) tokens.Getters {
 	return tokens.Getters{ServiceAccounts: w, Secrets: w, Pods: w, Nodes: w, Webhooks: w}
 }
 
@@ -24,37 +25,37 @@ func allGetters(w *world) tokens.Getters {
 func TestGetterCacheRevocation(t *testing.T) {
 	for _, d := range dependencies {
 		t.Run(d.kind, func(t *testing.T) {
-			w := newWorld()
+			w := tokentest.NewWorld()
 			clock := now
 			g := must(tokens.CacheGetters(allGetters(w), tokens.GetterCacheConfig{
 				TTL: 10 * time.Second, NegativeTTL: time.Second, Now: func() time.Time { return clock },
 			}))
-			a := newAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 				cfg.ServiceAccounts, cfg.Secrets, cfg.Pods, cfg.Nodes, cfg.Webhooks = g.ServiceAccounts, g.Secrets, g.Pods, g.Nodes, g.Webhooks
 				cfg.Now = func() time.Time { return clock }
 			})
-			claims := boundClaims()
+			claims := tokentest.BoundClaims()
 			d.bind(claims)
-			token := mint(t, ecKey, claims)
+			token := tokentest.Mint(t, ecKey, claims)
 			authenticate := func() error {
 				_, err := a.Authenticate(t.Context(), token)
 				return err
 			}
 
-			w.err = errors.New("down")
+			w.Err = errors.New("down")
 			if err := authenticate(); err == nil {
 				t.Fatal("accepted although nothing could be looked up")
 			}
-			w.err = nil
+			w.Err = nil
 			if err := authenticate(); err != nil {
 				t.Fatalf("a failure was remembered: %v", err)
 			}
-			looked := w.lookups
-			w.err = errors.New("down")
-			if err := authenticate(); err != nil || w.lookups != looked {
-				t.Fatalf("%v after %d lookups, want none", err, w.lookups-looked)
+			looked := w.Lookups
+			w.Err = errors.New("down")
+			if err := authenticate(); err != nil || w.Lookups != looked {
+				t.Fatalf("%v after %d lookups, want none", err, w.Lookups-looked)
 			}
-			w.err = nil
+			w.Err = nil
 			d.remove(w)
 			clock = now.Add(10*time.Second - 1)
 			if err := authenticate(); err != nil {
@@ -76,31 +77,31 @@ func TestGetterCacheRevocation(t *testing.T) {
 }
 
 // restore puts the object back that newWorld has.
-func restore(w *world, kind string) {
-	fresh := newWorld()
+func restore(w *tokentest.World, kind string) {
+	fresh := tokentest.NewWorld()
 	switch kind {
 	case "ServiceAccount":
-		w.accounts = fresh.accounts
+		w.Accounts = fresh.Accounts
 	case "Secret":
-		w.secrets = fresh.secrets
+		w.Secrets = fresh.Secrets
 	case "Pod":
-		w.pods = fresh.pods
+		w.Pods = fresh.Pods
 	case "Node":
-		w.nodes = fresh.nodes
+		w.Nodes = fresh.Nodes
 	default:
-		w.validating, w.mutating = fresh.validating, fresh.mutating
+		w.Validating, w.Mutating = fresh.Validating, fresh.Mutating
 	}
 }
 
 // Of many who ask at once one lookup is made; one who gives up doesn't end it.
 func TestGetterCacheSingleFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld()
+		w := tokentest.NewWorld()
 		release, calls := make(chan struct{}), 0
-		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: getAccount(func(ctx context.Context) (*corev1.ServiceAccount, error) {
+		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.AccountFunc(func(ctx context.Context) (*corev1.ServiceAccount, error) {
 			calls++
 			<-release
-			return w.accounts["ci/builder"], ctx.Err()
+			return w.Accounts["ci/builder"], ctx.Err()
 		})}, tokens.GetterCacheConfig{TTL: time.Second}))
 
 		impatient, cancel := context.WithCancel(t.Context())
@@ -140,7 +141,7 @@ func TestGetterCacheSingleFlight(t *testing.T) {
 func TestGetterCacheBadGetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, tt := range map[string]struct {
-			get  getAccount
+			get  tokentest.AccountFunc
 			want string
 		}{
 			"hangs": {func(ctx context.Context) (*corev1.ServiceAccount, error) {
@@ -159,7 +160,7 @@ func TestGetterCacheBadGetters(t *testing.T) {
 			}
 		}
 	})
-	g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: nothing{}}, tokens.GetterCacheConfig{TTL: time.Hour}))
+	g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.Nothing{}}, tokens.GetterCacheConfig{TTL: time.Hour}))
 	if account, err := g.ServiceAccounts.GetServiceAccount(t.Context(), "ci", "builder"); account != nil || err != nil {
 		t.Errorf("GetServiceAccount() = %v, %v", account, err)
 	}
@@ -168,7 +169,7 @@ func TestGetterCacheBadGetters(t *testing.T) {
 // It is bounded, and knows kinds, namespaces and names apart.
 func TestGetterCacheBounds(t *testing.T) {
 	asked := map[string]int{}
-	g := must(tokens.CacheGetters(tokens.Getters{Objects: anything{}, Secrets: secretFunc(func(namespace, name string) {
+	g := must(tokens.CacheGetters(tokens.Getters{Objects: tokentest.AnyObject{}, Secrets: secretFunc(func(namespace, name string) {
 		asked[namespace+"/"+name]++
 	})}, tokens.GetterCacheConfig{TTL: time.Hour, MaxObjects: 3, Now: func() time.Time { return now }}))
 	if g.Pods != nil || g.ServiceAccounts != nil || g.Nodes != nil || g.Webhooks != nil {
@@ -217,7 +218,7 @@ type secretFunc func(namespace, name string)
 
 func (f secretFunc) GetSecret(_ context.Context, namespace, name string) (*corev1.Secret, error) {
 	f(namespace, name)
-	return &corev1.Secret{ObjectMeta: meta(namespace, name)}, nil
+	return &corev1.Secret{ObjectMeta: tokentest.Meta(namespace, name)}, nil
 }
 
 func TestCacheGettersRefuses(t *testing.T) {
@@ -229,7 +230,7 @@ func TestCacheGettersRefuses(t *testing.T) {
 
 // Remember objects for ten seconds, for getters that ask a server.
 func ExampleCacheGetters() {
-	getter := accounts{"ci/builder": &corev1.ServiceAccount{ObjectMeta: meta("ci", "builder")}}
+	getter := accounts{"ci/builder": &corev1.ServiceAccount{ObjectMeta: tokentest.Meta("ci", "builder")}}
 	cached, err := tokens.CacheGetters(tokens.Getters{ServiceAccounts: getter}, tokens.GetterCacheConfig{
 		TTL:         10 * time.Second, // what a deletion takes to be noticed
 		NegativeTTL: time.Second,

@@ -8,6 +8,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 // TOK-80..82
@@ -15,72 +16,72 @@ func TestUserInfo(t *testing.T) {
 	type extra = map[string]authenticationv1.ExtraValue
 	tests := []struct {
 		name  string
-		token func(w *world) string
+		token func(w *tokentest.World) string
 		want  extra
 	}{
-		{"pod", func(*world) string { return mint(t, ecKey, boundClaims()) }, extra{
+		{"pod", func(*tokentest.World) string { return tokentest.Mint(t, ecKey, tokentest.BoundClaims()) }, extra{
 			"authentication.kubernetes.io/credential-id": {"JTI=id-1"},
 			"authentication.kubernetes.io/pod-name":      {"job"},
 			"authentication.kubernetes.io/pod-uid":       {"uid-of-job"},
 			"authentication.kubernetes.io/node-name":     {"worker"},
 			"authentication.kubernetes.io/node-uid":      {"uid-of-worker"},
 		}},
-		{"pod and node without UID", func(*world) string {
-			claims := boundClaims()
+		{"pod and node without UID", func(*tokentest.World) string {
+			claims := tokentest.BoundClaims()
 			private(claims)["node"] = object{"name": "worker"}
-			return mint(t, ecKey, claims)
+			return tokentest.Mint(t, ecKey, claims)
 		}, extra{
 			"authentication.kubernetes.io/credential-id": {"JTI=id-1"},
 			"authentication.kubernetes.io/pod-name":      {"job"},
 			"authentication.kubernetes.io/pod-uid":       {"uid-of-job"},
 			"authentication.kubernetes.io/node-name":     {"worker"},
 		}},
-		{"secret", func(*world) string {
-			claims := boundClaims()
+		{"secret", func(*tokentest.World) string {
+			claims := tokentest.BoundClaims()
 			bind(claims, "secret", "settings")
-			return mint(t, ecKey, claims)
+			return tokentest.Mint(t, ecKey, claims)
 		}, extra{
 			"authentication.kubernetes.io/credential-id": {"JTI=id-1"},
 		}},
-		{"validating webhook", func(*world) string {
-			claims := boundClaims()
+		{"validating webhook", func(*tokentest.World) string {
+			claims := tokentest.BoundClaims()
 			bind(claims, "validatingwebhookconfiguration", "checks")
-			return mint(t, ecKey, claims)
+			return tokentest.Mint(t, ecKey, claims)
 		}, extra{
 			"authentication.kubernetes.io/credential-id":                        {"JTI=id-1"},
 			"authentication.kubernetes.io/validatingwebhookconfiguration-name":  {"checks"},
 			"authentication.kubernetes.io/validatingwebhookconfiguration-uid":   {"uid-of-checks"},
 			"attestation.authentication.kubernetes.io/admissionReviewAPIGroups": {"apps"},
 		}},
-		{"mutating webhook", func(*world) string {
-			claims := boundClaims()
+		{"mutating webhook", func(*tokentest.World) string {
+			claims := tokentest.BoundClaims()
 			bind(claims, "mutatingwebhookconfiguration", "defaults")
-			return mint(t, ecKey, claims)
+			return tokentest.Mint(t, ecKey, claims)
 		}, extra{
 			"authentication.kubernetes.io/credential-id":                        {"JTI=id-1"},
 			"authentication.kubernetes.io/mutatingwebhookconfiguration-name":    {"defaults"},
 			"authentication.kubernetes.io/mutatingwebhookconfiguration-uid":     {"uid-of-defaults"},
 			"attestation.authentication.kubernetes.io/admissionReviewAPIGroups": {"apps"},
 		}},
-		{"nothing", func(*world) string {
-			claims := boundClaims()
+		{"nothing", func(*tokentest.World) string {
+			claims := tokentest.BoundClaims()
 			delete(private(claims), "pod")
 			delete(private(claims), "node")
 			delete(claims, "jti")
-			return mint(t, ecKey, claims)
+			return tokentest.Mint(t, ecKey, claims)
 		}, nil},
-		{"legacy", func(w *world) string {
-			claims := legacyClaims()
+		{"legacy", func(w *tokentest.World) string {
+			claims := tokentest.LegacyClaims()
 			claims["jti"] = "id-1"
-			token := mint(t, ecKey, claims)
-			w.secrets["ci/builder-token"].Data["token"] = []byte(token)
+			token := tokentest.Mint(t, ecKey, claims)
+			w.Secrets["ci/builder-token"].Data["token"] = []byte(token)
 			return token
 		}, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld()
-			id, err := newAuthenticator(t, w, nil).Authenticate(t.Context(), tt.token(w))
+			w := tokentest.NewWorld()
+			id, err := tokentest.NewAuthenticator(t, w, nil).Authenticate(t.Context(), tt.token(w))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,9 +99,9 @@ func TestUserInfo(t *testing.T) {
 }
 
 func TestClaimOf(t *testing.T) {
-	claims := boundClaims()
+	claims := tokentest.BoundClaims()
 	claims["team"] = object{"name": "hunter2", "size": 3}
-	id, err := newAuthenticator(t, newWorld(), nil).Authenticate(t.Context(), mint(t, ecKey, claims))
+	id, err := tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil).Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -138,19 +138,23 @@ func newUUID() string {
 	return string(s[:])
 }
 
+// Now returns the time of the issuer's clock, [IssuerConfig.Now].
+func (i *Issuer) Now() time.Time { return i.cfg.Now() }
+
+// MaxLifetime returns [IssuerConfig.MaxLifetime], 0 for none.
+func (i *Issuer) MaxLifetime() time.Duration { return i.cfg.MaxLifetime }
+
 // Issue returns a new token for req.ServiceAccount (TOK-1..6, TOK-15..19).
 //
 // A [*RequestError] says what is wrong with req or with the extra claims. Any
 // other error comes from the signer or the extender, and no token was made; it
 // may pass.
 func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
-	return i.issue(ctx, req, i.cfg.MaxLifetime)
-}
-
-// issue is Issue with a maximum of its own; 0 means none.
-func (i *Issuer) issue(ctx context.Context, req IssueRequest, maximum time.Duration) (*Token, error) {
-	now := i.cfg.Now()
-	c, shortened, err := req.claims(now, maximum)
+	maximum := i.cfg.MaxLifetime
+	if req.IgnoreMaxLifetime {
+		maximum = 0
+	}
+	c, shortened, err := req.claims(i.cfg.Now(), maximum)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 func account() *corev1.ServiceAccount {
@@ -44,7 +45,7 @@ var then = time.Unix(1514764800, 999_999_999) // TOK-5: sub-seconds are cut
 
 func fixedIssuer(t *testing.T, change func(*tokens.IssuerConfig)) *tokens.Issuer {
 	t.Helper()
-	return newIssuer(t, func(cfg *tokens.IssuerConfig) {
+	return tokentest.NewIssuer(t, func(cfg *tokens.IssuerConfig) {
 		cfg.Issuer = "https://iss"
 		cfg.Now = func() time.Time { return then }
 		cfg.NewID = func() string { return "fixed" }
@@ -264,7 +265,7 @@ func TestNewIssuerRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := issuerConfig()
+			cfg := tokentest.IssuerConfig()
 			tt.change(&cfg)
 			if _, err := tokens.NewIssuer(cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("NewIssuer() = %v, want %q", err, tt.want)
@@ -332,11 +333,6 @@ type failing struct{ secret string }
 
 func (f failing) MarshalJSON() ([]byte, error) { return nil, errors.New(f.secret) }
 
-// A signer is a keys.Signer by a func.
-type signer func(ctx context.Context, payload []byte) (string, error)
-
-func (s signer) Sign(ctx context.Context, payload []byte) (string, error) { return s(ctx, payload) }
-
 // M07
 func TestIssueWithUntrustedSigner(t *testing.T) {
 	good := must(keys.NewSigner(ecKey))
@@ -344,7 +340,7 @@ func TestIssueWithUntrustedSigner(t *testing.T) {
 	broken := errors.New("broken")
 	tests := []struct {
 		name   string
-		sign   signer
+		sign   tokentest.SignerFunc
 		source keys.Source
 		want   string
 	}{
@@ -360,7 +356,7 @@ func TestIssueWithUntrustedSigner(t *testing.T) {
 		}, nil, "is another token"},
 		{"other key", afterwards(good, wrong.Sign), must(keys.NewSet(ecKey)), "does not verify"},
 		{"other key of the same id", afterwards(good, func(ctx context.Context, payload []byte) (string, error) {
-			return mintAs(t, otherKey, must(keys.ID(ecKey.Public())), string(payload)), nil
+			return tokentest.MintAs(t, otherKey, must(keys.ID(ecKey.Public())), string(payload)), nil
 		}), must(keys.NewSet(ecKey)), "does not verify"},
 		{"keys unavailable", good.Sign, failingSource{}, "can't be verified"},
 		{"hangs", func(context.Context, []byte) (string, error) { select {} }, nil, "context deadline exceeded"},
@@ -385,7 +381,7 @@ func TestIssueWithUntrustedSigner(t *testing.T) {
 }
 
 // afterwards signs the self-test of NewIssuer with good, and then with sign.
-func afterwards(good keys.Signer, sign signer) signer {
+func afterwards(good keys.Signer, sign tokentest.SignerFunc) tokentest.SignerFunc {
 	return func(ctx context.Context, payload []byte) (string, error) {
 		if string(payload) == "{}" {
 			return good.Sign(ctx, payload)
@@ -407,14 +403,14 @@ func TestNewIssuerTriesItsKeys(t *testing.T) {
 		{"a pair", good, set, false},
 		{"another key", must(keys.NewSigner(otherKey)), set, true},
 		{"no keys", good, must(keys.NewSet()), true},
-		{"no token", signer(func(context.Context, []byte) (string, error) { return "x", nil }), set, true},
-		{"signer fails", signer(func(context.Context, []byte) (string, error) { return "", errors.New("down") }), set, false},
-		{"signer panics", signer(func(context.Context, []byte) (string, error) { panic("hunter2") }), set, false},
+		{"no token", tokentest.SignerFunc(func(context.Context, []byte) (string, error) { return "x", nil }), set, true},
+		{"signer fails", tokentest.SignerFunc(func(context.Context, []byte) (string, error) { return "", errors.New("down") }), set, false},
+		{"signer panics", tokentest.SignerFunc(func(context.Context, []byte) (string, error) { panic("hunter2") }), set, false},
 		{"keys unavailable", good, failingSource{}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cfg := issuerConfig()
+			cfg := tokentest.IssuerConfig()
 			cfg.Signer, cfg.Keys = tt.signer, tt.source
 			_, err := tokens.NewIssuer(cfg)
 			if errors.Is(err, keys.ErrMismatch) != tt.refuse || (err != nil) != tt.refuse {
@@ -433,26 +429,26 @@ func (failingSource) PublicKeys(context.Context, string) ([]keys.PublicKey, erro
 
 // TOK-6, M08: ids are unique, and what is issued is accepted.
 func TestIssuedTokensAuthenticate(t *testing.T) {
-	w := newWorld()
-	issuer, authenticator := newIssuer(t, nil), newAuthenticator(t, w, nil)
+	w := tokentest.NewWorld()
+	issuer, authenticator := tokentest.NewIssuer(t, nil), tokentest.NewAuthenticator(t, w, nil)
 	bindings := []func(*tokens.IssueRequest){
 		func(*tokens.IssueRequest) {},
-		func(r *tokens.IssueRequest) { r.Pod = w.pods["ci/job"] },
-		func(r *tokens.IssueRequest) { r.Pod, r.Node = w.pods["ci/job"], w.nodes["worker"] },
-		func(r *tokens.IssueRequest) { r.Node = w.nodes["worker"] },
-		func(r *tokens.IssueRequest) { r.Secret = w.secrets["ci/settings"] },
+		func(r *tokens.IssueRequest) { r.Pod = w.Pods["ci/job"] },
+		func(r *tokens.IssueRequest) { r.Pod, r.Node = w.Pods["ci/job"], w.Nodes["worker"] },
+		func(r *tokens.IssueRequest) { r.Node = w.Nodes["worker"] },
+		func(r *tokens.IssueRequest) { r.Secret = w.Secrets["ci/settings"] },
 		func(r *tokens.IssueRequest) {
-			r.ValidatingWebhook = w.validating["checks"]
+			r.ValidatingWebhook = w.Validating["checks"]
 			r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}}
 		},
 		func(r *tokens.IssueRequest) {
-			r.MutatingWebhook = w.mutating["defaults"]
+			r.MutatingWebhook = w.Mutating["defaults"]
 			r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}}
 		},
 	}
 	ids := map[string]bool{}
 	for i := range 500 {
-		req := tokens.IssueRequest{ServiceAccount: w.accounts["ci/builder"], Audiences: []string{api, fmt.Sprintf("é<%d>", i)}, Lifetime: time.Duration(i+1) * time.Second}
+		req := tokens.IssueRequest{ServiceAccount: w.Accounts["ci/builder"], Audiences: []string{api, fmt.Sprintf("é<%d>", i)}, Lifetime: time.Duration(i+1) * time.Second}
 		bindings[i%len(bindings)](&req)
 		token, err := issuer.Issue(t.Context(), req)
 		if err != nil {

@@ -5,6 +5,8 @@ import (
 	"crypto/subtle"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // judgeLegacy judges a token that stands in a Secret, whose audiences are good
@@ -15,7 +17,7 @@ func (j *judgement) judgeLegacy(ctx context.Context, token string) error {
 	}
 	c := j.claims
 	secret, err := j.cfg.Secrets.GetSecret(ctx, c.namespace, c.secret.Name)
-	if err := lookedUp(j, kindSecret, secret, err); err != nil {
+	if err := lookedUp(j, objects.Secret, secret, err); err != nil {
 		return err
 	}
 	if err := checkLegacySecret(secret, token); err != nil {
@@ -24,7 +26,7 @@ func (j *judgement) judgeLegacy(ctx context.Context, token string) error {
 		return err
 	}
 	account, err := j.cfg.ServiceAccounts.GetServiceAccount(ctx, c.namespace, c.account.Name)
-	if err := lookedUp(j, kindAccount, account, err); err != nil {
+	if err := lookedUp(j, objects.ServiceAccount, account, err); err != nil {
 		return err
 	}
 	if err := checkLegacyAccount(account, c); err != nil {
@@ -43,7 +45,7 @@ func (j *judgement) judgeLegacy(ctx context.Context, token string) error {
 	j.legacy = use
 	if use.MarkedInvalid {
 		j.note("Secret %s/%s has the label %s=%q", secret.Namespace, secret.Name, InvalidSinceLabel, secret.Labels[InvalidSinceLabel])
-		return &InvalidError{ReasonMarkedInvalid, kindSecret}
+		return &InvalidError{ReasonMarkedInvalid, objects.Secret}
 	}
 	return nil
 }
@@ -53,11 +55,11 @@ func (j *judgement) judgeLegacy(ctx context.Context, token string) error {
 func checkLegacySecret(secret *corev1.Secret, token string) *InvalidError {
 	switch {
 	case secret.DeletionTimestamp != nil:
-		return &InvalidError{ReasonDeleted, kindSecret}
+		return &InvalidError{ReasonDeleted, objects.Secret}
 	case !IsTokenSecret(secret):
-		return &InvalidError{ReasonSecretType, kindSecret}
+		return &InvalidError{ReasonSecretType, objects.Secret}
 	case subtle.ConstantTimeCompare(secret.Data[corev1.ServiceAccountTokenKey], []byte(token)) != 1:
-		return &InvalidError{ReasonReplaced, kindSecret}
+		return &InvalidError{ReasonReplaced, objects.Secret}
 	}
 	return nil
 }
@@ -66,9 +68,9 @@ func checkLegacySecret(secret *corev1.Secret, token string) *InvalidError {
 func checkLegacyAccount(account *corev1.ServiceAccount, c *claims) *InvalidError {
 	switch {
 	case account.DeletionTimestamp != nil:
-		return &InvalidError{ReasonDeleted, kindAccount}
+		return &InvalidError{ReasonDeleted, objects.ServiceAccount}
 	case account.UID != c.account.UID:
-		return &InvalidError{ReasonRecreated, kindAccount}
+		return &InvalidError{ReasonRecreated, objects.ServiceAccount}
 	}
 	return nil
 }

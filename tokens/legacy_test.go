@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 // TOK-51, TOK-52, TOK-53, V03, V04
@@ -43,12 +44,12 @@ func TestLegacyClaims(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld()
-			claims := legacyClaims()
+			w := tokentest.NewWorld()
+			claims := tokentest.LegacyClaims()
 			tt.change(claims)
-			token := mint(t, ecKey, claims)
-			w.secrets["ci/builder-token"].Data["token"] = []byte(token)
-			_, err := newAuthenticator(t, w, nil).Authenticate(t.Context(), token)
+			token := tokentest.Mint(t, ecKey, claims)
+			w.Secrets["ci/builder-token"].Data["token"] = []byte(token)
+			_, err := tokentest.NewAuthenticator(t, w, nil).Authenticate(t.Context(), token)
 			if tt.reason == "" {
 				if err != nil {
 					t.Fatal(err)
@@ -56,8 +57,8 @@ func TestLegacyClaims(t *testing.T) {
 				return
 			}
 			wantInvalid(t, err, tt.reason, tt.what)
-			if w.lookups != 0 {
-				t.Errorf("%d lookups, want none", w.lookups)
+			if w.Lookups != 0 {
+				t.Errorf("%d lookups, want none", w.Lookups)
 			}
 		})
 	}
@@ -66,11 +67,11 @@ func TestLegacyClaims(t *testing.T) {
 // TOK-55..62, TOK-T27, V10, V15, V16
 func TestLegacyObjects(t *testing.T) {
 	future := &metav1.Time{Time: now.Add(time.Hour)}
-	token := mint(t, ecKey, legacyClaims())
-	again := mint(t, ecKey, legacyClaims()) // same claims, another signature
+	token := tokentest.Mint(t, ecKey, tokentest.LegacyClaims())
+	again := tokentest.Mint(t, ecKey, tokentest.LegacyClaims()) // same claims, another signature
 	down := errors.New("etcd is down")
 	type parts struct {
-		*world
+		*tokentest.World
 		secret  *corev1.Secret
 		account *corev1.ServiceAccount
 	}
@@ -82,28 +83,28 @@ func TestLegacyObjects(t *testing.T) {
 	}{
 		{"good", func(parts) {}, "", ""},
 		{"other annotations", func(p parts) { p.secret.Annotations = nil }, "", ""},
-		{"no secret", func(p parts) { delete(p.secrets, "ci/builder-token") }, tokens.ReasonNotFound, "Secret"},
+		{"no secret", func(p parts) { delete(p.Secrets, "ci/builder-token") }, tokens.ReasonNotFound, "Secret"},
 		{"secret to be deleted", func(p parts) { p.secret.DeletionTimestamp = future }, tokens.ReasonDeleted, "Secret"},
 		{"secret of another type", func(p parts) { p.secret.Type = corev1.SecretTypeOpaque }, tokens.ReasonSecretType, "Secret"},
 		{"secret without token", func(p parts) { delete(p.secret.Data, "token") }, tokens.ReasonReplaced, "Secret"},
 		{"secret with another token", func(p parts) { p.secret.Data["token"] = []byte(again) }, tokens.ReasonReplaced, "Secret"},
 		{"secret with another last byte", func(p parts) { p.secret.Data["token"][len(token)-1] ^= 1 }, tokens.ReasonReplaced, "Secret"},
 		{"secret with a longer token", func(p parts) { p.secret.Data["token"] = []byte(token + "A") }, tokens.ReasonReplaced, "Secret"},
-		{"no account", func(p parts) { delete(p.accounts, "ci/builder") }, tokens.ReasonNotFound, "ServiceAccount"},
+		{"no account", func(p parts) { delete(p.Accounts, "ci/builder") }, tokens.ReasonNotFound, "ServiceAccount"},
 		{"account to be deleted", func(p parts) { p.account.DeletionTimestamp = future }, tokens.ReasonDeleted, "ServiceAccount"},
 		{"account recreated", func(p parts) { p.account.UID = "another" }, tokens.ReasonRecreated, "ServiceAccount"},
 		{"account recreated and to be deleted", func(p parts) { p.account.UID, p.account.DeletionTimestamp = "another", future }, tokens.ReasonDeleted, "ServiceAccount"},
 		{"marked invalid", func(p parts) { p.secret.Labels = map[string]string{tokens.InvalidSinceLabel: "x"} }, tokens.ReasonMarkedInvalid, "Secret"},
 		{"not marked", func(p parts) { p.secret.Labels = map[string]string{tokens.InvalidSinceLabel: ""} }, "", ""},
-		{"backend down", func(p parts) { p.err = down }, tokens.ReasonUnavailable, "Secret"},
+		{"backend down", func(p parts) { p.Err = down }, tokens.ReasonUnavailable, "Secret"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld()
-			p := parts{w, w.secrets["ci/builder-token"], w.accounts["ci/builder"]}
+			w := tokentest.NewWorld()
+			p := parts{w, w.Secrets["ci/builder-token"], w.Accounts["ci/builder"]}
 			p.secret.Data["token"] = []byte(token)
 			tt.change(p)
-			id, err := newAuthenticator(t, w, nil).Authenticate(t.Context(), token)
+			id, err := tokentest.NewAuthenticator(t, w, nil).Authenticate(t.Context(), token)
 			switch tt.reason {
 			case "":
 				if err != nil {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 // A modelToken is a token and what it says.
@@ -36,7 +37,7 @@ var modelKeys = []crypto.Signer{ecKey, rsaKey, otherKey}
 // A model is a world that changes at random, authenticators that look at it, and
 // the tokens that were made so far.
 type model struct {
-	*world
+	*tokentest.World
 	random  *rand.Rand
 	now     time.Time
 	keys    []bool // which of modelKeys are published
@@ -48,11 +49,11 @@ type model struct {
 
 func newModel(t *testing.T, seed uint64) *model {
 	m := &model{
-		world: newWorld(), random: rand.New(rand.NewPCG(seed, seed)), now: now,
+		World: tokentest.NewWorld(), random: rand.New(rand.NewPCG(seed, seed)), now: now,
 		keys: []bool{true, true, true}, labels: map[string]bool{}, current: map[string]*tokens.Authenticator{},
 	}
 	build := func(name string, size int, reversed bool) {
-		m.current[name] = newAuthenticator(t, m.world, func(cfg *tokens.AuthenticatorConfig) {
+		m.current[name] = tokentest.NewAuthenticator(t, m.World, func(cfg *tokens.AuthenticatorConfig) {
 			cfg.SignatureCacheSize = size
 			cfg.Now = func() time.Time { return m.now }
 			cfg.Keys = sourceByID(func(id string) []keys.PublicKey { return m.published(id, reversed) })
@@ -80,16 +81,16 @@ func (m *model) published(id string, reversed bool) (list []keys.PublicKey) {
 
 func (m *model) objects() map[string]metav1.Object {
 	all := map[string]metav1.Object{}
-	if o, ok := m.accounts["ci/builder"]; ok {
+	if o, ok := m.Accounts["ci/builder"]; ok {
 		all["account"] = o
 	}
-	if o, ok := m.pods["ci/job"]; ok {
+	if o, ok := m.Pods["ci/job"]; ok {
 		all["pod"] = o
 	}
-	if o, ok := m.nodes["worker"]; ok {
+	if o, ok := m.Nodes["worker"]; ok {
 		all["node"] = o
 	}
-	for name, o := range m.secrets {
+	for name, o := range m.Secrets {
 		all[strings.TrimPrefix(name, "ci/")] = o
 	}
 	return all
@@ -98,31 +99,31 @@ func (m *model) objects() map[string]metav1.Object {
 // change makes one random change of the world. No UID comes back.
 func (m *model) change() {
 	m.repair()
-	uid, fresh := m.newUID(), newWorld()
+	uid, fresh := m.newUID(), tokentest.NewWorld()
 	switch m.random.IntN(60) {
 	case 0:
-		fresh.accounts["ci/builder"].UID = uid
-		m.accounts["ci/builder"] = fresh.accounts["ci/builder"]
+		fresh.Accounts["ci/builder"].UID = uid
+		m.Accounts["ci/builder"] = fresh.Accounts["ci/builder"]
 	case 1:
-		fresh.pods["ci/job"].UID = uid
-		m.pods["ci/job"] = fresh.pods["ci/job"]
+		fresh.Pods["ci/job"].UID = uid
+		m.Pods["ci/job"] = fresh.Pods["ci/job"]
 	case 2:
-		fresh.nodes["worker"].UID = uid
-		m.nodes["worker"] = fresh.nodes["worker"]
+		fresh.Nodes["worker"].UID = uid
+		m.Nodes["worker"] = fresh.Nodes["worker"]
 	case 3:
 		name := []string{"ci/settings", "ci/builder-token"}[m.random.IntN(2)]
-		fresh.secrets[name].UID = uid
-		m.secrets[name] = fresh.secrets[name]
+		fresh.Secrets[name].UID = uid
+		m.Secrets[name] = fresh.Secrets[name]
 	case 4:
 		switch m.random.IntN(4) {
 		case 0:
-			delete(m.accounts, "ci/builder")
+			delete(m.Accounts, "ci/builder")
 		case 1:
-			delete(m.pods, "ci/job")
+			delete(m.Pods, "ci/job")
 		case 2:
-			delete(m.nodes, "worker")
+			delete(m.Nodes, "worker")
 		case 3:
-			delete(m.secrets, []string{"ci/settings", "ci/builder-token"}[m.random.IntN(2)])
+			delete(m.Secrets, []string{"ci/settings", "ci/builder-token"}[m.random.IntN(2)])
 		}
 	case 5, 6: // a deletion that something holds up; the time only moves back
 		objects := m.objects()
@@ -138,7 +139,7 @@ func (m *model) change() {
 	case 10, 11, 12, 13, 14, 15:
 		m.now = m.now.Add(time.Duration(m.random.IntN(300)) * time.Second)
 	case 9:
-		if s, ok := m.secrets["ci/builder-token"]; ok && s.Labels == nil && m.random.IntN(3) == 0 {
+		if s, ok := m.Secrets["ci/builder-token"]; ok && s.Labels == nil && m.random.IntN(3) == 0 {
 			s.Labels = map[string]string{tokens.InvalidSinceLabel: "2026-01-01"}
 		}
 	default:
@@ -166,38 +167,38 @@ func (m *model) repair() {
 		deleted := object.GetDeletionTimestamp()
 		return deleted != nil && m.now.Sub(deleted.Time) > 2*time.Minute
 	}
-	fresh := newWorld()
-	for _, key := range slices.Sorted(maps.Keys(fresh.accounts)) {
-		object := fresh.accounts[key]
-		soon(m.accounts[key] == nil || old(m.accounts[key]), object, func() { m.accounts[key] = object })
+	fresh := tokentest.NewWorld()
+	for _, key := range slices.Sorted(maps.Keys(fresh.Accounts)) {
+		object := fresh.Accounts[key]
+		soon(m.Accounts[key] == nil || old(m.Accounts[key]), object, func() { m.Accounts[key] = object })
 	}
-	for _, key := range slices.Sorted(maps.Keys(fresh.secrets)) {
-		object := fresh.secrets[key]
-		soon(m.secrets[key] == nil || old(m.secrets[key]), object, func() { m.secrets[key] = object })
+	for _, key := range slices.Sorted(maps.Keys(fresh.Secrets)) {
+		object := fresh.Secrets[key]
+		soon(m.Secrets[key] == nil || old(m.Secrets[key]), object, func() { m.Secrets[key] = object })
 	}
-	for _, key := range slices.Sorted(maps.Keys(fresh.pods)) {
-		object := fresh.pods[key]
-		soon(m.pods[key] == nil || old(m.pods[key]), object, func() { m.pods[key] = object })
+	for _, key := range slices.Sorted(maps.Keys(fresh.Pods)) {
+		object := fresh.Pods[key]
+		soon(m.Pods[key] == nil || old(m.Pods[key]), object, func() { m.Pods[key] = object })
 	}
-	for _, key := range slices.Sorted(maps.Keys(fresh.nodes)) {
-		object := fresh.nodes[key]
-		soon(m.nodes[key] == nil || old(m.nodes[key]), object, func() { m.nodes[key] = object })
+	for _, key := range slices.Sorted(maps.Keys(fresh.Nodes)) {
+		object := fresh.Nodes[key]
+		soon(m.Nodes[key] == nil || old(m.Nodes[key]), object, func() { m.Nodes[key] = object })
 	}
 }
 
 // mint makes a token of what there is, or of what there was.
 func (m *model) mint(t *testing.T) {
-	account := m.accounts["ci/builder"]
+	account := m.Accounts["ci/builder"]
 	if account == nil {
 		return
 	}
 	tok := &modelToken{key: m.random.IntN(len(modelKeys)), account: account.UID}
-	if secret := m.secrets["ci/builder-token"]; secret != nil && m.random.IntN(4) == 0 {
+	if secret := m.Secrets["ci/builder-token"]; secret != nil && m.random.IntN(4) == 0 {
 		tok.legacy, tok.audiences = true, []string{api, "api.internal"}
 		tok.kind, tok.object = "secret", "builder-token"
-		claims := legacyClaims()
+		claims := tokentest.LegacyClaims()
 		claims["kubernetes.io/serviceaccount/service-account.uid"] = account.UID
-		tok.text = mint(t, modelKeys[tok.key], claims)
+		tok.text = tokentest.Mint(t, modelKeys[tok.key], claims)
 		secret.Data["token"] = []byte(tok.text)
 		m.tokens = append(m.tokens, tok)
 		return
@@ -206,7 +207,7 @@ func (m *model) mint(t *testing.T) {
 	tok.iat = m.now.Add(time.Duration(m.random.IntN(200)-100) * time.Second)
 	tok.nbf = m.now.Add(time.Duration(m.random.IntN(200)-100) * time.Second)
 	tok.exp = tok.iat.Add(time.Duration(m.random.IntN(1800)) * time.Second)
-	claims := boundClaims()
+	claims := tokentest.BoundClaims()
 	claims["aud"], claims["iat"], claims["nbf"], claims["exp"] = tok.audiences, tok.iat.Unix(), tok.nbf.Unix(), tok.exp.Unix()
 	p := private(claims)
 	delete(p, "pod")
@@ -223,7 +224,7 @@ func (m *model) mint(t *testing.T) {
 	if m.random.IntN(4) == 0 {
 		id = "" // all keys are tried
 	}
-	tok.text = mintAs(t, modelKeys[tok.key], id, claims)
+	tok.text = tokentest.MintAs(t, modelKeys[tok.key], id, claims)
 	m.tokens = append(m.tokens, tok)
 }
 
@@ -241,12 +242,12 @@ func (m *model) accepts(tok *modelToken, audience string) bool {
 
 // holds reports whether neither time nor deletion has ended the token.
 func (m *model) holds(tok *modelToken) bool {
-	account := m.accounts["ci/builder"]
+	account := m.Accounts["ci/builder"]
 	if account == nil || account.UID != tok.account {
 		return false
 	}
 	if tok.legacy {
-		secret := m.secrets["ci/"+tok.object]
+		secret := m.Secrets["ci/"+tok.object]
 		return secret != nil && secret.DeletionTimestamp == nil && string(secret.Data["token"]) == tok.text && account.DeletionTimestamp == nil &&
 			secret.Labels[tokens.InvalidSinceLabel] == ""
 	}
@@ -319,7 +320,7 @@ func TestModel(t *testing.T) {
 
 // T6, J19: refusing a long text costs no more than refusing a short one.
 func TestCostOfLongTokens(t *testing.T) {
-	a := newAuthenticator(t, newWorld(), nil)
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil)
 	cost := func(text string) (allocations float64, bytes uint64) {
 		allocations = testing.AllocsPerRun(10, func() {
 			if _, err := a.Authenticate(t.Context(), text); err == nil {
@@ -337,7 +338,7 @@ func TestCostOfLongTokens(t *testing.T) {
 		return allocations, (after.TotalAlloc - before.TotalAlloc) / 10
 	}
 	shortAllocations, _ := cost("x" + strings.Repeat(".", 2))
-	for _, text := range []string{strings.Repeat(".", 10<<20), strings.Repeat("a", 10<<20), mint(t, ecKey, boundClaims()) + strings.Repeat("A", 10<<20)} {
+	for _, text := range []string{strings.Repeat(".", 10<<20), strings.Repeat("a", 10<<20), tokentest.Mint(t, ecKey, tokentest.BoundClaims()) + strings.Repeat("A", 10<<20)} {
 		if allocations, bytes := cost(text); allocations > shortAllocations+2 || bytes > 16<<10 {
 			t.Errorf("%.0f allocations of %d bytes for %d bytes, want about %.0f", allocations, bytes, len(text), shortAllocations)
 		}

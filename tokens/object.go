@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 
-	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // A BoundObject is the object that a token is bound to if it is of none of the
@@ -52,18 +52,6 @@ func (o BoundObject) complete() bool {
 	return o.APIVersion != "" && o.Kind != "" && o.Name != "" && o.UID != ""
 }
 
-// isOwnKind reports whether tokens are bound to kind in a way of its own, with
-// checks that an [ObjectGetter] must not get around.
-func isOwnKind(kind schema.GroupVersionKind) bool {
-	switch kind.Group {
-	case "":
-		return kind.Kind == kindPod || kind.Kind == kindSecret || kind.Kind == kindNode
-	case admissionregistrationv1.GroupName:
-		return kind.Kind == kindValidating || kind.Kind == kindMutating
-	}
-	return false
-}
-
 // judgeObject judges the binding to an object of a further kind.
 func (j *judgement) judgeObject(ctx context.Context) error {
 	ref := j.claims.object
@@ -71,25 +59,15 @@ func (j *judgement) judgeObject(ctx context.Context) error {
 		return &InvalidError{ReasonUnsupported, kindObject}
 	}
 	object, err := j.cfg.Objects.GetObject(ctx, ref.GroupVersionKind(), j.claims.namespace, ref.Name)
-	switch {
-	case errors.Is(err, ErrUnsupportedKind):
+	object, err = objects.RequireIn(j.claims.namespace, object, err)
+	if errors.Is(err, ErrUnsupportedKind) {
 		j.note("%s: %v", ref.GroupVersionKind(), err)
 		return &InvalidError{ReasonUnsupported, kindObject}
-	case err == nil && object == nil:
-		return &UnavailableError{kindObject, errNothing}
-	case err == nil && !inNamespace(object, j.claims.namespace):
-		err = errors.New("the getter returned an object of another namespace")
-		return &UnavailableError{kindObject, err}
 	}
 	if err := lookedUp(j, kindObject, &object, err); err != nil {
 		return err
 	}
 	return j.checked(kindObject, ObjectRef{ref.Name, ref.UID}, object)
-}
-
-// inNamespace reports whether object is in namespace or in none.
-func inNamespace(object metav1.Object, namespace string) bool {
-	return object.GetNamespace() == "" || object.GetNamespace() == namespace
 }
 
 // decodeObject reads a BoundObject, all of whose members are there.

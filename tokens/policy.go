@@ -3,6 +3,8 @@ package tokens
 import (
 	"slices"
 	"time"
+
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // A Policy refuses tokens that Kubernetes would accept, with [ReasonPolicy]. The
@@ -15,7 +17,7 @@ type Policy struct {
 
 	// MaxLifetime, if positive, refuses tokens that live longer, from "iat" to
 	// "exp", or have no "iat" (What is "lifetime"). The tokens that kubelets
-	// mount live a year unless [TokenRequesterConfig.DisableExtension], or the
+	// mount live a year unless [tokenrequest.Config.DisableExtension], or the
 	// flag --service-account-extend-token-expiration=false of kube-apiserver,
 	// says otherwise.
 	MaxLifetime time.Duration
@@ -37,7 +39,7 @@ func (p *Policy) check(c *claims) error {
 	case p.ForbidLegacy && c.legacy:
 		refused = "legacy"
 	case p.RequirePodBound && c.pod.Name == "":
-		refused = kindPod
+		refused = objects.Pod
 	case p.MaxLifetime > 0 && !p.livesWithin(c):
 		refused = "lifetime"
 	case len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, c.namespace):

@@ -9,15 +9,16 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 func TestPolicy(t *testing.T) {
-	notBound := boundClaims()
+	notBound := tokentest.BoundClaims()
 	delete(private(notBound), "pod")
 	delete(private(notBound), "node")
-	noIssuedAt := boundClaims()
+	noIssuedAt := tokentest.BoundClaims()
 	delete(noIssuedAt, "iat")
-	foreign := legacyClaims()
+	foreign := tokentest.LegacyClaims()
 	foreign["sub"] = "x"
 
 	tests := []struct {
@@ -27,28 +28,28 @@ func TestPolicy(t *testing.T) {
 		what   string // empty if it is accepted
 	}{
 		{"none", tokens.Policy{}, notBound, ""},
-		{"bound to a pod", tokens.Policy{RequirePodBound: true}, boundClaims(), ""},
+		{"bound to a pod", tokens.Policy{RequirePodBound: true}, tokentest.BoundClaims(), ""},
 		{"not bound to a pod", tokens.Policy{RequirePodBound: true}, notBound, "Pod"},
-		{"legacy, not bound to a pod", tokens.Policy{RequirePodBound: true}, legacyClaims(), "Pod"},
-		{"as long as allowed", tokens.Policy{MaxLifetime: time.Hour}, boundClaims(), ""},
-		{"a part of a second less", tokens.Policy{MaxLifetime: time.Hour - 1}, boundClaims(), "lifetime"},
+		{"legacy, not bound to a pod", tokens.Policy{RequirePodBound: true}, tokentest.LegacyClaims(), "Pod"},
+		{"as long as allowed", tokens.Policy{MaxLifetime: time.Hour}, tokentest.BoundClaims(), ""},
+		{"a part of a second less", tokens.Policy{MaxLifetime: time.Hour - 1}, tokentest.BoundClaims(), "lifetime"},
 		{"without iat", tokens.Policy{MaxLifetime: time.Hour}, noIssuedAt, "lifetime"},
-		{"legacy, without exp", tokens.Policy{MaxLifetime: time.Hour}, legacyClaims(), "lifetime"},
-		{"legacy", tokens.Policy{ForbidLegacy: true}, legacyClaims(), "legacy"},
-		{"not legacy", tokens.Policy{ForbidLegacy: true}, boundClaims(), ""},
-		{"namespace", tokens.Policy{Namespaces: []string{"prod", "ci"}}, boundClaims(), ""},
-		{"other namespace", tokens.Policy{Namespaces: []string{"prod", "CI"}}, boundClaims(), "namespace"},
-		{"other namespace, legacy", tokens.Policy{Namespaces: []string{"prod"}}, legacyClaims(), "namespace"},
-		{"all", tokens.Policy{RequirePodBound: true, MaxLifetime: time.Hour, Namespaces: []string{"ci"}, ForbidLegacy: true}, boundClaims(), ""},
+		{"legacy, without exp", tokens.Policy{MaxLifetime: time.Hour}, tokentest.LegacyClaims(), "lifetime"},
+		{"legacy", tokens.Policy{ForbidLegacy: true}, tokentest.LegacyClaims(), "legacy"},
+		{"not legacy", tokens.Policy{ForbidLegacy: true}, tokentest.BoundClaims(), ""},
+		{"namespace", tokens.Policy{Namespaces: []string{"prod", "ci"}}, tokentest.BoundClaims(), ""},
+		{"other namespace", tokens.Policy{Namespaces: []string{"prod", "CI"}}, tokentest.BoundClaims(), "namespace"},
+		{"other namespace, legacy", tokens.Policy{Namespaces: []string{"prod"}}, tokentest.LegacyClaims(), "namespace"},
+		{"all", tokens.Policy{RequirePodBound: true, MaxLifetime: time.Hour, Namespaces: []string{"ci"}, ForbidLegacy: true}, tokentest.BoundClaims(), ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld()
+			w := tokentest.NewWorld()
 			a := newCachedAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 				cfg.Policy, cfg.Legacy = tt.policy, !tt.policy.ForbidLegacy
 			})
-			token := mint(t, ecKey, tt.claims)
-			w.secrets["ci/builder-token"].Data["token"] = []byte(token)
+			token := tokentest.Mint(t, ecKey, tt.claims)
+			w.Secrets["ci/builder-token"].Data["token"] = []byte(token)
 			for range 2 { // the second time through the signature cache
 				_, err := a.Authenticate(t.Context(), token)
 				if tt.what == "" {
@@ -58,8 +59,8 @@ func TestPolicy(t *testing.T) {
 					continue
 				}
 				wantInvalid(t, err, tokens.ReasonPolicy, tt.what)
-				if w.lookups != 0 {
-					t.Errorf("%d lookups, want none", w.lookups)
+				if w.Lookups != 0 {
+					t.Errorf("%d lookups, want none", w.Lookups)
 				}
 			}
 			if !a.cached {
@@ -69,10 +70,10 @@ func TestPolicy(t *testing.T) {
 	}
 
 	// What is wrong with a forbidden token comes first.
-	a := newAuthenticator(t, newWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Legacy, cfg.Policy.ForbidLegacy = false, true })
-	_, err := a.Authenticate(t.Context(), mint(t, ecKey, foreign))
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Legacy, cfg.Policy.ForbidLegacy = false, true })
+	_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, foreign))
 	wantInvalid(t, err, tokens.ReasonInvalidClaim, "sub")
-	_, err = a.Authenticate(t.Context(), mint(t, otherKey, legacyClaims()))
+	_, err = a.Authenticate(t.Context(), tokentest.Mint(t, otherKey, tokentest.LegacyClaims()))
 	wantInvalid(t, err, tokens.ReasonUnknownKey, "")
 }
 
@@ -83,7 +84,7 @@ func TestNewAuthenticatorRefusesPolicies(t *testing.T) {
 		"MaxLifetime is -1s":       func(cfg *tokens.AuthenticatorConfig) { cfg.Policy.MaxLifetime = -time.Second },
 		"Namespaces has an empty ": func(cfg *tokens.AuthenticatorConfig) { cfg.Policy.Namespaces = []string{""} },
 	} {
-		cfg := authenticatorConfig(newWorld())
+		cfg := tokentest.AuthenticatorConfig(tokentest.NewWorld())
 		change(&cfg)
 		if _, err := tokens.NewAuthenticator(cfg); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("NewAuthenticator() = %v, want %q", err, text)

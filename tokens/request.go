@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // An IssueRequest asks for a bound token. The token holds as long as the
@@ -23,6 +25,11 @@ type IssueRequest struct {
 
 	// Lifetime is cut to whole seconds. Zero means [DefaultLifetime].
 	Lifetime time.Duration
+
+	// IgnoreMaxLifetime issues the token for all of Lifetime, even if that is
+	// longer than [IssuerConfig.MaxLifetime]. It is for callers that limit
+	// lifetimes themselves.
+	IgnoreMaxLifetime bool
 
 	// WarnAfter, if positive, is after which time verifiers should report that
 	// the client could have got a new token. It is cut to whole seconds.
@@ -184,7 +191,7 @@ func (req *IssueRequest) checkRefs(c *claims) error {
 		return &RequestError{"IssueRequest.MutatingWebhook", "has no name or no UID"}
 	case req.Object != (BoundObject{}) && !req.Object.complete():
 		return &RequestError{"IssueRequest.Object", "has no kind, no name or no UID"}
-	case isOwnKind(req.Object.GroupVersionKind()):
+	case objects.IsBuiltIn(req.Object.GroupVersionKind()):
 		return &RequestError{"IssueRequest.Object", "is of a kind that has a field of its own"}
 	case c.checkBinding() != nil:
 		return &RequestError{"IssueRequest", "token can only be bound to one object type"}

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 // TOK-85, CST-7, CST-8
@@ -26,18 +27,18 @@ func TestIsTokenSecretOf(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := newWorld()
-			secret := w.secrets["ci/builder-token"]
+			w := tokentest.NewWorld()
+			secret := w.Secrets["ci/builder-token"]
 			tt.change(secret)
-			if got := tokens.IsTokenSecretOf(secret, w.accounts["ci/builder"]); got != tt.want {
+			if got := tokens.IsTokenSecretOf(secret, w.Accounts["ci/builder"]); got != tt.want {
 				t.Errorf("IsTokenSecretOf() = %v, want %v", got, tt.want)
 			}
 		})
 	}
-	if tokens.IsTokenSecretOf(nil, account()) || tokens.IsTokenSecretOf(newWorld().secrets["ci/builder-token"], nil) {
+	if tokens.IsTokenSecretOf(nil, account()) || tokens.IsTokenSecretOf(tokentest.NewWorld().Secrets["ci/builder-token"], nil) {
 		t.Error("IsTokenSecretOf() = true for nothing")
 	}
-	if name, uid := tokens.TokenSecretOwner(newWorld().secrets["ci/settings"]); name != "" || uid != "" {
+	if name, uid := tokens.TokenSecretOwner(tokentest.NewWorld().Secrets["ci/settings"]); name != "" || uid != "" {
 		t.Errorf("TokenSecretOwner() = %s, %s for another Secret, want none", name, uid)
 	}
 }

@@ -29,6 +29,8 @@ import (
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
+	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 )
 
 // must ends the program if a part of it can't be made.
@@ -54,7 +56,7 @@ func main() {
 
 	// The store, and the controllers that it tells of its writes.
 	var loops []*loop
-	s := must(openStore(filepath.Join(*folder, "objects.db"), func(event sacontroller.Change) {
+	s := must(openStore(filepath.Join(*folder, "objects.db"), func(event sacontroller.Event) {
 		for _, l := range loops {
 			l.add(l.Due(event)...)
 		}
@@ -93,7 +95,7 @@ func routes(ctx context.Context, s *store, ring *keyring.Ring, signer *tokens.Is
 	plugin := must(admission.New(admission.Config{ServiceAccounts: s, Strict: true}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{issuer}, APIAudiences: []string{issuer}, Keys: ring, ServiceAccounts: s, Secrets: s, Pods: s, Legacy: true}))
-	requester := must(tokens.NewTokenRequester(tokens.TokenRequesterConfig{
+	requester := must(tokenrequest.New(tokenrequest.Config{
 		Issuer: signer, APIAudiences: []string{issuer}, ServiceAccounts: s, Secrets: s, Pods: s}))
 	publisher := must(discovery.NewPublisher(ctx, discovery.PublisherConfig{Issuer: issuer, JWKSURI: issuer + discovery.JWKSPath, Keys: ring}))
 	mux, namespaced := http.NewServeMux(), "/api/v1/namespaces/{namespace}/"
@@ -118,7 +120,7 @@ func routes(ctx context.Context, s *store, ring *keyring.Ring, signer *tokens.Is
 	answer(mux, "POST "+namespaced+"serviceaccounts/{name}/token", func(r *http.Request, o *tokenRequest) (any, error) {
 		return requester.Create(r.Context(), r.PathValue("namespace"), r.PathValue("name"), o)
 	})
-	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", tokens.NewReviewHandler(authenticator, tokens.ReviewHandlerConfig{}))
+	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", tokenreview.NewHandler(authenticator, tokenreview.HandlerConfig{}))
 	mux.Handle(discovery.ConfigPath, publisher)
 	mux.Handle(discovery.JWKSPath, publisher)
 	answer(mux, "GET /whoami", func(r *http.Request, _ *struct{}) (any, error) {

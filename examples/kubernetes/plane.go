@@ -18,7 +18,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys/external"
 	externalgrpc "github.com/kubesa/serviceaccount/keys/external/grpc"
 	"github.com/kubesa/serviceaccount/keys/keyring"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokensource"
 )
 
 // The "iss" of the cluster's tokens, and whom they are for.
@@ -145,7 +145,7 @@ func (p *plane) waitFirstAccount(ctx context.Context) error {
 		account, err := clients.GetServiceAccount(ctx, "default", "default")
 		if err == nil && p.era == eraSecrets {
 			if len(account.Secrets) > 0 {
-				_, err = tokens.WaitPopulated(ctx, clients, "default", account.Secrets[0].Name)
+				_, err = tokensource.WaitPopulated(ctx, clients, "default", account.Secrets[0].Name)
 			} else {
 				err = errors.New("it has no token")
 			}

@@ -17,6 +17,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 )
 
 // clusterIssuer is the issuer and the audience of bound tokens.
@@ -28,7 +29,7 @@ type plane struct {
 	controllers   []sacontroller.Controller
 	plugin        *admission.Plugin
 	authenticator *tokens.Authenticator
-	requester     *tokens.TokenRequester
+	requester     *tokenrequest.Requester
 }
 
 // newPlane puts the parts together: signer signs every token, verifying judges
@@ -43,7 +44,7 @@ func newPlane(opts options, signer keys.Signer, verifying keys.Source) (*plane, 
 	if err != nil {
 		return nil, err
 	}
-	p.requester, err = tokens.NewTokenRequester(tokens.TokenRequesterConfig{
+	p.requester, err = tokenrequest.New(tokenrequest.Config{
 		Issuer:          issuer,
 		APIAudiences:    []string{clusterIssuer},
 		ServiceAccounts: p.cluster,

@@ -27,6 +27,8 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenreview"
+	"github.com/kubesa/serviceaccount/tokens/tokensource"
 )
 
 // endToEnd is a real API server, and this library beside it.
@@ -73,15 +75,15 @@ func startEndToEnd(t *testing.T, alg keys.Algorithm) *endToEnd {
 // reconciles what is due, once.
 func (e *endToEnd) poll(t *testing.T) {
 	t.Helper()
-	var events []sacontroller.Change
+	var events []sacontroller.Event
 	for _, o := range must(e.client.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})).Items {
-		events = append(events, sacontroller.Change{Type: watch.Added, Object: &o})
+		events = append(events, sacontroller.Event{Type: watch.Added, Object: &o})
 	}
 	for _, o := range must(e.client.CoreV1().ServiceAccounts("").List(t.Context(), metav1.ListOptions{})).Items {
-		events = append(events, sacontroller.Change{Type: watch.Added, Object: &o})
+		events = append(events, sacontroller.Event{Type: watch.Added, Object: &o})
 	}
 	for _, o := range must(e.client.CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{})).Items {
-		events = append(events, sacontroller.Change{Type: watch.Added, Object: &o})
+		events = append(events, sacontroller.Event{Type: watch.Added, Object: &o})
 	}
 	for _, c := range e.controllers {
 		for _, event := range events {
@@ -107,7 +109,7 @@ func (e *endToEnd) review(ctx context.Context, token string) (authenticationv1.T
 // as a request's credential and in a TokenReview.
 func (e *endToEnd) wantBothAccept(t *testing.T, what, token string) {
 	t.Helper()
-	ours := e.authenticator.Review(t.Context(), &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}).Status
+	ours := tokenreview.Review(t.Context(), &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}, e.authenticator).Status
 	theirs, err := e.review(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
@@ -244,7 +246,7 @@ func TestEndToEndGuide(t *testing.T) {
 	}
 	kubectl("create", "-f", file)
 	e.poll(t)
-	filled, err := tokens.WaitPopulated(t.Context(), e.ours, "default", "build-robot-secret")
+	filled, err := tokensource.WaitPopulated(t.Context(), e.ours, "default", "build-robot-secret")
 	if err != nil {
 		t.Fatal(err)
 	}

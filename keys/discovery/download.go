@@ -25,37 +25,30 @@ const (
 	maxConfigDepth = 16
 )
 
-// published is what a server publishes.
-type published struct {
-	set    *keys.Set
-	maxAge time.Duration // how long the server lets it be kept
-}
-
 // download fetches the keys, from the address that the discovery document says
-// if none is configured.
-func (r *Remote) download(ctx context.Context) (found published, err error) {
+// if none is configured. maxAge is how long the server lets them be kept.
+func (r *Remote) download(ctx context.Context) (set *keys.Set, maxAge time.Duration, err error) {
 	jwksURL := r.cfg.JWKSURL
 	if jwksURL == "" {
 		if jwksURL, err = r.discover(ctx); err != nil {
-			return published{}, err
+			return nil, 0, err
 		}
 	}
 	u, err := r.cfg.parseURL(jwksURL)
 	if err != nil {
-		return published{}, err
+		return nil, 0, err
 	}
 	data, header, err := r.get(ctx, u, maxJWKSBytes, "application/jwk-set+json", "application/json")
 	if err != nil {
-		return published{}, err
+		return nil, 0, err
 	}
-	set, err := keys.ParseJWKS(data)
-	if err != nil {
-		return published{}, err
+	if set, err = keys.ParseJWKS(data); err != nil {
+		return nil, 0, err
 	}
 	if list, _ := set.PublicKeys(ctx, ""); len(list) == 0 {
-		return published{}, errors.New("the server publishes no usable keys")
+		return nil, 0, errors.New("the server publishes no usable keys")
 	}
-	return published{set, maxAgeOf(header, r.cfg.RefreshEvery)}, nil
+	return set, maxAgeOf(header, r.cfg.RefreshEvery), nil
 }
 
 // discover returns the address of the keys.

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 	"net/http"
 	"net/url"
@@ -56,17 +55,13 @@ type RemoteConfig struct {
 	Now func() time.Time
 }
 
-// maxFetches bounds the fetches that may be left hanging.
-const maxFetches = 4
-
 // A Remote is a [keys.Source] of the keys that an issuer publishes, of any cluster
 // or anyone else who does so by OpenID Connect discovery.
 //
 // Keys are fetched when first asked for, when they have become old, and when a
 // token names one that isn't known, but never more often than once in CoolDown.
-// There is one fetch at a time, for up to Timeout; those who ask for a key that is
-// known don't wait for it. While four fetches hang in spite of Timeout, others fail
-// at once. If it fails, the last good keys
+// There is one fetch at a time, in a goroutine that ends with Timeout; those who
+// ask for a key that is known don't wait for it. If it fails, the last good keys
 // stay until they are MaxAge old, and [Remote.Err] says why it failed.
 //
 // Redirects are not followed, answers of more than 1 MiB or of another content
@@ -79,15 +74,13 @@ type Remote struct {
 	client *http.Client
 	trust  *url.URL // the server that gets the bearer token
 
-	guard   *flight.Guard
-	fetches flight.Group[struct{}, struct{}] // one at a time
-
 	mu        sync.Mutex
 	set       *keys.Set // nil until the first fetch has succeeded
 	fetched   time.Time
 	refresh   time.Time // when set becomes old
 	attempted time.Time // when the last fetch ended
 	err       error     // of the last fetch
+	running   chan struct{}
 }
 
 // NewRemote returns a Remote, or an error that has every mistake of cfg. It
@@ -104,7 +97,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Remote{cfg: cfg, client: cfg.client(), trust: trust, guard: flight.NewGuard("the fetch", maxFetches)}, nil
+	return &Remote{cfg: cfg, client: cfg.client(), trust: trust}, nil
 }
 
 // check returns the URL of the server that is trusted with the bearer token, or
@@ -172,22 +165,25 @@ func (cfg *RemoteConfig) client() *http.Client {
 // ctx. A key that isn't known while fetching fails may exist, so that is such an
 // error too.
 func (r *Remote) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	list, fetch, err := r.lookup(id, true)
-	if fetch != nil {
-		if _, err := fetch.Wait(ctx); err != nil {
+	for waited := false; ; waited = true {
+		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		list, _, err = r.lookup(id, false)
+		list, running, err := r.lookup(id, waited)
+		if running == nil {
+			return list, err
+		}
+		select {
+		case <-running:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
-	return list, err
 }
 
-// lookup returns what is known or, if the caller may wait for it, the fetch that is
-// under way. It starts one then if it is time to.
-func (r *Remote) lookup(id string, mayWait bool) (list []keys.PublicKey, fetch *flight.Call[struct{}], err error) {
+// lookup returns what is known, or the fetch to wait for. It starts one if it is
+// time to.
+func (r *Remote) lookup(id string, waited bool) (list []keys.PublicKey, running chan struct{}, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.cfg.Now()
@@ -197,18 +193,15 @@ func (r *Remote) lookup(id string, mayWait bool) (list []keys.PublicKey, fetch *
 	}
 	mayFetch := r.attempted.IsZero() || now.Sub(r.attempted) >= r.cfg.CoolDown || now.Before(r.attempted)
 	known := usable && len(list) > 0
-	if mayWait {
-		fetch = r.fetches.Running(struct{}{})
-		if fetch == nil && mayFetch && (!known || !now.Before(r.refresh)) {
-			// Nothing of the caller's token or context reaches the fetch.
-			fetch = r.fetches.Start(context.Background(), struct{}{}, r.fetch)
-		}
+	if (!known || !now.Before(r.refresh)) && mayFetch && !waited && r.running == nil {
+		r.running = make(chan struct{})
+		go r.fetch(r.running)
 	}
 	switch {
 	case known:
 		return list, nil, nil
-	case fetch != nil:
-		return nil, fetch, nil
+	case r.running != nil && !waited:
+		return nil, r.running, nil
 	case r.err != nil:
 		return nil, nil, r.err
 	case usable:
@@ -217,26 +210,38 @@ func (r *Remote) lookup(id string, mayWait bool) (list []keys.PublicKey, fetch *
 	return nil, nil, fmt.Errorf("%w: they are older than %s", keys.ErrUnavailable, r.cfg.MaxAge)
 }
 
-// fetch fetches the keys once. What it finds, keys or an error, is kept in r.
-func (r *Remote) fetch(ctx context.Context) (struct{}, error) {
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
-	defer cancel()
-	// The caller's Transport or BearerToken may panic, or hang in spite of ctx.
-	found, err := flight.Do(ctx, r.guard, r.download)
+// fetch fetches the keys once and tells those who wait.
+func (r *Remote) fetch(done chan struct{}) {
+	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.Timeout)
+	set, maxAge, err := r.tryDownload(ctx)
+	cancel()
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.cfg.Now()
-	r.attempted = now
-	if p, ok := errors.AsType[*flight.PanicError](err); ok {
-		r.err = fmt.Errorf("%w: %w", keys.ErrUnavailable, p) // for those who want its stack
-	} else if err != nil {
+	r.attempted, r.running = now, nil
+	if err != nil {
 		r.err = fmt.Errorf("%w: %v", keys.ErrUnavailable, err)
 	} else {
-		r.set, r.fetched, r.err = found.set, now, nil
-		r.refresh = now.Add(min(r.cfg.RefreshEvery, max(found.maxAge, r.cfg.CoolDown)))
+		r.set, r.fetched, r.err = set, now, nil
+		r.refresh = now.Add(min(r.cfg.RefreshEvery, max(maxAge, r.cfg.CoolDown)))
 	}
-	return struct{}{}, nil
+	close(done)
+}
+
+// tryDownload is download, where a panic of the caller's Transport or BearerToken
+// is an error.
+func (r *Remote) tryDownload(ctx context.Context) (set *keys.Set, maxAge time.Duration, err error) {
+	defer recovered(&err)
+	return r.download(ctx)
+}
+
+// recovered makes a panic an error. Its value may hold anything, so it is not
+// kept.
+func recovered(err *error) {
+	if recover() != nil {
+		*err = errors.New("a panic")
+	}
 }
 
 // Err returns nil if the last fetch has succeeded or there was none, otherwise

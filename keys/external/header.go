@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
@@ -58,7 +57,7 @@ func parseExternalHeader(encoded string) (id string, err error) {
 // extended, for a server that is configured with serverMax and extendedMax and
 // signs with s (KEY-47). A serverMax of zero means that of the service.
 func (s *Signer) Lifetimes(ctx context.Context, serverMax, extendedMax time.Duration) (tokenMax, extended time.Duration, err error) {
-	signerMax, err := flight.Do(ctx, s.guard, s.service.MaxTokenLifetime)
+	signerMax, err := s.callMaxTokenLifetime(ctx)
 	if err != nil {
 		return 0, 0, wrap.Errorf(err, "keys: while setting up external-jwt-signer: asking for the longest token lifetime")
 	}
@@ -73,4 +72,18 @@ func (s *Signer) Lifetimes(ctx context.Context, serverMax, extendedMax time.Dura
 			serverMax, signerMax)
 	}
 	return serverMax, min(signerMax, extendedMax), nil
+}
+
+// callMaxTokenLifetime calls the service, whose panic is an error.
+func (s *Signer) callMaxTokenLifetime(ctx context.Context) (lifetime time.Duration, err error) {
+	defer recovered(&err)
+	return s.service.MaxTokenLifetime(ctx)
+}
+
+// recovered makes a panic an error. Its value may hold anything, so it is not
+// kept.
+func recovered(err *error) {
+	if recover() != nil {
+		*err = errors.New("a panic")
+	}
 }

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
@@ -25,10 +24,6 @@ const (
 // externalCoolDown is the shortest time between two fetches that unknown ids cause,
 // and between two that Run makes.
 const externalCoolDown = time.Second
-
-// maxServiceCalls bounds the calls of the service at a time, and so those that it
-// may leave hanging.
-const maxServiceCalls = 64
 
 // An Service is the three calls of ExternalJWTSigner, the plug-in of
 // Kubernetes by which another process holds the keys. It must be safe for
@@ -64,8 +59,8 @@ type SignerConfig struct {
 	// AllowUnpublished also accepts signatures of keys that are excluded from
 	// discovery, which verifiers elsewhere refuse.
 	AllowUnpublished bool
-	// OnChange, if set, is called after the keys have changed, in a goroutine of
-	// its own.
+	// OnChange, if set, is called after the keys have changed, by whoever has
+	// fetched them.
 	OnChange func()
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
@@ -73,9 +68,6 @@ type SignerConfig struct {
 
 // An Signer is a [keys.Signer] and a [keys.Source] whose keys another process
 // holds. Every token is checked against its keys before it is returned.
-//
-// The service may fail, hang or panic: every call returns when its context is done.
-// There are up to 64 calls of it at a time; while 64 hang, others fail at once.
 //
 // The caller runs [Signer.Run], which keeps the keys fresh. It is safe
 // for concurrent use.
@@ -85,15 +77,19 @@ type Signer struct {
 	onChange         func()
 	now              func() time.Time
 
-	guard   *flight.Guard
-	fetches flight.Group[struct{}, struct{}] // one at a time
+	mu      sync.Mutex
+	set     *keys.Set
+	stamp   time.Time
+	next    time.Time // when to fetch again
+	ended   time.Time // when the last fetch ended
+	err     error     // of the last fetch
+	running *externalFetch
+}
 
-	mu    sync.Mutex
-	set   *keys.Set
-	stamp time.Time
-	next  time.Time // when to fetch again
-	ended time.Time // when the last fetch ended
-	err   error     // of the last fetch
+// An externalFetch is one call of FetchKeys that many may wait for.
+type externalFetch struct {
+	done chan struct{}
+	err  error
 }
 
 // NewSigner returns an Signer that has its keys. It tries to
@@ -106,7 +102,7 @@ func NewSigner(ctx context.Context, cfg SignerConfig) (*Signer, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Signer{service: cfg.Service, allowUnpublished: cfg.AllowUnpublished, onChange: cfg.OnChange, now: cfg.Now, guard: flight.NewGuard("the service", maxServiceCalls), set: keys.SetOf(nil)}
+	s := &Signer{service: cfg.Service, allowUnpublished: cfg.AllowUnpublished, onChange: cfg.OnChange, now: cfg.Now, set: keys.SetOf(nil)}
 	ctx, cancel := context.WithTimeout(ctx, externalFillLimit)
 	defer cancel()
 	var last error
@@ -156,16 +152,28 @@ func (s *Signer) Run(ctx context.Context) {
 
 // Refresh fetches the keys now, or waits for the fetch that is under way.
 func (s *Signer) Refresh(ctx context.Context) error {
-	_, err := s.fetches.Do(ctx, struct{}{}, s.fetch)
-	return err
+	s.mu.Lock()
+	f := s.running
+	if f == nil {
+		f = &externalFetch{done: make(chan struct{})}
+		s.running = f
+		go s.fetch(ctx, f)
+	}
+	s.mu.Unlock()
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
-// fetch calls the service once for everyone who waits; ctx has the values of the
+// fetch calls the service for everyone who waits for f; ctx is that of the
 // first.
-func (s *Signer) fetch(ctx context.Context) (struct{}, error) {
-	ctx, cancel := context.WithTimeout(ctx, externalRetry)
-	defer cancel()
-	answer, err := flight.Do(ctx, s.guard, s.service.FetchKeys)
+func (s *Signer) fetch(ctx context.Context, f *externalFetch) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), externalRetry)
+	answer, err := s.fetchKeys(ctx)
+	cancel()
 	var set *keys.Set
 	if err == nil {
 		set, err = answer.check()
@@ -180,17 +188,29 @@ func (s *Signer) fetch(ctx context.Context) (struct{}, error) {
 		changed = !s.stamp.Equal(answer.DataTimestamp) || !slices.EqualFunc(allKeys(set), allKeys(s.set), samePublished)
 		s.set, s.stamp, s.next = set, answer.DataTimestamp, s.now().Add(answer.RefreshHint)
 	}
-	s.err, s.ended = err, s.now()
+	s.err, s.running, s.ended, f.err = err, nil, s.now(), err
 	s.mu.Unlock()
+	close(f.done)
 	if changed && s.onChange != nil {
-		go s.onChange() // which may wait for the next fetch
+		s.onChange()
 	}
-	return struct{}{}, err
 }
 
 func allKeys(set *keys.Set) []keys.PublicKey {
 	list, _ := set.PublicKeys(context.Background(), "")
 	return list
+}
+
+// fetchKeys calls the service, whose panic is an error.
+func (s *Signer) fetchKeys(ctx context.Context) (answer *Keys, err error) {
+	defer recovered(&err)
+	return s.service.FetchKeys(ctx)
+}
+
+// callSign calls the service, whose panic is an error.
+func (s *Signer) callSign(ctx context.Context, claims string) (header, signature string, err error) {
+	defer recovered(&err)
+	return s.service.Sign(ctx, claims)
 }
 
 // check returns the keys, or what is wrong with them (KEY-42).
@@ -274,22 +294,22 @@ func (s *Signer) Err() error {
 // and [keys.ErrMismatch] if the service's own keys don't verify what it signed.
 func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
 	claims := base64.RawURLEncoding.EncodeToString(payload)
-	signed, err := s.callSign(ctx, claims)
+	header, signature, err := s.callSign(ctx, claims)
 	if err != nil {
 		return "", wrap.Errorf(err, "keys: while signing jwt")
 	}
-	id, err := parseExternalHeader(signed.header)
+	id, err := parseExternalHeader(header)
 	if err != nil {
 		return "", wrap.Errorf(err, "keys: while validating header")
 	}
-	if signed.signature == "" {
+	if signature == "" {
 		return "", errors.New("keys: empty signature returned")
 	}
 	list, err := s.lookup(ctx, id, 0) // nobody makes up what the service signs with
 	if err != nil {
 		return "", err
 	}
-	raw := signed.header + "." + claims + "." + signed.signature
+	raw := header + "." + claims + "." + signature
 	token, err := jose.Parse(raw, 0)
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", keys.ErrMismatch, err)
@@ -304,14 +324,4 @@ func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
 		return raw, nil
 	}
 	return "", fmt.Errorf("%w: of %d keys with the id of the header none verifies", keys.ErrMismatch, len(list))
-}
-
-// signed is what the service returns of a token.
-type signed struct{ header, signature string }
-
-func (s *Signer) callSign(ctx context.Context, claims string) (signed, error) {
-	return flight.Do(ctx, s.guard, func(ctx context.Context) (signed, error) {
-		header, signature, err := s.service.Sign(ctx, claims)
-		return signed{header, signature}, err
-	})
 }

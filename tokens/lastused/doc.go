@@ -1,0 +1,2 @@
+// Package lastused records on which day the token of a Secret was last used.
+package lastused

@@ -1,0 +1,234 @@
+package lastused_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/lastused"
+)
+
+// patches remembers the patches of Secrets.
+type patches struct {
+	mu   sync.Mutex
+	made []string
+	err  error
+	hang bool
+}
+
+func (p *patches) PatchSecret(ctx context.Context, namespace, name string, pt types.PatchType, data []byte) (*corev1.Secret, error) {
+	if p.hang {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.made = append(p.made, fmt.Sprintf("%s/%s %s %s", namespace, name, pt, data))
+	return nil, p.err
+}
+
+const builderTokenPatch = `ci/builder-token application/merge-patch+json {"kind":"Secret","apiVersion":"v1","metadata":{"name":"builder-token","namespace":"ci","uid":"uid-of-builder-token","labels":{"kubernetes.io/legacy-token-last-used":"2026-01-01"}}}`
+
+// CLN-10..13, TOK-59, V16, V17: through the authenticator and its
+// signature cache.
+func TestLastUsed(t *testing.T) {
+	tests := []struct {
+		name    string
+		label   string
+		change  func(*tokentest.World)
+		refused bool
+		want    []string
+	}{
+		{name: "no label", want: []string{builderTokenPatch}},
+		{name: "yesterday", label: "2025-12-31", want: []string{builderTokenPatch}},
+		{name: "garbage", label: "x", want: []string{builderTokenPatch}},
+		{name: "today", label: "2026-01-01"},
+		{name: "tomorrow", label: "2026-01-02"},
+		{name: "the day after tomorrow", label: "2026-01-03", want: []string{builderTokenPatch}},
+		{name: "marked invalid", change: func(w *tokentest.World) {
+			w.Secrets["ci/builder-token"].Labels = map[string]string{tokens.InvalidSinceLabel: "x"}
+		}, refused: true, want: []string{builderTokenPatch}},
+		{name: "refused for another reason", change: func(w *tokentest.World) { delete(w.Accounts, "ci/builder") }, refused: true},
+		{name: "without UID", change: func(w *tokentest.World) { w.Secrets["ci/builder-token"].UID = "" }},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &patches{}
+			tracker := must(lastused.New(lastused.Config{Secrets: p, Now: func() time.Time { return now }}))
+			w := tokentest.NewWorld()
+			token := tokentest.Mint(t, ecKey, tokentest.LegacyClaims())
+			secret := w.Secrets["ci/builder-token"]
+			secret.Data["token"] = []byte(token)
+			if tt.label != "" {
+				secret.Labels = map[string]string{tokens.LastUsedLabel: tt.label}
+			}
+			if tt.change != nil {
+				tt.change(w)
+			}
+			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Observe = tracker.Observe })
+			for range 10 {
+				if _, err := a.Authenticate(t.Context(), token); (err != nil) != tt.refused {
+					t.Fatal(err)
+				}
+			}
+			if len(p.made) != 0 {
+				t.Errorf("patched %v while authenticating, want it later", p.made)
+			}
+			for range 3 {
+				tracker.Flush(t.Context())
+				if _, err := a.Authenticate(t.Context(), token); (err != nil) != tt.refused { // the label isn't seen yet
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff(tt.want, p.made); diff != "" {
+				t.Errorf("patches (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func legacyUse(name string) tokens.Event {
+	return tokens.Event{Legacy: &tokens.LegacyUse{Namespace: "ci", Secret: name, SecretUID: types.UID("uid-of-" + name)}}
+}
+
+// CLN-13, V16, V17: a failure is reported, tried again a minute later at the
+// earliest, and not at all if the Secret is another one; the next day begins
+// anew.
+func TestLastUsedFailures(t *testing.T) {
+	secrets := corev1.Resource("secrets")
+	for name, tt := range map[string]struct {
+		err   error
+		after time.Duration // until the next patch
+	}{
+		"down":      {errors.New("no connection"), time.Minute},
+		"not found": {apierrors.NewNotFound(secrets, "x"), 12 * time.Hour},
+		"recreated": {apierrors.NewConflict(secrets, "x", errors.New("the UID differs")), 12 * time.Hour},
+		"none":      {nil, 12 * time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			clock := now
+			p := &patches{err: tt.err}
+			var reported []string
+			tracker := must(lastused.New(lastused.Config{
+				Secrets: p, Now: func() time.Time { return clock },
+				OnError: func(namespace, secret string, err error) {
+					reported = append(reported, namespace+"/"+secret+": "+err.Error())
+				},
+			}))
+			use := func() {
+				tracker.Observe(legacyUse("builder-token"))
+				tracker.Flush(t.Context())
+			}
+			use()
+			clock = now.Add(tt.after - 1)
+			use()
+			if len(p.made) != 1 || len(reported) != 1 && tt.err != nil || len(reported) != 0 && tt.err == nil {
+				t.Errorf("patches %v, reported %v; want one", p.made, reported)
+			}
+			clock = now.Add(tt.after)
+			use()
+			if len(p.made) != 2 {
+				t.Errorf("patches %v after %v, want another", p.made, tt.after)
+			}
+		})
+	}
+}
+
+// V17: a patch that hangs ends with its time, in the background; what is due
+// is bounded.
+func TestLastUsedRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &patches{hang: true}
+		errs := make(chan error, 10)
+		tracker := must(lastused.New(lastused.Config{
+			Secrets: p, MaxPending: 2, Timeout: 3 * time.Second,
+			OnError: func(_, _ string, err error) { errs <- err },
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { tracker.Run(ctx); close(done) }()
+		start := time.Now()
+		for _, name := range []string{"a", "b", "a", "c", "d"} {
+			tracker.Observe(legacyUse(name))
+		}
+		if time.Since(start) != 0 {
+			t.Error("Observe() waited")
+		}
+		for range 2 {
+			if err := <-errs; !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("reported %v, want the end of the time", err)
+			}
+		}
+		if took := time.Since(start); took != 6*time.Second {
+			t.Errorf("two patches took %v, want 6 s", took)
+		}
+		synctest.Wait()
+		if len(errs) != 0 {
+			t.Errorf("%d patches more than MaxPending", len(errs))
+		}
+		p.hang = false
+		tracker.Observe(legacyUse("c"))
+		synctest.Wait()
+		if len(p.made) != 1 || !strings.HasPrefix(p.made[0], "ci/c ") {
+			t.Errorf("patches %v, want the one that was left out before", p.made)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// What it remembers is bounded, too.
+func TestLastUsedManySecrets(t *testing.T) {
+	p := &patches{}
+	tracker := must(lastused.New(lastused.Config{Secrets: p, MaxPending: 10, Now: func() time.Time { return now }}))
+	for i := range 1000 {
+		tracker.Observe(legacyUse(fmt.Sprint(i)))
+		tracker.Flush(t.Context())
+	}
+	if len(p.made) != 1000 {
+		t.Errorf("%d patches, want 1000", len(p.made))
+	}
+}
+
+func TestNewLastUsedTrackerRefuses(t *testing.T) {
+	if _, err := lastused.New(lastused.Config{}); err == nil || !strings.Contains(err.Error(), "Secrets is nil") {
+		t.Errorf("NewLastUsedTracker() = %v", err)
+	}
+}
+
+// Record the use of tokens in Secrets, beside their authentication.
+func ExampleTracker() {
+	tracker, err := lastused.New(lastused.Config{
+		Secrets: printer{}, // a client
+		Now:     func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) },
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	// AuthenticatorConfig{…, Observe: tracker.Observe}; go tracker.Run(ctx)
+	tracker.Observe(tokens.Event{Legacy: &tokens.LegacyUse{Namespace: "ci", Secret: "builder-token", SecretUID: "6d1a", LastUsed: "2025-12-30"}})
+	tracker.Flush(context.Background())
+
+	// Output:
+	// ci/builder-token: {"kind":"Secret","apiVersion":"v1","metadata":{"name":"builder-token","namespace":"ci","uid":"6d1a","labels":{"kubernetes.io/legacy-token-last-used":"2026-01-01"}}}
+}
+
+type printer struct{}
+
+func (printer) PatchSecret(_ context.Context, namespace, name string, _ types.PatchType, data []byte) (*corev1.Secret, error) {
+	fmt.Printf("%s/%s: %s\n", namespace, name, data)
+	return nil, nil
+}

@@ -1,0 +1,2 @@
+// Package tokenrequest answers TokenRequests as kube-apiserver does.
+package tokenrequest

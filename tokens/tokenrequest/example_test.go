@@ -1,0 +1,68 @@
+package tokenrequest_test
+
+import (
+	"context"
+	"fmt"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
+)
+
+// Answer a TokenRequest as kube-apiserver does. What is wrong with one is said
+// by a status with a code and the path of the field.
+func ExampleRequester_Create() {
+	issuer, authenticator, getter := newExample()
+	requester, err := tokenrequest.New(tokenrequest.Config{
+		Issuer: issuer, APIAudiences: []string{"api"}, ServiceAccounts: getter,
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	answer, err := requester.Create(ctx, "ci", "builder", &authenticationv1.TokenRequest{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(*answer.Spec.ExpirationSeconds, answer.Spec.Audiences)
+	identity, err := authenticator.Authenticate(ctx, answer.Status.Token)
+	fmt.Println(identity.Username(), err)
+
+	seconds := int64(60)
+	_, err = requester.Create(ctx, "ci", "builder", &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}})
+	fmt.Println(err)
+
+	// Output:
+	// 3600 [api]
+	// system:serviceaccount:ci:builder <nil>
+	// TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes
+}
+
+// accounts is a getter by a map.
+type accounts map[string]*corev1.ServiceAccount
+
+func (a accounts) GetServiceAccount(_ context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	if account, ok := a[namespace+"/"+name]; ok {
+		return account, nil
+	}
+	return nil, apierrors.NewNotFound(corev1.Resource("serviceaccounts"), name)
+}
+
+// newExample returns an Issuer, an Authenticator of its tokens, and the getter
+// of the latter, which has the account ci/builder.
+func newExample() (*tokens.Issuer, *tokens.Authenticator, accounts) {
+	key := must(keys.Generate(keys.ES256))
+	getter := accounts{"ci/builder": &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "f3e9f0a2"}}}
+	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(key))}))
+	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
+		Issuers: []string{"https://kubernetes.default.svc"}, Keys: must(keys.NewSet(key)), APIAudiences: []string{"api"}, ServiceAccounts: getter,
+	}))
+	return issuer, authenticator, getter
+}

@@ -1,0 +1,259 @@
+package tokenrequest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/kubesa/serviceaccount/tokens"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Lifetimes of the tokens that kubelets request for pods (CST-13).
+const (
+	injectedLifetime = 3607 * time.Second
+	extendedLifetime = 365 * 24 * time.Hour
+)
+
+// Keys of audit annotations.
+const (
+	auditCredentialID = "authentication.kubernetes.io/issued-credential-id"
+	auditUIDMismatch  = "authentication.k8s.io/token-request-uid-mismatch"
+)
+
+// Config configures [New].
+type Config struct {
+	Issuer *tokens.Issuer // required; its clock is used
+
+	// APIAudiences are required. They are what a request without audiences
+	// asks for.
+	APIAudiences []string
+
+	// ServiceAccounts is required; each of the others makes it possible to bind
+	// tokens to objects of that kind. They should read live: what has just been
+	// created should be found. Their errors are returned as they are.
+	ServiceAccounts tokens.ServiceAccountGetter
+	Secrets         tokens.SecretGetter
+	Pods            tokens.PodGetter
+	Nodes           tokens.NodeGetter
+	Objects         tokens.ObjectGetter
+
+	// Webhooks and Attest, both or neither, make it possible to bind tokens to
+	// webhook configurations, an alpha feature of Kubernetes 1.37. Attest says
+	// whether user may attest that a token is for admission reviews of the API
+	// group, "*" for all (REQ-43).
+	Webhooks tokens.WebhookGetter
+	Attest   func(ctx context.Context, user authenticationv1.UserInfo, apiGroup string) (allowed bool, reason string, err error)
+
+	// Authorize, if set, may refuse a request after it was validated and before
+	// any bound object is read: it gets a copy with all defaults. An error of
+	// k8s.io/apimachinery is returned as it is, any other as Forbidden.
+	Authorize func(ctx context.Context, account *corev1.ServiceAccount, request *authenticationv1.TokenRequest) error
+
+	// MaxLifetime is what longer requests are shortened to, with a warning: 0
+	// for none, or from 1 hour to 2³² seconds. The MaxLifetime of the Issuer
+	// holds too (REQ-50, REQ-57).
+	MaxLifetime time.Duration
+
+	// ExtendedLifetime is how long the tokens live that kubelets mount into
+	// pods, which ask for 3607 seconds: clients that don't reread their token
+	// keep working, and [tokens.Event.Stale] tells who they are. It is not subject to
+	// MaxLifetime. Zero means 365 days (REQ-51).
+	ExtendedLifetime time.Duration
+	DisableExtension bool
+
+	// IgnoreUID issues a token although the request has the UID of another
+	// account, with a warning, as Kubernetes did before 1.34 (REQ-9).
+	IgnoreUID bool
+
+	// Warn, if set, is given warnings for whoever made the request. Audit, if
+	// set, is given the annotations of the request's audit event.
+	Warn  func(ctx context.Context, warning string)
+	Audit func(ctx context.Context, key, value string)
+}
+
+// A Requester answers TokenRequests as kube-apiserver does. It is safe for
+// concurrent use if what it was made from is. Whether the caller may request
+// tokens for an account is not its business, except through Authorize.
+type Requester struct {
+	cfg Config
+}
+
+// New returns a Requester, or an error that names everything
+// that is wrong with cfg.
+func New(cfg Config) (*Requester, error) {
+	var errs []error
+	bad := func(text string) { errs = append(errs, errors.New("tokens: Config."+text)) }
+	if cfg.Issuer == nil {
+		bad("Issuer is nil, want an Issuer")
+	}
+	if len(cfg.APIAudiences) == 0 || slices.Contains(cfg.APIAudiences, "") {
+		bad("APIAudiences has none or an empty one, want at least one audience")
+	}
+	if cfg.ServiceAccounts == nil {
+		bad("ServiceAccounts is nil, want a getter")
+	}
+	if (cfg.Webhooks == nil) != (cfg.Attest == nil) {
+		bad("Webhooks and Attest: one of them is nil, want both or neither")
+	}
+	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < time.Hour || cfg.MaxLifetime > tokens.MaxLifetime) {
+		bad("MaxLifetime: the service-account-max-token-expiration must be between 1 hour and 2^32 seconds")
+	}
+	if cfg.ExtendedLifetime != 0 && (cfg.ExtendedLifetime < time.Second || cfg.ExtendedLifetime > tokens.MaxLifetime) {
+		bad("ExtendedLifetime is not within 1 s and 2^32 s")
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	cfg.APIAudiences = slices.Clone(cfg.APIAudiences)
+	if cfg.ExtendedLifetime == 0 {
+		cfg.ExtendedLifetime = extendedLifetime
+	}
+	if own := cfg.Issuer.MaxLifetime(); own != 0 && (cfg.MaxLifetime == 0 || own < cfg.MaxLifetime) {
+		cfg.MaxLifetime = own
+	}
+	if cfg.Warn == nil {
+		cfg.Warn = func(context.Context, string) {}
+	}
+	if cfg.Audit == nil {
+		cfg.Audit = func(context.Context, string, string) {}
+	}
+	return &Requester{cfg: cfg}, nil
+}
+
+// Create issues a token for the ServiceAccount called name, as tr asks, and
+// returns tr with its defaults and status filled in (REQ-2..58). It doesn't
+// change tr. The status holds the token: don't log the result.
+//
+// An error is what kube-apiserver would answer, a status error of
+// k8s.io/apimachinery, or what a getter has returned. Of those, only
+// InternalError, and what the getters say of themselves, may pass when tried
+// again.
+func (r *Requester) Create(ctx context.Context, namespace, name string, tr *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {
+	if tr == nil {
+		return nil, apierrors.NewBadRequest("not a TokenRequest: nil")
+	}
+	if namespace == "" {
+		return nil, apierrors.NewBadRequest("namespace is required")
+	}
+	tr = tr.DeepCopy()
+	account, err := r.account(ctx, namespace, name, tr)
+	if err != nil {
+		return nil, err
+	}
+	now := r.cfg.Issuer.Now()
+	r.setDefaults(tr, account, now)
+	if errs := validateTokenRequest(tr); len(errs) > 0 {
+		return nil, apierrors.NewInvalid(tokenRequestKind, "", errs) // REQ-13: without the name
+	}
+	if err := r.authorize(ctx, account, tr); err != nil {
+		return nil, err
+	}
+	req := tokens.IssueRequest{ServiceAccount: account, Audiences: tr.Spec.Audiences, IgnoreMaxLifetime: true}
+	if tr.Spec.BoundObjectRef != nil {
+		if err := r.bind(ctx, tr, &req, now); err != nil {
+			return nil, err
+		}
+	}
+	r.setLifetime(ctx, tr, &req)
+	token, err := r.cfg.Issuer.Issue(ctx, req)
+	if err != nil {
+		if e, ok := errors.AsType[*tokens.RequestError](err); ok {
+			return nil, apierrors.NewBadRequest(e.Error())
+		}
+		return nil, apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
+	}
+	tr.Status = authenticationv1.TokenRequestStatus{
+		Token:               token.Value,
+		ExpirationTimestamp: metav1.NewTime(now.Add(time.Duration(*tr.Spec.ExpirationSeconds) * time.Second)),
+	}
+	r.cfg.Audit(ctx, auditCredentialID, token.CredentialID())
+	return tr, nil
+}
+
+var tokenRequestKind = schema.GroupKind{Group: authenticationv1.GroupName, Kind: "TokenRequest"}
+
+// account looks the account up and compares it with what tr says of it
+// (REQ-5..9).
+func (r *Requester) account(ctx context.Context, namespace, name string, tr *authenticationv1.TokenRequest) (*corev1.ServiceAccount, error) {
+	metadata := field.NewPath("metadata")
+	if tr.Name != "" && tr.Name != name {
+		return nil, apierrors.NewInvalid(tokenRequestKind, name, field.ErrorList{
+			field.Invalid(metadata.Child("name"), tr.Name, "must match the service account name if specified")})
+	}
+	if tr.Namespace != "" && tr.Namespace != namespace {
+		return nil, apierrors.NewInvalid(tokenRequestKind, name, field.ErrorList{
+			field.Invalid(metadata.Child("namespace"), tr.Namespace, "must match the service account namespace if specified")})
+	}
+	account, err := read(r.cfg.ServiceAccounts.GetServiceAccount(ctx, namespace, name))
+	if err != nil {
+		return nil, err
+	}
+	if tr.UID == "" || tr.UID == account.UID {
+		return account, nil
+	}
+	mismatch := fmt.Sprintf("the UID in the token request (%s) does not match the UID of the service account (%s)", tr.UID, account.UID)
+	if !r.cfg.IgnoreUID {
+		return nil, apierrors.NewConflict(schema.GroupResource{Group: authenticationv1.GroupName, Resource: "TokenRequest"}, name, errors.New(mismatch))
+	}
+	r.cfg.Audit(ctx, auditUIDMismatch, mismatch)
+	r.cfg.Warn(ctx, mismatch+" but TokenRequestServiceAccountUIDValidation is not enabled. In the future, this will return a conflict error")
+	return account, nil
+}
+
+// setDefaults fills in what tr leaves open (REQ-2, REQ-10..12).
+func (r *Requester) setDefaults(tr *authenticationv1.TokenRequest, account *corev1.ServiceAccount, now time.Time) {
+	if tr.Spec.ExpirationSeconds == nil {
+		seconds := int64(tokens.DefaultLifetime / time.Second)
+		tr.Spec.ExpirationSeconds = &seconds
+	}
+	if len(tr.Spec.Audiences) == 0 {
+		tr.Spec.Audiences = slices.Clone(r.cfg.APIAudiences)
+	}
+	if tr.Name == "" {
+		tr.Name = account.Name
+	}
+	if tr.Namespace == "" {
+		tr.Namespace = account.Namespace
+	}
+	if tr.UID == "" {
+		tr.UID = account.UID
+	}
+	tr.CreationTimestamp = metav1.NewTime(now)
+	tr.Status = authenticationv1.TokenRequestStatus{}
+}
+
+// authorize asks the hook (REQ-14).
+func (r *Requester) authorize(ctx context.Context, account *corev1.ServiceAccount, tr *authenticationv1.TokenRequest) error {
+	if r.cfg.Authorize == nil {
+		return nil
+	}
+	err := r.cfg.Authorize(ctx, account, tr.DeepCopy())
+	var status apierrors.APIStatus
+	if err == nil || errors.As(err, &status) {
+		return err
+	}
+	return apierrors.NewForbidden(schema.GroupResource{Resource: "serviceaccounts/token"}, account.Name, err)
+}
+
+// setLifetime shortens what is too long, and lengthens what kubelets ask for
+// (REQ-50..54). The latter doesn't show in tr.
+func (r *Requester) setLifetime(ctx context.Context, tr *authenticationv1.TokenRequest, req *tokens.IssueRequest) {
+	maximum := int64(r.cfg.MaxLifetime / time.Second)
+	if requested := *tr.Spec.ExpirationSeconds; maximum > 0 && requested > maximum {
+		r.cfg.Warn(ctx, fmt.Sprintf("requested expiration of %d seconds shortened to %d seconds", requested, maximum))
+		tr.Spec.ExpirationSeconds = &maximum
+	}
+	req.Lifetime = time.Duration(*tr.Spec.ExpirationSeconds) * time.Second
+	forAPI := !slices.ContainsFunc(tr.Spec.Audiences, func(a string) bool { return !slices.Contains(r.cfg.APIAudiences, a) })
+	if !r.cfg.DisableExtension && req.Pod != nil && req.Lifetime == injectedLifetime && forAPI {
+		req.WarnAfter, req.Lifetime = injectedLifetime, r.cfg.ExtendedLifetime
+	}
+}

@@ -1,0 +1,3 @@
+// Package tokenreview answers TokenReviews as kube-apiserver does, from Go and
+// over HTTP.
+package tokenreview

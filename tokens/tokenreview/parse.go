@@ -1,0 +1,104 @@
+package tokenreview
+
+import (
+	authenticationv1 "k8s.io/api/authentication/v1"
+
+	"github.com/kubesa/serviceaccount/internal/jose"
+)
+
+// What a TokenReview may be.
+const (
+	reviewKind      = "TokenReview"
+	reviewVersion   = "authentication.k8s.io/v1"
+	reviewV1beta1   = "authentication.k8s.io/v1beta1"
+	maxReviewDepth  = 32
+	faultNotAString = " is not a string"
+)
+
+// reviewNames are the names in a TokenReview that mean something here. One that
+// only differs from them in case is refused: another reader could see another
+// review.
+var reviewNames = []string{"kind", "apiVersion", "metadata", "namespace", "spec", "token", "audiences", "status"}
+
+// parseReview reads a TokenReview, strictly: what it is, its namespace, token
+// and audiences (REV-1). The fault holds
+// nothing of the text.
+func parseReview(body []byte, v1beta1 bool) (_ *authenticationv1.TokenReview, fault string) {
+	if err := jose.CheckObject(body, maxReviewDepth, reviewNames); err != nil {
+		return nil, err.Error()
+	}
+	review := new(authenticationv1.TokenReview)
+	for name, value := range jose.Members(body) {
+		ok := true
+		switch string(name) {
+		case "kind":
+			review.Kind, ok = jose.Text(value)
+		case "apiVersion":
+			review.APIVersion, ok = jose.Text(value)
+		case "metadata":
+			fault = parseReviewMetadata(review, value)
+		case "spec":
+			fault = parseReviewSpec(review, value)
+		}
+		switch {
+		case !ok:
+			return nil, string(name) + faultNotAString
+		case fault != "":
+			return nil, fault
+		}
+	}
+	if review.Kind != reviewKind || review.APIVersion != reviewVersion && !(v1beta1 && review.APIVersion == reviewV1beta1) {
+		text := "not a TokenReview: want the kind " + reviewKind + " of " + reviewVersion
+		if review.APIVersion == reviewV1beta1 {
+			text += "; set kube-apiserver's flag --authentication-token-webhook-version to v1"
+		}
+		return nil, text
+	}
+	return review, ""
+}
+
+func parseReviewMetadata(review *authenticationv1.TokenReview, object []byte) (fault string) {
+	if object[0] != '{' && object[0] != 'n' { // null
+		return "metadata is not an object"
+	}
+	for name, value := range jose.Members(object) {
+		ok := true
+		if string(name) == "namespace" {
+			review.Namespace, ok = jose.Text(value)
+		}
+		if !ok {
+			return "metadata.namespace" + faultNotAString
+		}
+	}
+	return ""
+}
+
+func parseReviewSpec(review *authenticationv1.TokenReview, object []byte) (fault string) {
+	if object[0] != '{' {
+		return "spec is not an object"
+	}
+	for name, value := range jose.Members(object) {
+		switch string(name) {
+		case "token":
+			var ok bool
+			if review.Spec.Token, ok = jose.Text(value); !ok {
+				return "spec.token" + faultNotAString
+			}
+		case "audiences":
+			if value[0] == 'n' { // null, which is what some clients write for none
+				continue
+			}
+			if value[0] != '[' {
+				return "spec.audiences is not a list"
+			}
+			for element := range jose.Elements(value) {
+				audience, ok := jose.Text(element)
+				if !ok {
+					return "spec.audiences has an element that" + faultNotAString
+				}
+				review.Spec.Audiences = append(review.Spec.Audiences, audience)
+			}
+		}
+	}
+	return ""
+}

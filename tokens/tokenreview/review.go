@@ -1,0 +1,90 @@
+package tokenreview
+
+import (
+	"context"
+	"errors"
+
+	"github.com/kubesa/serviceaccount/tokens"
+	authenticationv1 "k8s.io/api/authentication/v1"
+)
+
+// errUnjudged is all that whoever asks learns of a failed lookup.
+const errUnjudged = "tokens: the token could not be judged, try again"
+
+// Review answers a TokenReview as kube-apiserver does: its status says who the
+// token stands for, if it is made for one of spec.audiences, or of the API
+// audiences if there are none (REV-6..10). It doesn't change review and returns
+// another one, which has everything but the token.
+//
+// Groups have neither system:authenticated nor what else a chain of
+// authenticators adds. A token that is not recognized leaves status.error
+// empty, so that another authenticator may be asked; a lookup that failed sets
+// it to a text that says only that, because an answer without an error may be
+// cached. [tokens.AuthenticatorConfig.Observe] learns the details.
+func Review(ctx context.Context, review *authenticationv1.TokenReview, authenticators ...*tokens.Authenticator) *authenticationv1.TokenReview {
+	answer, _ := reviewBy(ctx, authenticators, review)
+	return answer
+}
+
+// reviewBy is Review by the first of list that recognizes the token. It also
+// returns the error of Authenticate.
+func reviewBy(ctx context.Context, list []*tokens.Authenticator, review *authenticationv1.TokenReview) (*authenticationv1.TokenReview, error) {
+	if review == nil {
+		review = &authenticationv1.TokenReview{}
+	}
+	answer := review.DeepCopy()
+	answer.Spec.Token = ""
+	answer.Status = authenticationv1.TokenReviewStatus{}
+	if fault := reviewFault(review); fault != "" {
+		answer.Status.Error = fault
+		return answer, errors.New("tokens: " + fault)
+	}
+	identity, err := authenticateBy(ctx, list, review.Spec.Token, review.Spec.Audiences)
+	if err != nil {
+		answer.Status.Error = reviewError(err)
+		return answer, err
+	}
+	answer.Status.Authenticated = true
+	answer.Status.User = identity.UserInfo()
+	if answer.Status.User.Extra == nil {
+		answer.Status.User.Extra = map[string]authenticationv1.ExtraValue{}
+	}
+	answer.Status.Audiences = identity.Audiences
+	return answer, nil
+}
+
+// reviewFault says why review can't be answered, empty if it can (REV-2, REV-3).
+func reviewFault(review *authenticationv1.TokenReview) string {
+	switch {
+	case review.Namespace != "":
+		return "namespace is not allowed on this type"
+	case review.Spec.Token == "":
+		return "token is required for TokenReview in authentication"
+	}
+	return ""
+}
+
+// authenticateBy asks each of list until one recognizes token (REV-5, REV-9,
+// REV-13).
+func authenticateBy(ctx context.Context, list []*tokens.Authenticator, token string, audiences []string) (identity *tokens.Identity, err error) {
+	err = tokens.ErrNotRecognized
+	for _, a := range list {
+		identity, err = a.Authenticate(ctx, token, audiences...)
+		if !errors.Is(err, tokens.ErrNotRecognized) {
+			break
+		}
+	}
+	return identity, err
+}
+
+// reviewError returns what status.error says of err, which is an error of
+// Authenticate.
+func reviewError(err error) string {
+	if errors.Is(err, tokens.ErrNotRecognized) {
+		return ""
+	}
+	if e, ok := errors.AsType[*tokens.InvalidError](err); ok {
+		return e.Error()
+	}
+	return errUnjudged
+}

@@ -1,0 +1,197 @@
+package tokensource
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+)
+
+// PopulatedGetter is what [WaitPopulated] reads with.
+type PopulatedGetter interface {
+	tokens.SecretGetter
+	tokens.ServiceAccountGetter
+}
+
+// How often [WaitPopulated] looks: the second time after the first pause, then
+// after twice the pause each, up to the longest.
+const (
+	firstLook = 20 * time.Millisecond
+	mostLook  = time.Second
+)
+
+// A PopulatedReason says why a token Secret has no token.
+type PopulatedReason string
+
+// The reasons of a [NotPopulatedError].
+const (
+	PopulatedWrongType        PopulatedReason = "WrongType"        // not of the type of token Secrets, which can't be changed
+	PopulatedSecretGone       PopulatedReason = "SecretGone"       // it was there and was deleted
+	PopulatedNoSecret         PopulatedReason = "NoSecret"         // there is none of that name
+	PopulatedSecretDeleted    PopulatedReason = "SecretDeleted"    // it is being deleted
+	PopulatedNoAccountName    PopulatedReason = "NoAccountName"    // it doesn't name its account
+	PopulatedNoAccount        PopulatedReason = "NoAccount"        // the account that it names isn't there
+	PopulatedAccountRecreated PopulatedReason = "AccountRecreated" // the account that it names has another UID
+	PopulatedAccountDeleted   PopulatedReason = "AccountDeleted"   // the account is being deleted
+	PopulatedPending          PopulatedReason = "Pending"          // nothing is wrong with it: no controller has filled it
+	PopulatedUnavailable      PopulatedReason = "Unavailable"      // it or its account could not be read
+)
+
+// A NotPopulatedError says why [WaitPopulated] has no token Secret to return.
+type NotPopulatedError struct {
+	Namespace, Name string // of the Secret
+	Reason          PopulatedReason
+
+	// Account and Detail say more, for people.
+	Account, Detail string
+
+	// Err is the error of the context, unless waiting longer is of no use.
+	Err error
+}
+
+func (e *NotPopulatedError) Error() string {
+	text := fmt.Sprintf("tokens: Secret %s/%s has no token: %s", e.Namespace, e.Name, e.text())
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+func (e *NotPopulatedError) text() string {
+	switch e.Reason {
+	case PopulatedWrongType:
+		return fmt.Sprintf("its type is not %s", corev1.SecretTypeServiceAccountToken)
+	case PopulatedSecretGone:
+		return "it was deleted, as the token controller does with those whose account isn't there"
+	case PopulatedNoSecret:
+		return "there is no such Secret"
+	case PopulatedSecretDeleted:
+		return "it is being deleted"
+	case PopulatedNoAccountName:
+		return fmt.Sprintf("it has no annotation %s", tokens.AccountNameAnnotation)
+	case PopulatedNoAccount:
+		return fmt.Sprintf("there is no ServiceAccount %s/%s", e.Namespace, e.Account)
+	case PopulatedAccountRecreated:
+		return fmt.Sprintf("the ServiceAccount %s/%s is not the one that its annotation %s means", e.Namespace, e.Account, tokens.AccountUIDAnnotation)
+	case PopulatedAccountDeleted:
+		return fmt.Sprintf("the ServiceAccount %s/%s is being deleted", e.Namespace, e.Account)
+	case PopulatedUnavailable:
+		return "it could not be looked up"
+	default:
+		return "no token controller has filled it"
+	}
+}
+
+// Unwrap returns Err.
+func (e *NotPopulatedError) Unwrap() error { return e.Err }
+
+// WaitPopulated waits until the token Secret called name has a token of its
+// account, and returns it; it belongs to the caller if what getter returns does.
+// The Secret may be created meanwhile. Any error is a [*NotPopulatedError],
+// whose Reason says what was the matter when ctx ended, or at once if waiting
+// can't help: if the Secret is of another type, or was deleted.
+//
+// If lastError is given, it says why a controller failed to fill the Secret,
+// nil if it didn't, and the error quotes it; for sacontroller.Tokens that is
+// its LastError.
+func WaitPopulated(ctx context.Context, getter PopulatedGetter, namespace, name string, lastError ...func() error) (*corev1.Secret, error) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	<-timer.C
+	seen := false
+	for pause := firstLook; ; pause = min(2*pause, mostLook) {
+		secret, missing := lookPopulated(ctx, getter, namespace, name)
+		switch {
+		case missing == nil:
+			return secret, nil
+		case missing.Reason == PopulatedNoSecret && seen:
+			missing.Reason = PopulatedSecretGone
+			return nil, missing
+		case missing.Reason == PopulatedWrongType:
+			return nil, missing
+		}
+		seen = seen || secret != nil
+		timer.Reset(pause)
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			for _, last := range lastError {
+				if err := last(); err != nil && missing.Reason == PopulatedPending {
+					missing.Detail = err.Error()
+				}
+			}
+			missing.Err = ctx.Err()
+			return nil, missing
+		}
+	}
+}
+
+// lookPopulated reads the Secret and its account once.
+func lookPopulated(ctx context.Context, getter PopulatedGetter, namespace, name string) (*corev1.Secret, *NotPopulatedError) {
+	missing := &NotPopulatedError{Namespace: namespace, Name: name}
+	secret, err := getter.GetSecret(ctx, namespace, name)
+	if err != nil || secret == nil {
+		missing.Reason, missing.Detail = whyUnread(err, PopulatedNoSecret)
+		return nil, missing
+	}
+	missing.Account = secret.Annotations[tokens.AccountNameAnnotation]
+	if missing.Reason = secretReason(secret); missing.Reason != "" {
+		return secret, missing
+	}
+	account, err := getter.GetServiceAccount(ctx, namespace, missing.Account)
+	if err != nil || account == nil {
+		missing.Reason, missing.Detail = whyUnread(err, PopulatedNoAccount)
+		return secret, missing
+	}
+	if missing.Reason = accountReason(secret, account); missing.Reason != "" {
+		return secret, missing
+	}
+	return secret, nil
+}
+
+// whyUnread says what a getter means that returned err or nothing.
+func whyUnread(err error, notFound PopulatedReason) (PopulatedReason, string) {
+	switch {
+	case err == nil:
+		return PopulatedUnavailable, objects.ErrNothing.Error()
+	case apierrors.IsNotFound(err):
+		return notFound, ""
+	}
+	return PopulatedUnavailable, err.Error()
+}
+
+// secretReason says what keeps secret from being filled, as far as it tells
+// itself; empty if nothing does.
+func secretReason(secret *corev1.Secret) PopulatedReason {
+	switch {
+	case !tokens.IsTokenSecret(secret):
+		return PopulatedWrongType
+	case secret.DeletionTimestamp != nil:
+		return PopulatedSecretDeleted
+	case secret.Annotations[tokens.AccountNameAnnotation] == "":
+		return PopulatedNoAccountName
+	}
+	return ""
+}
+
+// accountReason says why secret, which names account, has no token of it; empty
+// if it has one.
+func accountReason(secret *corev1.Secret, account *corev1.ServiceAccount) PopulatedReason {
+	switch {
+	case account.DeletionTimestamp != nil:
+		return PopulatedAccountDeleted
+	case !tokens.IsTokenSecretOf(secret, account):
+		return PopulatedAccountRecreated
+	case secret.Annotations[tokens.AccountUIDAnnotation] == "", len(secret.Data[corev1.ServiceAccountTokenKey]) == 0:
+		return PopulatedPending
+	}
+	return ""
+}

@@ -1,0 +1,140 @@
+package tokensource_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/tokensource"
+)
+
+// filled gives the token Secret of newWorld a token.
+func filled(w *tokentest.World) *tokentest.World {
+	w.Secrets["ci/builder-token"].Data[corev1.ServiceAccountTokenKey] = []byte("secret-token")
+	return w
+}
+
+func TestWaitPopulatedSaysWhy(t *testing.T) {
+	deleted := metav1.NewTime(now)
+	tests := []struct {
+		name   string
+		change func(*tokentest.World)
+		secret string // "builder-token" if empty
+		reason tokensource.PopulatedReason
+		text   string
+		waits  bool
+	}{
+		{name: "pending", change: func(*tokentest.World) {}, reason: tokensource.PopulatedPending, waits: true,
+			text: "no token controller has filled it: the signer is down: context deadline exceeded"},
+		{name: "no UID annotation yet", change: func(w *tokentest.World) {
+			delete(filled(w).Secrets["ci/builder-token"].Annotations, tokens.AccountUIDAnnotation)
+		}, reason: tokensource.PopulatedPending, waits: true, text: "no token controller has filled it"},
+		{name: "no secret", change: func(*tokentest.World) {}, secret: "other", reason: tokensource.PopulatedNoSecret, waits: true, text: "there is no such Secret"},
+		{name: "wrong type", change: func(*tokentest.World) {}, secret: "settings", reason: tokensource.PopulatedWrongType,
+			text: "its type is not kubernetes.io/service-account-token"},
+		{name: "secret being deleted", change: func(w *tokentest.World) { filled(w).Secrets["ci/builder-token"].DeletionTimestamp = &deleted },
+			reason: tokensource.PopulatedSecretDeleted, waits: true, text: "it is being deleted"},
+		{name: "no account name", change: func(w *tokentest.World) {
+			delete(w.Secrets["ci/builder-token"].Annotations, tokens.AccountNameAnnotation)
+		}, reason: tokensource.PopulatedNoAccountName, waits: true, text: "it has no annotation kubernetes.io/service-account.name"},
+		{name: "no account", change: func(w *tokentest.World) { delete(filled(w).Accounts, "ci/builder") },
+			reason: tokensource.PopulatedNoAccount, waits: true, text: "there is no ServiceAccount ci/builder"},
+		{name: "account made anew", change: func(w *tokentest.World) { filled(w).Accounts["ci/builder"].UID = "another" },
+			reason: tokensource.PopulatedAccountRecreated, waits: true, text: "the ServiceAccount ci/builder is not the one"},
+		{name: "account being deleted", change: func(w *tokentest.World) { filled(w).Accounts["ci/builder"].DeletionTimestamp = &deleted },
+			reason: tokensource.PopulatedAccountDeleted, waits: true, text: "the ServiceAccount ci/builder is being deleted"},
+		{name: "down", change: func(w *tokentest.World) { w.Err = errors.New("etcd is down") },
+			reason: tokensource.PopulatedUnavailable, waits: true, text: "it could not be looked up: etcd is down: context deadline exceeded"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := tokentest.NewWorld()
+				tt.change(w)
+				if tt.secret == "" {
+					tt.secret = "builder-token"
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				start := time.Now()
+				_, err := tokensource.WaitPopulated(ctx, w, "ci", tt.secret, func() error { return errors.New("the signer is down") })
+				e, ok := errors.AsType[*tokensource.NotPopulatedError](err)
+				if !ok || e.Reason != tt.reason || !strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "secret-token") {
+					t.Errorf("got %v, want the reason %s and %q", err, tt.reason, tt.text)
+				}
+				waited := time.Since(start) == time.Minute
+				if waited != tt.waits || errors.Is(err, context.DeadlineExceeded) != tt.waits {
+					t.Errorf("waited %v and got %v, want to wait to the end: %t", time.Since(start), err, tt.waits)
+				}
+			})
+		})
+	}
+}
+
+func TestWaitPopulated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := tokentest.NewWorld()
+		secret := w.Secrets["ci/builder-token"]
+		delete(w.Secrets, "ci/builder-token")
+		go func() {
+			time.Sleep(10 * time.Second)
+			w.Mu.Lock()
+			defer w.Mu.Unlock()
+			w.Secrets["ci/builder-token"] = secret
+		}()
+		go func() {
+			time.Sleep(20 * time.Second)
+			w.Mu.Lock()
+			defer w.Mu.Unlock()
+			copied := secret.DeepCopy()
+			copied.Data[corev1.ServiceAccountTokenKey] = []byte("secret-token")
+			w.Secrets["ci/builder-token"] = copied
+		}()
+		start := time.Now()
+		got, err := tokensource.WaitPopulated(t.Context(), w, "ci", "builder-token")
+		if err != nil || string(got.Data[corev1.ServiceAccountTokenKey]) != "secret-token" {
+			t.Fatalf("got %v, %v, want the Secret with its token", got, err)
+		}
+		if took := time.Since(start); took < 20*time.Second || took > 21*time.Second {
+			t.Errorf("took %v, want at most a second longer than the controller", took)
+		}
+		if w.Lookups > 60 {
+			t.Errorf("looked up %d times", w.Lookups)
+		}
+	})
+}
+
+// The controller deletes token Secrets whose account isn't there.
+func TestWaitPopulatedDeleted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := tokentest.NewWorld()
+		go func() {
+			time.Sleep(10 * time.Second)
+			w.Mu.Lock()
+			defer w.Mu.Unlock()
+			delete(w.Secrets, "ci/builder-token")
+		}()
+		_, err := tokensource.WaitPopulated(t.Context(), w, "ci", "builder-token")
+		e, ok := errors.AsType[*tokensource.NotPopulatedError](err)
+		if !ok || e.Reason != tokensource.PopulatedSecretGone || e.Err != nil {
+			t.Errorf("got %v, want that it is gone", err)
+		}
+	})
+}
+
+func TestWaitPopulatedGetterOfNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := tokensource.WaitPopulated(ctx, tokentest.Nothing{}, "ci", "builder-token")
+	if e, ok := errors.AsType[*tokensource.NotPopulatedError](err); !ok || e.Reason != tokensource.PopulatedUnavailable {
+		t.Errorf("got %v, want an error about the getter", err)
+	}
+}

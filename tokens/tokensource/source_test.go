@@ -1,0 +1,299 @@
+package tokensource_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokensource"
+)
+
+// A mill mints tokens called token-1, token-2 and so on, which live for life.
+type mill struct {
+	life time.Duration
+	took time.Duration // how long a call takes
+
+	mu     sync.Mutex
+	calls  int
+	failed error // what the next calls return
+}
+
+func (m *mill) mint(ctx context.Context) (*tokens.Token, error) {
+	select {
+	case <-time.After(m.took):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls++
+	if m.failed != nil {
+		return nil, m.failed
+	}
+	token := &tokens.Token{Value: fmt.Sprintf("token-%d", m.calls), IssuedAt: time.Now()}
+	if m.life > 0 {
+		token.Expiry = time.Now().Add(m.life)
+	}
+	return token, nil
+}
+
+func (m *mill) fail(err error) { m.mu.Lock(); m.failed = err; m.mu.Unlock() }
+
+func newSource(t *testing.T, cfg tokensource.Config) *tokensource.Source {
+	t.Helper()
+	s, err := tokensource.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// wantToken checks which token s returns.
+func wantToken(t *testing.T, s *tokensource.Source, want string) {
+	t.Helper()
+	token, err := s.Token(t.Context())
+	if err != nil {
+		t.Fatalf("got %v, want %s", err, want)
+	}
+	if token.Value != want {
+		t.Fatalf("got %s, want %s", token.Value, want)
+	}
+}
+
+// afterBackground asks for a token and lets what that has begun end.
+func afterBackground(t *testing.T, s *tokensource.Source) {
+	t.Helper()
+	if _, err := s.Token(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
+func TestSourceRenews(t *testing.T) {
+	tests := []struct {
+		name          string
+		life          time.Duration
+		early, latest time.Duration // between these two it gets the next one
+	}{
+		{"four fifths of its life", time.Hour, 43 * time.Minute, 48 * time.Minute},
+		{"a day", 30 * 24 * time.Hour, 21*time.Hour + 30*time.Minute, 24 * time.Hour},
+		{"no expiry", 0, 21*time.Hour + 30*time.Minute, 24 * time.Hour},
+		{"the shortest that can be requested", 10 * time.Minute, 430 * time.Second, 8 * time.Minute},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &mill{life: tt.life}
+				s := newSource(t, tokensource.Config{Mint: m.mint})
+				wantToken(t, s, "token-1")
+				time.Sleep(tt.early)
+				afterBackground(t, s)
+				wantToken(t, s, "token-1")
+				time.Sleep(tt.latest - tt.early)
+				wantToken(t, s, "token-1") // at once; the next one comes in the background
+				synctest.Wait()
+				wantToken(t, s, "token-2")
+			})
+		})
+	}
+}
+
+func TestSourceKeepsServing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mill{life: time.Hour}
+		s := newSource(t, tokensource.Config{Mint: m.mint})
+		wantToken(t, s, "token-1")
+		down := errors.New("the API server is down")
+		m.fail(down)
+		for range 59 {
+			time.Sleep(time.Minute)
+			wantToken(t, s, "token-1")
+			synctest.Wait()
+		}
+		if !errors.Is(s.Err(), down) {
+			t.Errorf("Err is %v, want the error of Mint", s.Err())
+		}
+		// 48 minutes at the latest until the first attempt, then one a minute.
+		if m.calls < 1+11 || m.calls > 1+17 {
+			t.Errorf("Mint was called %d times, want 12 to 18", m.calls)
+		}
+		time.Sleep(time.Minute)
+		if token, err := s.Token(t.Context()); !errors.Is(err, down) {
+			t.Fatalf("got %v, %v after the token expired, want the error of Mint", token, err)
+		}
+		m.fail(nil)
+		time.Sleep(time.Minute)
+		afterBackground(t, s)
+		if s.Err() != nil {
+			t.Errorf("Err is %v after a success, want nil", s.Err())
+		}
+	})
+}
+
+func TestSourcePauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mill{}
+		m.fail(errors.New("down"))
+		s := newSource(t, tokensource.Config{Mint: m.mint})
+		var at []time.Duration // of the calls of Mint
+		start := time.Now()
+		for calls := 0; time.Since(start) < 5*time.Minute; time.Sleep(100 * time.Millisecond) {
+			if _, err := s.Token(t.Context()); err == nil {
+				t.Fatal("got a token from a mill that is down")
+			}
+			if m.calls > calls {
+				calls = m.calls
+				at = append(at, time.Since(start))
+			}
+		}
+		want := "[0s 1s 3s 7s 15s 31s 1m3s 2m3s 3m3s 4m3s]"
+		if got := fmt.Sprint(at); got != want {
+			t.Errorf("Mint was called at %s, want %s", got, want)
+		}
+	})
+}
+
+func TestSourceCallsMintOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mill{life: time.Hour, took: time.Second}
+		s := newSource(t, tokensource.Config{Mint: m.mint})
+		impatient, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		var group sync.WaitGroup
+		group.Go(func() {
+			if _, err := s.Token(impatient); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("got %v, want the end of the context", err)
+			}
+		})
+		for range 50 {
+			group.Go(func() {
+				if token, err := s.Token(t.Context()); err != nil || token.Value != "token-1" {
+					t.Errorf("got %v, %v", token, err)
+				}
+			})
+		}
+		group.Wait()
+		if m.calls != 1 {
+			t.Errorf("Mint was called %d times, want once, whoever has given up", m.calls)
+		}
+	})
+}
+
+func TestSourceNewUID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		uid := types.UID("first")
+		change := func(to types.UID) { mu.Lock(); uid = to; mu.Unlock() }
+		m := &mill{life: time.Hour, took: 10 * time.Second}
+		s := newSource(t, tokensource.Config{Mint: m.mint, UID: func() types.UID { mu.Lock(); defer mu.Unlock(); return uid }})
+		wantToken(t, s, "token-1")
+		change("second")
+		go func() { time.Sleep(5 * time.Second); change("third") }()
+		wantToken(t, s, "token-3") // the second was asked for when the object was another
+		m.fail(errors.New("down"))
+		change("fourth")
+		if token, err := s.Token(t.Context()); err == nil {
+			t.Errorf("got %s, which is of an object that is gone", token.Value)
+		}
+	})
+}
+
+func TestSourceDiscard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &mill{life: time.Hour}
+		s := newSource(t, tokensource.Config{Mint: m.mint})
+		s.Discard("")
+		wantToken(t, s, "token-1")
+		s.Discard("token-1")
+		wantToken(t, s, "token-1") // it is too new for that
+		time.Sleep(time.Second)
+		s.Discard("token-0")
+		wantToken(t, s, "token-1")
+		s.Discard("token-1")
+		wantToken(t, s, "token-2")
+	})
+}
+
+func TestSourceBadMints(t *testing.T) {
+	tests := []struct {
+		name string
+		mint func(context.Context) (*tokens.Token, error)
+		want string
+	}{
+		{"neither", func(context.Context) (*tokens.Token, error) { return nil, nil }, "tokens: getting a new token: Mint returned neither a token nor an error"},
+		{"no value", func(context.Context) (*tokens.Token, error) { return &tokens.Token{}, nil }, "tokens: getting a new token: Mint returned neither a token nor an error"},
+		{"expired", func(context.Context) (*tokens.Token, error) {
+			return &tokens.Token{Value: "secret", Expiry: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
+		}, "tokens: getting a new token: the one that Mint returned expired at 1999-01-01T00:00:00Z"},
+		{"panic", func(context.Context) (*tokens.Token, error) { panic("secret") }, "tokens: getting a new token: the function Mint panicked"},
+		{"too slow", func(ctx context.Context) (*tokens.Token, error) { <-ctx.Done(); return nil, errors.New("given up") }, "tokens: getting a new token: "},
+		{"deaf", func(ctx context.Context) (*tokens.Token, error) {
+			time.Sleep(time.Hour)
+			return &tokens.Token{Value: "secret"}, nil
+		}, "tokens: getting a new token: the function Mint took longer than 2s: context deadline exceeded"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSource(t, tokensource.Config{Mint: tt.mint, MintTimeout: 2 * time.Second})
+				start := time.Now()
+				_, err := s.Token(t.Context())
+				if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {
+					t.Errorf("got %v, want %s", err, tt.want)
+				}
+				if took := time.Since(start); took > 2*time.Second {
+					t.Errorf("took %v, want at most MintTimeout", took)
+				}
+				time.Sleep(time.Hour) // the deaf one ends too
+			})
+		})
+	}
+}
+
+func TestNewSourceRefuses(t *testing.T) {
+	_, err := tokensource.New(tokensource.Config{MintTimeout: -1})
+	if err == nil || !strings.Contains(err.Error(), "Config.Mint is nil") || !strings.Contains(err.Error(), "Config.MintTimeout is -1ns") {
+		t.Errorf("got %v, want both mistakes", err)
+	}
+}
+
+func TestSourcePrintsNoToken(t *testing.T) {
+	s := newSource(t, tokensource.Config{Mint: func(context.Context) (*tokens.Token, error) {
+		return &tokens.Token{Value: "very-secret", ID: "7"}, nil
+	}})
+	for range 2 {
+		text := fmt.Sprintf("%v %+v %#v %s %q %x", s, s, s, s, s, s) + string(must(json.Marshal(s)))
+		if strings.Contains(text, "very-secret") || !strings.Contains(text, "tokens.Source(") {
+			t.Errorf("it prints as %s", text)
+		}
+		wantToken(t, s, "very-secret")
+	}
+}
+
+func TestTokenOf(t *testing.T) {
+	expiry := metav1.NewTime(now)
+	for _, tr := range []*authenticationv1.TokenRequest{
+		nil, {},
+		{Status: authenticationv1.TokenRequestStatus{ExpirationTimestamp: expiry}},
+		{Status: authenticationv1.TokenRequestStatus{Token: "secret"}},
+	} {
+		if token, err := tokensource.TokenOf(tr); token != nil || err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%v: got %v, %v, want an error without the token", tr, token, err)
+		}
+	}
+	token, err := tokensource.TokenOf(&authenticationv1.TokenRequest{Status: authenticationv1.TokenRequestStatus{Token: "secret", ExpirationTimestamp: expiry}})
+	if err != nil || token.Value != "secret" || !token.Expiry.Equal(now) {
+		t.Errorf("got %v, %v", token, err)
+	}
+}

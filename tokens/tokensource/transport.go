@@ -1,0 +1,68 @@
+package tokensource
+
+import (
+	"fmt"
+	"github.com/kubesa/serviceaccount/tokens"
+	"net/http"
+)
+
+// A Transport is an [http.RoundTripper] that authenticates requests with the
+// token of a [Source], as "Authorization: Bearer". Requests that have an
+// Authorization header already are sent as they are. It is safe for concurrent
+// use if Base is; its fields are not to be changed any more then.
+//
+// The token goes only where the caller sends it: over https, and not along
+// with a redirect to another host. If a server answers 401, the Source
+// discards the token, so that the next request has a new one; the answer is
+// returned as it is, because a request is not always safe to repeat.
+type Transport struct {
+	Source *Source // required
+	// Base sends the requests. If nil, [http.DefaultTransport] is used.
+	Base http.RoundTripper
+	// InsecureAllowHTTP allows http: everybody on the way can read the token.
+	InsecureAllowHTTP bool
+}
+
+// RoundTrip implements [http.RoundTripper]. Beside the errors of Base there are
+// those of [Source.Token], and one for a URL that is not https.
+func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	base := t.Base
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	if r.Header.Get("Authorization") != "" || redirectedElsewhere(r) {
+		return base.RoundTrip(r)
+	}
+	token, err := t.token(r)
+	if err != nil {
+		if r.Body != nil {
+			r.Body.Close() // as every RoundTripper must
+		}
+		return nil, err
+	}
+	authenticated := r.Clone(r.Context())
+	authenticated.Header.Set("Authorization", "Bearer "+token.Value)
+	resp, err := base.RoundTrip(authenticated)
+	if err == nil && resp.StatusCode == http.StatusUnauthorized {
+		t.Source.Discard(token.Value)
+	}
+	return resp, err
+}
+
+func (t *Transport) token(r *http.Request) (*tokens.Token, error) {
+	if r.URL.Scheme != "https" && !t.InsecureAllowHTTP {
+		return nil, fmt.Errorf("tokens: no token is sent to %s://%s: want https", r.URL.Scheme, r.URL.Host)
+	}
+	return t.Source.Token(r.Context())
+}
+
+// redirectedElsewhere reports whether r follows a redirect that came from
+// another host or over another scheme than r goes to.
+func redirectedElsewhere(r *http.Request) bool {
+	for cause := r.Response; cause != nil && cause.Request != nil; cause = cause.Request.Response {
+		if from := cause.Request.URL; from.Host != r.URL.Host || from.Scheme != r.URL.Scheme {
+			return true
+		}
+	}
+	return false
+}
