@@ -38,9 +38,14 @@ var importRules = map[string]struct{ ours, others []string }{
 	"tokens/tokensource":      {ours: []string{"internal/configerror", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/lastused":         {ours: []string{"internal/configerror", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/internal/objects": {others: kubernetes},
-	"admission":               {others: kubernetes},
-	"sacontroller":            {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
-	"fake":                    {ours: []string{"keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller"}, others: kubernetes},
+	"admission":               {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
+	"admission/webhook":       {ours: []string{"admission", "internal/configerror"}, others: kubernetes},
+
+	// For tests of the two above.
+	"admission/internal/admissiontest": {ours: []string{"admission"}, others: kubernetes},
+
+	"sacontroller": {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
+	"fake":         {ours: []string{"keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller"}, others: kubernetes},
 
 	// For tests of tokens and the packages below it.
 	"tokens/internal/tokentest": {ours: []string{"internal/jose", "keys", "tokens"}, others: kubernetes},
@@ -53,11 +58,11 @@ var importRules = map[string]struct{ ours, others []string }{
 		others: append([]string{"sigs.k8s.io/yaml"}, kubernetes...),
 	},
 	"examples/rotation": {ours: []string{"fake", "keys", "keys/discovery", "keys/keyring", "tokens"}, others: kubernetes},
-	"examples/webhook":  {ours: []string{"admission"}, others: kubernetes},
+	"examples/webhook":  {ours: []string{"admission", "admission/webhook"}, others: kubernetes},
 
 	"examples/testing/controller":   {ours: []string{"sacontroller"}, others: kubernetes},
 	"examples/testing/jobs":         {others: kubernetes},
-	"examples/testing/podwebhook":   {ours: []string{"admission"}, others: kubernetes},
+	"examples/testing/podwebhook":   {ours: []string{"admission", "admission/webhook"}, others: kubernetes},
 	"examples/testing/tokenservice": {ours: []string{"tokens"}, others: kubernetes},
 }
 

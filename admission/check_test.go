@@ -39,30 +39,6 @@ func TestEnforceAnnotation(t *testing.T) {
 	}
 }
 
-func inits(c corev1.Container) func(*corev1.Pod) {
-	return func(p *corev1.Pod) { p.Spec.InitContainers = append(p.Spec.InitContainers, c) }
-}
-
-func main(c corev1.Container) func(*corev1.Pod) {
-	return func(p *corev1.Pod) { p.Spec.Containers = append(p.Spec.Containers, c) }
-}
-
-func debug(c corev1.Container) func(*corev1.Pod) {
-	return func(p *corev1.Pod) {
-		p.Spec.EphemeralContainers = append(p.Spec.EphemeralContainers, corev1.EphemeralContainer{
-			EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: c.Name, Env: c.Env, EnvFrom: c.EnvFrom},
-		})
-	}
-}
-
-func pullFrom(names ...string) func(*corev1.Pod) {
-	return func(p *corev1.Pod) {
-		for _, n := range names {
-			p.Spec.ImagePullSecrets = append(p.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: n})
-		}
-	}
-}
-
 func TestLimit(t *testing.T) {
 	const notAllowed = " is not allowed because service account a does not reference that secret"
 	type change = func(*corev1.Pod)

@@ -193,6 +193,7 @@ type rules struct {
 	mountPath                                  string
 	lifetime                                   int64 // seconds
 	newName                                    func(base string) string
+	json                                       fragments // set by New
 }
 
 func (c *Config) rules() rules {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -163,8 +160,8 @@ func ExampleVisitSecretNames() {
 	// database
 }
 
-// A plan shows what admission would do, without doing it.
-func ExamplePlugin_Plan() {
+// A decision says what admission would do, and why, without doing it.
+func ExamplePlugin_Decide() {
 	plugin, err := admission.New(admission.Config{
 		ServiceAccounts: accounts{"shop/default": {ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "default"}}},
 		NewName:         func(base string) string { return base + "token" },
@@ -174,42 +171,25 @@ func ExamplePlugin_Plan() {
 		return
 	}
 	pod := &corev1.Pod{Spec: corev1.PodSpec{ServiceAccountName: "default", Containers: []corev1.Container{{Name: "app"}}}}
-	plan, err := plugin.Plan(context.Background(), admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod})
+	decision, err := plugin.Decide(context.Background(), admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for _, step := range plan {
-		if step.Action != admission.Keep {
-			fmt.Println(step.Action, step.Field)
+	fmt.Println(decision)
+	for _, edit := range decision.Edits {
+		if mount, ok := edit.Value().(corev1.VolumeMount); ok {
+			fmt.Println("container", edit.Container, "gets", mount.Name)
 		}
 	}
 
 	// Output:
-	// set spec.serviceAccount
-	// add to spec.containers[0].volumeMounts
-	// add to spec.volumes
-}
-
-// The webhook is an http.Handler. Here its answer to what is not a review.
-func ExampleNewHandler() {
-	plugin, err := admission.New(admission.Config{ServiceAccounts: accounts{}})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	handler := admission.NewHandler(plugin, admission.HandlerConfig{
-		Observe: func(o admission.Outcome) { fmt.Println("observed:", o.HTTPStatus, o.Allowed) },
-	})
-	r := httptest.NewRequest(http.MethodPost, "/admit", strings.NewReader(`{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1"}`))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, r)
-	fmt.Print(w.Code, " ", w.Body)
-
-	// Output:
-	// observed: 400 false
-	// 400 admission: bad AdmissionReview: the AdmissionReview has no request
+	// keep spec.serviceAccountName (the pod names default)
+	// set spec.serviceAccount: default (it is the old name of spec.serviceAccountName)
+	// add to spec.volumes: kube-api-access-token (it projects the token, the ConfigMap kube-root-ca.crt and the namespace)
+	// add to spec.containers[0].volumeMounts: kube-api-access-token at /var/run/secrets/kubernetes.io/serviceaccount (container app has nothing mounted there)
+	// keep spec.imagePullSecrets (the account has none either)
+	// container 0 gets kube-api-access-token
 }
 
 // Strict closes gaps of Kubernetes' own plugin: here a Secret that a projected volume

@@ -28,7 +28,7 @@ func TestFlawsOfOlderReleases(t *testing.T) {
 		// ADM-122
 		o := have(account("default"))
 		wantStatus(t, plugin(t, o).Admit(t.Context(), create(pod())), nil)
-		if n := o.reads.Load(); n != 1 {
+		if n := o.Reads.Load(); n != 1 {
 			t.Errorf("read %d objects, want only the account", n)
 		}
 	})

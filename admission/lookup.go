@@ -80,7 +80,7 @@ func poll() func(ctx context.Context, namespace, name string) error {
 // that account lists and that is a token of it. It is empty if there is none, or
 // none is wanted.
 func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.ServiceAccount) (string, error) {
-	if p.rules.tokenVolume != SecretBacked || !p.rules.wantsMount(&req.Pod.Spec, account) {
+	if p.rules.tokenVolume != SecretBacked || p.rules.automount(&req.Pod.Spec, account) != automountOn {
 		return "", nil
 	}
 	for _, ref := range account.Secrets {

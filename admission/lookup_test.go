@@ -65,9 +65,9 @@ func TestLookup(t *testing.T) {
 			})
 			reads := func() (int32, int32) {
 				if tt.live == nil {
-					return tt.cached.reads.Swap(0), 0
+					return tt.cached.Reads.Swap(0), 0
 				}
-				return tt.cached.reads.Swap(0), tt.live.reads.Swap(0)
+				return tt.cached.Reads.Swap(0), tt.live.Reads.Swap(0)
 			}
 			in := pod(runsAs("a"))
 			before := in.DeepCopy()
@@ -135,7 +135,7 @@ func TestWaitForTheDefaultAccount(t *testing.T) {
 			start := time.Now()
 			wantStatus(t, plugin(t, cached, withLive(live)).Admit(t.Context(), create(pod())), missing)
 			took := time.Since(start)
-			if c, l := cached.reads.Load(), live.reads.Load(); c != 1 || l != 10 {
+			if c, l := cached.Reads.Load(), live.Reads.Load(); c != 1 || l != 10 {
 				t.Errorf("read the cache %d times and live %d times, want 1 and 10", c, l)
 			}
 			if took < 900*time.Millisecond || took > 1800*time.Millisecond {
@@ -147,7 +147,7 @@ func TestWaitForTheDefaultAccount(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			o := have()
 			wantStatus(t, plugin(t, o, func(c *admission.Config) { c.WaitTimeout = 0 }).Admit(t.Context(), create(pod())), missing)
-			if n := o.reads.Load(); n != 10 {
+			if n := o.Reads.Load(); n != 10 {
 				t.Errorf("read %d times, want 10", n)
 			}
 		})
@@ -156,10 +156,10 @@ func TestWaitForTheDefaultAccount(t *testing.T) {
 		// ADM-18, A12: found at the third live read, and not read again.
 		synctest.Test(t, func(t *testing.T) {
 			live := have(account("default"))
-			live.appear = 3
+			live.Appear = 3
 			start := time.Now()
 			wantStatus(t, plugin(t, have(), withLive(live)).Admit(t.Context(), create(pod())), nil)
-			if n, took := live.reads.Load(), time.Since(start); n != 3 || took > 400*time.Millisecond {
+			if n, took := live.Reads.Load(), time.Since(start); n != 3 || took > 400*time.Millisecond {
 				t.Errorf("read %d times in %v, want 3 times in at most 400 ms", n, took)
 			}
 		})
@@ -169,7 +169,7 @@ func TestWaitForTheDefaultAccount(t *testing.T) {
 			live := failing(apierrors.NewInternalError(errors.New("boom")))
 			wantStatus(t, plugin(t, have(), withLive(live)).Admit(t.Context(), create(pod())), retry(forbidden(
 				"error looking up service account shop/default: Internal error occurred: boom")))
-			if n := live.reads.Load(); n != 1 {
+			if n := live.Reads.Load(); n != 1 {
 				t.Errorf("read %d times, want 1", n)
 			}
 		})
@@ -201,7 +201,7 @@ func TestWaitForTheDefaultAccount(t *testing.T) {
 			start, live := time.Now(), have()
 			p := plugin(t, have(), func(c *admission.Config) { c.Live = live })
 			wantStatus(t, p.Admit(t.Context(), create(pod())), missing)
-			if n, took := live.reads.Load(), time.Since(start); n != 1 || took != 0 {
+			if n, took := live.Reads.Load(), time.Since(start); n != 1 || took != 0 {
 				t.Errorf("read %d times in %v, want once, at once", n, took)
 			}
 		})
@@ -219,7 +219,7 @@ func TestWaitWithASignal(t *testing.T) {
 				}
 				select {
 				case <-time.After(30 * time.Second):
-					live.accounts["shop/default"] = account("default")
+					live.Accounts["shop/default"] = account("default")
 					return nil
 				case <-ctx.Done():
 					return ctx.Err()
@@ -227,7 +227,7 @@ func TestWaitWithASignal(t *testing.T) {
 			}
 		})
 		wantStatus(t, p.Admit(t.Context(), create(pod())), nil)
-		if n := live.reads.Load(); n != 2 {
+		if n := live.Reads.Load(); n != 2 {
 			t.Errorf("read %d times, want 2: before and after the signal", n)
 		}
 	})
@@ -242,7 +242,7 @@ func TestWaitThatNeverHelps(t *testing.T) {
 		c.Wait = func(context.Context, string, string) error { calls++; return answer }
 	})
 	wantStatus(t, p.Admit(t.Context(), create(pod())), missing)
-	if n := live.reads.Load(); calls != 9 || n != 10 {
+	if n := live.Reads.Load(); calls != 9 || n != 10 {
 		t.Errorf("waited %d times and read %d times, want 9 and 10", calls, n)
 	}
 	calls, answer = 0, errors.New("the watch is closed")

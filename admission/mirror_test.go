@@ -62,7 +62,7 @@ func TestMirrorPods(t *testing.T) {
 			wantStatus(t, p.Admit(t.Context(), create(in)), want)
 			wantStatus(t, p.Validate(t.Context(), create(in)), want) // ADM-201
 			wantPod(t, in, before)
-			if n := o.reads.Load(); n != 0 {
+			if n := o.Reads.Load(); n != 0 {
 				t.Errorf("the account was looked up %d times, want 0", n)
 			}
 		})

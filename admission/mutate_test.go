@@ -11,14 +11,6 @@ import (
 	"github.com/kubesa/serviceaccount/admission"
 )
 
-func automount(value string) *bool {
-	if value == "unset" {
-		return nil
-	}
-	on := value == "true"
-	return &on
-}
-
 func TestAutomount(t *testing.T) {
 	// ADM-30..33, ADM-33t, A11
 	for _, tt := range []struct {

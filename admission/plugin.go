@@ -4,13 +4,12 @@ import (
 	"context"
 	"time"
 
-	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
 // A Plugin decides about pods as the ServiceAccount admission plugin of
-// Kubernetes does. Make one with [New]. It has no state of its own and is safe for
-// concurrent use if the getters that it was made with are.
+// Kubernetes does. It is stateless, and safe for concurrent use if the getters of
+// its [Config] are.
 type Plugin struct {
 	rules       rules
 	cached      ServiceAccountGetter
@@ -18,7 +17,6 @@ type Plugin struct {
 	wait        func(ctx context.Context, namespace, name string) error
 	waitTimeout time.Duration
 	secrets     SecretGetter
-	json        fragments
 }
 
 // New returns a Plugin, or an error that joins one [*ConfigError] for each mistake
@@ -41,146 +39,133 @@ func New(cfg Config) (*Plugin, error) {
 	if p.wait == nil {
 		p.wait = poll()
 	}
-	p.json = newFragments(&p.rules)
+	p.rules.json = newFragments(&p.rules)
 	return p, nil
 }
 
-// A Request is what is to be decided about: an operation on a pod.
-type Request struct {
-	Operation admissionv1.Operation
-	// Namespace is the namespace of the request. If it is empty, that of Pod
-	// counts.
-	Namespace string
-	// Name is the name in the request, which is empty when a name is to be
-	// generated. It serves error texts only.
-	Name string
-	// Subresource is empty for the pod itself. "ephemeralcontainers" is checked on
-	// UPDATE, and means nothing special on CREATE; all others are ignored.
-	Subresource string
-	// Pod is the pod as it is to be stored. A nil Pod is nothing to decide about.
-	Pod *corev1.Pod
-}
-
-const ephemeralContainers = "ephemeralcontainers"
-
-// creates reports whether req is the creation of a pod. No API server creates
-// ephemeral containers; if one did, it would be a new pod to Kubernetes (ADM-3,
-// ADM-6), and must not get past the checks here.
-func (req *Request) creates() bool {
-	return req.Operation == admissionv1.Create && (req.Subresource == "" || req.Subresource == ephemeralContainers)
-}
-
-// updatesEphemeral reports whether req is an update of ephemeral containers.
-func (req *Request) updatesEphemeral() bool {
-	return req.Operation == admissionv1.Update && req.Subresource == ephemeralContainers
-}
-
-// Handles reports whether the plugin has anything to say about op: only about
-// CREATE and UPDATE.
-func (p *Plugin) Handles(op admissionv1.Operation) bool {
-	return op == admissionv1.Create || op == admissionv1.Update
+// PodAnnotations returns the keys of the annotations that decisions about pods
+// depend on, for programs that decode only a part of a pod.
+func (p *Plugin) PodAnnotations() []string {
+	keys := []string{corev1.MirrorPodAnnotationKey}
+	if p.rules.optOut != "" {
+		keys = append(keys, p.rules.optOut)
+	}
+	return keys
 }
 
 // Admit gives req.Pod, which is about to be created, the account it runs as, the
-// token volume with its mounts, and the account's image pull secrets, and checks it
-// as [Plugin.Validate] does. It looks the account up once. Mirror pods are only
-// checked. Anything but the creation of a pod is none of its business: it returns
-// nil and changes nothing. Doing it twice is the same as doing it once.
+// token volume with its mounts, and the account's image pull secrets, and checks
+// it as [Plugin.Validate] does. It looks the account up once. Mirror pods are only
+// checked. Other requests are ignored. Admit is idempotent.
 //
-// The error is a refusal, a *[k8s.io/apimachinery/pkg/api/errors.StatusError]
-// that an API server can return as it is. Then the pod is as it was. If its
-// details have retryAfterSeconds, trying again may help: the account or its token
-// may be there soon, or the lookup failed.
+// The error is a denial, a *[k8s.io/apimachinery/pkg/api/errors.StatusError] that
+// an API server can return as it is; the pod is left as it was. A retryable denial
+// carries retryAfterSeconds in its details: the account or its token may exist
+// soon, or the lookup failed.
 //
-// Admit changes only what it adds to: pod's slices are replaced, never appended
-// to in place, and nothing of the account is shared with the pod.
+// Admit is [Plugin.Decide] and [Decision.Apply].
 func (p *Plugin) Admit(ctx context.Context, req Request) error {
-	v, err := p.decide(ctx, &req)
-	if err != nil || v.account == nil {
+	if !req.creates() {
+		return nil
+	}
+	var edits [16]Edit // enough for most pods, so that Admit does not allocate them
+	d, err := p.decide(ctx, &req, edits[:0])
+	if err != nil || req.Pod == nil {
 		return err
 	}
-	v.apply(&p.rules, req.Pod)
+	d.Apply(req.Pod)
 	return nil
 }
 
 // Validate checks a pod that is about to be created, or whose ephemeral containers
 // are about to be updated, and changes nothing. A pod must have an account that
 // exists, and if the account limits what its pods may refer to, only Secrets that
-// the account lists. Anything else is none of its business: it returns nil.
+// the account lists. Other requests are ignored.
 //
-// The error is a refusal as in [Plugin.Admit].
+// The error is a denial as in [Plugin.Admit].
 func (p *Plugin) Validate(ctx context.Context, req Request) error {
-	_, err := p.validate(ctx, &req)
+	req.ValidateOnly = true
+	_, err := p.decide(ctx, &req, nil)
 	return err
 }
 
-// A verdict is what is to be done to a pod that is admitted. Its account is nil if
-// nothing is.
-type verdict struct {
-	changes
-	account *corev1.ServiceAccount
+// Decide decides about req and changes nothing: about a pod that is about to be
+// created as [Plugin.Admit] does, about ephemeral containers as [Plugin.Validate]
+// does. It serves programs that explain the decision, or that apply it to
+// something else than a [corev1.Pod], as the package webhook does. The name of a
+// new volume differs from call to call, unless [Config.NewName] is deterministic.
+//
+// The error is a denial as in Admit.
+func (p *Plugin) Decide(ctx context.Context, req Request) (Decision, error) {
+	n := 1
+	if req.Pod != nil && req.creates() && !req.ValidateOnly {
+		n = 4 + len(req.Pod.Spec.InitContainers) + len(req.Pod.Spec.Containers)
+	}
+	return p.decide(ctx, &req, make([]Edit, 0, n))
 }
 
-// decide looks up what it takes to decide about req as [Plugin.Admit] does, and
-// changes nothing.
-func (p *Plugin) decide(ctx context.Context, req *Request) (verdict, error) {
-	if req.Pod == nil || !req.creates() {
-		return verdict{}, nil
+func (p *Plugin) decide(ctx context.Context, req *Request, edits []Edit) (Decision, error) {
+	switch {
+	case req.Pod == nil:
+		return keepPod(edits, noPod), nil
+	case req.Ignored():
+		return keepPod(edits, ignoredRequest), nil
+	case req.creates() && isMirror(req.Pod):
+		return keepPod(edits, mirrorPod), checkMirror(req)
+	case req.creates() && !req.ValidateOnly:
+		return p.decideCreate(ctx, req, edits)
 	}
-	if isMirror(req.Pod) {
-		return verdict{}, checkMirror(req)
+	because := otherRequest
+	if req.creates() {
+		because = validateOnly
 	}
+	d := keepPod(edits, because)
+	var err error
+	d.Warnings, err = p.validate(ctx, req)
+	return d, err
+}
+
+// keepPod returns the decision to leave a pod as it is.
+func keepPod(edits []Edit, because why) Decision {
+	return Decision{Edits: append(edits, Edit{Keep: true, why: because})}
+}
+
+func (p *Plugin) decideCreate(ctx context.Context, req *Request, edits []Edit) (Decision, error) {
 	name := p.rules.accountName(&req.Pod.Spec)
 	account, err := p.findAccount(ctx, req.namespace(), name)
 	if err != nil {
-		return verdict{}, p.rules.refuseLookup(req, name, err, false)
+		return Decision{}, p.rules.refuseLookup(req, name, err, false)
 	}
 	token, err := p.findToken(ctx, req, account)
 	if err != nil {
-		return verdict{}, err
+		return Decision{}, err
 	}
-	c, err := p.rules.decide(req.Pod, account, token)
+	edits, err = p.rules.decide(edits, req.Pod, account, token)
 	if err != nil {
-		return verdict{}, err
+		return Decision{}, err
 	}
-	// Nothing that is going to be added can be refused (ADM-116, ADM-219), so
-	// the pod is judged as it came and stays as it came if it is refused.
+	// Nothing that is added can be denied (ADM-116, ADM-219), so the pod is
+	// checked as it came and stays as it came if it is denied.
 	if err := p.rules.checkCreate(req, account); err != nil {
-		return verdict{}, err
+		return Decision{}, err
 	}
-	c.name = name
-	return verdict{c, account}, nil
+	return Decision{edits, p.rules.warnings(account)}, nil
 }
 
-// validate returns the account that it looked up, if any.
-func (p *Plugin) validate(ctx context.Context, req *Request) (*corev1.ServiceAccount, error) {
-	if req.Pod == nil {
-		return nil, nil
-	}
-	switch {
-	case req.updatesEphemeral():
-	case !req.creates():
-		return nil, nil
-	case isMirror(req.Pod):
-		return nil, checkMirror(req)
-	}
+// validate returns the warnings about the account.
+func (p *Plugin) validate(ctx context.Context, req *Request) ([]string, error) {
 	name := givenAccount(&req.Pod.Spec)
 	if name == "" {
 		return nil, refuseNoAccount(req)
 	}
 	account, err := p.findAccount(ctx, req.namespace(), name)
 	if err != nil {
-		return nil, p.rules.refuseLookup(req, name, err, req.Operation == admissionv1.Create)
+		return nil, p.rules.refuseLookup(req, name, err, req.creates())
 	}
-	if req.updatesEphemeral() {
-		return account, p.rules.checkEphemeral(req, account)
+	if req.creates() {
+		err = p.rules.checkCreate(req, account)
+	} else {
+		err = p.rules.checkEphemeral(req, account)
 	}
-	return account, p.rules.checkCreate(req, account)
-}
-
-func (req *Request) namespace() string {
-	if req.Namespace == "" {
-		return req.Pod.Namespace
-	}
-	return req.Namespace
+	return p.rules.warnings(account), err
 }

@@ -13,93 +13,6 @@ import (
 	"github.com/kubesa/serviceaccount/admission"
 )
 
-// randomPod returns a pod of the kind that admission has to think about, the same
-// for the same r.
-func randomPod(r *rand.Rand) *corev1.Pod {
-	pick := func(list ...string) string { return list[r.IntN(len(list))] }
-	some := func(f func()) {
-		for range r.IntN(4) {
-			f()
-		}
-	}
-	p := pod()
-	p.Spec.Containers = nil
-	if r.IntN(8) == 0 {
-		mirror(p)
-	}
-	if r.IntN(4) == 0 {
-		p.Annotations = map[string]string{"example.com/no-token": pick("", "a", "b,c", " a , c")}
-	}
-	p.Spec.ServiceAccountName = pick("", "", "default", "robot", "gone")
-	p.Spec.DeprecatedServiceAccount = pick("", p.Spec.ServiceAccountName, "robot")
-	p.Spec.AutomountServiceAccountToken = automount(pick("unset", "unset", "true", "false"))
-	some(func() {
-		p.Spec.ImagePullSecrets = append(p.Spec.ImagePullSecrets, corev1.LocalObjectReference{Name: pick("registry", "foo", "")})
-	})
-	some(func() {
-		name := pick("data", "kube-api-access-", "kube-api-access-x", tokenVolumeName, "t1", "t1-abc12")
-		v := secretVolume(name, pick("foo", "t1", "s"))
-		switch r.IntN(5) {
-		case 0:
-			v = tokenVolume(name)
-		case 1:
-			v = corev1.Volume{Name: name}
-		case 2:
-			v.Secret, v.CSI = nil, &corev1.CSIVolumeSource{NodePublishSecretRef: &corev1.LocalObjectReference{Name: pick("foo", "s")}}
-		}
-		p.Spec.Volumes = append(p.Spec.Volumes, v)
-	})
-	container := func() corev1.Container {
-		c := corev1.Container{Name: pick("a", "b", "c")}
-		some(func() {
-			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: "data", MountPath: pick("/data", mountPath, mountPath+"/", mountPath+"/x")})
-		})
-		if r.IntN(6) == 0 {
-			c.Env = secretEnv(pick("foo", "s"))
-		}
-		if r.IntN(6) == 0 {
-			c.EnvFrom = secretEnvFrom(pick("foo", "t1", "s"))
-		}
-		return c
-	}
-	some(func() { p.Spec.InitContainers = append(p.Spec.InitContainers, container()) })
-	some(func() { p.Spec.Containers = append(p.Spec.Containers, container()) })
-	if r.IntN(4) == 0 {
-		debug(container())(p)
-	}
-	return p
-}
-
-// randomPlugin returns a Plugin, its accounts and its configuration.
-func randomPlugin(t testing.TB, r *rand.Rand) (*admission.Plugin, *objects, admission.Config) {
-	t.Helper()
-	enforce := func(a *corev1.ServiceAccount) {
-		if r.IntN(2) == 0 {
-			enforces("true")(a)
-		}
-		a.AutomountServiceAccountToken = automount([]string{"unset", "unset", "true", "false"}[r.IntN(4)])
-	}
-	o := have(
-		account("default", lists("foo", "t1"), pulls("registry"), enforce), account("robot", enforce),
-		tokenSecret("t1", "default", "uid-1"),
-	)
-	cfg := admission.Config{
-		ServiceAccounts: o, NewName: fixedName, WaitTimeout: -1,
-		Strict: r.IntN(2) == 0, LimitSecretReferences: r.IntN(4) == 0,
-	}
-	if r.IntN(3) == 0 {
-		cfg.TokenVolume, cfg.Secrets, cfg.AllowMissingToken = admission.SecretBacked, o, r.IntN(2) == 0
-	}
-	if r.IntN(2) == 0 {
-		cfg.OptOutAnnotation = "example.com/no-token"
-	}
-	p, err := admission.New(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p, o, cfg
-}
-
 // checkProperties admits a random pod and checks what always holds. It returns
 // whether the pod was admitted.
 func checkProperties(t *testing.T, seed uint64) bool {
@@ -107,17 +20,17 @@ func checkProperties(t *testing.T, seed uint64) bool {
 	p, o, cfg := randomPlugin(t, r)
 	in := randomPod(r)
 	before := in.DeepCopy()
-	accounts := fmt.Sprint(o.accounts["shop/default"], o.accounts["shop/robot"])
+	accounts := fmt.Sprint(o.Accounts["shop/default"], o.Accounts["shop/robot"])
 
-	plan, refusal := p.Plan(t.Context(), create(in))
+	decision, refusal := p.Decide(t.Context(), create(in))
 	if diff := cmp.Diff(before, in); diff != "" {
-		t.Fatalf("seed %d: Plan changed the pod (-before +after):\n%s", seed, diff)
+		t.Fatalf("seed %d: Decide changed the pod (-before +after):\n%s", seed, diff)
 	}
 	err := p.Admit(t.Context(), create(in))
 	if diff := cmp.Diff(err, refusal); diff != "" {
-		t.Fatalf("seed %d: Plan refuses otherwise than Admit (-Admit +Plan):\n%s", seed, diff)
+		t.Fatalf("seed %d: Decide denies otherwise than Admit (-Admit +Decide):\n%s", seed, diff)
 	}
-	if got := fmt.Sprint(o.accounts["shop/default"], o.accounts["shop/robot"]); got != accounts {
+	if got := fmt.Sprint(o.Accounts["shop/default"], o.Accounts["shop/robot"]); got != accounts {
 		t.Fatalf("seed %d: the accounts became %s, were %s", seed, got, accounts)
 	}
 	if err != nil {
@@ -126,8 +39,8 @@ func checkProperties(t *testing.T, seed uint64) bool {
 		}
 		return false
 	}
-	if diff := cmp.Diff(in, carryOut(t, plan, before), cmpopts.EquateEmpty()); diff != "" {
-		t.Fatalf("seed %d: Admit does something else than the plan (-Admit +Plan):\n%s\n%s", seed, diff, plan)
+	if diff := cmp.Diff(in, carryOut(t, decision, before), cmpopts.EquateEmpty()); diff != "" {
+		t.Fatalf("seed %d: Admit does something else than was decided (-Admit +Decide):\n%s\n%s", seed, diff, decision)
 	}
 	once := in.DeepCopy()
 	if err := p.Admit(t.Context(), create(in)); err != nil {
@@ -136,8 +49,8 @@ func checkProperties(t *testing.T, seed uint64) bool {
 	if diff := cmp.Diff(once, in); diff != "" {
 		t.Fatalf("seed %d: the second Admit changed the pod (-once +twice):\n%s", seed, diff)
 	}
-	if plan, err := p.Plan(t.Context(), create(in)); err != nil || plan.Changes() {
-		t.Fatalf("seed %d: the plan after Admit is %s (%v), want no changes", seed, plan, err)
+	if d, err := p.Decide(t.Context(), create(in)); err != nil || d.Changes() {
+		t.Fatalf("seed %d: the decision after Admit is %s (%v), want no changes", seed, d, err)
 	}
 	if err := p.Validate(t.Context(), create(in)); err != nil {
 		t.Fatalf("seed %d: Validate after Admit = %v", seed, err)

@@ -12,17 +12,6 @@ import (
 	"github.com/kubesa/serviceaccount/admission"
 )
 
-func tokenSecret(name, account, uid string) *corev1.Secret {
-	s := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, Annotations: map[string]string{corev1.ServiceAccountNameKey: account}},
-		Type:       corev1.SecretTypeServiceAccountToken,
-	}
-	if uid != "" {
-		s.Annotations[corev1.ServiceAccountUIDKey] = uid
-	}
-	return s
-}
-
 // ADM-100: SecretBacked is the old mode, Projected the new one.
 func secretBacked(o *objects) func(*admission.Config) {
 	return func(c *admission.Config) { c.TokenVolume, c.Secrets = admission.SecretBacked, o }
@@ -137,7 +126,7 @@ func TestTokenIsLookedUpWhenWanted(t *testing.T) {
 	secrets := failing(errors.New("boom"))
 	off := pod(func(p *corev1.Pod) { p.Spec.AutomountServiceAccountToken = new(bool) })
 	wantStatus(t, plugin(t, o, secretBacked(secrets)).Admit(t.Context(), create(off)), nil)
-	if n := secrets.reads.Load(); n != 0 {
+	if n := secrets.Reads.Load(); n != 0 {
 		t.Errorf("Secrets were read %d times, want 0", n)
 	}
 	// ADM-109

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/webhook"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
@@ -31,6 +32,10 @@ func (p *plane) startWebhook(ctx, serving context.Context) error {
 	if err != nil {
 		return err
 	}
+	handler, err := webhook.New(plugin, webhook.Config{})
+	if err != nil {
+		return err
+	}
 	certificate, authority, err := selfSigned()
 	if err != nil {
 		return err
@@ -40,7 +45,7 @@ func (p *plane) startWebhook(ctx, serving context.Context) error {
 		return err
 	}
 	mux := http.NewServeMux()
-	mux.Handle("POST /admit", admission.NewHandler(plugin, admission.HandlerConfig{}))
+	mux.Handle("POST /admit", handler)
 	server := &http.Server{
 		Handler:           mux,
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}},

@@ -108,18 +108,19 @@ func (p *plane) settle(ctx context.Context) error {
 
 // admit changes pod as its creation would, and returns what that does and why, or
 // the refusal.
-func (p *plane) admit(ctx context.Context, pod *corev1.Pod) (admission.Plan, error) {
+func (p *plane) admit(ctx context.Context, pod *corev1.Pod) (admission.Decision, error) {
 	req := admission.Request{
 		Operation: admissionv1.Create,
 		Namespace: pod.Namespace,
 		Name:      pod.Name,
 		Pod:       pod,
 	}
-	plan, err := p.plugin.Plan(ctx, req)
+	decision, err := p.plugin.Decide(ctx, req)
 	if err != nil {
-		return nil, err
+		return admission.Decision{}, err
 	}
-	return plan, p.plugin.Admit(ctx, req)
+	decision.Apply(pod)
+	return decision, nil
 }
 
 // newRootCA returns the PEM of a new certificate that signed itself, for pods to

@@ -125,11 +125,11 @@ func manifestJSON(o object) (string, error) {
 }
 
 // showPod returns pod in the format of -o. A diff is that from before, by diff; a
-// plan says what was done to it and why.
-func showPod(format string, before, pod *corev1.Pod, plan admission.Plan, diff func(before, after string) string) (string, error) {
+// plan explains what was done to it and why.
+func showPod(format string, before, pod *corev1.Pod, decision admission.Decision, diff func(before, after string) string) (string, error) {
 	switch format {
 	case "plan":
-		return plan.String() + "\n", nil
+		return decision.String() + "\n", nil
 	case "yaml":
 		return manifest(pod)
 	case "json":

@@ -35,7 +35,7 @@ type finding struct {
 	reason  string      // for people; empty if there is nothing to say
 	before  *corev1.Pod // the pod as it came
 	pod     *corev1.Pod // the pod as admitted
-	plan    admission.Plan
+	plan    admission.Decision
 }
 
 // reviewManifests reports what a cluster would do to the manifests of opts. It

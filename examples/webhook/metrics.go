@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/webhook"
 )
 
 // buckets are the upper bounds of how long requests take.
@@ -28,7 +28,7 @@ type labels struct {
 	operation, result string
 }
 
-func labelsOf(o admission.Outcome) labels {
+func labelsOf(o webhook.Event) labels {
 	l := labels{o.Operation, "refused"}
 	if !slices.Contains([]string{"CREATE", "UPDATE", "DELETE", "CONNECT"}, o.Operation) {
 		l.operation = "other"
@@ -46,7 +46,7 @@ func labelsOf(o admission.Outcome) labels {
 	return l
 }
 
-func (m *metrics) observe(o admission.Outcome) {
+func (m *metrics) observe(o webhook.Event) {
 	i, _ := slices.BinarySearch(buckets, o.Took)
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/webhook"
 )
 
-// A webhook serves /admit, the probes /livez and /readyz, and /metrics, all over TLS.
-type webhook struct {
+// A server serves /admit, the probes /livez and /readyz, and /metrics, all over TLS.
+type server struct {
 	log         *slog.Logger
 	certificate *certificate
 	metrics     *metrics
@@ -24,7 +25,7 @@ type webhook struct {
 }
 
 // newWebhook reads the certificates, so that what is missing is found out at once.
-func newWebhook(o options, log *slog.Logger) (*webhook, error) {
+func newWebhook(o options, log *slog.Logger) (*server, error) {
 	certificate, err := newCertificate(o.certFile, o.keyFile, log)
 	if err != nil {
 		return nil, err
@@ -37,31 +38,31 @@ func newWebhook(o options, log *slog.Logger) (*webhook, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &webhook{log: log, certificate: certificate, metrics: new(metrics), drain: o.drain}
-	w.admit = admission.NewHandler(plugin, admission.HandlerConfig{Observe: w.observe})
-	return w, nil
+	w := &server{log: log, certificate: certificate, metrics: new(metrics), drain: o.drain}
+	w.admit, err = webhook.New(plugin, webhook.Config{Observe: w.observe})
+	return w, err
 }
 
-// observe logs and counts a request. Outcomes hold no Secrets, and slog escapes what
+// observe logs and counts a request. Events hold no Secrets, and slog escapes what
 // clients have written.
-func (w *webhook) observe(o admission.Outcome) {
-	w.metrics.observe(o)
+func (w *server) observe(_ context.Context, e webhook.Event) {
+	w.metrics.observe(e)
 	attrs := []any{
-		"status", o.HTTPStatus, "allowed", o.Allowed, "took", o.Took,
-		"uid", o.UID, "operation", o.Operation, "namespace", o.Namespace, "name", o.Name,
-		"resource", o.Resource, "subresource", o.Subresource, "dryRun", o.DryRun, "patchBytes", o.PatchBytes,
+		"status", e.HTTPStatus, "allowed", e.Allowed, "took", e.Took,
+		"uid", e.UID, "operation", e.Operation, "namespace", e.Namespace, "name", e.Name,
+		"resource", e.Resource, "subresource", e.Subresource, "dryRun", e.DryRun, "patchBytes", e.PatchBytes,
 	}
 	switch {
-	case o.Panic != nil:
-		w.log.Error("panic", append(attrs, "panic", o.Panic, "stack", string(o.Stack))...)
-	case o.Err != nil:
-		w.log.Warn("refused", append(attrs, "err", o.Err)...)
+	case e.Panic != nil:
+		w.log.Error("panic", append(attrs, "panic", e.Panic, "stack", string(e.Stack))...)
+	case e.Err != nil:
+		w.log.Warn("refused", append(attrs, "err", e.Err)...)
 	default:
 		w.log.Info("reviewed", attrs...)
 	}
 }
 
-func (w *webhook) routes() http.Handler {
+func (w *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/admit", w.admit)
 	mux.HandleFunc("GET /livez", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
@@ -83,7 +84,7 @@ const shutdownTimeout = 15 * time.Second
 // serve answers on l until ctx ends. Then it says that it is not ready, goes on for
 // the time to drain, so that no request is sent to a closed port, and ends once
 // all requests are answered. It closes l.
-func (w *webhook) serve(ctx context.Context, l net.Listener) error {
+func (w *server) serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           w.routes(),
 		TLSConfig:         &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: w.certificate.get},

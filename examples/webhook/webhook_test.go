@@ -34,7 +34,7 @@ type fixture struct {
 	client  *http.Client
 	log     *lockedBuffer
 	options options
-	webhook *webhook
+	server  *server
 	stop    context.CancelFunc
 	done    chan error
 }
@@ -142,7 +142,7 @@ func start(t *testing.T) *fixture {
 	f := &fixture{log: new(lockedBuffer), options: optionsFor(t), done: make(chan error, 1)}
 	f.trust(writeCertificate(t, f.options, 1))
 	var err error
-	if f.webhook, err = newWebhook(f.options, slog.New(slog.NewJSONHandler(f.log, nil))); err != nil {
+	if f.server, err = newWebhook(f.options, slog.New(slog.NewJSONHandler(f.log, nil))); err != nil {
 		t.Fatal(err)
 	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -154,7 +154,7 @@ func start(t *testing.T) *fixture {
 	f.stop = cancel
 	ended := make(chan struct{})
 	go func() {
-		f.done <- f.webhook.serve(ctx, l)
+		f.done <- f.server.serve(ctx, l)
 		close(ended)
 	}()
 	t.Cleanup(func() { cancel(); <-ended })
@@ -276,7 +276,7 @@ func TestGracefulShutdown(t *testing.T) {
 	if _, err := io.WriteString(conn, "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	f.webhook.stopping.Store(true) // what serve does first
+	f.server.stopping.Store(true) // what serve does first
 	if status, body := f.get(t, "/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, "shutting down") {
 		t.Errorf("got HTTP %d %q from /readyz, want 503", status, body)
 	}

@@ -195,13 +195,11 @@ func (c *admissionCase) review() (*corev1.Pod, error) {
 		Subresource: c.subresource,
 		Pod:         c.pod.DeepCopy(),
 	}
-	if plugin.Handles(c.operation) {
-		if err := plugin.Admit(context.Background(), req); err != nil {
-			return nil, err
-		}
-		if err := plugin.Validate(context.Background(), req); err != nil {
-			return nil, err
-		}
+	if err := plugin.Admit(context.Background(), req); err != nil {
+		return nil, err
+	}
+	if err := plugin.Validate(context.Background(), req); err != nil {
+		return nil, err
 	}
 	// Ours sees pods of users of the library too, whose fields have no defaults.
 	defaultAccountName(req.Pod)

@@ -33,7 +33,7 @@ func register(plugins *upstreamadmission.Plugins, plugin *admission.Plugin) {
 }
 
 func (p serverPlugin) Handles(operation upstreamadmission.Operation) bool {
-	return p.plugin.Handles(admissionv1.Operation(operation))
+	return operation == upstreamadmission.Create || operation == upstreamadmission.Update
 }
 
 func (p serverPlugin) Admit(ctx context.Context, a upstreamadmission.Attributes, _ upstreamadmission.ObjectInterfaces) error {

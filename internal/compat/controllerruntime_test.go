@@ -19,6 +19,7 @@ import (
 	crwebhook "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/webhook"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -88,7 +89,7 @@ func webhooks(t testing.TB) map[string]http.Handler {
 	}
 	return map[string]http.Handler{
 		"upstream": crwebhook.WithDefaulter(scheme, podWebhook{plugin}),
-		"ours":     admission.NewHandler(plugin, admission.HandlerConfig{}),
+		"ours":     must(webhook.New(plugin, webhook.Config{})),
 	}
 }
 

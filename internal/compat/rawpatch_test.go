@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/webhook"
 	"github.com/kubesa/serviceaccount/internal/compat/generate"
 )
 
@@ -24,7 +25,7 @@ func TestPatchesApplied(t *testing.T) {
 	plugin := must(admission.New(admission.Config{ServiceAccounts: oneAccount{&corev1.ServiceAccount{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "builder"}, ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}},
 	}}, NewName: func(base string) string { return base + "abcde" }}))
-	handler := admission.NewHandler(plugin, admission.HandlerConfig{})
+	handler := must(webhook.New(plugin, webhook.Config{}))
 	patched := 0
 	for i := range uint64(2_000) {
 		pod := newPod(generate.New(11, i))

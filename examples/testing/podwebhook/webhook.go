@@ -4,9 +4,11 @@
 package podwebhook
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/webhook"
 )
 
 // New returns a webhook that answers at /admit. It is told of each review that it
@@ -16,13 +18,17 @@ func New(accounts admission.ServiceAccountGetter, refused func(namespace string,
 	if err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("POST /admit", admission.NewHandler(plugin, admission.HandlerConfig{
-		Observe: func(o admission.Outcome) {
-			if !o.Allowed {
-				refused(o.Namespace, o.Err)
+	handler, err := webhook.New(plugin, webhook.Config{
+		Observe: func(_ context.Context, e webhook.Event) {
+			if !e.Allowed {
+				refused(e.Namespace, e.Err)
 			}
 		},
-	}))
+	})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("POST /admit", handler)
 	return mux, nil
 }

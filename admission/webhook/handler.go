@@ -1,4 +1,4 @@
-package admission
+package webhook
 
 import (
 	"bytes"
@@ -14,26 +14,27 @@ import (
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
-// HandlerConfig configures [NewHandler]. The zero value is what a mutating webhook
-// wants.
-type HandlerConfig struct {
-	// ValidateOnly makes new pods be checked as [Plugin.Validate] does, and never
-	// changed: for a ValidatingWebhookConfiguration, which sees pods as other
+// Config configures [New]. Its zero value is a mutating webhook.
+type Config struct {
+	// ValidateOnly makes new pods be checked as [admission.Plugin.Validate] does, and
+	// never changed: for a ValidatingWebhookConfiguration, which sees pods as other
 	// webhooks have left them.
 	ValidateOnly bool
-	// MaxBytes bounds the body of a request. Zero or less means 3 MiB, which is the
-	// API server's own limit.
+	// MaxBytes bounds the body of a request. Zero means 3 MiB, which is the API
+	// server's own limit.
 	MaxBytes int64
 	// Timeout bounds the time for one request, reading included. The API server's
-	// own timeout counts too, if it is shorter. Zero or less means 10 s.
+	// own timeout counts too, if it is shorter. Zero means 10 s.
 	Timeout time.Duration
-	// Observe, if set, is told of each request once it has been answered. It must
-	// be safe for concurrent use.
-	Observe func(Outcome)
+	// Observe, if set, is called with each request once it has been answered, and
+	// with its context. It must be safe for concurrent use.
+	Observe func(ctx context.Context, e Event)
 }
 
 const (
@@ -41,10 +42,14 @@ const (
 	defaultTimeout  = 10 * time.Second
 )
 
-// An Outcome says how a request to the handler went. Its texts come from the
-// client: escape them in logs, and don't use them as labels of metrics. None of
-// them is the content of a Secret.
-type Outcome struct {
+// A ConfigError is one mistake in what [New] gets: a [Config] field that is
+// negative, or the plugin if it is nil.
+type ConfigError = configerror.Error
+
+// An Event is a request that was answered. Its texts come from the client: escape
+// them in logs, and don't use them as labels of metrics. None of them is the
+// content of a Secret.
+type Event struct {
 	HTTPStatus int
 	Took       time.Duration
 
@@ -53,53 +58,53 @@ type Outcome struct {
 	DryRun                                                 bool
 
 	Allowed    bool
-	Err        error // the refusal, or what was wrong with the request
+	Err        error // the denial, or what was wrong with the request
 	Warnings   []string
 	PatchBytes int
 
 	// Panic and Stack are set if the getters or the decision panicked, which
-	// refuses the request.
+	// denies the request.
 	Panic any
 	Stack []byte
 }
 
-// NewHandler returns a webhook: a handler of AdmissionReview requests of
-// admission.k8s.io/v1, to register for the creation of pods and for updates of
-// pods/ephemeralcontainers. It is safe for concurrent use.
-//
-// Pods that are created are changed as [Plugin.Admit] does, by a JSON Patch that only
-// adds: fields that this version of the API does not know stay as they are.
-// Ephemeral containers are checked as [Plugin.Validate] does. Everything else is
-// allowed, as the plugin has nothing to say about it; ServiceAccounts with the
-// warning that Kubernetes gives when [EnforceAnnotation] is added to them.
-//
-// The namespace and the operation come from the request, never from the pod. The body
-// has to be strict JSON: duplicate keys, keys of the review in another case, invalid
-// UTF-8 and nesting deeper than 256 are refused. Memory is bounded by a small
-// multiple of MaxBytes.
-//
-// A request that is not a review gets 405, 408, 413, 415 or 400 and a text that says
-// why. A review gets 200, and is refused if the pod is, if there is no pod to
-// decide about, or if anything panics; nothing is ever allowed by mistake.
-func NewHandler(plugin *Plugin, cfg HandlerConfig) http.Handler {
-	if cfg.MaxBytes <= 0 {
+// A Handler is a webhook: it answers AdmissionReview requests of
+// admission.k8s.io/v1. It is safe for concurrent use.
+type Handler struct {
+	plugin      *admission.Plugin
+	annotations []string // that are read
+	cfg         Config
+	buffers     sync.Pool // of *bytes.Buffer, that bodies are read into
+	patches     sync.Pool // of *patch, empty
+}
+
+// New returns a webhook with the decisions of plugin, or an error that joins one
+// [*ConfigError] for each mistake.
+func New(plugin *admission.Plugin, cfg Config) (*Handler, error) {
+	mistakes := configerror.List{Config: "webhook.Config"}
+	mistakes.Require("plugin", plugin, "what admission.New returns")
+	configerror.NotNegative(&mistakes, "MaxBytes", cfg.MaxBytes)
+	configerror.NotNegative(&mistakes, "Timeout", cfg.Timeout)
+	if err := mistakes.Err(); err != nil {
+		return nil, err
+	}
+	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = defaultMaxBytes
 	}
-	if cfg.Timeout <= 0 {
+	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
 	}
-	return &handler{plugin: plugin, cfg: cfg}
+	annotations := append(plugin.PodAnnotations(), admission.EnforceAnnotation)
+	return &Handler{plugin: plugin, annotations: annotations, cfg: cfg}, nil
 }
 
-type handler struct {
-	plugin  *Plugin
-	cfg     HandlerConfig
-	buffers sync.Pool // of *bytes.Buffer, that bodies are read into
-}
-
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers an AdmissionReview with one. A request that is not a review
+// gets 405, 408, 413, 415 or 400 and a text that says why. A review gets 200, and
+// is denied if the pod is, if there is no pod to decide about, or if anything
+// panics.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	var out Outcome
+	var out Event
 	body, err := h.serve(w, r, start, &out)
 	var bad *httpError
 	if errors.As(err, &bad) {
@@ -115,7 +120,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if h.cfg.Observe != nil {
 		out.Took = time.Since(start)
-		h.cfg.Observe(out)
+		h.cfg.Observe(r.Context(), out)
 	}
 }
 
@@ -128,7 +133,7 @@ type httpError struct {
 func (e *httpError) Error() string { return "admission: " + e.text }
 
 // serve returns the body of the answer, or an *httpError.
-func (h *handler) serve(w http.ResponseWriter, r *http.Request, start time.Time, out *Outcome) ([]byte, error) {
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time, out *Event) ([]byte, error) {
 	if err := checkHeader(r); err != nil {
 		return nil, err
 	}
@@ -138,11 +143,11 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, start time.Time,
 	}
 	ctx, cancel := context.WithDeadline(r.Context(), start.Add(timeout))
 	defer cancel()
-	body, err := h.read(w, r, start.Add(timeout))
+	request, err := h.read(w, r, start.Add(timeout))
 	if err != nil {
 		return nil, err
 	}
-	rv, err := parseReview(body, h.optOut())
+	rv, err := parseReview(request, h.annotations)
 	if err == nil {
 		err = rv.check()
 	}
@@ -152,19 +157,21 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, start time.Time,
 	rq := &rv.request
 	out.UID, out.Operation, out.Namespace, out.Name = rq.uid, rq.operation, rq.namespace, rq.name
 	out.Resource, out.Subresource, out.DryRun = rq.resource.name, rq.subresource, rq.dryRun != nil && *rq.dryRun
-	answer := h.answer(ctx, rq, out)
+	p, ok := h.patches.Get().(*patch)
+	if !ok {
+		p = new(patch)
+	}
+	answer := h.answer(ctx, rq, p, out)
 	out.Allowed, out.Err, out.Warnings, out.PatchBytes = answer.refusal == nil, nil, answer.warnings, len(answer.patch)
 	if answer.refusal != nil {
 		out.Err = answer.refusal
 	}
-	return answer.encode(rq.uid), nil
-}
-
-func (h *handler) optOut() string {
-	if h.plugin == nil {
-		return ""
+	body := answer.encode(rq.uid)
+	if cap(p.buf) <= maxPooled {
+		p.buf = p.buf[:0]
+		h.patches.Put(p)
 	}
-	return h.plugin.rules.optOut
+	return body, nil
 }
 
 func checkHeader(r *http.Request) error {
@@ -185,7 +192,7 @@ func checkHeader(r *http.Request) error {
 
 // timeout returns how long the request may take. The API server says how long it
 // waits; the answer has to be there a little earlier.
-func (h *handler) timeout(r *http.Request) (time.Duration, error) {
+func (h *Handler) timeout(r *http.Request) (time.Duration, error) {
 	timeout := h.cfg.Timeout
 	if r.URL.RawQuery == "" {
 		return timeout, nil
@@ -206,7 +213,7 @@ func (h *handler) timeout(r *http.Request) (time.Duration, error) {
 const maxPooled = 256 << 10
 
 // read returns the body of r.
-func (h *handler) read(w http.ResponseWriter, r *http.Request, deadline time.Time) (string, error) {
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, deadline time.Time) (string, error) {
 	// A body that trickles in must not hold the connection for longer than the
 	// request may take. Writers that know no deadlines say so; then the server
 	// has to do it. After a failure the deadline stays, because the server goes on to
@@ -242,15 +249,15 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request, deadline time.Tim
 	return buf.String(), nil
 }
 
-func (h *handler) tooLarge() error {
+func (h *Handler) tooLarge() error {
 	return &httpError{http.StatusRequestEntityTooLarge, fmt.Sprintf("want a body of at most %d bytes", h.cfg.MaxBytes)}
 }
 
 // answer decides about a request. A panic refuses it.
-func (h *handler) answer(ctx context.Context, rq *reviewRequest, out *Outcome) (a answer) {
+func (h *Handler) answer(ctx context.Context, rq *reviewRequest, p *patch, out *Event) (a answer) {
 	defer func() {
-		if p := recover(); p != nil {
-			out.Panic, out.Stack = p, debug.Stack()
+		if reason := recover(); reason != nil {
+			out.Panic, out.Stack = reason, debug.Stack()
 			a = answer{refusal: refuseInternal()}
 		}
 	}()
@@ -266,47 +273,39 @@ func (h *handler) answer(ctx context.Context, rq *reviewRequest, out *Outcome) (
 	}
 	switch rq.resource.name {
 	case "pods":
-		return h.answerPod(ctx, rq)
+		return h.answerPod(ctx, rq, p)
 	case "serviceaccounts":
 		return answer{warnings: rq.accountWarnings()}
 	}
 	return answer{}
 }
 
-func (h *handler) answerPod(ctx context.Context, rq *reviewRequest) answer {
-	req := Request{
+func (h *Handler) answerPod(ctx context.Context, rq *reviewRequest, p *patch) answer {
+	req := admission.Request{
 		Operation:   admissionv1.Operation(rq.operation),
 		Namespace:   rq.namespace,
 		Name:        rq.name,
 		Subresource: rq.subresource,
 		Pod:         &rq.object.pod,
+
+		ValidateOnly: h.cfg.ValidateOnly,
 	}
-	if !req.creates() && !req.updatesEphemeral() {
+	if req.Ignored() {
 		return answer{}
 	}
 	if err := rq.checkPod(); err != nil {
 		return answer{refusal: refuseBadRequest(err.Error())}
 	}
-	mutates := req.creates() && !h.cfg.ValidateOnly
-	var v verdict
-	var err error
-	if mutates {
-		v, err = h.plugin.decide(ctx, &req)
-	} else {
-		var account *corev1.ServiceAccount
-		account, err = h.plugin.validate(ctx, &req)
-		v = verdict{account: account}
-	}
-	a := answer{warnings: h.plugin.rules.warnings(v.account)}
-	switch {
-	case err != nil:
-		if !errors.As(err, &a.refusal) {
-			a.refusal = refuseInternal()
+	d, err := h.plugin.Decide(ctx, req)
+	if err != nil {
+		var denial *apierrors.StatusError
+		if !errors.As(err, &denial) {
+			denial = refuseInternal()
 		}
-	case v.account != nil && mutates:
-		a.patch = h.plugin.newPatch(&rq.object, &v)
+		return answer{refusal: denial}
 	}
-	return a
+	p.write(&rq.object, d.Edits)
+	return answer{patch: p.buf, warnings: d.Warnings}
 }
 
 // checkPod says why there is no pod to decide about.
@@ -332,11 +331,11 @@ func (rq *reviewRequest) checkPod() error {
 // accountWarnings returns what the API server warns of when a ServiceAccount gets
 // EnforceAnnotation (ADM-234).
 func (rq *reviewRequest) accountWarnings() []string {
-	_, enforced := rq.object.pod.Annotations[EnforceAnnotation]
+	_, enforced := rq.object.pod.Annotations[admission.EnforceAnnotation]
 	if !enforced || rq.oldEnforced || rq.subresource != "" {
 		return nil
 	}
-	return []string{"metadata.annotations[" + EnforceAnnotation + "]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"}
+	return []string{"metadata.annotations[" + admission.EnforceAnnotation + "]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"}
 }
 
 func refuseBadRequest(why string) *apierrors.StatusError {

@@ -1,8 +1,11 @@
-package admission
+package webhook
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+
+	"github.com/kubesa/serviceaccount/admission"
 )
 
 // A review is what is read of an AdmissionReview.
@@ -17,9 +20,12 @@ type reviewRequest struct {
 	kind, resource                               groupVersion
 	dryRun                                       *bool
 	object                                       podJSON
-	oldEnforced                                  bool  // the old object has EnforceAnnotation
+	oldEnforced                                  bool  // the old object has the EnforceAnnotation
 	wrong                                        error // why object is not a pod
 }
+
+// enforceOnly are the annotations of the old object that are read.
+var enforceOnly = []string{admission.EnforceAnnotation}
 
 // A groupVersion is a GroupVersionKind or a GroupVersionResource.
 type groupVersion struct{ group, version, name string }
@@ -30,7 +36,7 @@ func (g groupVersion) String() string {
 
 // parseReview reads src, which must be one strict JSON value. Its error is about the
 // form; whether it is a review that can be answered, check says.
-func parseReview(src, optOut string) (*review, error) {
+func parseReview(src string, annotations []string) (*review, error) {
 	s := &scanner{src: src, keys: make([]string, 0, 64)}
 	rv := new(review)
 	if s.next() != '{' {
@@ -43,7 +49,7 @@ func parseReview(src, optOut string) (*review, error) {
 		case "kind":
 			return s.str(&rv.kind)
 		case "request":
-			present, err := s.object(func(key string) error { return rv.request.member(s, key, optOut) })
+			present, err := s.object(func(key string) error { return rv.request.member(s, key, annotations) })
 			rv.hasRequest = present
 			return err
 		}
@@ -70,7 +76,7 @@ func (s *scanner) unknown(key string, known ...string) error {
 	return s.skip()
 }
 
-func (r *reviewRequest) member(s *scanner, key, optOut string) error {
+func (r *reviewRequest) member(s *scanner, key string, annotations []string) error {
 	switch key {
 	case "uid":
 		return s.str(&r.uid)
@@ -91,7 +97,7 @@ func (r *reviewRequest) member(s *scanner, key, optOut string) error {
 	case "object":
 		// What is wrong with the object counts only if it has to be a pod.
 		before := s.wrong
-		err := r.object.read(s, optOut)
+		err := r.object.read(s, annotations)
 		if s.wrong != before {
 			r.wrong, s.wrong = s.wrong, before
 		}
@@ -100,7 +106,7 @@ func (r *reviewRequest) member(s *scanner, key, optOut string) error {
 		before := s.wrong
 		var old podJSON
 		err := old.readMetadataOnly(s)
-		_, r.oldEnforced = old.pod.Annotations[EnforceAnnotation]
+		_, r.oldEnforced = old.pod.Annotations[admission.EnforceAnnotation]
 		s.wrong = before
 		return err
 	}
@@ -143,4 +149,13 @@ func (rv *review) check() error {
 		return fmt.Errorf("the request has no uid")
 	}
 	return nil
+}
+
+// cut quotes a text that somebody else chose, and bounds it.
+func cut(text string) string {
+	const longest = 64
+	if len(text) > longest {
+		return strconv.Quote(text[:longest]) + "…"
+	}
+	return strconv.Quote(text)
 }

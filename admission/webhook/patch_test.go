@@ -1,4 +1,4 @@
-package admission_test
+package webhook_test
 
 import (
 	"bytes"
@@ -22,6 +22,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/webhook"
 )
 
 // An operation is one of a JSON Patch.
@@ -276,7 +277,7 @@ func TestPatchesAreWhatAdmitDoes(t *testing.T) {
 	for seed := range uint64(600) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		p, _, _ := randomPlugin(t, r)
-		h := admission.NewHandler(p, admission.HandlerConfig{})
+		h := newHandler(t, p, webhook.Config{})
 		object := randomJSON(t, r, randomPod(r))
 		was, err := checkRaw(p, func(object string) ([]byte, *metav1.Status) {
 			got := respond(t, h, reviewOf(object))
@@ -329,12 +330,12 @@ func FuzzHandler(f *testing.F) {
 	} {
 		f.Add(body)
 	}
-	var last admission.Outcome
+	var last webhook.Event
 	p, err := admission.New(admission.Config{ServiceAccounts: have(account("default", pulls("registry"))), NewName: fixedName, WaitTimeout: -1})
 	if err != nil {
 		f.Fatal(err)
 	}
-	h := admission.NewHandler(p, admission.HandlerConfig{Observe: func(o admission.Outcome) { last = o }})
+	h := newHandler(f, p, webhook.Config{Observe: func(_ context.Context, o webhook.Event) { last = o }})
 	f.Fuzz(func(t *testing.T, body string) {
 		w := post(h, body)
 		if last.Panic != nil {

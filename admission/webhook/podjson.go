@@ -1,9 +1,11 @@
-package admission
+package webhook
 
 import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/admission"
 )
 
 // podJSON is what is read of a pod in a review: all that decisions and patches
@@ -15,8 +17,8 @@ type podJSON struct {
 	// pod has the fields that decisions depend on. Slices are nil if there is no
 	// array to add to. Of env and envFrom only references to Secrets are kept.
 	pod corev1.Pod
-	// nulls are the containers that are null.
-	nulls []position
+	// nulls has the containers that are null.
+	nulls map[position]bool
 }
 
 // A position is that of a container in its list.
@@ -25,7 +27,12 @@ type position struct {
 	i    int
 }
 
-func (p *podJSON) read(s *scanner, optOut string) error {
+// isNull reports whether the container that e is about is null.
+func (p *podJSON) isNull(e *admission.Edit) bool {
+	return p.nulls[position{e.Field == "initContainers", e.Container}]
+}
+
+func (p *podJSON) read(s *scanner, annotations []string) error {
 	var err error
 	p.present, err = s.object(func(key string) error {
 		switch key {
@@ -34,7 +41,7 @@ func (p *podJSON) read(s *scanner, optOut string) error {
 		case "kind":
 			return s.str(&p.kind)
 		case "metadata":
-			return p.metadata(s, optOut)
+			return p.metadata(s, annotations)
 		case "spec":
 			var err error
 			p.hasSpec, err = s.object(func(key string) error { return p.spec(s, key) })
@@ -48,14 +55,14 @@ func (p *podJSON) read(s *scanner, optOut string) error {
 func (p *podJSON) readMetadataOnly(s *scanner) error {
 	_, err := s.object(func(key string) error {
 		if key == "metadata" {
-			return p.metadata(s, "")
+			return p.metadata(s, enforceOnly)
 		}
 		return s.skip()
 	})
 	return err
 }
 
-func (p *podJSON) metadata(s *scanner, optOut string) error {
+func (p *podJSON) metadata(s *scanner, annotations []string) error {
 	_, err := s.object(func(key string) error {
 		switch key {
 		case "name":
@@ -64,7 +71,7 @@ func (p *podJSON) metadata(s *scanner, optOut string) error {
 			return s.str(&p.pod.GenerateName)
 		case "annotations":
 			_, err := s.object(func(key string) error {
-				if key != corev1.MirrorPodAnnotationKey && key != EnforceAnnotation && (key != optOut || key == "") {
+				if !slices.Contains(annotations, key) {
 					return s.skip()
 				}
 				if p.pod.Annotations == nil {
@@ -114,7 +121,10 @@ func (p *podJSON) containers(s *scanner, init bool) ([]corev1.Container, error) 
 	i := -1
 	return readList(s, func(s *scanner, c *corev1.Container) error {
 		if i++; s.next() == 'n' {
-			p.nulls = append(p.nulls, position{init, i})
+			if p.nulls == nil {
+				p.nulls = map[position]bool{}
+			}
+			p.nulls[position{init, i}] = true
 		}
 		return readContainer(s, c)
 	})

@@ -1,4 +1,4 @@
-package admission_test
+package webhook_test
 
 import (
 	"bytes"
@@ -15,6 +15,34 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
+	"github.com/kubesa/serviceaccount/admission/webhook"
+)
+
+// The objects of the tests.
+var (
+	account       = admissiontest.Account
+	create        = admissiontest.Create
+	debug         = admissiontest.Debug
+	enforces      = admissiontest.Enforces
+	fixedName     = admissiontest.FixedName
+	forbidden     = admissiontest.Forbidden
+	have          = admissiontest.Have
+	limit         = admissiontest.Limit
+	mirror        = admissiontest.Mirror
+	plugin        = admissiontest.Plugin
+	pod           = admissiontest.Pod
+	pulls         = admissiontest.Pulls
+	randomPlugin  = admissiontest.RandomPlugin
+	randomPod     = admissiontest.RandomPod
+	runsAs        = admissiontest.RunsAs
+	secretEnv     = admissiontest.SecretEnv
+	secretEnvFrom = admissiontest.SecretEnvFrom
+	secretVolume  = admissiontest.SecretVolume
+	tokenMount    = admissiontest.TokenMount
+	unwrapped     = admissiontest.Unwrapped
+	withMounts    = admissiontest.WithMounts
+	withVolumes   = admissiontest.WithVolumes
 )
 
 const reviewUID = "3a1c7a43-6e6b-4a39-9dd6-2cf2ac6f4f6c"
@@ -98,8 +126,17 @@ func respond(t testing.TB, h http.Handler, body string) *admissionv1.AdmissionRe
 	return got.Response
 }
 
-func handlerOf(t testing.TB, o *objects, changes ...func(*admission.Config)) http.Handler {
-	return admission.NewHandler(plugin(t, o, changes...), admission.HandlerConfig{})
+func newHandler(t testing.TB, p *admission.Plugin, cfg webhook.Config) http.Handler {
+	t.Helper()
+	h, err := webhook.New(p, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func handlerOf(t testing.TB, o *admissiontest.Objects, changes ...func(*admission.Config)) http.Handler {
+	return newHandler(t, plugin(t, o, changes...), webhook.Config{})
 }
 
 // bigPod is a pod as API servers send it, with everything that defaulting and managed

@@ -1,4 +1,4 @@
-package admission_test
+package webhook_test
 
 import (
 	"context"
@@ -23,6 +23,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/webhook"
 )
 
 func TestHandlerRefusesWhatIsNotAReview(t *testing.T) {
@@ -204,7 +205,7 @@ func TestHandlerDecides(t *testing.T) {
 var offset = regexp.MustCompile(`at byte \d+`)
 
 func TestHandlerValidateOnly(t *testing.T) {
-	h := admission.NewHandler(plugin(t, have(account("default")), limit), admission.HandlerConfig{ValidateOnly: true})
+	h := newHandler(t, plugin(t, have(account("default")), limit), webhook.Config{ValidateOnly: true})
 	got := respond(t, h, reviewOf(rawPod(t, pod(runsAs("default")))))
 	if !got.Allowed || got.Patch != nil {
 		t.Errorf("got %+v, want it allowed and not patched", got)
@@ -266,7 +267,7 @@ func (f getterFunc) GetServiceAccount(ctx context.Context, namespace, name strin
 func TestHandlerSurvivesAPanic(t *testing.T) {
 	// H08
 	panics := true
-	var outcomes []admission.Outcome
+	var outcomes []webhook.Event
 	p := plugin(t, have(), func(c *admission.Config) {
 		c.ServiceAccounts = getterFunc(func(context.Context, string, string) (*corev1.ServiceAccount, error) {
 			if panics {
@@ -275,7 +276,7 @@ func TestHandlerSurvivesAPanic(t *testing.T) {
 			return account("default"), nil
 		})
 	})
-	h := admission.NewHandler(p, admission.HandlerConfig{Observe: func(o admission.Outcome) { outcomes = append(outcomes, o) }})
+	h := newHandler(t, p, webhook.Config{Observe: func(_ context.Context, o webhook.Event) { outcomes = append(outcomes, o) }})
 	body := reviewOf(rawPod(t, pod()))
 	w := post(h, body)
 	if strings.Contains(w.Body.String(), "s3cr3t") || strings.Contains(w.Body.String(), "goroutine") {
@@ -294,18 +295,41 @@ func TestHandlerSurvivesAPanic(t *testing.T) {
 	}
 }
 
-func TestHandlerWithoutAPlugin(t *testing.T) {
-	if got := respond(t, admission.NewHandler(nil, admission.HandlerConfig{}), reviewOf(rawPod(t, pod()))); got.Allowed {
-		t.Error("allowed, want a refusal")
+func TestNewReportsEveryMistake(t *testing.T) {
+	h, err := webhook.New(nil, webhook.Config{MaxBytes: -1, Timeout: -time.Second})
+	const want = "webhook: Config.plugin is required, want what admission.New returns\n" +
+		"webhook: Config.MaxBytes is -1, want 0 for the default or a positive value\n" +
+		"webhook: Config.Timeout is -1s, want 0 for the default or a positive value"
+	if err == nil || err.Error() != want || h != nil {
+		t.Errorf("New() = %v, %v, want\n%s", h, err, want)
+	}
+	if _, ok := errors.AsType[*webhook.ConfigError](err); !ok {
+		t.Errorf("New() = %v, want ConfigErrors", err)
+	}
+}
+
+func TestHandlerWithAPluginThatIsNotFromNew(t *testing.T) {
+	if got := respond(t, newHandler(t, &admission.Plugin{}, webhook.Config{}), reviewOf(rawPod(t, pod()))); got.Allowed {
+		t.Error("allowed, want a denial")
+	}
+}
+
+func TestHandlerCreationOfEphemeralContainersIsThatOfAPod(t *testing.T) {
+	// ADM-3, ADM-6: it does not happen, and is no way around the checks.
+	refusal := forbidden(`volume with secret.secretName="s" is not allowed because service account default does not reference that secret`)
+	object := rawPod(t, pod(runsAs("default"), withVolumes(secretVolume("v", "s"))))
+	got := respond(t, handlerOf(t, have(account("default")), limit), reviewOf(object, func(r *admissionv1.AdmissionRequest) { r.SubResource = "ephemeralcontainers" }))
+	if diff := cmp.Diff(refusal, got.Result); got.Allowed || diff != "" {
+		t.Errorf("allowed is %v; status (-want +got):\n%s", got.Allowed, diff)
 	}
 }
 
 func TestHandlerObserves(t *testing.T) {
-	var got admission.Outcome
-	h := admission.NewHandler(plugin(t, have(account("default"))), admission.HandlerConfig{Observe: func(o admission.Outcome) { got = o }})
+	var got webhook.Event
+	h := newHandler(t, plugin(t, have(account("default"))), webhook.Config{Observe: func(_ context.Context, o webhook.Event) { got = o }})
 	dry := reviewOf(rawPod(t, pod()), func(r *admissionv1.AdmissionRequest) { r.DryRun = new(bool); *r.DryRun = true })
 	patch := respond(t, h, dry).Patch
-	want := admission.Outcome{
+	want := webhook.Event{
 		HTTPStatus: 200, UID: reviewUID, Operation: "CREATE", Resource: "pods", Namespace: "shop", Name: "web", DryRun: true,
 		Allowed: true, PatchBytes: len(patch),
 	}
@@ -342,7 +366,7 @@ func TestHandlerTimeouts(t *testing.T) {
 		{"", 2 * time.Second, 2 * time.Second},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			h := admission.NewHandler(plugin(t, have(), func(c *admission.Config) { c.ServiceAccounts = slow }), admission.HandlerConfig{Timeout: tt.cfg})
+			h := newHandler(t, plugin(t, have(), func(c *admission.Config) { c.ServiceAccounts = slow }), webhook.Config{Timeout: tt.cfg})
 			start := time.Now()
 			w := post(h, reviewOf(rawPod(t, pod())), func(r *http.Request) { r.URL.RawQuery = tt.query })
 			if took := time.Since(start); took != tt.want || !strings.Contains(w.Body.String(), `"allowed":false`) {
@@ -366,7 +390,7 @@ func TestHandlerWhenTheClientLeaves(t *testing.T) {
 			return nil, ctx.Err()
 		})
 	})
-	server := httptest.NewServer(admission.NewHandler(p, admission.HandlerConfig{Timeout: time.Minute}))
+	server := httptest.NewServer(newHandler(t, p, webhook.Config{Timeout: time.Minute}))
 	defer server.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { <-asked; cancel() }()
@@ -395,7 +419,7 @@ func TestHandlerBodyThatTricklesIn(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := serveConn(t, admission.NewHandler(plugin(t, have()), admission.HandlerConfig{Timeout: time.Minute}))
+				client := serveConn(t, newHandler(t, plugin(t, have()), webhook.Config{Timeout: time.Minute}))
 				go func() { _, _ = io.WriteString(client, request) }()
 				start := time.Now()
 				answer, err := io.ReadAll(client)
@@ -462,7 +486,7 @@ func TestHandlerEndlessBody(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "/", body)
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
-	admission.NewHandler(plugin(t, have()), admission.HandlerConfig{MaxBytes: 1 << 20}).ServeHTTP(w, r)
+	newHandler(t, plugin(t, have()), webhook.Config{MaxBytes: 1 << 20}).ServeHTTP(w, r)
 	if w.Code != http.StatusRequestEntityTooLarge || body.read > 2<<20 {
 		t.Errorf("got HTTP %d after %d bytes, want 413 after little more than 1 MiB", w.Code, body.read)
 	}
@@ -487,7 +511,9 @@ func TestHandlerInParallel(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	wantAccount(t, a, before)
+	if diff := cmp.Diff(before, a); diff != "" {
+		t.Errorf("the account changed (-before +after):\n%s", diff)
+	}
 }
 
 func TestHandlerMemoryIsBounded(t *testing.T) {

@@ -1,8 +1,9 @@
-package admission
+package webhook
 
 import (
 	"encoding/base64"
 	"encoding/json"
+	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
@@ -40,4 +41,28 @@ func (a *answer) encode(uid string) []byte {
 		buf = append(buf, ']')
 	}
 	return append(buf, "}}\n"...)
+}
+
+// appendText appends s as a JSON text. What is not valid UTF-8 is replaced.
+func appendText(buf []byte, s string) []byte {
+	buf = append(buf, '"')
+	for i := 0; i < len(s); {
+		if c := s[i]; isPlain(c) {
+			buf = append(buf, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == '"' || r == '\\':
+			buf = append(buf, '\\', s[i])
+		case r < ' ':
+			const hex = "0123456789abcdef"
+			buf = append(buf, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+		default:
+			buf = utf8.AppendRune(buf, r)
+		}
+		i += n
+	}
+	return append(buf, '"')
 }

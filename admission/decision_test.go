@@ -1,51 +1,70 @@
 package admission_test
 
 import (
-	"fmt"
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/admission"
 )
 
-// carryOut returns a copy of in to which plan has been done, going by the steps alone.
-func carryOut(t *testing.T, plan admission.Plan, in *corev1.Pod) *corev1.Pod {
+// carryOut returns a copy of in to which d has been done, going by the values of the
+// edits, which must be those of their JSON.
+func carryOut(t *testing.T, d admission.Decision, in *corev1.Pod) *corev1.Pod {
 	t.Helper()
 	out := in.DeepCopy()
-	for _, step := range plan {
-		if (step.Action == admission.Keep) != (step.Value == nil) {
-			t.Fatalf("the step %+v is to keep a value and has one, or the other way round", step)
-		}
-		if step.Action == admission.Keep {
+	for i := range d.Edits {
+		e := &d.Edits[i]
+		if e.Keep {
+			if e.Value() != nil || e.AppendJSON(nil) != nil {
+				t.Fatalf("the edit %q keeps a field and has a value", e)
+			}
 			continue
 		}
-		list, i := out.Spec.Containers, 0
-		switch field := step.Field; {
-		case field == "spec.serviceAccountName":
-			out.Spec.ServiceAccountName = step.Value.(string)
-		case field == "spec.serviceAccount":
-			out.Spec.DeprecatedServiceAccount = step.Value.(string)
-		case field == "spec.imagePullSecrets":
-			out.Spec.ImagePullSecrets = step.Value.([]corev1.LocalObjectReference)
-		case field == "spec.volumes":
-			out.Spec.Volumes = append(out.Spec.Volumes, step.Value.(corev1.Volume))
-		case strings.HasPrefix(field, "spec.initContainers"):
-			list = out.Spec.InitContainers
-			fallthrough
-		default:
-			if _, err := fmt.Sscanf(field[strings.IndexByte(field, '['):], "[%d].volumeMounts", &i); err != nil {
-				t.Fatalf("the step %q: %v", step, err)
+		list := out.Spec.Containers
+		switch value := e.Value().(type) {
+		case string:
+			if wantJSON(t, e, value); e.Field == "serviceAccountName" {
+				out.Spec.ServiceAccountName = value
+			} else {
+				out.Spec.DeprecatedServiceAccount = value
 			}
-			list[i].VolumeMounts = append(list[i].VolumeMounts, step.Value.(corev1.VolumeMount))
+		case []corev1.LocalObjectReference:
+			wantJSON(t, e, value)
+			out.Spec.ImagePullSecrets = value
+		case corev1.Volume:
+			wantJSON(t, e, value)
+			out.Spec.Volumes = append(out.Spec.Volumes, value)
+		case corev1.VolumeMount:
+			if wantJSON(t, e, value); e.Field == "initContainers" {
+				list = out.Spec.InitContainers
+			}
+			list[e.Container].VolumeMounts = append(list[e.Container].VolumeMounts, value)
+		default:
+			t.Fatalf("the edit %q has the value %v", e, value)
 		}
 	}
 	return out
 }
 
-func TestPlan(t *testing.T) {
+// wantJSON fails unless the JSON of e is that of value.
+func wantJSON[T any](t *testing.T, e *admission.Edit, value T) {
+	t.Helper()
+	var got T
+	if err := json.Unmarshal(e.AppendJSON(nil), &got); err != nil {
+		t.Fatalf("AppendJSON() of %q = %s: %v", e, e.AppendJSON(nil), err)
+	}
+	if diff := cmp.Diff(value, got); diff != "" {
+		t.Fatalf("AppendJSON() of %q (-Value +AppendJSON):\n%s", e, diff)
+	}
+}
+
+func TestDecide(t *testing.T) {
 	const newVolume = "add to spec.volumes: kube-api-access-abc12 (it projects the token, the ConfigMap kube-root-ca.crt and the namespace)"
 	lines := func(text ...string) string { return strings.Join(text, "\n") }
 	names := lines("set spec.serviceAccountName: default (the pod names no account)", "set spec.serviceAccount: default (it is the old name of spec.serviceAccountName)")
@@ -62,25 +81,25 @@ func TestPlan(t *testing.T) {
 		want   string
 	}{
 		{"everything", pod(inits(corev1.Container{Name: "first"})), nil, lines(
-			names,
+			names, newVolume,
 			"add to spec.initContainers[0].volumeMounts: kube-api-access-abc12 at /var/run/secrets/kubernetes.io/serviceaccount (container first has nothing mounted there)",
 			"add to spec.containers[0].volumeMounts: kube-api-access-abc12 at /var/run/secrets/kubernetes.io/serviceaccount (container app has nothing mounted there)",
-			newVolume, none)},
+			none)},
 		{"nothing", pod(runsAs("robot"), withMounts(tokenMount("x")), pullFrom("mine")), nil, lines(
 			"keep spec.serviceAccountName (the pod names robot)",
-			"keep spec.containers[0].volumeMounts (container app has something mounted at /var/run/secrets/kubernetes.io/serviceaccount)",
 			"keep spec.volumes (no container needs the token)",
+			"keep spec.containers[0].volumeMounts (container app has something mounted at /var/run/secrets/kubernetes.io/serviceaccount)",
 			"keep spec.imagePullSecrets (the pod has its own)")},
 		{"old name, opted out, pull secrets of the account", pod(optOut, func(p *corev1.Pod) { p.Spec.DeprecatedServiceAccount = "robot" }),
 			func(c *admission.Config) { c.OptOutAnnotation = "example.com/no-token" }, lines(
 				"set spec.serviceAccountName: robot (spec.serviceAccount, its old name, has it)",
-				"keep spec.containers[0].volumeMounts (container app is listed in the annotation example.com/no-token)",
 				"keep spec.volumes (no container needs the token)",
+				"keep spec.containers[0].volumeMounts (container app is listed in the annotation example.com/no-token)",
 				"set spec.imagePullSecrets: registry, mirror (the pod has none of its own)")},
 		{"volume is there", pod(withVolumes(tokenVolume("kube-api-access-x"))), nil, lines(
 			names,
-			"add to spec.containers[0].volumeMounts: kube-api-access-x at /var/run/secrets/kubernetes.io/serviceaccount (container app has nothing mounted there)",
-			"keep spec.volumes (kube-api-access-x is taken for the token's volume)", none)},
+			"keep spec.volumes (kube-api-access-x is taken for the token's volume)",
+			"add to spec.containers[0].volumeMounts: kube-api-access-x at /var/run/secrets/kubernetes.io/serviceaccount (container app has nothing mounted there)", none)},
 		{"pod without a token", pod(off), nil, lines(names, "keep spec.volumes (automountServiceAccountToken of the pod is false)", none)},
 		{"account without a token", pod(runsAs("quiet")), nil, lines("keep spec.serviceAccountName (the pod names quiet)", "keep spec.volumes (automountServiceAccountToken of the account is false)", none)},
 		{"tokens are off", pod(), func(c *admission.Config) { c.DisableTokenMount = true }, lines(names, "keep spec.volumes (tokens are never mounted here)", none)},
@@ -88,8 +107,8 @@ func TestPlan(t *testing.T) {
 		{"no token Secret", pod(), secretBacked, lines(names, "keep spec.volumes (the account has no token Secret)", none)},
 		{"token Secret", pod(runsAs("robot"), pullFrom("mine")), secretBacked, lines(
 			"keep spec.serviceAccountName (the pod names robot)",
-			"add to spec.containers[0].volumeMounts: t1 at /var/run/secrets/kubernetes.io/serviceaccount (container app has nothing mounted there)",
 			"add to spec.volumes: t1 (the token is in the Secret t1)",
+			"add to spec.containers[0].volumeMounts: t1 at /var/run/secrets/kubernetes.io/serviceaccount (container app has nothing mounted there)",
 			"keep spec.imagePullSecrets (the pod has its own)")},
 		{"mirror pod", pod(mirror), nil, "keep pod (it is a mirror pod)"},
 		{"no pod", nil, nil, "keep pod (there is none)"},
@@ -102,9 +121,9 @@ func TestPlan(t *testing.T) {
 			o := have(account("default"), account("robot", lists("t1"), pulls("registry", "mirror")), account("quiet", func(a *corev1.ServiceAccount) {
 				a.AutomountServiceAccountToken = new(bool)
 			}))
-			got, err := plugin(t, o, tt.config).Plan(t.Context(), create(tt.pod))
+			got, err := plugin(t, o, tt.config).Decide(t.Context(), create(tt.pod))
 			if diff := cmp.Diff(tt.want, got.String()); err != nil || diff != "" {
-				t.Errorf("Plan() = %v; plan (-want +got):\n%s", err, diff)
+				t.Errorf("Decide() = %v; decision (-want +got):\n%s", err, diff)
 			}
 			if want := strings.Contains("\n"+tt.want, "\nset ") || strings.Contains(tt.want, "add to "); got.Changes() != want {
 				t.Errorf("Changes() = %v, want %v", got.Changes(), want)
@@ -113,29 +132,52 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-func TestPlanOfOtherRequests(t *testing.T) {
-	p := plugin(t, have())
-	got, err := p.Plan(t.Context(), updateEphemeral(pod()))
-	if want := "keep pod (only pods that are created are changed)"; err != nil || got.String() != want {
-		t.Errorf("Plan() = %s (%v), want %s", got, err, want)
+func TestDecideOtherRequests(t *testing.T) {
+	p := plugin(t, have(account("robot")), limit)
+	validate := create(pod(runsAs("robot")))
+	validate.ValidateOnly = true
+	update := create(pod())
+	update.Operation = admissionv1.Update
+	for want, req := range map[string]admission.Request{
+		"keep pod (only pods that are created are changed)": updateEphemeral(pod(runsAs("robot"))),
+		"keep pod (other requests are ignored)":             update,
+		"keep pod (it is only validated)":                   validate,
+	} {
+		before := req.Pod.DeepCopy()
+		got, err := p.Decide(t.Context(), req)
+		if err != nil || got.String() != want || got.Changes() {
+			t.Errorf("Decide() = %s (%v), want %s", got, err, want)
+		}
+		wantStatus(t, p.Admit(t.Context(), req), nil)
+		wantPod(t, req.Pod, before)
 	}
-	got, err = p.Plan(t.Context(), create(pod()))
-	wantStatus(t, err, retry(forbidden(`error looking up service account shop/default: serviceaccount "default" not found`)))
-	if got != nil {
-		t.Errorf("Plan() = %s with a refusal", got)
-	}
-	if got := fmt.Sprint(admission.Action(7)); got != "Action(7)" {
-		t.Errorf("an unknown action is %s", got)
+	for name, tt := range map[string]struct {
+		req  admission.Request
+		want *metav1.Status
+	}{
+		"no account": {create(pod()), retry(forbidden(`error looking up service account shop/default: serviceaccount "default" not found`))},
+		"ephemeral container": {
+			updateEphemeral(pod(runsAs("robot"), debug(corev1.Container{Name: "c", EnvFrom: secretEnvFrom("s")}))),
+			unwrapped(`ephemeral container c with envFrom referencing secret.secretName="s" is not allowed because service account robot does not reference that secret`),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := p.Decide(t.Context(), tt.req)
+			wantStatus(t, err, tt.want)
+			if got.Changes() {
+				t.Errorf("Decide() = %s with a denial", got)
+			}
+		})
 	}
 }
 
-func TestPlanSharesNothing(t *testing.T) {
+func TestDecisionsShareNothing(t *testing.T) {
 	a := account("default", pulls("registry"))
 	before := a.DeepCopy()
-	plan, err := plugin(t, have(a)).Plan(t.Context(), create(pod()))
+	d, err := plugin(t, have(a)).Decide(t.Context(), create(pod()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan[len(plan)-1].Value.([]corev1.LocalObjectReference)[0].Name = "changed"
+	d.Edits[len(d.Edits)-1].Value().([]corev1.LocalObjectReference)[0].Name = "changed"
 	wantAccount(t, a, before)
 }

@@ -1,0 +1,181 @@
+package admission
+
+import (
+	"path"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// decide appends to edits what a pod that is created gets, and what it doesn't
+// and why. token is the Secret to mount, for SecretBacked. It changes nothing.
+//
+// Every other description of the change is a rendering of these edits:
+// [Decision.Apply], [Edit.AppendJSON], [Edit.Value] and [Edit.Why].
+func (r *rules) decide(edits []Edit, pod *corev1.Pod, account *corev1.ServiceAccount, token string) ([]Edit, error) {
+	edits = r.decideAccount(edits, &pod.Spec)
+	edits, err := r.decideToken(edits, pod, account, token)
+	if err != nil {
+		return nil, err
+	}
+	return decidePullSecrets(edits, &pod.Spec, account), nil
+}
+
+// The fields of a pod's spec that are changed.
+const (
+	fieldAccount        = "serviceAccountName"
+	fieldOldAccount     = "serviceAccount"
+	fieldVolumes        = "volumes"
+	fieldInitContainers = "initContainers"
+	fieldContainers     = "containers"
+	fieldPullSecrets    = "imagePullSecrets"
+)
+
+func (r *rules) decideAccount(edits []Edit, spec *corev1.PodSpec) []Edit {
+	e := Edit{Field: fieldAccount, name: r.accountName(spec), rules: r}
+	switch {
+	case spec.ServiceAccountName != "":
+		e.Keep, e.why = true, podNamesAccount
+	case spec.DeprecatedServiceAccount != "":
+		e.why = oldFieldNamesAccount
+	default:
+		e.why = podNamesNoAccount
+	}
+	edits = append(edits, e)
+	if spec.DeprecatedServiceAccount != e.name {
+		e.Field, e.Keep, e.why = fieldOldAccount, false, oldFieldFollows
+		edits = append(edits, e)
+	}
+	return edits
+}
+
+func (r *rules) accountName(spec *corev1.PodSpec) string {
+	if name := givenAccount(spec); name != "" {
+		return name
+	}
+	return r.defaultAccount
+}
+
+// givenAccount does what the defaulting of the v1 API does before admission sees
+// a pod: the deprecated field counts if the other is empty (ADM-13).
+func givenAccount(spec *corev1.PodSpec) string {
+	if spec.ServiceAccountName != "" {
+		return spec.ServiceAccountName
+	}
+	return spec.DeprecatedServiceAccount
+}
+
+// decideToken decides about the token volume and its mounts. The volume comes
+// first and is added if the first container needs it.
+func (r *rules) decideToken(edits []Edit, pod *corev1.Pod, account *corev1.ServiceAccount, token string) ([]Edit, error) {
+	spec := &pod.Spec
+	switch automount := r.automount(spec, account); {
+	case automount != automountOn:
+		return append(edits, Edit{Field: fieldVolumes, Keep: true, why: automount}), nil
+	case r.tokenVolume == SecretBacked && token == "" && !r.tokenOptional:
+		return nil, refuseNoToken(account)
+	case len(spec.InitContainers)+len(spec.Containers) == 0:
+		return append(edits, Edit{Field: fieldVolumes, Keep: true, why: noContainers}), nil
+	case r.tokenVolume == SecretBacked && token == "":
+		return append(edits, Edit{Field: fieldVolumes, Keep: true, why: noTokenSecret}), nil
+	}
+	volume := len(edits)
+	edits = append(edits, Edit{Field: fieldVolumes, Keep: true, why: noContainerNeedsToken})
+	optedOut := r.optedOut(pod)
+	for _, list := range [...]struct {
+		field      string
+		containers []corev1.Container
+	}{{fieldInitContainers, spec.InitContainers}, {fieldContainers, spec.Containers}} {
+		for i := range list.containers {
+			c := &list.containers[i]
+			e := Edit{Field: list.field, Container: i, detail: c.Name, rules: r}
+			switch {
+			case r.hasMount(c):
+				e.Keep, e.why = true, pathIsTaken
+			case optedOut[c.Name]:
+				e.Keep, e.why = true, containerOptsOut
+			default:
+				if edits[volume].why == noContainerNeedsToken {
+					edits[volume] = r.decideVolume(spec.Volumes, token)
+				}
+				e.name, e.why = edits[volume].name, pathIsFree
+			}
+			edits = append(edits, e)
+		}
+	}
+	return edits, nil
+}
+
+// automount says whether the pod gets a token: it says so, or its account does,
+// or both are silent.
+func (r *rules) automount(spec *corev1.PodSpec, account *corev1.ServiceAccount) why {
+	switch {
+	case r.disableMount:
+		return tokensAreOff
+	case spec.AutomountServiceAccountToken != nil:
+		if !*spec.AutomountServiceAccountToken {
+			return podOptsOut
+		}
+	case account.AutomountServiceAccountToken != nil:
+		if !*account.AutomountServiceAccountToken {
+			return accountOptsOut
+		}
+	}
+	return automountOn
+}
+
+// optedOut returns the names of the containers that get no mount. It is nil if
+// the pod lists none.
+func (r *rules) optedOut(pod *corev1.Pod) map[string]bool {
+	if r.optOut == "" {
+		return nil
+	}
+	list := pod.Annotations[r.optOut]
+	if list == "" {
+		return nil
+	}
+	names := map[string]bool{}
+	for name := range strings.SplitSeq(list, ",") {
+		names[strings.TrimSpace(name)] = true
+	}
+	return names
+}
+
+// hasMount reports whether container has something mounted at the token's path.
+func (r *rules) hasMount(container *corev1.Container) bool {
+	for i := range container.VolumeMounts {
+		at := container.VolumeMounts[i].MountPath
+		if at == r.mountPath || r.strict && path.Clean(at) == r.mountPath {
+			return true
+		}
+	}
+	return false
+}
+
+// decideVolume returns the edit for the volume to mount: the one that is there,
+// or a new one.
+func (r *rules) decideVolume(volumes []corev1.Volume, token string) Edit {
+	e := Edit{Field: fieldVolumes, detail: token, rules: r}
+	if e.name = r.existingVolume(volumes, token); e.name != "" {
+		e.Keep, e.why = true, volumeIsThere
+		return e
+	}
+	e.name = r.newVolumeName(volumes, token)
+	if e.why = volumeProjects; r.tokenVolume == SecretBacked {
+		e.why = volumeHasSecret
+	}
+	return e
+}
+
+func decidePullSecrets(edits []Edit, spec *corev1.PodSpec, account *corev1.ServiceAccount) []Edit {
+	e := Edit{Field: fieldPullSecrets, account: account}
+	switch {
+	case len(spec.ImagePullSecrets) > 0:
+		e.Keep, e.why = true, podHasPullSecrets
+	case len(account.ImagePullSecrets) == 0:
+		e.Keep, e.why = true, accountHasNoPullSecrets
+	default:
+		e.why = podHasNoPullSecrets
+	}
+	return append(edits, e)
+}

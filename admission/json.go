@@ -1,0 +1,88 @@
+package admission
+
+import (
+	"encoding/json"
+	"strings"
+	"unicode/utf8"
+)
+
+// fragments are the JSON of volumes and mounts, encoded beforehand but for the
+// names, which differ from pod to pod.
+type fragments struct {
+	mount, volume [2]string // before and after the volume's name
+}
+
+func newFragments(r *rules) fragments {
+	return fragments{mount: split(r.mount("")), volume: split(r.volume("", ""))}
+}
+
+// split encodes a volume or a mount without a name, which always can be, and
+// splits it where the name belongs.
+func split(value any) [2]string {
+	data, _ := json.Marshal(value)
+	before, after, _ := strings.Cut(string(data), `"name":""`)
+	return [2]string{before + `"name":`, after}
+}
+
+// AppendJSON appends the JSON of [Edit.Value] to dst and returns it: what a JSON
+// Patch (RFC 6902) has as the value. If the field is kept, it appends nothing.
+func (e *Edit) AppendJSON(dst []byte) []byte {
+	if e.Keep {
+		return dst
+	}
+	switch e.Field {
+	case fieldAccount, fieldOldAccount:
+		return appendText(dst, e.name)
+	case fieldPullSecrets:
+		return e.appendPullSecrets(dst)
+	case fieldVolumes:
+		if e.rules.tokenVolume == SecretBacked {
+			dst = appendText(append(dst, `{"name":`...), e.name)
+			dst = appendText(append(dst, `,"secret":{"secretName":`...), e.detail)
+			return append(dst, "}}"...)
+		}
+		return appendNamed(dst, &e.rules.json.volume, e.name)
+	}
+	return appendNamed(dst, &e.rules.json.mount, e.name)
+}
+
+func appendNamed(dst []byte, parts *[2]string, name string) []byte {
+	dst = append(dst, parts[0]...)
+	dst = appendText(dst, name)
+	return append(dst, parts[1]...)
+}
+
+func (e *Edit) appendPullSecrets(dst []byte) []byte {
+	for i, ref := range e.account.ImagePullSecrets {
+		dst = append(dst, "[,"[min(i, 1)], '{')
+		if ref.Name != "" {
+			dst = appendText(append(dst, `"name":`...), ref.Name)
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+// appendText appends s as a JSON text. What is not valid UTF-8 is replaced.
+func appendText(buf []byte, s string) []byte {
+	buf = append(buf, '"')
+	for i := 0; i < len(s); {
+		if c := s[i]; c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
+			buf = append(buf, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case r == '"' || r == '\\':
+			buf = append(buf, '\\', s[i])
+		case r < ' ':
+			const hex = "0123456789abcdef"
+			buf = append(buf, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
+		default:
+			buf = utf8.AppendRune(buf, r)
+		}
+		i += n
+	}
+	return append(buf, '"')
+}
