@@ -94,7 +94,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		Issuer: a.Issuer, APIAudiences: cfg.APIAudiences,
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
 	})
-	a.Discovery, errs[3] = discovery.NewPublisher(context.Background(), discovery.PublisherConfig{
+	a.Discovery, errs[3] = discovery.NewPublisher(discovery.PublisherConfig{
 		Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + discovery.JWKSPath, Keys: a.Keys, Now: a.Now,
 	})
 	a.Accounts, errs[4] = sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: a.Cluster, Client: a.Cluster})

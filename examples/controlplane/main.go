@@ -74,7 +74,7 @@ func main() {
 	}
 
 	// To the end, when all requests have been answered and no key is being worked on.
-	api := routes(ctx, s, ring, signer, accounts, *issuer)
+	api := routes(s, ring, signer, accounts, *issuer)
 	server := &http.Server{Handler: api, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute}
 	listener := must(net.Listen("tcp", *listen))
 	working.Go(func() {
@@ -90,14 +90,14 @@ func main() {
 }
 
 // routes is the API. It asks nobody who they are: authentication and authorization go in front.
-func routes(ctx context.Context, s *store, ring *keyring.Ring, signer *tokens.Issuer,
+func routes(s *store, ring *keyring.Ring, signer *tokens.Issuer,
 	accounts *sacontroller.ServiceAccounts, issuer string) http.Handler {
 	plugin := must(admission.New(admission.Config{ServiceAccounts: s, Strict: true}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{issuer}, APIAudiences: []string{issuer}, Keys: ring, ServiceAccounts: s, Secrets: s, Pods: s, Legacy: true}))
 	requester := must(tokenrequest.New(tokenrequest.Config{
 		Issuer: signer, APIAudiences: []string{issuer}, ServiceAccounts: s, Secrets: s, Pods: s}))
-	publisher := must(discovery.NewPublisher(ctx, discovery.PublisherConfig{Issuer: issuer, JWKSURI: issuer + discovery.JWKSPath, Keys: ring}))
+	publisher := must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuer, JWKSURI: issuer + discovery.JWKSPath, Keys: ring}))
 	mux, namespaced := http.NewServeMux(), "/api/v1/namespaces/{namespace}/"
 	serve(mux, s, "/api/v1/namespaces", func(ctx context.Context, o *corev1.Namespace) (*corev1.Namespace, error) {
 		o.Status.Phase = corev1.NamespaceActive

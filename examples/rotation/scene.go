@@ -72,7 +72,7 @@ func newScene(ctx context.Context) (*scene, error) {
 	if err != nil {
 		return nil, err
 	}
-	published, err := discovery.NewPublisher(ctx, discovery.PublisherConfig{Issuer: issuerURL, ExternalAddress: "issuer.example", Keys: s.ring, Now: s.clock.Now})
+	published, err := discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuerURL, ExternalAddress: "issuer.example", Keys: s.ring, Now: s.clock.Now})
 	if err != nil {
 		return nil, err
 	}

@@ -319,11 +319,14 @@ func (c *discoveryCase) run() {
 	for _, key := range c.keys {
 		list = append(list, key)
 	}
-	discovery, err := discovery.NewPublisher(context.Background(), discovery.PublisherConfig{
+	publisher, err := discovery.NewPublisher(discovery.PublisherConfig{
 		Issuer: c.issuer, JWKSURI: c.jwksURI, ExternalAddress: c.external, Keys: must(keys.NewSet(list...)),
 	})
+	if err == nil {
+		err = publisher.Refresh(context.Background())
+	}
 	if c.oursErr = err; err == nil {
-		config, keySet := discovery.Documents()
+		config, keySet := publisher.Documents()
 		c.ours = []string{string(config), string(keySet)}
 	}
 }

@@ -3,7 +3,7 @@
 //
 // A [Publisher] serves the keys of a [keys.Source]:
 //
-//	publisher, err := discovery.NewPublisher(ctx, discovery.PublisherConfig{
+//	publisher, err := discovery.NewPublisher(discovery.PublisherConfig{
 //		Issuer: "https://issuer.example", ExternalAddress: "issuer.example", Keys: set,
 //	})
 //	…

@@ -25,33 +25,40 @@ const (
 	maxConfigDepth = 16
 )
 
-// download fetches the keys, from the address that the discovery document says
-// if none is configured. maxAge is how long the server lets them be kept.
-func (r *Remote) download(ctx context.Context) (set *keys.Set, maxAge time.Duration, err error) {
+// A downloaded set and how long the server lets it be cached.
+type downloaded struct {
+	set    *keys.Set
+	maxAge time.Duration
+}
+
+// download fetches the keys, from the address in the discovery document if none is
+// configured.
+func (r *Remote) download(ctx context.Context) (none downloaded, err error) {
 	jwksURL := r.cfg.JWKSURL
 	if jwksURL == "" {
 		if jwksURL, err = r.discover(ctx); err != nil {
-			return nil, 0, err
+			return none, err
 		}
 	}
 	u, err := r.cfg.parseURL(jwksURL)
 	if err != nil {
-		return nil, 0, err
+		return none, err
 	}
 	data, header, err := r.get(ctx, u, maxJWKSBytes, "application/jwk-set+json", "application/json")
 	if err != nil {
-		return nil, 0, err
+		return none, err
 	}
-	if set, err = keys.ParseJWKS(data); err != nil {
-		return nil, 0, err
+	set, err := keys.ParseJWKS(data)
+	if err != nil {
+		return none, err
 	}
-	if list, _ := set.PublicKeys(ctx, ""); len(list) == 0 {
-		return nil, 0, errors.New("the server publishes no usable keys")
+	if len(all(set)) == 0 {
+		return none, errors.New("the server publishes no usable keys")
 	}
-	return set, maxAgeOf(header, r.cfg.RefreshEvery), nil
+	return downloaded{set, maxAgeOf(header, r.cfg.RefreshEvery)}, nil
 }
 
-// discover returns the address of the keys.
+// discover returns the URL of the keys.
 func (r *Remote) discover(ctx context.Context) (jwksURI string, err error) {
 	u, err := r.cfg.parseURL(strings.TrimSuffix(r.cfg.Issuer, "/") + ConfigPath)
 	if err != nil {
@@ -71,7 +78,7 @@ func (r *Remote) discover(ctx context.Context) (jwksURI string, err error) {
 	return config.JWKSURI, nil
 }
 
-// A discoveryDocument is what is read of one.
+// A discoveryDocument is what is read of the configuration.
 type discoveryDocument struct {
 	Issuer  string `json:"issuer"`
 	JWKSURI string `json:"jwks_uri"`

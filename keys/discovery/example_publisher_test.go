@@ -26,7 +26,7 @@ func ExampleNewPublisher() {
 		fmt.Println(err)
 		return
 	}
-	publisher, err := discovery.NewPublisher(context.Background(), discovery.PublisherConfig{
+	publisher, err := discovery.NewPublisher(discovery.PublisherConfig{
 		Issuer:          "https://kubernetes.default.svc",
 		ExternalAddress: "192.0.2.1:6443",
 		Keys:            set,
@@ -45,15 +45,15 @@ func ExampleNewPublisher() {
 	// {"issuer":"https://kubernetes.default.svc","jwks_uri":"https://192.0.2.1:6443/openid/v1/jwks","response_types_supported":["id_token"],"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256"]}
 }
 
-// A mistake in the configuration is found at the start, and so is every other.
+// All mistakes in the configuration are reported at once.
 func ExampleNewPublisher_refused() {
-	_, err := discovery.NewPublisher(context.Background(), discovery.PublisherConfig{Issuer: "http://example.com"})
+	_, err := discovery.NewPublisher(discovery.PublisherConfig{Issuer: "http://example.com"})
 	fmt.Println(err)
 
 	// Output:
-	// keys: either the JWKS URI or the default external address, or both, must be set
-	// keys: no public key getter provided
-	// keys: issuer URL must use https scheme, got: http://example.com
+	// discovery: PublisherConfig.Issuer is "http://example.com", want an https URL
+	// discovery: PublisherConfig.JWKSURI is empty, want an https URL, or ExternalAddress to be set
+	// discovery: PublisherConfig.Keys is required, want a keys.Source
 }
 
 // Keep the documents on a static host.
@@ -63,7 +63,7 @@ func ExamplePublisher_Publish() {
 		fmt.Println(err)
 		return
 	}
-	publisher, err := discovery.NewPublisher(context.Background(), discovery.PublisherConfig{
+	publisher, err := discovery.NewPublisher(discovery.PublisherConfig{
 		Issuer:  "https://tokens.example.com",
 		JWKSURI: "https://tokens.example.com" + discovery.JWKSPath,
 		Keys:    set,
@@ -78,6 +78,10 @@ func ExamplePublisher_Publish() {
 		return
 	}
 	defer os.RemoveAll(dir)
+	if err := publisher.Refresh(context.Background()); err != nil {
+		fmt.Println(err)
+		return
+	}
 	fmt.Println(publisher.Publish(dir))
 	_ = filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
 		if !entry.IsDir() {

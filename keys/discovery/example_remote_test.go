@@ -14,9 +14,9 @@ import (
 // The keys of a cluster elsewhere, from the JWK Set that it publishes. Its
 // certificate is checked against RootCAs, and BearerToken authenticates the
 // request if the documents aren't public.
-func ExampleRemote() {
+func ExampleNewRemote() {
 	key := keystest.Must(keys.Generate(keys.ES256))
-	published := keystest.Must(discovery.NewPublisher(context.Background(), discovery.PublisherConfig{
+	published := keystest.Must(discovery.NewPublisher(discovery.PublisherConfig{
 		Issuer: "https://cluster.example", ExternalAddress: "cluster.example", Keys: keystest.Must(keys.NewSet(key.Public())),
 	}))
 	server := httptest.NewTLSServer(published)

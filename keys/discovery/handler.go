@@ -8,10 +8,10 @@ import (
 )
 
 // ServeHTTP serves the two documents to GET requests, with or without a
-// trailing slash (KEY-39a..39c). It answers 404 for other paths, 405 for other
-// methods, 406 if the client doesn't accept the type of the document, and 304 if
-// it has the document already. Strip a prefix of the issuer's path before.
-func (d *Publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// trailing slash. Other paths get 404, other methods 405, clients that don't accept
+// the document's content type 406, and those that have the document 304. While there
+// are no documents it answers 503. If the issuer has a path, use [http.StripPrefix].
+func (p *Publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var contentType string
 	switch strings.TrimSuffix(r.URL.Path, "/") {
 	case ConfigPath:
@@ -31,12 +31,17 @@ func (d *Publisher) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not acceptable, want "+contentType, http.StatusNotAcceptable)
 		return
 	}
-	docs := d.fresh(r.Context())
+	docs := p.fresh(r.Context())
 	doc := docs.config
 	if contentType != "application/json" {
 		doc = docs.jwks
 	}
 	h := w.Header()
+	if doc.data == nil {
+		h.Set("Retry-After", "1")
+		http.Error(w, "there are no keys to publish yet", http.StatusServiceUnavailable)
+		return
+	}
 	h.Set("Cache-Control", docs.cacheControl)
 	h.Set("Etag", doc.etag)
 	h.Set("X-Content-Type-Options", "nosniff")

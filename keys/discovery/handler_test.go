@@ -32,7 +32,7 @@ func get(t *testing.T, h http.Handler, method, target string, header http.Header
 // KEY-39a, KEY-39b, KEY-39c, SECURITY K12: what is asked for, and how, decides on the status
 // and on nothing else.
 func TestPublisherHandler(t *testing.T) {
-	d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: keystest.Must(keys.NewSet(keystest.P256Key()))}))
+	d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: keystest.Must(keys.NewSet(keystest.P256Key()))})
 	config, jwks := d.Documents()
 	const (
 		configPath = "/.well-known/openid-configuration"
@@ -117,7 +117,7 @@ func TestPublisherHandler(t *testing.T) {
 func TestPublisherETag(t *testing.T) {
 	clock := keystest.NewClock()
 	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key())}, maxAge: 90*time.Second + time.Millisecond}
-	d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source, Now: clock.Now}))
+	d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source, Now: clock.Now})
 	resp, _ := get(t, d, "GET", discovery.JWKSPath, nil)
 	etag := resp.Header.Get("Etag")
 	for _, tt := range []struct {
@@ -150,7 +150,7 @@ func TestPublisherETag(t *testing.T) {
 func TestPublisherFollowsTheSource(t *testing.T) {
 	clock := keystest.NewClock()
 	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key())}}
-	d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source, Now: clock.Now}))
+	d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source, Now: clock.Now})
 	check := func(want string, asked int) {
 		t.Helper()
 		resp, body := get(t, d, "GET", discovery.JWKSPath, nil)
@@ -180,7 +180,7 @@ func TestPublisherFollowsTheSource(t *testing.T) {
 func TestPublisherConcurrent(t *testing.T) {
 	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key())}}
 	clock := keystest.NewClock()
-	d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source, Now: clock.Now}))
+	d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source, Now: clock.Now})
 	dir := t.TempDir()
 	var clients sync.WaitGroup
 	for i := range 8 {
@@ -203,7 +203,7 @@ func TestPublisherConcurrent(t *testing.T) {
 }
 
 func BenchmarkPublisher(b *testing.B) {
-	d := keystest.Must(discovery.NewPublisher(b.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: keystest.Must(keys.NewSet(keystest.P256Key(), keystest.RSAKey()))}))
+	d := newPublisher(b, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: keystest.Must(keys.NewSet(keystest.P256Key(), keystest.RSAKey()))})
 	req := httptest.NewRequest("GET", discovery.JWKSPath, nil)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -16,54 +16,66 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
-// The paths of the discovery documents (CST-18), below the issuer.
+// The paths of the discovery documents below the issuer.
 const (
 	ConfigPath = "/.well-known/openid-configuration"
 	JWKSPath   = "/openid/v1/jwks"
 )
 
-// A request asks the source at most once in discoveryInterval and waits for it
-// no longer than discoveryTimeout.
+// A request asks the source at most once in refreshInterval and waits for it
+// no longer than refreshTimeout.
 const (
-	discoveryInterval = time.Second
-	discoveryTimeout  = 5 * time.Second
+	refreshInterval = time.Second
+	refreshTimeout  = 5 * time.Second
 )
+
+// hungCalls is how many calls of a source may hang.
+const hungCalls = 4
+
+// errNotAsked is why there are no documents at first.
+var errNotAsked = errors.New("discovery: the source has not been asked for its keys yet")
 
 // PublisherConfig configures [NewPublisher].
 type PublisherConfig struct {
 	// Issuer is the "iss" of the tokens: an https URL without query and
-	// fragment. It is published as it is. Required.
+	// fragment. It is published unchanged. Required.
 	Issuer string
 	// JWKSURI is where the keys are published, an https URL. If empty it is
 	// https://ExternalAddress/openid/v1/jwks; one of the two is required.
 	JWKSURI string
-	// ExternalAddress is a host, with a port if need be.
+	// ExternalAddress is a host with an optional port.
 	ExternalAddress string
-	// Keys are published, except those that are marked Unpublished. Required.
-	// [keys.MaxAge] says the
-	// max-age of the answers.
+	// Keys are published, except those that are marked Unpublished. [keys.MaxAge]
+	// is the max-age of the answers. Required.
 	Keys keys.Source
+	// Observe, if set, is called after each time that Keys was asked. It must not
+	// call the Publisher.
+	Observe func(ctx context.Context, e keys.Event)
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
 
-// Publisher publishes the keys of an issuer: as an [http.Handler] of
+// A Publisher publishes the keys of an issuer: as an [http.Handler] of
 // [ConfigPath] and [JWKSPath], or as files through [Publisher.Publish]. It is
 // safe for concurrent use.
 //
-// The documents are rendered when the keys change, which is noticed within a
-// second of being asked for them, and served as they are. Nothing in a request
-// shows in them. If the keys can't be had or none is left, the last documents
-// stay, and [Publisher.Err] says why.
+// It asks the source for its keys when there are requests, at most once a second,
+// or when [Publisher.Refresh] is called, and renders the documents when the keys
+// have changed. Nothing in a request changes them. If the source fails or has no
+// keys, the last documents stay, and [Publisher.Err] says why.
 type Publisher struct {
 	issuer, jwksURI string
 	keys            keys.Source
+	observe         func(context.Context, keys.Event)
 	now             func() time.Time
+	guard           *flight.Guard // of calls of keys
 
 	current   atomic.Pointer[documents]
 	refreshMu sync.Mutex // held by the one that asks keys
@@ -73,9 +85,9 @@ type Publisher struct {
 // documents are what is served until the keys change.
 type documents struct {
 	keys         []keys.PublicKey // as the source returned them
-	config, jwks document
+	config, jwks document         // without data until there are keys
 	cacheControl string
-	err          error // the bad keys, or why these documents are old
+	err          error // the bad keys, or why these documents are stale
 }
 
 type document struct {
@@ -83,83 +95,67 @@ type document struct {
 	etag string
 }
 
-// NewPublisher returns a Publisher, or an error that has every mistake of cfg
-// (KEY-34, KEY-35, KEY-36). It asks cfg.Keys at once: an issuer without keys
-// has nothing to publish (KEY-38). Bad keys are left out, see [Publisher.Err].
-func NewPublisher(ctx context.Context, cfg PublisherConfig) (*Publisher, error) {
+// NewPublisher returns a Publisher, or an error naming every invalid field, each as
+// a [*ConfigError]. It asks for no keys: call [Publisher.Refresh] to find out at
+// the start that there are none.
+func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	jwksURI, err := cfg.check()
 	if err != nil {
 		return nil, err
 	}
-	d := &Publisher{issuer: cfg.Issuer, jwksURI: jwksURI, keys: cfg.Keys, now: cfg.Now}
-	if d.now == nil {
-		d.now = time.Now
+	p := &Publisher{issuer: cfg.Issuer, jwksURI: jwksURI, keys: cfg.Keys, observe: cfg.Observe, now: cfg.Now}
+	if p.now == nil {
+		p.now = time.Now
 	}
-	list, err := d.keys.PublicKeys(ctx, "")
-	if err != nil {
-		return nil, wrap.Errorf(err, "keys: asking for the keys to publish")
-	}
-	docs, err := d.render(list)
-	if err != nil {
-		return nil, err
-	}
-	d.current.Store(docs)
-	d.asked.Store(d.now().UnixNano())
-	return d, nil
+	p.guard = flight.NewGuard("the source of the keys", hungCalls)
+	p.current.Store(&documents{err: errNotAsked})
+	return p, nil
 }
 
-// check returns the URL of the keys or all mistakes.
+// check returns the URL of the keys or all mistakes (KEY-34, KEY-35, KEY-36).
 func (cfg *PublisherConfig) check() (jwksURI string, err error) {
-	var errs []error
-	fail := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("keys: "+format, args...))
-	}
+	list := configerror.List{Config: "discovery.PublisherConfig"}
 	if cfg.Issuer == "" {
-		fail("empty issuer URL")
-	}
-	if cfg.JWKSURI == "" && cfg.ExternalAddress == "" {
-		fail("either the JWKS URI or the default external address, or both, must be set")
-	}
-	if cfg.Keys == nil {
-		fail("no public key getter provided")
-	}
-	if cfg.Issuer != "" {
-		switch u, err := url.Parse(cfg.Issuer); {
-		case err != nil:
-			fail("issuer: %w", err)
-		case u.Scheme != "https":
-			fail("issuer URL must use https scheme, got: %s", cfg.Issuer)
-		case u.RawQuery != "":
-			fail("issuer URL may not include a query, got: %s", cfg.Issuer)
-		case u.Fragment != "":
-			fail("issuer URL may not include a fragment, got: %s", cfg.Issuer)
-		}
+		list.Add("Issuer", "is empty, want an https URL")
+	} else if u := requireHTTPS(&list, "Issuer", cfg.Issuer); u != nil && (u.RawQuery != "" || u.Fragment != "") {
+		list.Add("Issuer", "is %q, want a URL without query and fragment", cfg.Issuer)
 	}
 	jwksURI = cfg.JWKSURI
-	if jwksURI != "" {
-		switch u, err := url.Parse(jwksURI); {
-		case err != nil:
-			fail("JWKS URI: %w", err)
-		case u.Scheme != "https":
-			fail("jwksURI requires https scheme, parsed as: %s", u)
-		}
-	} else if cfg.ExternalAddress != "" {
+	switch {
+	case jwksURI != "":
+		requireHTTPS(&list, "JWKSURI", jwksURI)
+	case cfg.ExternalAddress == "":
+		list.Add("JWKSURI", "is empty, want an https URL, or ExternalAddress to be set")
+	default:
 		// An address that is more than one, such as a URL, doesn't come back
 		// from the parser as it went in.
 		built := url.URL{Scheme: "https", Host: cfg.ExternalAddress, Path: JWKSPath}
 		jwksURI = built.String()
-		if u, err := url.Parse(jwksURI); err != nil {
-			fail("attempted to build jwks_uri from external address %s, but could not construct a valid URL. Error: %w", cfg.ExternalAddress, err)
-		} else if *u != built {
-			fail("attempted to build jwks_uri from external address %s, but could not construct a valid URL. Error: it is not a host with an optional port", cfg.ExternalAddress)
+		if u, err := url.Parse(jwksURI); err != nil || *u != built {
+			list.Add("ExternalAddress", "is %q, want a host with an optional port", cfg.ExternalAddress)
 		}
 	}
-	return jwksURI, errors.Join(errs...)
+	list.Require("Keys", cfg.Keys, "a keys.Source")
+	return jwksURI, list.Err()
 }
 
-// render makes the documents of list. Its error is ErrNoKeys, together with
+// requireHTTPS returns the URL, or nil after adding a mistake.
+func requireHTTPS(list *configerror.List, field, raw string) *url.URL {
+	u, err := url.Parse(raw)
+	switch {
+	case err != nil:
+		list.Add(field, "is not a URL: %v", err)
+	case u.Scheme != "https":
+		list.Add(field, "is %q, want an https URL", raw)
+	default:
+		return u
+	}
+	return nil
+}
+
+// render returns the documents of list. Its error is ErrNoKeys, together with
 // the reports of bad keys.
-func (d *Publisher) render(list []keys.PublicKey) (*documents, error) {
+func (p *Publisher) render(list []keys.PublicKey) (*documents, error) {
 	jwks, bad, err := keys.EncodeJWKS(list)
 	if err != nil {
 		return nil, errors.Join(append(bad, err)...)
@@ -177,13 +173,13 @@ func (d *Publisher) render(list []keys.PublicKey) (*documents, error) {
 		ResponseTypes []string         `json:"response_types_supported"`
 		SubjectTypes  []string         `json:"subject_types_supported"`
 		Algorithms    []keys.Algorithm `json:"id_token_signing_alg_values_supported"`
-	}{d.issuer, d.jwksURI, []string{"id_token"}, []string{"public"}, slices.Compact(algorithms)})
+	}{p.issuer, p.jwksURI, []string{"id_token"}, []string{"public"}, slices.Compact(algorithms)})
 	if err != nil {
-		return nil, fmt.Errorf("keys: could not marshal issuer discovery JSON, error: %w", err)
+		return nil, fmt.Errorf("discovery: could not marshal issuer discovery JSON, error: %w", err)
 	}
 	return &documents{
 		keys: list, err: errors.Join(bad...),
-		config: newDocument(config), jwks: newDocument(jwks), cacheControl: d.cacheControl(),
+		config: newDocument(config), jwks: newDocument(jwks), cacheControl: p.cacheControl(),
 	}, nil
 }
 
@@ -193,41 +189,52 @@ func newDocument(data []byte) document {
 }
 
 // cacheControl is the Cache-Control of KEY-39a.
-func (d *Publisher) cacheControl() string {
-	return "public, max-age=" + strconv.FormatInt(int64(keys.MaxAge(d.keys)/time.Second), 10)
+func (p *Publisher) cacheControl() string {
+	return "public, max-age=" + strconv.FormatInt(int64(keys.MaxAge(p.keys)/time.Second), 10)
 }
 
-// Refresh asks the source for its keys and renders the documents anew if they
-// have changed. Requests do so by themselves; call it before [Publisher.Publish]
-// or to make a change visible at once. If it fails, the last documents stay.
-func (d *Publisher) Refresh(ctx context.Context) error {
-	d.refreshMu.Lock()
-	defer d.refreshMu.Unlock()
-	return d.refresh(ctx)
+// Refresh asks the source for its keys and renders the documents again if they
+// have changed. Requests do so by themselves: call it at the start, before
+// [Publisher.Publish], or to make a change visible immediately. Its error is that
+// of [Publisher.Err]; it wraps [keys.ErrNoKeys] if no key can be published.
+func (p *Publisher) Refresh(ctx context.Context) error {
+	p.refreshMu.Lock()
+	defer p.refreshMu.Unlock()
+	return p.refresh(ctx)
 }
 
-func (d *Publisher) refresh(ctx context.Context) error {
-	defer func() { d.asked.Store(d.now().UnixNano()) }()
-	old := d.current.Load()
-	next := *old
-	list, err := d.keys.PublicKeys(ctx, "")
-	switch {
-	case err != nil:
-		next.err = wrap.Errorf(err, "keys: asking for the keys to publish")
-	case slices.EqualFunc(list, old.keys, sameKey):
-		_, bad, _ := keys.EncodeJWKS(list)
-		next.err = errors.Join(bad...)
-		next.cacheControl = d.cacheControl()
-	default:
-		docs, err := d.render(list)
-		if err == nil {
-			d.current.Store(docs)
-			return nil
-		}
-		next.err = err
+func (p *Publisher) refresh(ctx context.Context) error {
+	defer func() { p.asked.Store(p.now().UnixNano()) }()
+	next, changed, err := p.next(ctx)
+	p.current.Store(next)
+	if p.observe != nil {
+		p.observe(ctx, keys.Event{Keys: len(next.keys), Changed: changed, Err: err})
 	}
-	d.current.Store(&next)
 	return next.err
+}
+
+// next asks the source and returns the documents after that: the last ones, with the
+// reason, if there are no new ones.
+func (p *Publisher) next(ctx context.Context) (_ *documents, changed bool, err error) {
+	next := *p.current.Load()
+	list, err := flight.Do(ctx, p.guard, func(ctx context.Context) ([]keys.PublicKey, error) {
+		return p.keys.PublicKeys(ctx, "")
+	})
+	if err != nil {
+		next.err = wrap.Errorf(err, "discovery: asking for the keys to publish")
+		return &next, false, next.err
+	}
+	if next.config.data != nil && slices.EqualFunc(list, next.keys, sameKey) {
+		_, bad, _ := keys.EncodeJWKS(list)
+		next.err, next.cacheControl = errors.Join(bad...), p.cacheControl()
+		return &next, false, nil
+	}
+	docs, err := p.render(list)
+	if err != nil {
+		next.err = err
+		return &next, false, err
+	}
+	return docs, true, nil
 }
 
 // sameKey reports whether a and b are surely published alike. One key parsed
@@ -240,46 +247,49 @@ func sameKey(a, b keys.PublicKey) bool {
 	return false
 }
 
-// fresh returns the documents to serve. Only one request at a time waits for
-// the source.
-func (d *Publisher) fresh(ctx context.Context) *documents {
-	now, asked := d.now(), time.Unix(0, d.asked.Load())
-	if now.Sub(asked) >= discoveryInterval || now.Before(asked) {
-		if d.refreshMu.TryLock() {
+// fresh returns the documents to serve, asking the source if it is time to. Only one
+// request at a time waits for it.
+func (p *Publisher) fresh(ctx context.Context) *documents {
+	now, asked := p.now(), time.Unix(0, p.asked.Load())
+	if now.Sub(asked) >= refreshInterval || now.Before(asked) {
+		if p.refreshMu.TryLock() {
 			// The client may leave, the others still want the answer.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discoveryTimeout)
-			_ = d.refresh(ctx) // kept for Err
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+			_ = p.refresh(ctx) // kept for Err
 			cancel()
-			d.refreshMu.Unlock()
+			p.refreshMu.Unlock()
 		}
 	}
-	return d.current.Load()
+	return p.current.Load()
 }
 
-// Err returns nil if the documents show every key of the source as it was when
-// last asked. Otherwise it has a [*keys.KeyError] for each key that was left out, or
-// says why older documents are served.
-func (d *Publisher) Err() error { return d.current.Load().err }
+// Err returns nil if the documents have every key of the source as of the last time
+// it was asked. Otherwise it wraps a [*keys.KeyError] for each key that was left out,
+// or says why the documents are stale or missing.
+func (p *Publisher) Err() error { return p.current.Load().err }
 
-// Documents returns the two documents as they are served.
-func (d *Publisher) Documents() (config, jwks []byte) {
-	docs := d.current.Load()
+// Documents returns the two documents as they are served, nil before there are any.
+func (p *Publisher) Documents() (config, jwks []byte) {
+	docs := p.current.Load()
 	return slices.Clone(docs.config.data), slices.Clone(docs.jwks.data)
 }
 
-// Publish writes the documents below dir, at the paths at which a static host
-// has to serve them, those that changed only. Each file is replaced at once, the
-// keys before the configuration. Call [Publisher.Refresh] before it.
+// Publish writes the documents that have changed below dir, at the paths at which a
+// static host serves them. Each file is replaced atomically, the keys before the
+// configuration. Call [Publisher.Refresh] first; without documents it fails.
 //
-// A static host has to be told the content types, application/json and
+// Configure the static host to send the content types application/json and
 // application/jwk-set+json, and a Cache-Control like that of the handler.
-func (d *Publisher) Publish(dir string) error {
-	docs := d.current.Load()
+func (p *Publisher) Publish(dir string) error {
+	docs := p.current.Load()
+	if docs.config.data == nil {
+		return fmt.Errorf("discovery: publishing: %w", docs.err)
+	}
 	if err := publishFile(dir, JWKSPath, docs.jwks.data); err != nil {
-		return fmt.Errorf("keys: publishing: %w", err)
+		return fmt.Errorf("discovery: publishing: %w", err)
 	}
 	if err := publishFile(dir, ConfigPath, docs.config.data); err != nil {
-		return fmt.Errorf("keys: publishing: %w", err)
+		return fmt.Errorf("discovery: publishing: %w", err)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package discovery_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,6 +47,19 @@ func (s *changingSource) set(err error, list ...keys.PublicKey) {
 	s.keys, s.err = list, err
 }
 
+// newPublisher returns a Publisher that has asked its source.
+func newPublisher(t testing.TB, cfg discovery.PublisherConfig) *discovery.Publisher {
+	t.Helper()
+	p, err := discovery.NewPublisher(cfg)
+	if err == nil {
+		err = p.Refresh(t.Context())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func public(key any) keys.PublicKey {
 	list, _ := keystest.Must(keys.NewSet(key)).PublicKeys(context.Background(), "")
 	return list[0]
@@ -58,7 +70,7 @@ func TestPublisherDocuments(t *testing.T) {
 	list := keystest.Must(keys.ParsePublicKeys([]byte(keystest.UpstreamRSA + keystest.UpstreamEC)))
 	set := keystest.Must(keys.NewSet(list...))
 	for _, issuer := range []string{issuer, "https://example.com/", "https://", "https://user:word@example.com/a?", "HTTPS://example.com", "https://[::1]:6443/é"} {
-		d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "192.0.2.1:80", Keys: set}))
+		d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "192.0.2.1:80", Keys: set})
 		config, jwks := d.Documents()
 		want := `{"issuer":"` + issuer + `","jwks_uri":"https://192.0.2.1:80/openid/v1/jwks","response_types_supported":["id_token"],` +
 			`"subject_types_supported":["public"],"id_token_signing_alg_values_supported":["ES256","RS256"]}`
@@ -81,21 +93,19 @@ func TestPublisherDocuments(t *testing.T) {
 // KEY-30: each algorithm once.
 func TestPublisherAlgorithms(t *testing.T) {
 	set := keystest.Must(keys.NewSet(keystest.P384Key(), keystest.RSAKey(), keystest.P384Key(), keystest.P521Key()))
-	config, _ := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: set})).Documents()
+	config, _ := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: set}).Documents()
 	if want := `"id_token_signing_alg_values_supported":["ES384","ES512","RS256"]}`; !strings.HasSuffix(string(config), want) {
 		t.Errorf("the configuration is %s, want it to end in %s", config, want)
 	}
 }
 
-// KEY-34..36, SECURITY K13: every mistake is reported, in the words of
-// Kubernetes.
+// KEY-34..36, SECURITY K13: every mistake is reported.
 func TestNewPublisherRefuses(t *testing.T) {
 	set := keystest.Must(keys.NewSet(keystest.P256Key()))
-	const address = "attempted to build jwks_uri from external address %[1]s, but could not construct a valid URL. Error: "
 	tests := []struct {
 		name   string
 		change func(*discovery.PublisherConfig)
-		want   string // without the prefix, empty if it is good
+		want   string // without the name of the config, empty if it is good
 	}{
 		{"good", func(*discovery.PublisherConfig) {}, ""},
 		{"URI and address", func(c *discovery.PublisherConfig) { c.JWKSURI = "https://example.com/keys?x=y" }, ""},
@@ -103,38 +113,39 @@ func TestNewPublisherRefuses(t *testing.T) {
 		{"host and port", func(c *discovery.PublisherConfig) { c.ExternalAddress = "h:443" }, ""},
 		{"IPv6", func(c *discovery.PublisherConfig) { c.ExternalAddress = "[::1]:6443" }, ""},
 		{"trailing slash", func(c *discovery.PublisherConfig) { c.Issuer += "/" }, ""},
-		{"no issuer", func(c *discovery.PublisherConfig) { c.Issuer = "" }, "empty issuer URL"},
-		{"no URI and no address", func(c *discovery.PublisherConfig) { c.ExternalAddress = "" }, "either the JWKS URI or the default external address, or both, must be set"},
-		{"no source", func(c *discovery.PublisherConfig) { c.Keys = nil }, "no public key getter provided"},
-		{"not a URL", func(c *discovery.PublisherConfig) { c.Issuer = "https://a b/" }, `issuer: parse "https://a b/": invalid character " " in host name`},
-		{"http", func(c *discovery.PublisherConfig) { c.Issuer = "http://example.com" }, "issuer URL must use https scheme, got: http://example.com"},
-		{"no scheme", func(c *discovery.PublisherConfig) { c.Issuer = "example.com" }, "issuer URL must use https scheme, got: example.com"},
-		{"query", func(c *discovery.PublisherConfig) { c.Issuer += "?a=b" }, "issuer URL may not include a query, got: " + issuer + "?a=b"},
-		{"fragment", func(c *discovery.PublisherConfig) { c.Issuer += "#a" }, "issuer URL may not include a fragment, got: " + issuer + "#a"},
-		{"JWKS http", func(c *discovery.PublisherConfig) { c.JWKSURI = "http://example.com" }, "jwksURI requires https scheme, parsed as: http://example.com"},
-		{"JWKS no scheme", func(c *discovery.PublisherConfig) { c.JWKSURI = "example.com" }, "jwksURI requires https scheme, parsed as: example.com"},
-		{"JWKS not a URL", func(c *discovery.PublisherConfig) { c.JWKSURI = "https://a b/" }, `JWKS URI: parse "https://a b/": invalid character " " in host name`},
-		{"address with a scheme", func(c *discovery.PublisherConfig) { c.ExternalAddress = "https://h" }, fmt.Sprintf(address, "https://h") + `parse "https://https:%2F%2Fh/openid/v1/jwks": invalid port ":%2F%2Fh" after host`},
-		{"address with a path", func(c *discovery.PublisherConfig) { c.ExternalAddress = "h/a" }, fmt.Sprintf(address, "h/a") + `parse "https://h%2Fa/openid/v1/jwks": invalid URL escape "%2F"`},
-		{"address with a user", func(c *discovery.PublisherConfig) { c.ExternalAddress = "u@h" }, fmt.Sprintf(address, "u@h") + `parse "https://u%40h/openid/v1/jwks": invalid URL escape "%40"`},
+		{"no issuer", func(c *discovery.PublisherConfig) { c.Issuer = "" }, "Issuer is empty, want an https URL"},
+		{"no URI and no address", func(c *discovery.PublisherConfig) { c.ExternalAddress = "" }, "JWKSURI is empty, want an https URL, or ExternalAddress to be set"},
+		{"no source", func(c *discovery.PublisherConfig) { c.Keys = nil }, "Keys is required, want a keys.Source"},
+		{"typed nil", func(c *discovery.PublisherConfig) { c.Keys = (*keys.Set)(nil) }, "Keys is required, want a keys.Source"},
+		{"not a URL", func(c *discovery.PublisherConfig) { c.Issuer = "https://a b/" }, `Issuer is not a URL: parse "https://a b/": invalid character " " in host name`},
+		{"http", func(c *discovery.PublisherConfig) { c.Issuer = "http://example.com" }, `Issuer is "http://example.com", want an https URL`},
+		{"no scheme", func(c *discovery.PublisherConfig) { c.Issuer = "example.com" }, `Issuer is "example.com", want an https URL`},
+		{"query", func(c *discovery.PublisherConfig) { c.Issuer += "?a=b" }, `Issuer is "` + issuer + `?a=b", want a URL without query and fragment`},
+		{"fragment", func(c *discovery.PublisherConfig) { c.Issuer += "#a" }, `Issuer is "` + issuer + `#a", want a URL without query and fragment`},
+		{"JWKS http", func(c *discovery.PublisherConfig) { c.JWKSURI = "http://example.com" }, `JWKSURI is "http://example.com", want an https URL`},
+		{"JWKS no scheme", func(c *discovery.PublisherConfig) { c.JWKSURI = "example.com" }, `JWKSURI is "example.com", want an https URL`},
+		{"JWKS not a URL", func(c *discovery.PublisherConfig) { c.JWKSURI = "https://a b/" }, `JWKSURI is not a URL: parse "https://a b/": invalid character " " in host name`},
+		{"address with a scheme", func(c *discovery.PublisherConfig) { c.ExternalAddress = "https://h" }, `ExternalAddress is "https://h", want a host with an optional port`},
+		{"address with a path", func(c *discovery.PublisherConfig) { c.ExternalAddress = "h/a" }, `ExternalAddress is "h/a", want a host with an optional port`},
+		{"address with a user", func(c *discovery.PublisherConfig) { c.ExternalAddress = "u@h" }, `ExternalAddress is "u@h", want a host with an optional port`},
 		{"nothing", func(c *discovery.PublisherConfig) { *c = discovery.PublisherConfig{} },
-			"empty issuer URL\nkeys: either the JWKS URI or the default external address, or both, must be set\nkeys: no public key getter provided"},
+			"Issuer is empty, want an https URL\nJWKSURI is empty, want an https URL, or ExternalAddress to be set\nKeys is required, want a keys.Source"},
 		{"two mistakes", func(c *discovery.PublisherConfig) { c.Issuer, c.JWKSURI = "http://a", "http://b" },
-			"issuer URL must use https scheme, got: http://a\nkeys: jwksURI requires https scheme, parsed as: http://b"},
+			"Issuer is \"http://a\", want an https URL\nJWKSURI is \"http://b\", want an https URL"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h:443", Keys: set}
 			tt.change(&cfg)
-			_, err := discovery.NewPublisher(t.Context(), cfg)
+			_, err := discovery.NewPublisher(cfg)
 			got := ""
 			if err != nil {
-				got = err.Error()
+				got = strings.ReplaceAll(err.Error(), "discovery: PublisherConfig.", "")
+				if _, ok := errors.AsType[*discovery.ConfigError](err); !ok {
+					t.Errorf("NewPublisher() = %T, want ConfigErrors", err)
+				}
 			}
 			want := tt.want
-			if want != "" {
-				want = "keys: " + want
-			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("NewPublisher() (-want +got):\n%s", diff)
 			}
@@ -146,7 +157,7 @@ func TestNewPublisherRefuses(t *testing.T) {
 func TestPublisherJWKSURI(t *testing.T) {
 	set := keystest.Must(keys.NewSet(keystest.P256Key()))
 	const uri = "HTTPS://example.com:443/a/../keys?x=y#z"
-	config, _ := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, JWKSURI: uri, ExternalAddress: "h", Keys: set})).Documents()
+	config, _ := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, JWKSURI: uri, ExternalAddress: "h", Keys: set}).Documents()
 	if want := `"jwks_uri":"` + uri + `"`; !strings.Contains(string(config), want) {
 		t.Errorf("the configuration is %s, want %s", config, want)
 	}
@@ -188,16 +199,22 @@ func TestPublisherKeys(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			source := &changingSource{keys: tt.keys}
-			d, err := discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source})
+			d := keystest.Must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source}))
+			err := d.Refresh(t.Context())
 			if tt.fails {
-				if d != nil || !errors.Is(err, keys.ErrNoKeys) {
-					t.Fatalf("NewPublisher() = %v, want ErrNoKeys", err)
+				if config, jwks := d.Documents(); config != nil || jwks != nil || !errors.Is(err, keys.ErrNoKeys) {
+					t.Fatalf("Refresh() = %v with the documents %s, %s, want ErrNoKeys and none", err, config, jwks)
+				}
+				if err := d.Publish(t.TempDir()); !errors.Is(err, keys.ErrNoKeys) {
+					t.Errorf("Publish() = %v, want ErrNoKeys", err)
+				}
+				if resp, _ := get(t, d, "GET", discovery.JWKSPath, nil); resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" {
+					t.Errorf("without keys: status %d, want 503 with Retry-After", resp.StatusCode)
 				}
 			} else {
-				if err != nil {
-					t.Fatal(err)
+				if (err == nil) != (d.Err() == nil) {
+					t.Errorf("Refresh() = %v, and Err() = %v", err, d.Err())
 				}
-				err = d.Err()
 				_, jwks := d.Documents()
 				if got := keystest.Algorithms(t, keystest.Must(keys.ParseJWKS(jwks))); got != tt.want {
 					t.Errorf("the published keys are %s, want %s", got, tt.want)
@@ -214,16 +231,19 @@ func TestPublisherKeys(t *testing.T) {
 	}
 
 	unreachable := errors.New("the line is cut")
-	_, err := discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: &changingSource{err: unreachable}})
-	if !errors.Is(err, unreachable) || errors.Is(err, keys.ErrNoKeys) {
-		t.Errorf("NewPublisher() = %v, want %v", err, unreachable)
+	d := keystest.Must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: &changingSource{err: unreachable}}))
+	if d.Err() == nil || d.Publish(t.TempDir()) == nil {
+		t.Error("before Refresh(), Err() or Publish() = nil")
+	}
+	if err := d.Refresh(t.Context()); !errors.Is(err, unreachable) || errors.Is(err, keys.ErrNoKeys) {
+		t.Errorf("Refresh() = %v, want %v", err, unreachable)
 	}
 }
 
 // KEY-39: the documents follow the keys; what can't be rendered changes nothing.
 func TestPublisherRefresh(t *testing.T) {
 	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key())}}
-	d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source}))
+	d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source})
 	published := func() string {
 		_, jwks := d.Documents()
 		return keystest.Algorithms(t, keystest.Must(keys.ParseJWKS(jwks)))
@@ -255,7 +275,7 @@ func TestPublisherRefresh(t *testing.T) {
 // Publish writes what the handler serves, and nothing if that hasn't changed.
 func TestPublisherPublish(t *testing.T) {
 	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key())}}
-	d := keystest.Must(discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source}))
+	d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source})
 	dir := t.TempDir()
 	names := []string{filepath.Join(dir, ".well-known", "openid-configuration"), filepath.Join(dir, "openid", "v1", "jwks")}
 	check := func() (modified []time.Time) {
@@ -300,7 +320,7 @@ func TestPublisherPublish(t *testing.T) {
 		t.Error("not the changed file alone was written")
 	}
 
-	if err := d.Publish(names[0]); err == nil || !strings.HasPrefix(err.Error(), "keys: publishing: ") {
+	if err := d.Publish(names[0]); err == nil || !strings.HasPrefix(err.Error(), "discovery: publishing: ") {
 		t.Errorf("Publish(a file) = %v", err)
 	}
 }

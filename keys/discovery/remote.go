@@ -3,13 +3,17 @@ package discovery
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"sync"
 	"time"
 )
@@ -19,8 +23,7 @@ type RemoteConfig struct {
 	// Issuer is the "iss" of the tokens, a URL. Its discovery document must name
 	// the same issuer, byte for byte. Required unless JWKSURL is set.
 	Issuer string
-	// JWKSURL is where the keys are, if the discovery document shall not be
-	// asked.
+	// JWKSURL is the URL of the keys. If set, the discovery document isn't fetched.
 	JWKSURL string
 
 	// RootCAs are the authorities that the servers' certificates are checked
@@ -32,7 +35,7 @@ type RemoteConfig struct {
 	// JWKSURL if its documents aren't public. It must return when ctx is done, and
 	// its errors, which those of the Remote quote, must not hold a token.
 	BearerToken func(ctx context.Context) (string, error)
-	// Transport, if set, is used instead of one that is made from RootCAs.
+	// Transport, if set, is used instead of one with RootCAs.
 	Transport http.RoundTripper
 
 	// Timeout bounds one fetch of both documents. Zero means ten seconds.
@@ -40,33 +43,36 @@ type RemoteConfig struct {
 	// CoolDown is the shortest time between two fetches, however many tokens
 	// name unknown keys. Zero means ten seconds.
 	CoolDown time.Duration
-	// RefreshEvery is how old keys get before they are fetched again. The
-	// server may ask for less with Cache-Control. Zero means five minutes.
+	// RefreshEvery is the age at which keys are fetched again. The server may ask
+	// for less with Cache-Control. Zero means five minutes.
 	RefreshEvery time.Duration
-	// MaxAge is how old keys may get while fetching fails. Zero means one hour,
-	// for which Kubernetes lets keys be kept; after that, a key that was revoked
-	// must not verify any more.
+	// MaxAge is the age up to which keys are used while fetching fails. Zero means
+	// one hour, for which Kubernetes lets clients cache keys; after that, a revoked
+	// key must not verify any more.
 	MaxAge time.Duration
 
-	// InsecureAllowHTTP allows URLs that are not https: whoever is in between
-	// can then make tokens.
+	// InsecureAllowHTTP allows http URLs: whoever can change the traffic can then
+	// forge tokens.
 	InsecureAllowHTTP bool
+	// Observe, if set, is called after each fetch, with the values of the context of
+	// the request that started it. It must not call the Remote.
+	Observe func(ctx context.Context, e keys.Event)
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
 
-// A Remote is a [keys.Source] of the keys that an issuer publishes, of any cluster
-// or anyone else who does so by OpenID Connect discovery.
+// A Remote is a [keys.Source] of the keys that an issuer publishes by OpenID Connect
+// discovery, as every Kubernetes cluster can.
 //
-// Keys are fetched when first asked for, when they have become old, and when a
-// token names one that isn't known, but never more often than once in CoolDown.
-// There is one fetch at a time, in a goroutine that ends with Timeout; those who
-// ask for a key that is known don't wait for it. If it fails, the last good keys
-// stay until they are MaxAge old, and [Remote.Err] says why it failed.
+// Keys are fetched when they are first asked for, when they are stale, and when a
+// token names an unknown one, but at most once per CoolDown and one fetch at a
+// time, in a goroutine that ends after Timeout. Only those who ask for an unknown key
+// wait for it. If it fails, the last good keys are used until they are MaxAge old,
+// and [Remote.Err] says why it failed.
 //
 // Redirects are not followed, answers of more than 1 MiB or of another content
-// type are not read, and the keys must be such as [keys.ParseJWKS] accepts. Fetching
-// doesn't depend on anything in a token.
+// type are not read, and the keys must be such as [keys.ParseJWKS] accepts. What is
+// fetched doesn't depend on anything in a token.
 //
 // A Remote is safe for concurrent use.
 type Remote struct {
@@ -74,17 +80,19 @@ type Remote struct {
 	client *http.Client
 	trust  *url.URL // the server that gets the bearer token
 
+	guard   *flight.Guard // of fetches
+	fetches flight.Group[struct{}, struct{}]
+
 	mu        sync.Mutex
 	set       *keys.Set // nil until the first fetch has succeeded
 	fetched   time.Time
 	refresh   time.Time // when set becomes old
 	attempted time.Time // when the last fetch ended
 	err       error     // of the last fetch
-	running   chan struct{}
 }
 
-// NewRemote returns a Remote, or an error that has every mistake of cfg. It
-// fetches nothing.
+// NewRemote returns a Remote, or an error naming every invalid field, each as a
+// [*ConfigError]. It fetches nothing.
 func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	trust, err := cfg.check()
 	if err != nil {
@@ -97,35 +105,39 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Remote{cfg: cfg, client: cfg.client(), trust: trust}, nil
+	return &Remote{cfg: cfg, client: cfg.client(), trust: trust, guard: flight.NewGuard("the transport or the bearer token", hungCalls)}, nil
 }
 
 // check returns the URL of the server that is trusted with the bearer token, or
 // all mistakes.
 func (cfg *RemoteConfig) check() (trust *url.URL, err error) {
-	var errs []error
+	list := configerror.List{Config: "discovery.RemoteConfig"}
 	if cfg.Issuer == "" && cfg.JWKSURL == "" {
-		errs = append(errs, errors.New("keys: remote: neither Issuer nor JWKSURL is set"))
+		list.Add("Issuer", "is empty, want a URL, or JWKSURL to be set")
 	}
 	if cfg.Issuer != "" {
 		if trust, err = cfg.parseURL(cfg.Issuer); err != nil {
-			errs = append(errs, err)
+			list.Add("Issuer", "is not usable: %v", err)
 		} else if trust.RawQuery != "" {
-			errs = append(errs, fmt.Errorf("keys: remote: issuer %q, want one without a query", cfg.Issuer))
+			list.Add("Issuer", "is %q, want a URL without a query", cfg.Issuer)
 		}
 	}
 	if cfg.JWKSURL != "" {
 		if trust, err = cfg.parseURL(cfg.JWKSURL); err != nil {
-			errs = append(errs, err)
+			list.Add("JWKSURL", "is not usable: %v", err)
 		}
 	}
-	if cfg.Timeout < 0 || cfg.CoolDown < 0 || cfg.RefreshEvery < 0 || cfg.MaxAge < 0 {
-		errs = append(errs, errors.New("keys: remote: a negative time"))
-	}
+	configerror.NotNegative(&list, "Timeout", cfg.Timeout)
+	configerror.NotNegative(&list, "CoolDown", cfg.CoolDown)
+	configerror.NotNegative(&list, "RefreshEvery", cfg.RefreshEvery)
+	configerror.NotNegative(&list, "MaxAge", cfg.MaxAge)
 	if cfg.RootCAs != nil && cfg.Transport != nil {
-		errs = append(errs, errors.New("keys: remote: both RootCAs and Transport are set"))
+		list.Add("RootCAs", "is set together with Transport, want only one of them")
 	}
-	return trust, errors.Join(errs...)
+	if v := reflect.ValueOf(cfg.Transport); v.Kind() == reflect.Pointer && v.IsNil() {
+		list.Add("Transport", "is a nil %T, want none or a usable one", cfg.Transport)
+	}
+	return trust, list.Err()
 }
 
 // parseURL parses a URL that keys or their address are fetched from.
@@ -133,11 +145,11 @@ func (cfg *RemoteConfig) parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("keys: remote: %w", err)
+		return nil, err
 	case u.Scheme != "https" && (u.Scheme != "http" || !cfg.InsecureAllowHTTP):
-		return nil, fmt.Errorf("keys: remote: URL %q, want https", u.Redacted())
+		return nil, fmt.Errorf("URL %q, want https", u.Redacted())
 	case u.Host == "" || u.User != nil || u.Fragment != "":
-		return nil, fmt.Errorf("keys: remote: URL %q, want one with a host, without user and fragment", u.Redacted())
+		return nil, fmt.Errorf("URL %q, want one with a host, without user and fragment", u.Redacted())
 	}
 	return u, nil
 }
@@ -162,46 +174,41 @@ func (cfg *RemoteConfig) client() *http.Client {
 }
 
 // PublicKeys implements [keys.Source]. An error wraps [keys.ErrUnavailable] or is that of
-// ctx. A key that isn't known while fetching fails may exist, so that is such an
-// error too.
+// ctx. While fetching fails, an unknown id gives such an error too: the key may exist.
 func (r *Remote) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
 	for waited := false; ; waited = true {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		list, running, err := r.lookup(id, waited)
-		if running == nil {
+		list, fetch, err := r.lookup(ctx, id, waited)
+		if fetch == nil {
 			return list, err
 		}
-		select {
-		case <-running:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
+		_, _ = fetch.Wait(ctx) // kept for lookup
 	}
 }
 
 // lookup returns what is known, or the fetch to wait for. It starts one if it is
 // time to.
-func (r *Remote) lookup(id string, waited bool) (list []keys.PublicKey, running chan struct{}, err error) {
+func (r *Remote) lookup(ctx context.Context, id string, waited bool) (list []keys.PublicKey, fetch *flight.Call[struct{}], err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	now := r.cfg.Now()
 	usable := r.set != nil && now.Sub(r.fetched) < r.cfg.MaxAge && !now.Before(r.fetched)
 	if usable {
-		list, _ = r.set.PublicKeys(context.Background(), id)
+		list, _ = r.set.PublicKeys(ctx, id)
 	}
 	mayFetch := r.attempted.IsZero() || now.Sub(r.attempted) >= r.cfg.CoolDown || now.Before(r.attempted)
 	known := usable && len(list) > 0
-	if (!known || !now.Before(r.refresh)) && mayFetch && !waited && r.running == nil {
-		r.running = make(chan struct{})
-		go r.fetch(r.running)
+	fetch = r.fetches.Running(struct{}{})
+	if (!known || !now.Before(r.refresh)) && mayFetch && !waited && fetch == nil {
+		fetch = r.fetches.Start(ctx, struct{}{}, r.fetch)
 	}
 	switch {
 	case known:
 		return list, nil, nil
-	case r.running != nil && !waited:
-		return nil, r.running, nil
+	case fetch != nil && !waited:
+		return nil, fetch, nil
 	case r.err != nil:
 		return nil, nil, r.err
 	case usable:
@@ -210,42 +217,48 @@ func (r *Remote) lookup(id string, waited bool) (list []keys.PublicKey, running 
 	return nil, nil, fmt.Errorf("%w: they are older than %s", keys.ErrUnavailable, r.cfg.MaxAge)
 }
 
-// fetch fetches the keys once and tells those who wait.
-func (r *Remote) fetch(done chan struct{}) {
-	ctx, cancel := context.WithTimeout(context.Background(), r.cfg.Timeout)
-	set, maxAge, err := r.tryDownload(ctx)
+// fetch fetches the keys once.
+func (r *Remote) fetch(ctx context.Context) (struct{}, error) {
+	limited, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
+	answer, err := flight.Do(limited, r.guard, r.download)
 	cancel()
 
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	now := r.cfg.Now()
-	r.attempted, r.running = now, nil
+	r.attempted = now
+	changed := false
 	if err != nil {
 		r.err = fmt.Errorf("%w: %v", keys.ErrUnavailable, err)
 	} else {
-		r.set, r.fetched, r.err = set, now, nil
-		r.refresh = now.Add(min(r.cfg.RefreshEvery, max(maxAge, r.cfg.CoolDown)))
+		changed = !sameKeys(r.set, answer.set)
+		r.set, r.fetched, r.err = answer.set, now, nil
+		r.refresh = now.Add(min(r.cfg.RefreshEvery, max(answer.maxAge, r.cfg.CoolDown)))
 	}
-	close(done)
-}
-
-// tryDownload is download, where a panic of the caller's Transport or BearerToken
-// is an error.
-func (r *Remote) tryDownload(ctx context.Context) (set *keys.Set, maxAge time.Duration, err error) {
-	defer recovered(&err)
-	return r.download(ctx)
-}
-
-// recovered makes a panic an error. Its value may hold anything, so it is not
-// kept.
-func recovered(err *error) {
-	if recover() != nil {
-		*err = errors.New("a panic")
+	e := keys.Event{Keys: len(all(r.set)), Changed: changed, Err: r.err}
+	r.mu.Unlock()
+	if r.cfg.Observe != nil {
+		r.cfg.Observe(ctx, e)
 	}
+	return struct{}{}, nil
 }
 
-// Err returns nil if the last fetch has succeeded or there was none, otherwise
-// why it failed.
+func all(set *keys.Set) []keys.PublicKey {
+	if set == nil {
+		return nil
+	}
+	list, _ := set.PublicKeys(context.Background(), "")
+	return list
+}
+
+// sameKeys reports whether a and b have the same keys under the same ids.
+func sameKeys(a, b *keys.Set) bool {
+	return slices.EqualFunc(all(a), all(b), func(a, b keys.PublicKey) bool {
+		key, ok := a.Key.(interface{ Equal(crypto.PublicKey) bool })
+		return ok && a.ID == b.ID && key.Equal(b.Key)
+	})
+}
+
+// Err returns why the last fetch failed: nil if it succeeded or there was none.
 func (r *Remote) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()

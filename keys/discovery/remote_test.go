@@ -65,11 +65,7 @@ func publish(t *testing.T, public ...crypto.PublicKey) http.HandlerFunc {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := discovery.NewPublisher(t.Context(), discovery.PublisherConfig{Issuer: "https://issuer.example", JWKSURI: "https://issuer.example/openid/v1/jwks", Keys: set})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.ServeHTTP
+	return newPublisher(t, discovery.PublisherConfig{Issuer: "https://issuer.example", JWKSURI: "https://issuer.example/openid/v1/jwks", Keys: set}).ServeHTTP
 }
 
 func fail(code int) http.HandlerFunc {
@@ -206,7 +202,15 @@ func TestRemoteOverTime(t *testing.T) {
 		first, firstID := keystest.KeyAndID(t)
 		second, secondID := keystest.KeyAndID(t)
 		p := &publisher{handler: publish(t, first.Public())}
-		r := newRemote(t, discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: p})
+		var last keys.Event
+		r := newRemote(t, discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: p, Observe: func(_ context.Context, e keys.Event) { last = e }})
+		wantEvent := func(want keys.Event) {
+			t.Helper()
+			synctest.Wait()
+			if last.Keys != want.Keys || last.Changed != want.Changed || !errors.Is(last.Err, want.Err) {
+				t.Errorf("Observe got %+v, want %+v", last, want)
+			}
+		}
 		if p.count() != 0 {
 			t.Fatal("NewRemote fetched")
 		}
@@ -219,6 +223,7 @@ func TestRemoteOverTime(t *testing.T) {
 			}
 		}
 		wantRequests(2) // the configuration and the keys
+		wantEvent(keys.Event{Keys: 1, Changed: true})
 
 		// Unknown keys cost one fetch in CoolDown, however many there are.
 		for i := range 100 {
@@ -230,12 +235,14 @@ func TestRemoteOverTime(t *testing.T) {
 			keystest.WantKnown(t, r, fmt.Sprint(i), false)
 		}
 		wantRequests(4)
+		wantEvent(keys.Event{Keys: 1})
 
 		// A key that is new is found.
 		p.set(publish(t, first.Public(), second.Public()))
 		time.Sleep(10 * time.Second)
 		keystest.WantKnown(t, r, secondID, true)
 		wantRequests(6)
+		wantEvent(keys.Event{Keys: 2, Changed: true})
 
 		// Old keys are fetched again without anyone waiting; a retired one goes.
 		p.set(publish(t, second.Public()))
@@ -252,6 +259,7 @@ func TestRemoteOverTime(t *testing.T) {
 		if err := r.Err(); !errors.Is(err, keys.ErrUnavailable) {
 			t.Fatalf("Err is %v, want the failure", err)
 		}
+		wantEvent(keys.Event{Keys: 1, Err: keys.ErrUnavailable})
 		keystest.WantUnavailable(t, r, firstID, "answered 500") // nobody can say that it doesn't exist
 		time.Sleep(30 * time.Minute)
 		keystest.WantUnavailable(t, r, secondID, "answered 500")
@@ -349,11 +357,11 @@ func TestRemoteOneFetchAtATime(t *testing.T) {
 func TestRemotePanics(t *testing.T) {
 	for name, token := range map[string]func(context.Context) (string, error){
 		"panic": func(context.Context) (string, error) { panic("secret") },
-		"error": func(context.Context) (string, error) { return "", errors.New("a panic is not what this is") },
+		"error": func(context.Context) (string, error) { return "", errors.New("nothing has panicked here") },
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: &publisher{}, BearerToken: token})
-			keystest.WantUnavailable(t, r, "", "a panic")
+			keystest.WantUnavailable(t, r, "", "panicked")
 			if strings.Contains(r.Err().Error(), "secret") {
 				t.Errorf("Err is %v", r.Err())
 			}
@@ -403,7 +411,7 @@ func TestNewRemoteRefuses(t *testing.T) {
 		cfg  discovery.RemoteConfig
 		want string
 	}{
-		{"nothing", discovery.RemoteConfig{}, "neither Issuer nor JWKSURL"},
+		{"nothing", discovery.RemoteConfig{}, "Issuer is empty, want a URL, or JWKSURL to be set"},
 		{"http", discovery.RemoteConfig{Issuer: "http://issuer.example"}, "want https"},
 		{"http keys", discovery.RemoteConfig{JWKSURL: "http://issuer.example"}, "want https"},
 		{"user", discovery.RemoteConfig{Issuer: "https://me:secret@issuer.example"}, "without user"},
@@ -411,14 +419,16 @@ func TestNewRemoteRefuses(t *testing.T) {
 		{"query", discovery.RemoteConfig{Issuer: "https://issuer.example/?x"}, "without a query"},
 		{"no host", discovery.RemoteConfig{Issuer: "https:///x"}, "with a host"},
 		{"no URL", discovery.RemoteConfig{Issuer: "https://%zz"}, "invalid URL escape"},
-		{"negative", discovery.RemoteConfig{Issuer: "https://issuer.example", MaxAge: -1}, "negative"},
-		{"two transports", discovery.RemoteConfig{Issuer: "https://issuer.example", RootCAs: x509.NewCertPool(), Transport: &publisher{}}, "both RootCAs and Transport"},
+		{"negative", discovery.RemoteConfig{Issuer: "https://issuer.example", MaxAge: -1}, "MaxAge is -1ns, want 0 for the default"},
+		{"two transports", discovery.RemoteConfig{Issuer: "https://issuer.example", RootCAs: x509.NewCertPool(), Transport: &publisher{}}, "RootCAs is set together with Transport"},
+		{"typed nil", discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: (*publisher)(nil)}, "Transport is a nil *discovery_test.publisher"},
+		{"two mistakes", discovery.RemoteConfig{JWKSURL: "http://issuer.example", Timeout: -1}, "want https\ndiscovery: RemoteConfig.Timeout is -1ns"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := discovery.NewRemote(tt.cfg)
-			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {
-				t.Errorf("got %v, want %q", err, tt.want)
+			if _, ok := errors.AsType[*discovery.ConfigError](err); !ok || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {
+				t.Errorf("got %v, want ConfigErrors with %q", err, tt.want)
 			}
 		})
 	}

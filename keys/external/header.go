@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
@@ -18,9 +19,9 @@ import (
 // (CST-14).
 const minTokenLifetime = 10 * time.Minute
 
-// parseExternalHeader returns the key id of a header, or what is wrong with it
+// parseHeader returns the key id of a header, or what is wrong with it
 // (KEY-41).
-func parseExternalHeader(encoded string) (id string, err error) {
+func parseHeader(encoded string) (id string, err error) {
 	data, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
 		return "", errors.New("while unwrapping header: not base64url")
@@ -53,37 +54,23 @@ func parseExternalHeader(encoded string) (id string, err error) {
 	return "", fmt.Errorf("bad signing algorithm %.64q", header.Algorithm)
 }
 
-// Lifetimes returns the longest lifetime of tokens, and of those that are
-// extended, for a server that is configured with serverMax and extendedMax and
-// signs with s (KEY-47). A serverMax of zero means that of the service.
+// Lifetimes returns the maximum lifetime of tokens, and that of extended tokens, for a
+// server that is configured with serverMax and extendedMax and signs with s. A
+// serverMax of zero means that of the service.
 func (s *Signer) Lifetimes(ctx context.Context, serverMax, extendedMax time.Duration) (tokenMax, extended time.Duration, err error) {
-	signerMax, err := s.callMaxTokenLifetime(ctx)
+	signerMax, err := flight.Do(ctx, s.others, s.cfg.Service.MaxTokenLifetime)
 	if err != nil {
-		return 0, 0, wrap.Errorf(err, "keys: while setting up external-jwt-signer: asking for the longest token lifetime")
+		return 0, 0, wrap.Errorf(err, "external: while setting up external-jwt-signer: asking for the longest token lifetime")
 	}
 	switch {
 	case signerMax < minTokenLifetime:
-		return 0, 0, fmt.Errorf("keys: max token life supported by external-jwt-signer (%ds) is less than acceptable (min %ds)",
+		return 0, 0, fmt.Errorf("external: max token life supported by external-jwt-signer (%ds) is less than acceptable (min %ds)",
 			int64(signerMax/time.Second), int64(minTokenLifetime/time.Second))
 	case serverMax == 0:
 		serverMax = signerMax
 	case serverMax > signerMax:
-		return 0, 0, fmt.Errorf("keys: service-account-max-token-expiration cannot be set longer than the token expiration supported by service-account-signing-endpoint: %s > %s",
+		return 0, 0, fmt.Errorf("external: service-account-max-token-expiration cannot be set longer than the token expiration supported by service-account-signing-endpoint: %s > %s",
 			serverMax, signerMax)
 	}
 	return serverMax, min(signerMax, extendedMax), nil
-}
-
-// callMaxTokenLifetime calls the service, whose panic is an error.
-func (s *Signer) callMaxTokenLifetime(ctx context.Context) (lifetime time.Duration, err error) {
-	defer recovered(&err)
-	return s.service.MaxTokenLifetime(ctx)
-}
-
-// recovered makes a panic an error. Its value may hold anything, so it is not
-// kept.
-func recovered(err *error) {
-	if recover() != nil {
-		*err = errors.New("a panic")
-	}
 }

@@ -16,29 +16,29 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 )
 
-// ErrBadClaims reports claims that can't be signed: they are no JSON object in
-// base64url. It is permanent: the caller must not retry.
-var ErrBadClaims = errors.New("keys: claims are not a JSON object in base64url without padding")
+// ErrBadClaims means that claims are not a JSON object in base64url. It is permanent:
+// the caller must not retry.
+var ErrBadClaims = errors.New("external: claims are not a JSON object in base64url without padding")
 
 // ServerConfig configures [NewServer].
 type ServerConfig struct {
-	// Signer signs, and Keys are the keys that verify what it signs, for example
-	// both the same Ring. Both are required. If Keys has a method
-	// ChangedAt() time.Time, as a Ring has, that is the answers' data timestamp;
-	// otherwise it is the time at which FetchKeys noticed the last change.
+	// Signer signs, and Keys verify what it signs; both can be the same
+	// keyring.Ring. Both are required. The data timestamp of the answers is what a
+	// method ChangedAt() time.Time of Keys returns, as a Ring has it, otherwise the
+	// time at which FetchKeys noticed the last change.
 	Signer keys.TypedSigner
 	Keys   keys.Source
-	// MaxTokenLifetime is how long the longest token may last, as whole seconds
-	// of at least ten minutes. Required; that of a Ring is Ring.MaxTokenLifetime.
+	// MaxTokenLifetime is the maximum lifetime of a token, at least ten minutes, in
+	// whole seconds. Required. For a Ring, it is Ring.MaxTokenLifetime.
 	MaxTokenLifetime time.Duration
-	// RefreshHint is after which time clients shall fetch the keys again. Zero
-	// means half the [keys.MaxAge] of Keys, but at least a second.
+	// RefreshHint is the time after which clients fetch the keys again, at least a
+	// second. Zero means half of the [keys.MaxAge] of Keys.
 	RefreshHint time.Duration
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
 
-// An Server is the [Service] that a kube-apiserver with
+// A Server is the [Service] that a kube-apiserver with
 // --service-account-signing-endpoint asks for signatures and keys, which can then
 // be replaced while the API server runs. The module keys/external/grpc serves it on a
 // socket. Whoever reaches it can have anything signed. It is safe for concurrent use.
@@ -50,16 +50,18 @@ type Server struct {
 	stamp time.Time
 }
 
-// NewServer returns an Server, or an error naming every invalid
-// field.
+// NewServer returns a Server, or an error naming every invalid
+// field, each as a [*ConfigError].
 func NewServer(cfg ServerConfig) (*Server, error) {
-	list := configerror.List{Config: "keys.ServerConfig"}
+	list := configerror.List{Config: "external.ServerConfig"}
 	list.Require("Signer", cfg.Signer, "a keys.TypedSigner")
 	list.Require("Keys", cfg.Keys, "a keys.Source")
 	if cfg.MaxTokenLifetime < minTokenLifetime {
 		list.Add("MaxTokenLifetime", "is %s, want at least %s", cfg.MaxTokenLifetime, minTokenLifetime)
 	}
-	configerror.NotNegative(&list, "RefreshHint", cfg.RefreshHint)
+	if cfg.RefreshHint != 0 && cfg.RefreshHint < time.Second {
+		list.Add("RefreshHint", "is %s, want at least 1s", cfg.RefreshHint)
+	}
 	if err := list.Err(); err != nil {
 		return nil, err
 	}
@@ -107,7 +109,7 @@ func (s *Server) FetchKeys(ctx context.Context) (*Keys, error) {
 	for _, key := range known {
 		pkix, err := x509.MarshalPKIXPublicKey(key.Key)
 		if err != nil {
-			return nil, fmt.Errorf("keys: encoding public key %q: %w", key.ID, err)
+			return nil, fmt.Errorf("external: encoding public key %q: %w", key.ID, err)
 		}
 		answer.Keys = append(answer.Keys, Key{ID: key.ID, PKIX: pkix, ExcludeFromDiscovery: key.Unpublished})
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys/keyring"
 )
 
-// A ring behind an Service signs what an Signer accepts, before and
+// A ring behind a Service signs what an Signer accepts, before and
 // after its keys were replaced (KEY-40..47).
 func TestServer(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
@@ -28,7 +28,7 @@ func TestServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	service := newServer(t, ring)
-	signer, err := external.NewSigner(t.Context(), external.SignerConfig{Service: service, Now: clock})
+	signer, err := external.NewSigner(external.SignerConfig{Service: service, Now: clock})
 	if err != nil {
 		t.Fatal(err)
 	}

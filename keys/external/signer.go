@@ -2,7 +2,6 @@ package external
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
@@ -17,107 +18,99 @@ import (
 
 // Times of the external signer (KEY-44).
 const (
-	externalRetry     = 10 * time.Second
-	externalFillLimit = time.Minute
+	retryInterval = 10 * time.Second // also the limit of one fetch
+	waitLimit     = time.Minute
 )
 
-// externalCoolDown is the shortest time between two fetches that unknown ids cause,
+// coolDown is the shortest time between two fetches that unknown ids cause,
 // and between two that Run makes.
-const externalCoolDown = time.Second
+const coolDown = time.Second
 
-// An Service is the three calls of ExternalJWTSigner, the plug-in of
-// Kubernetes by which another process holds the keys. It must be safe for
-// concurrent use, and its calls must return when their context is done.
-type Service interface {
-	// Sign signs claims, a payload in base64url without padding, and returns
-	// the header and the signature that belong to it in the same encoding.
-	Sign(ctx context.Context, claims string) (header, signature string, err error)
-	// FetchKeys returns all keys that verify tokens.
-	FetchKeys(ctx context.Context) (*Keys, error)
-	// MaxTokenLifetime returns how long the tokens may last that Sign signs.
-	MaxTokenLifetime(ctx context.Context) (time.Duration, error)
-}
-
-// Keys is what [Service].FetchKeys returns.
-type Keys struct {
-	Keys          []Key
-	DataTimestamp time.Time     // when the keys were last changed
-	RefreshHint   time.Duration // when to fetch them again
-}
-
-// An Key is a public key in PKIX DER, under the id that its owner has
-// given it.
-type Key struct {
-	ID                   string
-	PKIX                 []byte
-	ExcludeFromDiscovery bool
-}
+// How many calls of a service may be under way or hang.
+const (
+	maxSignCalls  = 64
+	maxOtherCalls = 4
+)
 
 // SignerConfig configures [NewSigner].
 type SignerConfig struct {
-	Service Service // required
+	// Service has the keys. Required.
+	Service Service
 	// AllowUnpublished also accepts signatures of keys that are excluded from
-	// discovery, which verifiers elsewhere refuse.
+	// discovery, which verifiers elsewhere reject.
 	AllowUnpublished bool
-	// OnChange, if set, is called after the keys have changed, by whoever has
-	// fetched them.
-	OnChange func()
+	// Observe, if set, is called after each fetch of the keys, with the values of the
+	// context of the call that started it. A new data timestamp counts as a change. It
+	// must not wait for the Signer.
+	Observe func(ctx context.Context, e keys.Event)
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
 
-// An Signer is a [keys.Signer] and a [keys.Source] whose keys another process
+// A Signer is a [keys.Signer] and a [keys.Source] whose keys another process
 // holds. Every token is checked against its keys before it is returned.
 //
-// The caller runs [Signer.Run], which keeps the keys fresh. It is safe
-// for concurrent use.
+// The caller runs [Signer.Run], which keeps the keys fresh. It is safe for
+// concurrent use. Calls of the service that panic or hang are errors.
 type Signer struct {
-	service          Service
-	allowUnpublished bool
-	onChange         func()
-	now              func() time.Time
+	cfg     SignerConfig
+	signing *flight.Guard
+	others  *flight.Guard
+	fetches flight.Group[struct{}, struct{}]
 
-	mu      sync.Mutex
-	set     *keys.Set
-	stamp   time.Time
-	next    time.Time // when to fetch again
-	ended   time.Time // when the last fetch ended
-	err     error     // of the last fetch
-	running *externalFetch
+	mu    sync.Mutex
+	set   *keys.Set
+	stamp time.Time
+	next  time.Time // when to fetch again
+	ended time.Time // when the last fetch ended
+	err   error     // of the last fetch
 }
 
-// An externalFetch is one call of FetchKeys that many may wait for.
-type externalFetch struct {
-	done chan struct{}
-	err  error
-}
-
-// NewSigner returns an Signer that has its keys. It tries to
-// fetch them for a minute, every ten seconds (KEY-44), and gives up with the
-// reason of the last attempt.
-func NewSigner(ctx context.Context, cfg SignerConfig) (*Signer, error) {
-	if cfg.Service == nil {
-		return nil, errors.New("keys: external signer: no Service")
+// NewSigner returns a Signer, or an error naming every invalid field, each as a
+// [*ConfigError]. It fetches nothing: the keys are fetched when they are first
+// needed, by [Signer.Run], or by [Signer.WaitForKeys].
+func NewSigner(cfg SignerConfig) (*Signer, error) {
+	list := configerror.List{Config: "external.SignerConfig"}
+	list.Require("Service", cfg.Service, "an external.Service")
+	if err := list.Err(); err != nil {
+		return nil, err
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Signer{service: cfg.Service, allowUnpublished: cfg.AllowUnpublished, onChange: cfg.OnChange, now: cfg.Now, set: keys.SetOf(nil)}
-	ctx, cancel := context.WithTimeout(ctx, externalFillLimit)
+	return &Signer{
+		cfg: cfg, set: keys.SetOf(nil),
+		signing: flight.NewGuard("the external signer", maxSignCalls),
+		others:  flight.NewGuard("the external signer", maxOtherCalls),
+	}, nil
+}
+
+// WaitForKeys fetches the keys for the first time: it tries for a minute, every ten
+// seconds, and gives up with the reason of the last attempt. Call it at the start, as
+// kube-apiserver does. With keys it returns nil immediately.
+func (s *Signer) WaitForKeys(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, waitLimit)
 	defer cancel()
 	var last error
-	for {
+	for !s.hasKeys() {
 		err := s.Refresh(ctx)
 		if err == nil {
-			return s, nil
+			return nil
 		}
 		if last == nil || ctx.Err() == nil {
 			last = err
 		}
-		if !sleep(ctx, externalRetry) {
-			return nil, wrap.Errorf(last, "keys: while setting up external-jwt-signer: while initially filling key cache")
+		if !sleep(ctx, retryInterval) {
+			return wrap.Errorf(last, "external: while setting up external-jwt-signer: while initially filling key cache")
 		}
 	}
+	return nil
+}
+
+func (s *Signer) hasKeys() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.stamp.IsZero()
 }
 
 // sleep reports whether d has passed before ctx was done.
@@ -133,67 +126,59 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // Run fetches the keys again when the service wants it, and every ten seconds
-// while that fails, until ctx is done. Meanwhile the keys that were there stay,
-// and [Signer.Err] says why.
+// while that fails, until ctx is done. Meanwhile the last good keys are used, and
+// [Signer.Err] says why.
 func (s *Signer) Run(ctx context.Context) {
-	for {
-		s.mu.Lock()
-		wait := s.next.Sub(s.now())
-		if s.err != nil {
-			wait = externalRetry
-		}
-		s.mu.Unlock()
-		if !sleep(ctx, max(wait, externalCoolDown)) {
-			return
-		}
+	for sleep(ctx, s.untilNextFetch()) {
 		_ = s.Refresh(ctx) // kept for Err
 	}
 }
 
-// Refresh fetches the keys now, or waits for the fetch that is under way.
-func (s *Signer) Refresh(ctx context.Context) error {
+func (s *Signer) untilNextFetch() time.Duration {
 	s.mu.Lock()
-	f := s.running
-	if f == nil {
-		f = &externalFetch{done: make(chan struct{})}
-		s.running = f
-		go s.fetch(ctx, f)
+	defer s.mu.Unlock()
+	switch {
+	case s.ended.IsZero():
+		return 0
+	case s.err != nil:
+		return retryInterval
 	}
-	s.mu.Unlock()
-	select {
-	case <-f.done:
-		return f.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return max(s.next.Sub(s.cfg.Now()), coolDown)
 }
 
-// fetch calls the service for everyone who waits for f; ctx is that of the
-// first.
-func (s *Signer) fetch(ctx context.Context, f *externalFetch) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), externalRetry)
-	answer, err := s.fetchKeys(ctx)
+// Refresh fetches the keys now, or waits for the fetch that is under way. Its error is
+// that of [Signer.Err] or of ctx.
+func (s *Signer) Refresh(ctx context.Context) error {
+	_, err := s.fetches.Do(ctx, struct{}{}, s.fetch)
+	return err
+}
+
+// fetch calls the service for everyone who waits.
+func (s *Signer) fetch(ctx context.Context) (struct{}, error) {
+	limited, cancel := context.WithTimeout(ctx, retryInterval)
+	answer, err := flight.Do(limited, s.others, s.cfg.Service.FetchKeys)
 	cancel()
 	var set *keys.Set
 	if err == nil {
 		set, err = answer.check()
 	}
 	if err != nil {
-		err = wrap.Errorf(err, "keys: while fetching token verification keys")
+		err = wrap.Errorf(err, "external: while fetching token verification keys")
 	}
 
 	s.mu.Lock()
 	changed := false
 	if err == nil {
 		changed = !s.stamp.Equal(answer.DataTimestamp) || !slices.EqualFunc(allKeys(set), allKeys(s.set), samePublished)
-		s.set, s.stamp, s.next = set, answer.DataTimestamp, s.now().Add(answer.RefreshHint)
+		s.set, s.stamp, s.next = set, answer.DataTimestamp, s.cfg.Now().Add(answer.RefreshHint)
 	}
-	s.err, s.running, s.ended, f.err = err, nil, s.now(), err
+	s.err, s.ended = err, s.cfg.Now()
+	e := keys.Event{Keys: len(allKeys(s.set)), Changed: changed, Err: err}
 	s.mu.Unlock()
-	close(f.done)
-	if changed && s.onChange != nil {
-		s.onChange()
+	if s.cfg.Observe != nil {
+		s.cfg.Observe(ctx, e)
 	}
+	return struct{}{}, err
 }
 
 func allKeys(set *keys.Set) []keys.PublicKey {
@@ -201,66 +186,20 @@ func allKeys(set *keys.Set) []keys.PublicKey {
 	return list
 }
 
-// fetchKeys calls the service, whose panic is an error.
-func (s *Signer) fetchKeys(ctx context.Context) (answer *Keys, err error) {
-	defer recovered(&err)
-	return s.service.FetchKeys(ctx)
-}
-
-// callSign calls the service, whose panic is an error.
-func (s *Signer) callSign(ctx context.Context, claims string) (header, signature string, err error) {
-	defer recovered(&err)
-	return s.service.Sign(ctx, claims)
-}
-
-// check returns the keys, or what is wrong with them (KEY-42).
-func (a *Keys) check() (*keys.Set, error) {
-	switch {
-	case a == nil:
-		return nil, errors.New("found no keys")
-	case a.RefreshHint <= 0:
-		return nil, fmt.Errorf("found invalid refresh hint (%ds)", int64(a.RefreshHint/time.Second))
-	case len(a.Keys) == 0:
-		return nil, errors.New("found no keys")
-	case a.DataTimestamp.IsZero():
-		return nil, errors.New("invalid data timestamp: it is not set")
-	}
-	list := make([]keys.PublicKey, len(a.Keys))
-	for i, key := range a.Keys {
-		if key.ID == "" || len(key.ID) > 1024 {
-			return nil, fmt.Errorf("found invalid public key id %.64q", key.ID)
-		}
-		if len(key.PKIX) == 0 {
-			return nil, errors.New("found empty public key")
-		}
-		pub, err := x509.ParsePKIXPublicKey(key.PKIX)
-		if err != nil {
-			return nil, errors.New("while parsing external public keys: not PKIX DER")
-		}
-		public, err := keys.NewPublicKey(pub)
-		if err != nil {
-			return nil, wrap.Errorf(err, "keys: while parsing external public keys")
-		}
-		public.ID, public.Unpublished = key.ID, key.ExcludeFromDiscovery
-		list[i] = public
-	}
-	return keys.SetOf(list), nil
-}
-
-// PublicKeys implements [keys.Source]. An id that isn't known makes it fetch the keys,
-// but not within a second of the last fetch, so that tokens with made-up ids don't
-// burden the service. If the last fetch failed, the error wraps [keys.ErrUnavailable].
+// PublicKeys implements [keys.Source]. An unknown id makes it fetch the keys, but not
+// within a second of the last fetch, so that tokens with made-up ids don't burden the
+// service. If the last fetch failed, the error wraps [keys.ErrUnavailable].
 func (s *Signer) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
-	return s.lookup(ctx, id, externalCoolDown)
+	return s.lookup(ctx, id, coolDown)
 }
 
 // lookup is PublicKeys with a cool-down of its own.
-func (s *Signer) lookup(ctx context.Context, id string, coolDown time.Duration) ([]keys.PublicKey, error) {
+func (s *Signer) lookup(ctx context.Context, id string, interval time.Duration) ([]keys.PublicKey, error) {
 	s.mu.Lock()
 	list, _ := s.set.PublicKeys(ctx, id)
-	age, err := s.now().Sub(s.ended), s.err
+	age, err := s.cfg.Now().Sub(s.ended), s.err
 	s.mu.Unlock()
-	switch cool := age >= 0 && age < coolDown; {
+	switch cool := age >= 0 && age < interval; {
 	case len(list) > 0:
 		return list, nil
 	case cool && err != nil:
@@ -276,34 +215,38 @@ func (s *Signer) lookup(ctx context.Context, id string, coolDown time.Duration) 
 	return s.set.PublicKeys(ctx, id)
 }
 
-// MaxAge returns the whole seconds until the keys are fetched again (KEY-46).
+// MaxAge returns the time until the keys are fetched again, in whole seconds.
 func (s *Signer) MaxAge() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return max(0, s.next.Sub(s.now())).Truncate(time.Second)
+	return max(0, s.next.Sub(s.cfg.Now())).Truncate(time.Second)
 }
 
-// Err returns nil if the last fetch has succeeded, otherwise why it failed.
+// Err returns why the last fetch failed: nil if it succeeded or there was none.
 func (s *Signer) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
 }
 
-// Sign implements [keys.Signer]. The errors are those of Kubernetes (KEY-40, KEY-41),
-// and [keys.ErrMismatch] if the service's own keys don't verify what it signed.
+// Sign implements [keys.Signer]. Its errors have the texts of Kubernetes; if the
+// service's own keys don't verify what it signed, they wrap [keys.ErrMismatch].
 func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
 	claims := base64.RawURLEncoding.EncodeToString(payload)
-	header, signature, err := s.callSign(ctx, claims)
+	signed, err := flight.Do(ctx, s.signing, func(ctx context.Context) (signed [2]string, err error) {
+		signed[0], signed[1], err = s.cfg.Service.Sign(ctx, claims)
+		return signed, err
+	})
+	header, signature := signed[0], signed[1]
 	if err != nil {
-		return "", wrap.Errorf(err, "keys: while signing jwt")
+		return "", wrap.Errorf(err, "external: while signing jwt")
 	}
-	id, err := parseExternalHeader(header)
+	id, err := parseHeader(header)
 	if err != nil {
-		return "", wrap.Errorf(err, "keys: while validating header")
+		return "", wrap.Errorf(err, "external: while validating header")
 	}
 	if signature == "" {
-		return "", errors.New("keys: empty signature returned")
+		return "", errors.New("external: empty signature returned")
 	}
 	list, err := s.lookup(ctx, id, 0) // nobody makes up what the service signs with
 	if err != nil {
@@ -318,8 +261,8 @@ func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
 		if token.Verify(key.Key) != nil {
 			continue
 		}
-		if key.Unpublished && !s.allowUnpublished {
-			return "", fmt.Errorf("keys: while validating header: key used for signing JWT (kid: %s) is excluded from OIDC discovery docs", id)
+		if key.Unpublished && !s.cfg.AllowUnpublished {
+			return "", fmt.Errorf("external: while validating header: key used for signing JWT (kid: %s) is excluded from OIDC discovery docs", id)
 		}
 		return raw, nil
 	}

@@ -23,7 +23,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 )
 
-// A service is an Service with keys in memory. Each of its answers may
+// A service is a Service with keys in memory. Each of its answers may
 // be changed.
 type service struct {
 	mu      sync.Mutex
@@ -96,8 +96,11 @@ func (s *service) change(f func()) { s.mu.Lock(); defer s.mu.Unlock(); f() }
 
 func newSigner(t *testing.T, cfg external.SignerConfig) *external.Signer {
 	t.Helper()
-	s, err := external.NewSigner(t.Context(), cfg)
+	s, err := external.NewSigner(cfg)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.WaitForKeys(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -317,7 +320,7 @@ func TestSignerNewKey(t *testing.T) {
 }
 
 // KEY-44
-func TestNewSignerWaits(t *testing.T) {
+func TestSignerWaitForKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		svc, id := newService(t)
 		svc.err = errors.New("not yet")
@@ -334,14 +337,18 @@ func TestNewSignerWaits(t *testing.T) {
 
 		svc.err = errors.New("down")
 		start = time.Now()
-		_, err := external.NewSigner(t.Context(), external.SignerConfig{Service: svc})
+		another := keystest.Must(external.NewSigner(external.SignerConfig{Service: svc}))
+		err := another.WaitForKeys(t.Context())
 		want := "while setting up external-jwt-signer: while initially filling key cache: "
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "down") || time.Since(start) != time.Minute {
 			t.Errorf("got %v after %v, want %q after a minute", err, time.Since(start), want)
 		}
 	})
-	if _, err := external.NewSigner(t.Context(), external.SignerConfig{}); err == nil {
-		t.Error("no Service was accepted")
+	for _, none := range []external.Service{nil, (*service)(nil)} {
+		_, err := external.NewSigner(external.SignerConfig{Service: none})
+		if e, ok := errors.AsType[*external.ConfigError](err); !ok || e.Field != "Service" {
+			t.Errorf("NewSigner() without a Service = %v, want a ConfigError", err)
+		}
 	}
 }
 
@@ -360,13 +367,13 @@ func (p panicking) FetchKeys(context.Context) (*external.Keys, error) {
 
 func TestSignerPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		_, fetching := external.NewSigner(t.Context(), external.SignerConfig{Service: panicking{}})
+		fetching := keystest.Must(external.NewSigner(external.SignerConfig{Service: panicking{}})).Refresh(t.Context())
 		svc, _ := newService(t)
 		s := newSigner(t, external.SignerConfig{Service: panicking{&svc.answer}})
 		_, signing := s.Sign(t.Context(), []byte(`{}`))
 		_, _, asking := s.Lifetimes(t.Context(), 0, time.Hour)
 		for _, err := range []error{fetching, signing, asking} {
-			if err == nil || !strings.Contains(err.Error(), "a panic") || strings.Contains(err.Error(), "secret") {
+			if err == nil || !strings.Contains(err.Error(), "panicked") || strings.Contains(err.Error(), "secret") {
 				t.Errorf("got %v, want an error without the panic's value", err)
 			}
 		}
@@ -394,7 +401,11 @@ func TestSignerChanges(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var changes atomic.Int32
-		s := newSigner(t, external.SignerConfig{Service: svc, OnChange: func() { changes.Add(1) }})
+		s := newSigner(t, external.SignerConfig{Service: svc, Observe: func(_ context.Context, e keys.Event) {
+			if e.Changed {
+				changes.Add(1)
+			}
+		}})
 		synctest.Wait()
 		if n := changes.Swap(0); n != 1 {
 			t.Errorf("told %d times of the first keys, want once", n)
@@ -404,7 +415,7 @@ func TestSignerChanges(t *testing.T) {
 			if err := s.Refresh(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			synctest.Wait() // those who wait are answered before OnChange is called
+			synctest.Wait()
 			if n := changes.Swap(0); n != step.want {
 				t.Errorf("%s: told %d times, want %d", step.name, n, step.want)
 			}

@@ -1,27 +1,3 @@
-// Package externalgrpc is both ends of the plug-in of Kubernetes by which another process
-// holds the keys of a cluster: ExternalJWTSigner of k8s.io/externaljwt, version 1,
-// over gRPC on a Unix socket. It is a module of its own, so that only those who
-// need it carry gRPC.
-//
-// The process that holds the keys serves them, for example to a kube-apiserver with
-// --service-account-signing-endpoint=/run/signer.sock, whose keys can then be replaced
-// while it runs:
-//
-//	ring, err := keys.OpenRing("/var/lib/keys", keys.RingConfig{})
-//	…
-//	err = externalgrpc.Serve(ctx, "/run/signer.sock", ring.ExternalService())
-//
-// A program that issues tokens asks it:
-//
-//	client, err := externalgrpc.Dial("/run/signer.sock")
-//	…
-//	defer client.Close()
-//	signer, err := keys.NewExternalSigner(ctx, keys.ExternalSignerConfig{Service: client})
-//	…
-//	go signer.Run(ctx)
-//
-// What the other process answers is checked by [external.Signer], not here. The
-// socket's file mode decides on who can be that process, and on who can have it sign.
 package externalgrpc
 
 import (
@@ -45,9 +21,8 @@ const maxAnswerBytes = 4 << 20
 // abstractName is what may follow "@" (KEY-57).
 var abstractName = regexp.MustCompile(`^@([a-zA-Z0-9_-]+\.)*[a-zA-Z0-9_-]+$`)
 
-// A Client is a [external.Service] in another process. It is safe for
-// concurrent use. It connects when it is first used and again when the connection
-// was lost.
+// A Client is an [external.Service] in another process. It is safe for concurrent
+// use.
 type Client struct {
 	conn   *grpc.ClientConn
 	signer externaljwtv1.ExternalJWTSignerClient
@@ -56,9 +31,9 @@ type Client struct {
 var _ external.Service = (*Client)(nil)
 
 // Dial returns a Client of the process that listens on endpoint: the path of a Unix
-// socket, or "@" and the name of an abstract one, as in Kubernetes' flag
-// --service-account-signing-endpoint (KEY-57). It connects to nothing. The error
-// says what is wrong with endpoint.
+// socket, or "@" and the name of an abstract one, as for Kubernetes' flag
+// --service-account-signing-endpoint. It doesn't connect. The error says what is wrong
+// with endpoint.
 func Dial(endpoint string) (*Client, error) {
 	target, err := target(endpoint)
 	if err != nil {
@@ -89,7 +64,7 @@ func target(endpoint string) (string, error) {
 	return "unix:" + endpoint, nil
 }
 
-// Close ends the connection; calls that are under way fail.
+// Close closes the connection; calls that are under way fail.
 func (c *Client) Close() error { return c.conn.Close() }
 
 // Sign implements [external.Service]. Errors are those of gRPC.
@@ -101,8 +76,8 @@ func (c *Client) Sign(ctx context.Context, claims string) (header, signature str
 	return answer.GetHeader(), answer.GetSignature(), nil
 }
 
-// FetchKeys implements [external.Service]. Errors are those of gRPC. A key that is
-// nil becomes one without an id, which the caller refuses.
+// FetchKeys implements [external.Service]. Errors are those of gRPC. A nil key becomes
+// one without an id, which the caller rejects.
 func (c *Client) FetchKeys(ctx context.Context) (*external.Keys, error) {
 	answer, err := c.signer.FetchKeys(ctx, &externaljwtv1.FetchKeysRequest{})
 	if err != nil {

@@ -102,7 +102,10 @@ func start(t *testing.T) (*server, *externalgrpc.Client) {
 // KEY-40, KEY-42, KEY-47
 func TestClient(t *testing.T) {
 	_, client := start(t)
-	signer, err := external.NewSigner(t.Context(), external.SignerConfig{Service: client})
+	signer, err := external.NewSigner(external.SignerConfig{Service: client})
+	if err == nil {
+		err = signer.WaitForKeys(t.Context())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +123,10 @@ func TestClient(t *testing.T) {
 
 func TestClientFailures(t *testing.T) {
 	s, client := start(t)
-	signer, err := external.NewSigner(t.Context(), external.SignerConfig{Service: client})
+	signer, err := external.NewSigner(external.SignerConfig{Service: client})
+	if err == nil {
+		err = signer.WaitForKeys(t.Context())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

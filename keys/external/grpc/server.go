@@ -25,16 +25,16 @@ import (
 // maxRequestBytes bounds what is read of one request.
 const maxRequestBytes = 1 << 20
 
-// stopLimit is how long [Serve] lets calls go on that are under way at the end.
+// stopLimit is how long calls that are under way may go on after the end of [Serve].
 const stopLimit = 5 * time.Second
 
-// NewServer returns the server side of ExternalJWTSigner for service, such as that
-// of [keyring.Ring.ExternalService], to be registered in a gRPC server. It is safe for
-// concurrent use.
+// NewServer returns the gRPC service ExternalJWTSigner that answers with service, such
+// as an [external.Server], to be registered in a gRPC server. It is safe for concurrent
+// use.
 //
-// Claims that can't be signed are InvalidArgument, a ring without a key is
-// FailedPrecondition, the end of a context is what gRPC says for it, a panic of service
-// is Internal, and everything else Unavailable. The texts are those of service's errors.
+// Claims that can't be signed get InvalidArgument; no signing key FailedPrecondition;
+// a context that is done its own code; a panic of service Internal; everything else
+// Unavailable. The messages are those of service's errors.
 func NewServer(service external.Service) externaljwtv1.ExternalJWTSignerServer {
 	return &server{service: service}
 }
@@ -101,9 +101,10 @@ func explain(err *error) {
 }
 
 // Serve serves service on endpoint, which is as for [Dial], until ctx is done; calls
-// that are under way then have five seconds to end. It returns nil after that, and
-// otherwise what is wrong with endpoint. The socket can be used by this user alone; one
-// that a process left behind is replaced, one that is served is an error.
+// that are under way then have five seconds to end, and it returns nil. Any other error
+// says what is wrong with endpoint or service. Only this user can use the socket. A
+// socket that a killed process has left is replaced; one that is being served is an
+// error.
 func Serve(ctx context.Context, endpoint string, service external.Service) error {
 	if _, err := target(endpoint); err != nil {
 		return err

@@ -92,7 +92,10 @@ func TestServe(t *testing.T) {
 
 	ring := newRing(t)
 	client, stop := serve(t, endpoint, newService(t, ring))
-	signer, err := external.NewSigner(t.Context(), external.SignerConfig{Service: waiting{client}})
+	signer, err := external.NewSigner(external.SignerConfig{Service: waiting{client}})
+	if err == nil {
+		err = signer.WaitForKeys(t.Context())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

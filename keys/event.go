@@ -1,0 +1,9 @@
+package keys
+
+// An Event is what the Observe hooks of sources and publishers get after they have
+// read, fetched or asked for keys.
+type Event struct {
+	Keys    int   // how many keys there are now
+	Changed bool  // whether they are others than before
+	Err     error // why there are no new keys; the last good ones are still used
+}
