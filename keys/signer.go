@@ -30,7 +30,8 @@ type ContextSigner = jose.ContextSigner
 // A key in memory proves at once that its halves belong together. Any other
 // is asked only for its public key, once; each signature that it makes is
 // verified before [LocalSigner.Sign] returns it, and a call that outlives the
-// context is abandoned, even if the key knows nothing of contexts.
+// context is abandoned, even if the key knows nothing of contexts. There are up to
+// 64 calls of it at a time; while 64 hang, Sign fails at once.
 //
 // Any error is a [*KeyError] or wraps one.
 func NewSigner(key crypto.Signer) (*LocalSigner, error) {
