@@ -12,6 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/internal/flight"
 )
 
 // Getters are what an [Authenticator] or a [tokenrequest.Requester] looks objects up
@@ -45,15 +47,19 @@ type GetterCacheConfig struct {
 	Now func() time.Time
 }
 
+// maxLookups bounds the lookups at a time, and so those that may be left hanging.
+const maxLookups = 1024
+
 // CacheGetters returns getters that remember for a while what those of g found,
 // for when these ask a server every time. It trades the immediate effect of a
 // deletion for speed, so an [Authenticator] doesn't do so by itself; getters
 // that read a watched cache are both fast and fresh.
 //
-// Lookups of one object at one time are one lookup. It goes on, for at most
-// Timeout, when a caller gives up, and a panic in it is an error. The result is
-// safe for concurrent use, holds no goroutine, and shares the objects that it
-// returns among callers. The error names everything that is wrong with cfg.
+// Lookups of one object at one time are one lookup, which those join who ask
+// within TTL of its start. It goes on, for up to Timeout, when a caller gives up,
+// and a panic in it is an error. While 1024 lookups hang in spite of Timeout,
+// others fail at once. The result is safe for concurrent use, holds no goroutine,
+// and shares the objects that it returns among callers. The error names everything that is wrong with cfg.
 func CacheGetters(g Getters, cfg GetterCacheConfig) (Getters, error) {
 	var errs []error
 	if cfg.TTL <= 0 {
@@ -74,15 +80,16 @@ func CacheGetters(g Getters, cfg GetterCacheConfig) (Getters, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	guard := flight.NewGuard("the getter", maxLookups)
 	c := &getterCache{
 		getters:    g,
-		accounts:   objectCache[*corev1.ServiceAccount]{cfg: cfg},
-		secrets:    objectCache[*corev1.Secret]{cfg: cfg},
-		pods:       objectCache[*corev1.Pod]{cfg: cfg},
-		nodes:      objectCache[*corev1.Node]{cfg: cfg},
-		validating: objectCache[*admissionregistrationv1.ValidatingWebhookConfiguration]{cfg: cfg},
-		mutating:   objectCache[*admissionregistrationv1.MutatingWebhookConfiguration]{cfg: cfg},
-		objects:    objectCache[metav1.Object]{cfg: cfg},
+		accounts:   newObjectCache[*corev1.ServiceAccount](cfg, guard),
+		secrets:    newObjectCache[*corev1.Secret](cfg, guard),
+		pods:       newObjectCache[*corev1.Pod](cfg, guard),
+		nodes:      newObjectCache[*corev1.Node](cfg, guard),
+		validating: newObjectCache[*admissionregistrationv1.ValidatingWebhookConfiguration](cfg, guard),
+		mutating:   newObjectCache[*admissionregistrationv1.MutatingWebhookConfiguration](cfg, guard),
+		objects:    newObjectCache[metav1.Object](cfg, guard),
 	}
 	var cached Getters
 	if g.ServiceAccounts != nil {
@@ -110,13 +117,13 @@ func CacheGetters(g Getters, cfg GetterCacheConfig) (Getters, error) {
 // that there are.
 type getterCache struct {
 	getters    Getters
-	accounts   objectCache[*corev1.ServiceAccount]
-	secrets    objectCache[*corev1.Secret]
-	pods       objectCache[*corev1.Pod]
-	nodes      objectCache[*corev1.Node]
-	validating objectCache[*admissionregistrationv1.ValidatingWebhookConfiguration]
-	mutating   objectCache[*admissionregistrationv1.MutatingWebhookConfiguration]
-	objects    objectCache[metav1.Object]
+	accounts   *objectCache[*corev1.ServiceAccount]
+	secrets    *objectCache[*corev1.Secret]
+	pods       *objectCache[*corev1.Pod]
+	nodes      *objectCache[*corev1.Node]
+	validating *objectCache[*admissionregistrationv1.ValidatingWebhookConfiguration]
+	mutating   *objectCache[*admissionregistrationv1.MutatingWebhookConfiguration]
+	objects    *objectCache[metav1.Object]
 }
 
 func (c *getterCache) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
@@ -168,90 +175,53 @@ type objectKey struct {
 
 // An objectCache has what was found of objects of one kind.
 type objectCache[T comparable] struct {
-	cfg GetterCacheConfig
+	cfg     GetterCacheConfig
+	guard   *flight.Guard
+	lookups flight.Group[objectKey, T]
 
 	mu      sync.Mutex
-	entries map[objectKey]*objectEntry[T]
+	entries map[objectKey]objectEntry[T]
 }
 
-// An objectEntry is one lookup and, once done is closed, what it found and until
-// when that holds.
+func newObjectCache[T comparable](cfg GetterCacheConfig, guard *flight.Guard) *objectCache[T] {
+	return &objectCache[T]{
+		cfg:     cfg,
+		guard:   guard,
+		lookups: flight.Group[objectKey, T]{JoinWithin: cfg.TTL},
+		entries: map[objectKey]objectEntry[T]{},
+	}
+}
+
+// An objectEntry is what a lookup found, and from when until when that holds.
 type objectEntry[T comparable] struct {
-	done   chan struct{}
-	object T
-	err    error
-	until  time.Time
+	object       T
+	err          error
+	began, until time.Time
+}
+
+// holdsAt is false before the lookup, when the clock was set back.
+func (e *objectEntry[T]) holdsAt(now time.Time) bool {
+	return now.Before(e.until) && !now.Before(e.began)
 }
 
 // get returns what is remembered of key, or what lookup returns.
 func (c *objectCache[T]) get(ctx context.Context, key objectKey, lookup func(context.Context) (T, error)) (T, error) {
-	e := c.entry(ctx, key, lookup)
-	select {
-	case <-e.done:
-		return e.object, e.err
-	default:
-	}
-	select {
-	case <-e.done:
-		return e.object, e.err
-	case <-ctx.Done():
-		var none T
-		return none, ctx.Err()
-	}
-}
-
-// entry returns the entry of key that holds, or a new one whose lookup has
-// begun.
-func (c *objectCache[T]) entry(ctx context.Context, key objectKey, lookup func(context.Context) (T, error)) *objectEntry[T] {
 	now := c.cfg.Now()
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e := c.entries[key]; e != nil {
-		select {
-		case <-e.done:
-			if now.Before(e.until) {
-				return e
-			}
-		default:
-			return e // being looked up
-		}
+	if e := c.entries[key]; e.holdsAt(now) {
+		c.mu.Unlock()
+		return e.object, e.err
 	}
-	e := &objectEntry[T]{done: make(chan struct{})}
-	if c.entries == nil {
-		c.entries = map[objectKey]*objectEntry[T]{}
-	}
-	if _, ok := c.entries[key]; !ok && len(c.entries) >= c.cfg.MaxObjects {
-		c.evict(now)
-	}
-	c.entries[key] = e
-	go c.fill(context.WithoutCancel(ctx), key, e, lookup, now)
-	return e
+	call := c.lookups.Start(ctx, key, func(ctx context.Context) (T, error) { return c.fill(ctx, key, lookup, now) })
+	c.mu.Unlock()
+	return call.Wait(ctx)
 }
 
-// evict makes room: what doesn't hold any more goes, or else any one.
-func (c *objectCache[T]) evict(now time.Time) {
-	for key, e := range c.entries {
-		select {
-		case <-e.done:
-			if !now.Before(e.until) {
-				delete(c.entries, key)
-			}
-		default:
-		}
-	}
-	for key := range c.entries {
-		if len(c.entries) < c.cfg.MaxObjects {
-			return
-		}
-		delete(c.entries, key)
-	}
-}
-
-// fill makes the lookup that began at start, and forgets it if it failed.
-func (c *objectCache[T]) fill(ctx context.Context, key objectKey, e *objectEntry[T], lookup func(context.Context) (T, error), start time.Time) {
+// fill makes the lookup that begins now, and remembers what it finds.
+func (c *objectCache[T]) fill(ctx context.Context, key objectKey, lookup func(context.Context) (T, error), now time.Time) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	object, err := contained(ctx, lookup)
+	object, err := flight.Do(ctx, c.guard, lookup)
 	var none T
 	var ttl time.Duration
 	switch {
@@ -262,20 +232,32 @@ func (c *objectCache[T]) fill(ctx context.Context, key objectKey, e *objectEntry
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	e.object, e.err, e.until = object, err, start.Add(ttl)
-	if ttl == 0 && c.entries[key] == e {
-		delete(c.entries, key)
+	was, ok := c.entries[key]
+	if ok && was.began.After(now) {
+		return object, err // a lookup that was too late to join this one has ended before it
 	}
-	close(e.done)
+	if ttl == 0 {
+		delete(c.entries, key)
+		return object, err
+	}
+	if !ok && len(c.entries) >= c.cfg.MaxObjects {
+		c.evict(now)
+	}
+	c.entries[key] = objectEntry[T]{object, err, now, now.Add(ttl)}
+	return object, err
 }
 
-// contained calls lookup, so that a panic reaches no goroutine that nobody
-// recovers. Its value may hold anything, so it stays here.
-func contained[T any](ctx context.Context, lookup func(context.Context) (T, error)) (object T, err error) {
-	defer func() {
-		if recover() != nil {
-			err = errors.New("the getter panicked")
+// evict makes room: what doesn't hold any more goes, or else any one.
+func (c *objectCache[T]) evict(now time.Time) {
+	for key, e := range c.entries {
+		if !e.holdsAt(now) {
+			delete(c.entries, key)
 		}
-	}()
-	return lookup(ctx)
+	}
+	for key := range c.entries {
+		if len(c.entries) < c.cfg.MaxObjects {
+			return
+		}
+		delete(c.entries, key)
+	}
 }

@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
 )
@@ -32,7 +33,8 @@ type IssuerConfig struct {
 
 	// Signer is required. A *[keys.LocalSigner] checks what needs checking
 	// itself. Any other may fail, hang, panic or answer with another token:
-	// Issue returns an error then, at the latest when its context is done. That
+	// Issue returns an error then, at the latest when its context is done. There
+	// are up to 64 calls at a time; while 64 hang, Issue fails at once. That
 	// the signature is good is checked if Keys is set, or if the Signer is a
 	// [keys.Source] too.
 	Signer keys.Signer
@@ -61,7 +63,8 @@ type IssuerConfig struct {
 // checks what it can without looking anything up, and nothing about the caller.
 type Issuer struct {
 	cfg     IssuerConfig
-	trusted bool // the signer, with what it returns
+	signer  keys.Signer // cfg.Signer, guarded unless it is trusted
+	trusted bool        // the signer, with what it returns
 }
 
 // selfTestTimeout bounds how long [NewIssuer] waits for a signer and its keys.
@@ -90,18 +93,22 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.NewID == nil {
 		cfg.NewID = newUUID
 	}
+	_, trusted := cfg.Signer.(*keys.LocalSigner)
+	signer := cfg.Signer
+	if !trusted {
+		signer = guardedSigner{cfg.Signer, flight.NewGuard("the signer", maxSignCalls)}
+	}
 	if cfg.Keys != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), selfTestTimeout)
 		defer cancel()
-		if err := keys.SelfTest(ctx, guardedSigner{cfg.Signer}, cfg.Keys); errors.Is(err, keys.ErrMismatch) {
+		if err := keys.SelfTest(ctx, signer, cfg.Keys); errors.Is(err, keys.ErrMismatch) {
 			return nil, fmt.Errorf("tokens: IssuerConfig.Keys: %w", err)
 		}
 	}
 	if source, ok := cfg.Signer.(keys.Source); ok && cfg.Keys == nil {
 		cfg.Keys = source
 	}
-	_, trusted := cfg.Signer.(*keys.LocalSigner)
-	return &Issuer{cfg: cfg, trusted: trusted}, nil
+	return &Issuer{cfg: cfg, signer: signer, trusted: trusted}, nil
 }
 
 // checkIssuer checks the name of an issuer of bound tokens (KEY-52, KEY-53).

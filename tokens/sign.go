@@ -6,18 +6,32 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
+// maxSignCalls bounds the calls of an untrusted signer at a time, and so those
+// that it may leave hanging.
+const maxSignCalls = 64
+
+// A guardedSigner is an untrusted signer. Neither a panic nor a call that never
+// returns reaches the caller.
+type guardedSigner struct {
+	signer keys.Signer
+	guard  *flight.Guard
+}
+
+// Sign implements [keys.Signer].
+func (g guardedSigner) Sign(ctx context.Context, payload []byte) (string, error) {
+	payload = bytes.Clone(payload) // the signer may change it, now or later
+	return flight.Do(ctx, g.guard, func(ctx context.Context) (string, error) { return g.signer.Sign(ctx, payload) })
+}
+
 // sign returns the signed token of payload. What an untrusted signer returns is
-// checked, and its call is left behind when ctx is done.
+// checked.
 func (i *Issuer) sign(ctx context.Context, payload []byte) (string, error) {
-	sign := callSigner
-	if i.trusted {
-		sign = keys.Signer.Sign
-	}
-	value, err := sign(i.cfg.Signer, ctx, payload)
+	value, err := i.signer.Sign(ctx, payload)
 	if err != nil {
 		return "", fmt.Errorf("tokens: signing: %w", err)
 	}
@@ -30,39 +44,6 @@ func (i *Issuer) sign(ctx context.Context, payload []byte) (string, error) {
 		}
 	}
 	return value, nil
-}
-
-// callSigner calls signer in a goroutine of its own, so that neither a panic
-// nor a call that never returns reaches the caller.
-func callSigner(signer keys.Signer, ctx context.Context, payload []byte) (string, error) {
-	type result struct {
-		value string
-		err   error
-	}
-	done := make(chan result, 1)
-	go func() {
-		r := result{err: errors.New("the signer panicked")}
-		defer func() {
-			// The value of a panic may hold anything, so it stays here.
-			_ = recover()
-			done <- r
-		}()
-		r.value, r.err = signer.Sign(ctx, bytes.Clone(payload))
-	}()
-	select {
-	case r := <-done:
-		return r.value, r.err
-	case <-ctx.Done():
-		return "", ctx.Err()
-	}
-}
-
-// A guardedSigner is a signer that is called by callSigner.
-type guardedSigner struct{ signer keys.Signer }
-
-// Sign implements [keys.Signer].
-func (g guardedSigner) Sign(ctx context.Context, payload []byte) (string, error) {
-	return callSigner(g.signer, ctx, payload)
 }
 
 // checkSigned checks that value is payload, signed with one of the keys if

@@ -8,8 +8,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kubesa/serviceaccount/tokens"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/tokens"
 )
 
 // When a [Source] gets a new token: after four fifths of the life of the old
@@ -23,6 +25,7 @@ const (
 // Bounds of the calls of a [Source].
 const (
 	mintTimeout = 30 * time.Second
+	maxMints    = 4 // that may be left hanging
 	retryFirst  = time.Second
 	retryMost   = time.Minute
 )
@@ -59,11 +62,12 @@ type Config struct {
 // goroutine but that of this call, so it needs no end. It is safe for
 // concurrent use, and prints without the token.
 type Source struct {
-	cfg Config
+	cfg   Config
+	guard *flight.Guard
+	mints flight.Group[struct{}, *heldToken]
 
 	mu       sync.Mutex
 	held     *heldToken // nil for none
-	flight   *flight    // nil if Mint is not being called
 	err      error      // of the last call of Mint
 	failures int        // of Mint, since it last succeeded
 	retryAt  time.Time  // Mint isn't called before
@@ -75,13 +79,6 @@ type heldToken struct {
 	uid   types.UID
 	got   time.Time
 	renew time.Time // when to get the next one
-}
-
-// A flight is one call of Mint. The other fields are set when done is closed.
-type flight struct {
-	done chan struct{}
-	held *heldToken
-	err  error
 }
 
 // New returns a Source, or an error that says what is wrong with cfg. It
@@ -106,7 +103,7 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Source{cfg: cfg}, nil
+	return &Source{cfg: cfg, guard: flight.NewGuard("the function Mint", maxMints)}, nil
 }
 
 // Token returns a token that has not expired; the caller may keep it. It waits
@@ -120,28 +117,24 @@ func (s *Source) Token(ctx context.Context) (*tokens.Token, error) {
 		return nil, err
 	}
 	for {
-		f, held, err := s.ask()
+		mint, held, err := s.ask()
 		if held != nil || err != nil {
 			return held, err
 		}
-		select {
-		case <-f.done:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		if f.err != nil {
-			return nil, f.err
+		got, err := mint.Wait(ctx)
+		if err != nil {
+			return nil, err
 		}
 		// If the object has changed meanwhile, its token is of no use either.
-		if f.held.uid == s.cfg.UID() {
-			return f.held.copy(), nil
+		if got.uid == s.cfg.UID() {
+			return got.copy(), nil
 		}
 	}
 }
 
 // ask returns the token that is there, or the call of Mint to wait for, or why
 // there is neither.
-func (s *Source) ask() (*flight, *tokens.Token, error) {
+func (s *Source) ask() (*flight.Call[*heldToken], *tokens.Token, error) {
 	now, uid := s.cfg.Now(), s.cfg.UID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -149,23 +142,23 @@ func (s *Source) ask() (*flight, *tokens.Token, error) {
 	if good && now.Before(s.held.renew) {
 		return nil, s.held.copy(), nil
 	}
-	if s.flight == nil && !now.Before(s.retryAt) {
-		s.flight = &flight{done: make(chan struct{})}
-		go s.fly(s.flight, uid)
+	mint := s.mints.Running(struct{}{})
+	if mint == nil && !now.Before(s.retryAt) {
+		mint = s.mints.Start(context.Background(), struct{}{}, func(ctx context.Context) (*heldToken, error) { return s.renew(ctx, uid) })
 	}
 	switch {
 	case good:
 		return nil, s.held.copy(), nil
-	case s.flight == nil:
+	case mint == nil:
 		return nil, nil, s.err
 	}
-	return s.flight, nil, nil
+	return mint, nil, nil
 }
 
-// fly calls Mint and keeps what it returns.
-func (s *Source) fly(f *flight, uid types.UID) {
+// renew calls Mint and keeps what it returns.
+func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err error) {
 	asked := s.cfg.Now()
-	token, err := s.mint()
+	token, err := s.mint(ctx)
 	now := s.cfg.Now()
 	switch {
 	case err != nil:
@@ -175,50 +168,30 @@ func (s *Source) fly(f *flight, uid types.UID) {
 	case !aliveAt(token, now):
 		err = fmt.Errorf("tokens: getting a new token: the one that Mint returned expired at %s", token.Expiry.UTC().Format(time.RFC3339))
 	default:
-		f.held = &heldToken{token: *token, uid: uid, got: now, renew: renewalOf(token, asked, rand.Float64())}
+		held = &heldToken{token: *token, uid: uid, got: now, renew: renewalOf(token, asked, rand.Float64())}
 	}
-	f.err = err
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.flight, s.err = nil, err
+	s.err = err
 	if err != nil {
 		s.failures++
 		s.retryAt = now.Add(pauseAfter(s.failures))
 	} else {
-		s.held, s.failures, s.retryAt = f.held, 0, time.Time{}
+		s.held, s.failures, s.retryAt = held, 0, time.Time{}
 	}
-	close(f.done)
+	return held, err
 }
 
-// mint calls Mint so that neither a panic nor a call that never returns stays.
-func (s *Source) mint() (*tokens.Token, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.MintTimeout)
-	type result struct {
-		token *tokens.Token
-		err   error
+// mint calls Mint, for up to MintTimeout.
+func (s *Source) mint(ctx context.Context) (*tokens.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.MintTimeout)
+	defer cancel()
+	token, err := flight.Do(ctx, s.guard, s.cfg.Mint)
+	if err == context.DeadlineExceeded && ctx.Err() != nil {
+		err = fmt.Errorf("the function Mint took longer than %v: %w", s.cfg.MintTimeout, err)
 	}
-	done := make(chan result, 1)
-	go func() {
-		defer cancel()
-		r := result{err: errors.New("the function Mint panicked")}
-		defer func() {
-			_ = recover() // its value may hold anything
-			done <- r
-		}()
-		r.token, r.err = s.cfg.Mint(ctx)
-	}()
-	select {
-	case r := <-done:
-		return r.token, r.err
-	case <-ctx.Done():
-	}
-	select {
-	case r := <-done: // both at once
-		return r.token, r.err
-	default:
-		return nil, fmt.Errorf("the function Mint took longer than %v: %w", s.cfg.MintTimeout, context.DeadlineExceeded)
-	}
+	return token, err
 }
 
 // Discard makes s forget the token with this value, because a server refused
