@@ -1,0 +1,153 @@
+package tokens_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+// hangs calls f a thousand times, each with a context of one second, and checks that
+// at most limit goroutines are left, and that the last error is want.
+func hangs(t *testing.T, limit int, f func(context.Context) error, want string) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	var err error
+	for range 1000 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err = f(ctx)
+		cancel()
+	}
+	synctest.Wait()
+	if left := runtime.NumGoroutine() - before; left > limit {
+		t.Errorf("1,000 calls that hang left %d goroutines, want at most %d", left, limit)
+	}
+	if err == nil || err.Error() != want {
+		t.Errorf("the last of 1,000 calls that hang: %v, want %q", err, want)
+	}
+}
+
+// A signer that hangs costs a bounded number of goroutines, and is called again once
+// its calls have returned.
+func TestIssueSignerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good := must(keys.NewSigner(ecKey))
+		release := make(chan struct{})
+		issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) {
+			cfg.Signer = signer(func(_ context.Context, payload []byte) (string, error) {
+				<-release
+				return good.Sign(context.Background(), payload)
+			})
+		})
+		issue := func(ctx context.Context) error {
+			_, err := issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}})
+			return err
+		}
+		hangs(t, 64, issue, "tokens: signing: the signer hangs: 64 calls have not returned")
+		close(release)
+		synctest.Wait()
+		if err := issue(t.Context()); err != nil {
+			t.Errorf("after its calls have returned: %v", err)
+		}
+	})
+}
+
+// The error of a panic has the value and the stack for who looks for them; its text
+// has neither.
+func TestIssueSignerPanics(t *testing.T) {
+	issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) {
+		cfg.Signer = signer(func(context.Context, []byte) (string, error) { panic("hunter2") })
+	})
+	_, err := issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}})
+	value, stack := flight.PanicOf(err)
+	if err == nil || strings.Contains(err.Error(), "hunter2") || value != "hunter2" || !strings.Contains(string(stack), "TestIssueSignerPanics") {
+		t.Errorf("Issue() = %v with the panic %v and a stack of %d bytes, want both, and nothing of them in the text", err, value, len(stack))
+	}
+}
+
+// A getter that ignores its context costs a bounded number of goroutines.
+func TestGetterCacheHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: getAccount(func(context.Context) (*corev1.ServiceAccount, error) {
+			<-release
+			return account(), nil
+		})}, tokens.GetterCacheConfig{TTL: time.Second, Timeout: time.Second}))
+		get := func(ctx context.Context) error {
+			_, err := g.ServiceAccounts.GetServiceAccount(ctx, "ci", "builder")
+			return err
+		}
+		hangs(t, 1024, get, "context deadline exceeded")
+		hangs(t, 1024, get, "the getter hangs: 1024 calls have not returned")
+		close(release)
+		synctest.Wait()
+		if err := get(t.Context()); err != nil {
+			t.Errorf("after its calls have returned: %v", err)
+		}
+	})
+}
+
+// Who asks later than TTL after a lookup began, which hangs, gets no answer of it:
+// the object may have been deleted meanwhile. What it finds late is not remembered.
+func TestGetterCacheJoinsWithinTTL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deleted := errors.New("deleted")
+		calls := 0
+		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: getAccount(func(context.Context) (*corev1.ServiceAccount, error) {
+			calls++
+			if calls > 1 {
+				return nil, deleted
+			}
+			found := account()
+			time.Sleep(5 * time.Second)
+			return found, nil
+		})}, tokens.GetterCacheConfig{TTL: 2 * time.Second}))
+		get := func() error {
+			_, err := g.ServiceAccounts.GetServiceAccount(t.Context(), "ci", "builder")
+			return err
+		}
+		first := make(chan error, 2)
+		go func() { first <- get() }()
+		time.Sleep(2*time.Second - 1)
+		go func() { first <- get() }()
+		time.Sleep(1)
+		if err := get(); !errors.Is(err, deleted) || calls != 2 {
+			t.Errorf("TTL after the lookup began: %v, want another lookup", err)
+		}
+		for range 2 {
+			if err := <-first; err != nil {
+				t.Errorf("who asked within TTL got %v", err)
+			}
+		}
+		if err := get(); !errors.Is(err, deleted) || calls != 3 {
+			t.Errorf("after the late answer: %v, want another lookup", err)
+		}
+	})
+}
+
+// A clock that is set back makes nothing hold for longer.
+func TestGetterCacheClockSetBack(t *testing.T) {
+	clock, calls := now, 0
+	g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: getAccount(func(context.Context) (*corev1.ServiceAccount, error) {
+		calls++
+		return account(), nil
+	})}, tokens.GetterCacheConfig{TTL: time.Second, Now: func() time.Time { return clock }}))
+	for range 2 {
+		if _, err := g.ServiceAccounts.GetServiceAccount(t.Context(), "ci", "builder"); err != nil {
+			t.Fatal(err)
+		}
+		clock = clock.Add(-time.Hour)
+	}
+	if calls != 2 {
+		t.Errorf("%d lookups, want one more after the clock was set back", calls)
+	}
+}
