@@ -14,6 +14,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
 // hangs calls f a thousand times, each with a context of one second, and checks that
@@ -43,7 +44,7 @@ func TestIssueSignerHangs(t *testing.T) {
 		good := must(keys.NewSigner(ecKey))
 		release := make(chan struct{})
 		issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) {
-			cfg.Signer = signer(func(_ context.Context, payload []byte) (string, error) {
+			cfg.Signer = tokentest.SignerFunc(func(_ context.Context, payload []byte) (string, error) {
 				<-release
 				return good.Sign(context.Background(), payload)
 			})
@@ -65,7 +66,7 @@ func TestIssueSignerHangs(t *testing.T) {
 // has neither.
 func TestIssueSignerPanics(t *testing.T) {
 	issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) {
-		cfg.Signer = signer(func(context.Context, []byte) (string, error) { panic("hunter2") })
+		cfg.Signer = tokentest.SignerFunc(func(context.Context, []byte) (string, error) { panic("hunter2") })
 	})
 	_, err := issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}})
 	value, stack := flight.PanicOf(err)
@@ -78,7 +79,7 @@ func TestIssueSignerPanics(t *testing.T) {
 func TestGetterCacheHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: getAccount(func(context.Context) (*corev1.ServiceAccount, error) {
+		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
 			<-release
 			return account(), nil
 		})}, tokens.GetterCacheConfig{TTL: time.Second, Timeout: time.Second}))
@@ -102,7 +103,7 @@ func TestGetterCacheJoinsWithinTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		deleted := errors.New("deleted")
 		calls := 0
-		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: getAccount(func(context.Context) (*corev1.ServiceAccount, error) {
+		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
 			calls++
 			if calls > 1 {
 				return nil, deleted
@@ -137,7 +138,7 @@ func TestGetterCacheJoinsWithinTTL(t *testing.T) {
 // A clock that is set back makes nothing hold for longer.
 func TestGetterCacheClockSetBack(t *testing.T) {
 	clock, calls := now, 0
-	g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: getAccount(func(context.Context) (*corev1.ServiceAccount, error) {
+	g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
 		calls++
 		return account(), nil
 	})}, tokens.GetterCacheConfig{TTL: time.Second, Now: func() time.Time { return clock }}))
