@@ -44,8 +44,12 @@ var importRules = map[string]struct{ ours, others []string }{
 	// For tests of the two above.
 	"admission/internal/admissiontest": {ours: []string{"admission"}, others: kubernetes},
 
-	"sacontroller": {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
-	"fake":         {ours: []string{"keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller"}, others: kubernetes},
+	"sacontroller":           {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
+	"fake":                   {ours: []string{"keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store"}, others: kubernetes},
+	"fake/internal/apirules": {ours: []string{"fake/internal/object", "fake/internal/patch"}, others: kubernetes},
+	"fake/internal/object":   {others: kubernetes},
+	"fake/internal/patch":    {others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},
+	"fake/internal/store":    {ours: []string{"fake/internal/object", "internal/tokensecret"}, others: kubernetes},
 
 	// For tests of tokens and the packages below it.
 	"tokens/internal/tokentest": {ours: []string{"internal/jose", "keys", "tokens"}, others: kubernetes},
@@ -70,17 +74,20 @@ var kubernetes = []string{"k8s.io/api", "k8s.io/apimachinery"}
 
 // directDependencies are the modules that the root module may require directly.
 var directDependencies = []string{
-	"github.com/google/go-cmp", // tests only
+	"github.com/google/go-cmp",       // tests only
+	"gopkg.in/evanphx/json-patch.v4", // fake only
 	"gopkg.in/square/go-jose.v2",
 	"k8s.io/api",
 	"k8s.io/apimachinery",
 	"sigs.k8s.io/yaml", // examples only
 }
 
-// The goals for what importing all packages of the root module links.
+// The goals for what importing all production packages links, and what keys
+// alone does. The fakes are for tests and may weigh what they need.
 const (
-	maxModules  = 20
-	maxPackages = 90
+	maxModules      = 20
+	maxPackages     = 90
+	maxKeysPackages = 10
 )
 
 func TestImports(t *testing.T) {
@@ -111,25 +118,41 @@ func TestImports(t *testing.T) {
 }
 
 func TestImportWeight(t *testing.T) {
-	var library []string
+	var production []string
 	for _, pkg := range goList(t, "./...") {
-		if !strings.HasPrefix(relative(pkg.ImportPath), "examples/") {
-			library = append(library, pkg.ImportPath)
+		switch first, _, _ := strings.Cut(relative(pkg.ImportPath), "/"); first {
+		case ".", "admission", "keys", "tokens", "sacontroller":
+			production = append(production, pkg.ImportPath)
 		}
 	}
-	modules := map[string]bool{}
-	packages := 0
-	for _, pkg := range goList(t, append([]string{"-deps"}, library...)...) {
+	for _, tt := range []struct {
+		name                    string
+		packages                []string
+		maxModules, maxPackages int
+	}{
+		{"all production packages", production, maxModules, maxPackages},
+		{"keys", []string{modulePath + "/keys"}, maxKeysPackages, maxKeysPackages},
+	} {
+		modules, packages := weigh(t, tt.packages)
+		t.Logf("importing %s links %d modules and %d packages outside the standard library", tt.name, modules, packages)
+		if modules > tt.maxModules || packages > tt.maxPackages {
+			t.Errorf("importing %s links %d modules and %d packages, want at most %d and %d", tt.name, modules, packages, tt.maxModules, tt.maxPackages)
+		}
+	}
+}
+
+// weigh returns how many modules and packages of others importing packages links.
+func weigh(t *testing.T, packages []string) (modules, linked int) {
+	t.Helper()
+	seen := map[string]bool{}
+	for _, pkg := range goList(t, append([]string{"-deps"}, packages...)...) {
 		if pkg.Standard || pkg.Module == nil || pkg.Module.Main {
 			continue
 		}
-		modules[pkg.Module.Path] = true
-		packages++
+		seen[pkg.Module.Path] = true
+		linked++
 	}
-	t.Logf("importing the whole library links %d modules and %d packages outside the standard library", len(modules), packages)
-	if len(modules) > maxModules || packages > maxPackages {
-		t.Errorf("importing the library links %d modules and %d packages, want at most %d and %d", len(modules), packages, maxModules, maxPackages)
-	}
+	return len(seen), linked
 }
 
 func TestDirectDependencies(t *testing.T) {

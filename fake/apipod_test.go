@@ -105,5 +105,5 @@ func TestAPIAdmitPodIsNotAsked(t *testing.T) {
 	code, body = a.do("PATCH /api/v1/namespaces/ci/pods/gone", `{}`, merge)
 	checkStatus(t, code, body, 404, metav1.StatusReasonNotFound, `pods "gone" not found`)
 	code, body = a.do("PATCH /api/v1/namespaces/ci/pods/web", `[]`, merge)
-	checkStatus(t, code, body, 400, metav1.StatusReasonBadRequest, "want a JSON object")
+	checkStatus(t, code, body, 400, metav1.StatusReasonBadRequest, "error decoding patch: json: cannot unmarshal array")
 }

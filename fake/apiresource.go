@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/kubesa/serviceaccount/fake/internal/patch"
 )
 
 // dispatch does what a request asks of target.
@@ -203,7 +205,8 @@ func (c *apiCall) patch(t apiTarget) error {
 		return badQuery()
 	}
 	// The type is judged before the body, which may be YAML.
-	if _, err := parsePatch(t.kind, types.PatchType(mediaType), []byte("[]")); apierrors.IsUnsupportedMediaType(err) {
+	patchType := types.PatchType(mediaType)
+	if err := patch.CheckType(patchType); err != nil {
 		return err
 	}
 	if opts.Force != nil {
@@ -217,16 +220,16 @@ func (c *apiCall) patch(t apiTarget) error {
 		return err
 	}
 	err = c.admitUpdate(t, func(old object) (object, error) {
-		apply, err := parsePatch(t.kind, types.PatchType(mediaType), data)
+		change, err := patch.Parse(patchType, data)
 		if err != nil {
 			return nil, err
 		}
-		return patchObject(t.kind, old, apply)
+		return patchObject(t.kind, old, change)
 	})
 	if err != nil {
 		return err
 	}
-	stored, err := c.cluster.patch(c.ctx, t.kind, t.subresource, t.namespace, t.name, types.PatchType(mediaType), data, opts.DryRun)
+	stored, err := c.cluster.patch(c.ctx, t.kind, t.subresource, t.namespace, t.name, patchType, data, opts.DryRun)
 	c.settle()
 	if err != nil {
 		return err

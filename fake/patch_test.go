@@ -25,13 +25,14 @@ func TestJSONPatch(t *testing.T) {
 		{name: "move", patch: `[{"op":"move","from":"/data/a","path":"/data/d"}]`, want: map[string]string{"d": "1", "b/~": "2"}},
 		{name: "copy", patch: `[{"op":"copy","from":"/data/a","path":"/data/d"}]`, want: map[string]string{"a": "1", "d": "1", "b/~": "2"}},
 		{name: "test holds", patch: `[{"op":"test","path":"/data/a","value":"1"},{"op":"remove","path":"/data/a"}]`, want: map[string]string{"b/~": "2"}},
-		{name: "test fails", patch: `[{"op":"test","path":"/data/a","value":"9"},{"op":"remove","path":"/data/a"}]`, text: "operation 0 (test /data/a): test failed"},
-		{name: "remove what is not there", patch: `[{"op":"remove","path":"/data/x"}]`, text: "operation 0 (remove /data/x): no such path"},
-		{name: "replace what is not there", patch: `[{"op":"replace","path":"/data/x","value":"1"}]`, text: "operation 0 (replace /data/x): no such path"},
-		{name: "no value", patch: `[{"op":"add","path":"/data/x"}]`, text: "operation 0 (add /data/x): no value"},
-		{name: "no slash", patch: `[{"op":"remove","path":"data"}]`, text: "operation 0 (remove data): a path starts with a slash"},
-		{name: "unknown operation", patch: `[{"op":"jump","path":"/data","value":1}]`, text: "operation 0 (jump /data): unknown operation"},
-		{name: "into itself", patch: `[{"op":"move","from":"/data","path":"/data/a"}]`, text: "operation 0 (move /data/a): can't move into itself"},
+		{name: "test fails", patch: `[{"op":"test","path":"/data/a","value":"9"},{"op":"remove","path":"/data/a"}]`, text: "testing value /data/a failed: test failed"},
+		{name: "remove what is not there", patch: `[{"op":"remove","path":"/data/x"}]`, text: "error in remove for path: '/data/x': Unable to remove nonexistent key: x: missing value"},
+		{name: "replace what is not there", patch: `[{"op":"remove","path":"/data/b~1~0"},{"op":"replace","path":"/data/x","value":"1"}]`, want: map[string]string{"a": "1", "x": "1"}},
+		{name: "replace below what is not there", patch: `[{"op":"replace","path":"/x/y","value":"1"}]`, text: "replace operation does not apply: doc is missing path: /x/y: missing value"},
+		{name: "no value", patch: `[{"op":"remove","path":"/data/b~1~0"},{"op":"add","path":"/data/x"}]`, want: map[string]string{"a": "1", "x": ""}},
+		{name: "no slash", patch: `[{"op":"remove","path":"data"}]`, text: `remove operation does not apply: doc is missing path: "data": missing value`},
+		{name: "unknown operation", patch: `[{"op":"jump","path":"/data","value":1}]`, text: "Unexpected kind: jump"},
+		{name: "into itself", patch: `[{"op":"move","from":"/data","path":"/data/a"}]`, text: "move operation does not apply: doc is missing destination path: /data/a: missing value"},
 		{name: "names of another case", patch: `[{"op":"remove","path":"/data/b~1~0"},{"op":"add","path":"/DATA","value":{"z":"9"}}]`, want: map[string]string{"a": "1"}},
 		{name: "wrong type", patch: `[{"op":"replace","path":"/data","value":7}]`, text: "the patch does not give a valid ConfigMap"},
 	}
@@ -66,8 +67,9 @@ func TestJSONPatchOfLists(t *testing.T) {
 		{name: "remove", patch: `[{"op":"remove","path":"/secrets/0"}]`, want: "b c"},
 		{name: "replace inside", patch: `[{"op":"replace","path":"/secrets/2/name","value":"d"}]`, want: "a b d"},
 		{name: "move", patch: `[{"op":"move","from":"/secrets/2","path":"/secrets/0"}]`, want: "c a b"},
-		{name: "past the end", patch: `[{"op":"add","path":"/secrets/4","value":{"name":"d"}}]`, text: "operation 0 (add /secrets/4): no such path"},
-		{name: "odd index", patch: `[{"op":"remove","path":"/secrets/01"}]`, text: "operation 0 (remove /secrets/01): no such path"},
+		{name: "past the end", patch: `[{"op":"add","path":"/secrets/4","value":{"name":"d"}}]`, text: "error in add for path: '/secrets/4': Unable to access invalid index: 4: invalid index referenced"},
+		{name: "from the end", patch: `[{"op":"remove","path":"/secrets/-1"}]`, want: "a b"},
+		{name: "no index", patch: `[{"op":"remove","path":"/secrets/x"}]`, text: `error in remove for path: '/secrets/x': strconv.Atoi: parsing "x": invalid syntax`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -130,9 +132,9 @@ func TestStrategicMergePatch(t *testing.T) {
 			}
 		})
 	}
-	c := newCI(t, &corev1.ServiceAccount{ObjectMeta: meta("ci", "sa")})
+	c := newCI(t, &corev1.ServiceAccount{ObjectMeta: meta("ci", "sa"), Secrets: []corev1.ObjectReference{{Name: "a"}}})
 	_, err := c.PatchServiceAccount(t.Context(), "ci", "sa", types.StrategicMergePatchType, []byte(`{"secrets":[{"kind":"x"}]}`))
-	checkError(t, err, metav1.StatusReasonBadRequest, `error decoding patch: secrets: no "name" in an item of the list`)
+	checkError(t, err, metav1.StatusReasonBadRequest, "the strategic merge patch can't be applied: a list item has no merge key, or a directive is malformed")
 	_, err = c.PatchServiceAccount(t.Context(), "ci", "sa", types.ApplyPatchType, []byte(`{}`))
 	checkError(t, err, metav1.StatusReasonUnsupportedMediaType, "the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json")
 }

@@ -88,8 +88,8 @@ func TestMergePatch(t *testing.T) {
 		{"stale resourceVersion", `{"metadata":{"resourceVersion":"1"}}`, "", metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "s": the object has been modified; please apply your changes to the latest version and try again`},
 		{"other type", `{"type":"Opaque"}`, "", metav1.StatusReasonInvalid, `Secret "s" is invalid: type: Invalid value: "Opaque": field is immutable`},
 		{"other name", `{"metadata":{"name":"t"}}`, "", metav1.StatusReasonBadRequest, "the name of the object (t) does not match the name on the URL (s)"},
-		{"not JSON", `{`, "", metav1.StatusReasonBadRequest, "error decoding patch: unexpected EOF"},
-		{"not an object", `[]`, "", metav1.StatusReasonBadRequest, "error decoding patch: want a JSON object"},
+		{"not JSON", `{`, "", metav1.StatusReasonBadRequest, "invalid JSON patch"},
+		{"not an object", `[]`, "", metav1.StatusReasonBadRequest, "error decoding patch: json: cannot unmarshal array into Go value of type map[string]interface {}"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
