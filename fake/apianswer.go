@@ -11,6 +11,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // apiWriter remembers which status was sent.
@@ -135,7 +137,7 @@ func (c *apiCall) warn(text string) {
 }
 
 // success is the answer to a delete that leaves nothing.
-func success(gr schema.GroupResource, o object) metav1.Status {
+func success(gr schema.GroupResource, o object.Object) metav1.Status {
 	return metav1.Status{
 		TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusSuccess,
 		Details: &metav1.StatusDetails{Name: o.GetName(), Group: gr.Group, Kind: gr.Resource, UID: o.GetUID()},

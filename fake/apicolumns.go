@@ -8,49 +8,51 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // columnsOf returns what kubectl shows of the objects of a kind.
-func columnsOf(k *kind) []column {
-	columns := []column{{name: "Name", description: "the name of the object", cell: func(o object, _ time.Time) any { return o.GetName() }}}
+func columnsOf(k *object.Kind) []column {
+	columns := []column{{name: "Name", description: "the name of the object", cell: func(o object.Object, _ time.Time) any { return o.GetName() }}}
 	switch k {
-	case namespaces:
-		columns = append(columns, column{name: "Status", description: "Active, or Terminating", cell: func(o object, _ time.Time) any {
+	case object.Namespaces:
+		columns = append(columns, column{name: "Status", description: "Active, or Terminating", cell: func(o object.Object, _ time.Time) any {
 			return string(o.(*corev1.Namespace).Status.Phase)
 		}})
-	case nodes:
+	case object.Nodes:
 		columns = append(columns,
-			column{name: "Status", description: "whether the node is ready", cell: func(o object, _ time.Time) any { return nodeStatus(o.(*corev1.Node)) }},
-			column{name: "Roles", description: "the roles that labels give to the node", cell: func(o object, _ time.Time) any { return nodeRoles(o.(*corev1.Node)) }})
-	case serviceAccounts:
-		columns = append(columns, column{name: "Secrets", typ: "integer", description: "how many Secrets the account lists", cell: func(o object, _ time.Time) any {
+			column{name: "Status", description: "whether the node is ready", cell: func(o object.Object, _ time.Time) any { return nodeStatus(o.(*corev1.Node)) }},
+			column{name: "Roles", description: "the roles that labels give to the node", cell: func(o object.Object, _ time.Time) any { return nodeRoles(o.(*corev1.Node)) }})
+	case object.ServiceAccounts:
+		columns = append(columns, column{name: "Secrets", typ: "integer", description: "how many Secrets the account lists", cell: func(o object.Object, _ time.Time) any {
 			return len(o.(*corev1.ServiceAccount).Secrets)
 		}})
-	case secrets:
+	case object.Secrets:
 		columns = append(columns,
-			column{name: "Type", description: "what the Secret is for", cell: func(o object, _ time.Time) any { return string(o.(*corev1.Secret).Type) }},
-			column{name: "Data", typ: "integer", description: "how many keys the Secret has", cell: func(o object, _ time.Time) any { return len(o.(*corev1.Secret).Data) }})
-	case configMaps:
-		columns = append(columns, column{name: "Data", typ: "integer", description: "how many keys the ConfigMap has", cell: func(o object, _ time.Time) any {
+			column{name: "Type", description: "what the Secret is for", cell: func(o object.Object, _ time.Time) any { return string(o.(*corev1.Secret).Type) }},
+			column{name: "Data", typ: "integer", description: "how many keys the Secret has", cell: func(o object.Object, _ time.Time) any { return len(o.(*corev1.Secret).Data) }})
+	case object.ConfigMaps:
+		columns = append(columns, column{name: "Data", typ: "integer", description: "how many keys the ConfigMap has", cell: func(o object.Object, _ time.Time) any {
 			m := o.(*corev1.ConfigMap)
 			return len(m.Data) + len(m.BinaryData)
 		}})
-	case pods:
+	case object.Pods:
 		columns = append(columns,
-			column{name: "Ready", description: "how many containers are ready", cell: func(o object, _ time.Time) any { return podReady(o.(*corev1.Pod)) }},
-			column{name: "Status", description: "what the pod is doing", cell: func(o object, _ time.Time) any { return podStatus(o.(*corev1.Pod)) }},
-			column{name: "Restarts", typ: "integer", description: "how often containers were restarted", cell: func(o object, _ time.Time) any { return podRestarts(o.(*corev1.Pod)) }})
+			column{name: "Ready", description: "how many containers are ready", cell: func(o object.Object, _ time.Time) any { return podReady(o.(*corev1.Pod)) }},
+			column{name: "Status", description: "what the pod is doing", cell: func(o object.Object, _ time.Time) any { return podStatus(o.(*corev1.Pod)) }},
+			column{name: "Restarts", typ: "integer", description: "how often containers were restarted", cell: func(o object.Object, _ time.Time) any { return podRestarts(o.(*corev1.Pod)) }})
 	}
 	columns = append(columns, column{name: "Age", description: "the time since the object was created", cell: age})
 	switch k {
-	case nodes:
-		columns = append(columns, column{name: "Version", description: "the version of the kubelet", cell: func(o object, _ time.Time) any {
+	case object.Nodes:
+		columns = append(columns, column{name: "Version", description: "the version of the kubelet", cell: func(o object.Object, _ time.Time) any {
 			return o.(*corev1.Node).Status.NodeInfo.KubeletVersion
 		}})
-	case pods:
+	case object.Pods:
 		columns = append(columns,
-			column{name: "IP", description: "the address of the pod", wide: true, cell: func(o object, _ time.Time) any { return orNone(o.(*corev1.Pod).Status.PodIP) }},
-			column{name: "Node", description: "where the pod runs", wide: true, cell: func(o object, _ time.Time) any { return orNone(o.(*corev1.Pod).Spec.NodeName) }})
+			column{name: "IP", description: "the address of the pod", wide: true, cell: func(o object.Object, _ time.Time) any { return orNone(o.(*corev1.Pod).Status.PodIP) }},
+			column{name: "Node", description: "where the pod runs", wide: true, cell: func(o object.Object, _ time.Time) any { return orNone(o.(*corev1.Pod).Spec.NodeName) }})
 	}
 	return columns
 }

@@ -5,6 +5,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // What the model of the Cluster is, as clients ask for it.
@@ -65,20 +67,20 @@ func resourceList(groupVersion string, resources []metav1.APIResource) metav1.AP
 // coreResources describes what is served below /api/v1.
 func coreResources() []metav1.APIResource {
 	var resources []metav1.APIResource
-	for _, k := range kinds {
-		object := metav1.APIResource{
-			Name: k.resource, SingularName: k.singular, Namespaced: k.namespaced, Kind: k.name, ShortNames: k.shortNames,
+	for _, k := range object.Kinds {
+		whole := metav1.APIResource{
+			Name: k.Resource, SingularName: k.Singular, Namespaced: k.Namespaced, Kind: k.Name, ShortNames: k.ShortNames,
 			Verbs: metav1.Verbs{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"},
 		}
-		if k == namespaces { // which are deleted one by one
-			object.Verbs = metav1.Verbs{"create", "delete", "get", "list", "patch", "update", "watch"}
+		if k == object.Namespaces { // which are deleted one by one
+			whole.Verbs = metav1.Verbs{"create", "delete", "get", "list", "patch", "update", "watch"}
 		}
-		if k == pods {
-			object.Categories = []string{"all"}
+		if k == object.Pods {
+			whole.Categories = []string{"all"}
 		}
-		resources = append(resources, object)
-		for _, name := range []string{ephemeralSubresource, finalizeSubresource, "status", tokenSubresource} {
-			if k.hasSubresource(name) {
+		resources = append(resources, whole)
+		for _, name := range []string{object.EphemeralSubresource, object.FinalizeSubresource, "status", object.TokenSubresource} {
+			if k.HasSubresource(name) {
 				resources = append(resources, subresource(k, name))
 			}
 		}
@@ -89,12 +91,12 @@ func coreResources() []metav1.APIResource {
 	})
 }
 
-func subresource(k *kind, name string) metav1.APIResource {
-	r := metav1.APIResource{Name: k.resource + "/" + name, Namespaced: k.namespaced, Kind: k.name}
+func subresource(k *object.Kind, name string) metav1.APIResource {
+	r := metav1.APIResource{Name: k.Resource + "/" + name, Namespaced: k.Namespaced, Kind: k.Name}
 	for _, method := range (apiTarget{kind: k, name: "x", subresource: name}).methods() {
 		r.Verbs = append(r.Verbs, verbOf(method))
 	}
-	if name == tokenSubresource {
+	if name == object.TokenSubresource {
 		r.Group, r.Version, r.Kind = authenticationv1.GroupName, "v1", "TokenRequest"
 	}
 	return r
@@ -120,16 +122,16 @@ func openAPI(paths map[string]any) any {
 // the judgement of manifests to the server: that there is fieldValidation.
 func openAPICore() any {
 	paths := map[string]any{}
-	for _, k := range kinds {
-		collection := "/api/v1/" + k.resource
-		if k.namespaced {
-			collection = "/api/v1/namespaces/{namespace}/" + k.resource
+	for _, k := range object.Kinds {
+		collection := "/api/v1/" + k.Resource
+		if k.Namespaced {
+			collection = "/api/v1/namespaces/{namespace}/" + k.Resource
 		}
 		operation := func(action string) any {
 			return map[string]any{
-				"operationId":                     action + "CoreV1" + k.name,
+				"operationId":                     action + "CoreV1" + k.Name,
 				"x-kubernetes-action":             action,
-				"x-kubernetes-group-version-kind": map[string]string{"group": "", "version": "v1", "kind": k.name},
+				"x-kubernetes-group-version-kind": map[string]string{"group": "", "version": "v1", "kind": k.Name},
 				"parameters": []any{
 					openAPIParameter("dryRun"), openAPIParameter("fieldManager"), openAPIParameter("fieldValidation"),
 				},

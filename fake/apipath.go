@@ -6,12 +6,14 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // apiTarget is what the path of a request names: all objects of a kind, those
 // of a namespace, an object, or a subresource of it.
 type apiTarget struct {
-	kind        *kind // nil for events
+	kind        *object.Kind // nil for events
 	resource    string
 	namespace   string // "" for cluster-scoped kinds and for all namespaces
 	name        string // "" for a collection
@@ -30,22 +32,22 @@ func parseTarget(path string) (apiTarget, bool) {
 	t := apiTarget{}
 	// "namespaces/ci/secrets" is about Secrets, "namespaces/ci/status" about the
 	// Namespace.
-	if len(parts) > 2 && parts[0] == namespaces.resource && !namespaces.hasSubresource(parts[2]) {
+	if len(parts) > 2 && parts[0] == object.Namespaces.Resource && !object.Namespaces.HasSubresource(parts[2]) {
 		if t.namespace, parts = parts[1], parts[2:]; t.namespace == "" {
 			return apiTarget{}, false
 		}
 	}
 	if t.resource = parts[0]; t.resource != eventsResource {
-		if t.kind = kindNamed(t.resource); t.kind == nil {
+		if t.kind = object.KindNamed(t.resource); t.kind == nil {
 			return apiTarget{}, false
 		}
 	}
-	namespaced := t.kind == nil || t.kind.namespaced
+	namespaced := t.kind == nil || t.kind.Namespaced
 	switch {
 	case !namespaced && t.namespace != "", namespaced && t.namespace == "" && len(parts) > 1, len(parts) > 3:
 		return apiTarget{}, false
 	case len(parts) > 2:
-		if t.subresource = parts[2]; t.kind == nil || !t.kind.hasSubresource(t.subresource) {
+		if t.subresource = parts[2]; t.kind == nil || !t.kind.HasSubresource(t.subresource) {
 			return apiTarget{}, false
 		}
 		fallthrough
@@ -55,27 +57,6 @@ func parseTarget(path string) (apiTarget, bool) {
 		}
 	}
 	return t, true
-}
-
-// The subresources besides "status".
-const (
-	finalizeSubresource  = "finalize"
-	tokenSubresource     = "token"
-	ephemeralSubresource = "ephemeralcontainers"
-)
-
-func (k *kind) hasSubresource(name string) bool {
-	switch name {
-	case "status":
-		return k.status
-	case finalizeSubresource:
-		return k == namespaces
-	case tokenSubresource:
-		return k == serviceAccounts
-	case ephemeralSubresource:
-		return k == pods
-	}
-	return false
 }
 
 // apiView is the form in which a client wants objects: whole if it is zero.

@@ -3,10 +3,13 @@ package fake
 import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // admitCreate asks the hook about a new pod, which it may change.
-func (c *apiCall) admitCreate(t apiTarget, sent object) error {
+func (c *apiCall) admitCreate(t apiTarget, sent object.Object) error {
 	pod, ok := sent.(*corev1.Pod)
 	if !ok || c.cfg.AdmitPod == nil {
 		return nil
@@ -20,26 +23,26 @@ func (c *apiCall) admitCreate(t apiTarget, sent object) error {
 
 // admitUpdate asks the hook about what change makes of a pod. Without a pod it
 // is not asked: the Cluster has the right error.
-func (c *apiCall) admitUpdate(t apiTarget, change func(old object) (object, error)) error {
-	if t.kind != pods || c.cfg.AdmitPod == nil {
+func (c *apiCall) admitUpdate(t apiTarget, change func(old object.Object) (object.Object, error)) error {
+	if t.kind != object.Pods || c.cfg.AdmitPod == nil {
 		return nil
 	}
 	old, ok := c.cluster.peek(t.kind, t.namespace, t.name)
 	if !ok {
 		return nil
 	}
-	old = copyOf(old)
+	old = object.CopyOf(old)
 	changed, err := change(old)
 	if err != nil {
 		return err
 	}
-	next, err := part(t.kind, t.subresource, changed, old)
+	next, err := apirules.Part(t.kind, t.subresource, changed, old)
 	if err != nil {
 		return err
 	}
-	keepMeta(next, old)
+	apirules.KeepMeta(next, old)
 	return c.cfg.AdmitPod(c.ctx, PodOperation{
 		Operation: admissionv1.Update, Namespace: t.namespace, Name: t.name, Subresource: t.subresource,
-		Pod: next.(*corev1.Pod), Old: copyOf(old).(*corev1.Pod),
+		Pod: next.(*corev1.Pod), Old: object.CopyOf(old).(*corev1.Pod),
 	})
 }

@@ -11,7 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/patch"
+	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
 
 // dispatch does what a request asks of target.
@@ -19,7 +22,7 @@ func (c *apiCall) dispatch(target apiTarget) error {
 	if c.allow(target.methods()...) != nil {
 		return apierrors.NewMethodNotSupported(target.groupResource(), verbOf(c.request.Method))
 	}
-	if target.subresource == tokenSubresource {
+	if target.subresource == object.TokenSubresource {
 		return c.requestToken(target)
 	}
 	switch c.request.Method {
@@ -46,17 +49,17 @@ func (t apiTarget) methods() []string {
 	switch {
 	case t.kind == nil:
 		return []string{http.MethodGet}
-	case t.subresource == tokenSubresource:
+	case t.subresource == object.TokenSubresource:
 		return []string{http.MethodPost}
-	case t.subresource == finalizeSubresource:
+	case t.subresource == object.FinalizeSubresource:
 		return []string{http.MethodPut}
 	case t.subresource != "":
 		return []string{http.MethodGet, http.MethodPut, http.MethodPatch}
 	case t.name != "":
 		return []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete}
-	case t.kind.namespaced && t.namespace == "":
+	case t.kind.Namespaced && t.namespace == "":
 		return []string{http.MethodGet}
-	case t.kind == namespaces:
+	case t.kind == object.Namespaces:
 		return []string{http.MethodGet, http.MethodPost}
 	}
 	return []string{http.MethodGet, http.MethodPost, http.MethodDelete}
@@ -86,12 +89,12 @@ func (c *apiCall) get(t apiTarget) error {
 	if t.kind == nil { // no event is ever recorded
 		return apierrors.NewNotFound(t.groupResource(), t.name)
 	}
-	revision, err := parseRevision(opts.ResourceVersion)
+	revision, err := store.ParseRevision(opts.ResourceVersion)
 	if err != nil {
 		return err
 	}
 	if last := c.cluster.lastRevision(); revision > last {
-		return tooLarge(revision, last)
+		return store.TooLarge(revision, last)
 	}
 	found, err := c.cluster.get(c.ctx, t.kind, t.namespace, t.name)
 	if err != nil {
@@ -137,7 +140,7 @@ func (c *apiCall) listOptions() (metav1.ListOptions, error) {
 }
 
 func (c *apiCall) create(t apiTarget) error {
-	sent := t.kind.new()
+	sent := t.kind.New()
 	if err := c.read(sent.(apiMessage), gvkOf(t.kind)); err != nil {
 		return err
 	}
@@ -156,7 +159,7 @@ func (c *apiCall) create(t apiTarget) error {
 }
 
 func (c *apiCall) update(t apiTarget) error {
-	sent := t.kind.new()
+	sent := t.kind.New()
 	if err := c.read(sent.(apiMessage), gvkOf(t.kind)); err != nil {
 		return err
 	}
@@ -170,7 +173,7 @@ func (c *apiCall) update(t apiTarget) error {
 	if err := t.place(sent); err != nil {
 		return err
 	}
-	if err := c.admitUpdate(t, func(object) (object, error) { return copyOf(sent), nil }); err != nil {
+	if err := c.admitUpdate(t, func(object.Object) (object.Object, error) { return object.CopyOf(sent), nil }); err != nil {
 		return err
 	}
 	stored, err := c.cluster.update(c.ctx, t.kind, t.subresource, sent, c.query["dryRun"])
@@ -182,13 +185,13 @@ func (c *apiCall) update(t apiTarget) error {
 }
 
 // place puts what was sent into the namespace of the path.
-func (t apiTarget) place(sent object) error {
+func (t apiTarget) place(sent object.Object) error {
 	switch sent.GetNamespace() {
 	case t.namespace:
 	case "":
 		sent.SetNamespace(t.namespace)
 	default:
-		if t.kind.namespaced {
+		if t.kind.Namespaced {
 			return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 		}
 	}
@@ -216,15 +219,15 @@ func (c *apiCall) patch(t apiTarget) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkPatchFields(data, types.PatchType(mediaType), t.kind.new()); err != nil {
+	if err := c.checkPatchFields(data, types.PatchType(mediaType), t.kind.New()); err != nil {
 		return err
 	}
-	err = c.admitUpdate(t, func(old object) (object, error) {
+	err = c.admitUpdate(t, func(old object.Object) (object.Object, error) {
 		change, err := patch.Parse(patchType, data)
 		if err != nil {
 			return nil, err
 		}
-		return patchObject(t.kind, old, change)
+		return apirules.PatchObject(t.kind, old, change)
 	})
 	if err != nil {
 		return err
@@ -252,10 +255,10 @@ func (c *apiCall) delete(t apiTarget) error {
 	switch {
 	case err != nil:
 		return err
-	case stays, t.kind == pods, t.kind == serviceAccounts:
+	case stays, t.kind == object.Pods, t.kind == object.ServiceAccounts:
 		return c.sendObject(http.StatusOK, t.kind, last)
 	}
-	return c.sendJSON(http.StatusOK, success(t.kind.groupResource(), last))
+	return c.sendJSON(http.StatusOK, success(t.kind.GroupResource(), last))
 }
 
 func (c *apiCall) deleteCollection(t apiTarget) error {
@@ -271,7 +274,7 @@ func (c *apiCall) deleteCollection(t apiTarget) error {
 	if err != nil {
 		return err
 	}
-	for _, o := range found.items {
+	for _, o := range found.Items {
 		_, err = c.cluster.delete(c.ctx, t.kind, o.GetNamespace(), o.GetName(), opts)
 		if err != nil && !apierrors.IsNotFound(err) {
 			break
@@ -328,19 +331,19 @@ func badQuery() error {
 func (c *Cluster) lastRevision() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.history.last()
+	return c.history.Last()
 }
 
 // peek returns what is stored, without a call of the API.
-func (c *Cluster) peek(k *kind, namespace, name string) (object, bool) {
+func (c *Cluster) peek(k *object.Kind, namespace, name string) (object.Object, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state.get(k, namespace, name)
+	return c.state.Get(k, namespace, name)
 }
 
 // mayCreate reports what stands against creating o in its Namespace.
-func (c *Cluster) mayCreate(k *kind, o object) error {
+func (c *Cluster) mayCreate(k *object.Kind, o object.Object) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.checkNamespace(k, o)
+	return apirules.CheckNamespace(k, o, c.namespaceOf(o))
 }

@@ -5,6 +5,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 )
 
 // requestToken answers a TokenRequest, the subresource "token" of an account.
@@ -15,7 +17,7 @@ func (c *apiCall) requestToken(t apiTarget) error {
 		return err
 	}
 	// A dry run gives a token, too: nothing is stored either way.
-	if err := checkDryRun(c.query["dryRun"]); err != nil {
+	if err := apirules.CheckDryRun(c.query["dryRun"]); err != nil {
 		return err
 	}
 	answer, err := c.authority.Requester.Create(c.ctx, t.namespace, t.name, request)

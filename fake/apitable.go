@@ -9,24 +9,27 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
 
-func gvkOf(k *kind) schema.GroupVersionKind { return corev1.SchemeGroupVersion.WithKind(k.name) }
+func gvkOf(k *object.Kind) schema.GroupVersionKind { return corev1.SchemeGroupVersion.WithKind(k.Name) }
 
 func (t apiTarget) groupResource() schema.GroupResource {
 	return schema.GroupResource{Resource: t.resource}
 }
 
 // sendObject answers with a copy of o, in the form that the client wants.
-func (c *apiCall) sendObject(status int, k *kind, o object) error {
+func (c *apiCall) sendObject(status int, k *object.Kind, o object.Object) error {
 	if c.view.table {
-		return c.sendJSON(status, c.tableOf(k, []object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}))
+		return c.sendJSON(status, c.tableOf(k, []object.Object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}))
 	}
-	return c.sendJSON(status, c.view.form(k, copyOf(o)))
+	return c.sendJSON(status, c.view.form(k, object.CopyOf(o)))
 }
 
 // form returns o, or its metadata, with its kind. It may change o.
-func (v apiView) form(k *kind, o object) runtime.Object {
+func (v apiView) form(k *object.Kind, o object.Object) runtime.Object {
 	if v.metadata {
 		return metadataOf(o)
 	}
@@ -35,26 +38,26 @@ func (v apiView) form(k *kind, o object) runtime.Object {
 }
 
 // sendList answers with what was found, in the form that the client wants.
-func (c *apiCall) sendList(k *kind, found page) error {
+func (c *apiCall) sendList(k *object.Kind, found object.Page) error {
 	if c.view.table {
-		return c.sendJSON(http.StatusOK, c.tableOf(k, found.items, found.meta))
+		return c.sendJSON(http.StatusOK, c.tableOf(k, found.Items, found.Meta))
 	}
 	if c.view.metadata {
-		list := metav1.PartialObjectMetadataList{ListMeta: found.meta, Items: []metav1.PartialObjectMetadata{}}
+		list := metav1.PartialObjectMetadataList{ListMeta: found.Meta, Items: []metav1.PartialObjectMetadata{}}
 		list.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadataList"))
-		for _, o := range found.items {
+		for _, o := range found.Items {
 			list.Items = append(list.Items, *metadataOf(o))
 		}
 		return c.sendJSON(http.StatusOK, &list)
 	}
-	list := k.list(found)
-	list.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(k.name + "List"))
+	list := k.List(found)
+	list.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(k.Name + "List"))
 	return c.sendJSON(http.StatusOK, list)
 }
 
 // sendEvents answers that nothing was recorded.
 func (c *apiCall) sendEvents() error {
-	meta := metav1.ListMeta{ResourceVersion: formatRevision(c.cluster.lastRevision())}
+	meta := metav1.ListMeta{ResourceVersion: store.FormatRevision(c.cluster.lastRevision())}
 	if c.view.table {
 		return c.sendJSON(http.StatusOK, newTable(eventColumns(), meta))
 	}
@@ -69,7 +72,7 @@ type column struct {
 	typ         string // string if empty
 	description string
 	wide        bool // for -o wide only
-	cell        func(o object, now time.Time) any
+	cell        func(o object.Object, now time.Time) any
 }
 
 func newTable(columns []column, meta metav1.ListMeta) *metav1.Table {
@@ -95,7 +98,7 @@ func newTable(columns []column, meta metav1.ListMeta) *metav1.Table {
 
 // tableOf returns items as a table. The rows have what includeObject asks for,
 // the metadata if it asks for nothing.
-func (c *apiCall) tableOf(k *kind, items []object, meta metav1.ListMeta) *metav1.Table {
+func (c *apiCall) tableOf(k *object.Kind, items []object.Object, meta metav1.ListMeta) *metav1.Table {
 	columns := columnsOf(k)
 	table := newTable(columns, meta)
 	now := c.cluster.now().Time
@@ -107,7 +110,7 @@ func (c *apiCall) tableOf(k *kind, items []object, meta metav1.ListMeta) *metav1
 		switch metav1.IncludeObjectPolicy(c.query.Get("includeObject")) {
 		case metav1.IncludeNone:
 		case metav1.IncludeObject:
-			row.Object = runtime.RawExtension{Object: apiView{}.form(k, copyOf(o))}
+			row.Object = runtime.RawExtension{Object: apiView{}.form(k, object.CopyOf(o))}
 		default:
 			row.Object = runtime.RawExtension{Object: metadataOf(o)}
 		}
@@ -117,7 +120,7 @@ func (c *apiCall) tableOf(k *kind, items []object, meta metav1.ListMeta) *metav1
 }
 
 // metadataOf returns o without what makes its kind.
-func metadataOf(o object) *metav1.PartialObjectMetadata {
+func metadataOf(o object.Object) *metav1.PartialObjectMetadata {
 	partial := new(metav1.PartialObjectMetadata)
 	partial.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"))
 	o.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta).DeepCopyInto(&partial.ObjectMeta)
@@ -125,7 +128,7 @@ func metadataOf(o object) *metav1.PartialObjectMetadata {
 }
 
 // age says how old o is, in the two units that matter.
-func age(o object, now time.Time) any {
+func age(o object.Object, now time.Time) any {
 	created := o.GetCreationTimestamp()
 	if created.IsZero() {
 		return "<unknown>"

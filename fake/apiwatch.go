@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // maxWatch bounds timeoutSeconds.
@@ -61,8 +63,8 @@ func (c *Cluster) watchNothing() *Watch {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	w := &Watch{
-		cluster: c, kind: new(kind), labels: labels.Everything(), fields: fields.Everything(),
-		stopped: make(chan struct{}), left: -1, seen: c.history.last(),
+		cluster: c, kind: new(object.Kind), labels: labels.Everything(), fields: fields.Everything(),
+		stopped: make(chan struct{}), left: -1, seen: c.history.Last(),
 	}
 	if c.watches == nil {
 		c.watches = map[*Watch]bool{}
@@ -85,7 +87,7 @@ func (c *apiCall) flush() { _ = http.NewResponseController(c.answer).Flush() }
 // apiStream writes the events of a watch.
 type apiStream struct {
 	call  *apiCall
-	kind  *kind
+	kind  *object.Kind
 	begun bool // the columns of a table were sent
 }
 
@@ -105,7 +107,7 @@ func (s *apiStream) send(event watch.Event) bool {
 // form returns the object of event as the client wants it. It is a copy
 // already.
 func (s *apiStream) form(event watch.Event) runtime.Object {
-	o, ok := event.Object.(object)
+	o, ok := event.Object.(object.Object)
 	if !ok {
 		if status, ok := event.Object.(*metav1.Status); ok {
 			status.Kind, status.APIVersion = "Status", "v1"
@@ -115,7 +117,7 @@ func (s *apiStream) form(event watch.Event) runtime.Object {
 	if !s.call.view.table {
 		return s.call.view.form(s.kind, o)
 	}
-	items := []object{o}
+	items := []object.Object{o}
 	if event.Type == watch.Bookmark {
 		items = nil
 	}

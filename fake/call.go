@@ -36,7 +36,7 @@ func (c *Cluster) call(ctx context.Context, action *Action, do func() error) err
 
 func (c *Cluster) record(action *Action, err error) error {
 	action.Err = err
-	action.Revision = c.history.last()
+	action.Revision = c.history.Last()
 	c.actions = append(c.actions, *action)
 	return err
 }

@@ -3,7 +3,6 @@ package fake
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
@@ -11,6 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
 
 // Epoch is the time of a [Cluster] that has no Now: its objects are all created
@@ -33,8 +36,8 @@ type Cluster struct {
 	Now func() time.Time
 
 	mu        sync.Mutex
-	state     store
-	history   history
+	state     store.Store
+	history   store.History
 	uids      uint64 // how many UIDs were given out
 	names     uint64 // how many names were generated
 	faults    []Fault
@@ -68,18 +71,18 @@ func (c *Cluster) Load(objects ...runtime.Object) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var errs []error
-	loaded := make([]object, 0, len(objects))
+	loaded := make([]object.Object, 0, len(objects))
 	seen := map[string]bool{}
 	for i, o := range objects {
-		k := kindOf(o)
+		k := object.KindOf(o)
 		if k == nil {
 			errs = append(errs, fmt.Errorf("fake: object %d: got a %T, want a non-nil Namespace, Node, ServiceAccount, Secret, Pod or ConfigMap", i, o))
 			continue
 		}
-		obj := dropEmpty(copyOf(o.(object)))
-		id := k.resource + " " + obj.GetNamespace() + "/" + obj.GetName()
-		_, exists := c.state.get(k, obj.GetNamespace(), obj.GetName())
-		switch err := checkMeta(k, obj); {
+		obj := object.DropEmpty(object.CopyOf(o.(object.Object)))
+		id := k.Resource + " " + obj.GetNamespace() + "/" + obj.GetName()
+		_, exists := c.state.Get(k, obj.GetNamespace(), obj.GetName())
+		switch err := apirules.ValidateMetadata(k, obj); {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("fake: object %d: %w", i, err))
 		case exists || seen[id]:
@@ -93,23 +96,23 @@ func (c *Cluster) Load(objects ...runtime.Object) error {
 	}
 	for _, o := range loaded {
 		if o, ok := o.(*corev1.Namespace); ok {
-			c.load(namespaces, o)
+			c.load(object.Namespaces, o)
 		}
 	}
 	for _, o := range loaded {
-		k := kindOf(o)
-		if k == namespaces {
+		k := object.KindOf(o)
+		if k == object.Namespaces {
 			continue
 		}
-		if _, ok := c.state.get(namespaces, "", o.GetNamespace()); k.namespaced && !ok {
-			c.load(namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: o.GetNamespace()}})
+		if _, ok := c.state.Get(object.Namespaces, "", o.GetNamespace()); k.Namespaced && !ok {
+			c.load(object.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: o.GetNamespace()}})
 		}
 		c.load(k, o)
 	}
 	return nil
 }
 
-func (c *Cluster) load(k *kind, o object) {
+func (c *Cluster) load(k *object.Kind, o object.Object) {
 	phase := corev1.NamespacePhase("")
 	if ns, ok := o.(*corev1.Namespace); ok {
 		phase = ns.Status.Phase
@@ -118,14 +121,12 @@ func (c *Cluster) load(k *kind, o object) {
 		}
 	}
 	var status runtime.Object
-	if k.setStatus != nil {
-		status = copyOf(o)
+	if k.SetStatus != nil {
+		status = object.CopyOf(o)
 	}
-	if k.prepareCreate != nil {
-		k.prepareCreate(o)
-	}
-	if k == pods {
-		k.setStatus(o, status.(object))
+	apirules.PrepareCreate(o)
+	if k == object.Pods {
+		k.SetStatus(o, status.(object.Object))
 	}
 	if ns, ok := o.(*corev1.Namespace); ok && phase != "" {
 		ns.Status.Phase = phase
@@ -136,7 +137,7 @@ func (c *Cluster) load(k *kind, o object) {
 	if created := o.GetCreationTimestamp(); created.IsZero() {
 		o.SetCreationTimestamp(c.now())
 	}
-	clearTypeMeta(o)
+	apirules.ClearTypeMeta(o)
 	c.commit(k, o, nil)
 }
 
@@ -162,7 +163,7 @@ const (
 )
 
 // nextName returns a generated name that does not exist yet.
-func (c *Cluster) nextName(k *kind, namespace, base string) string {
+func (c *Cluster) nextName(k *object.Kind, namespace, base string) string {
 	if limit := maxNameLength - nameRandom; len(base) > limit {
 		base = base[:limit]
 	}
@@ -176,7 +177,7 @@ func (c *Cluster) nextName(k *kind, namespace, base string) string {
 			n /= uint64(len(nameLetters))
 		}
 		name := base + string(suffix[:])
-		if _, exists := c.state.get(k, namespace, name); !exists {
+		if _, exists := c.state.Get(k, namespace, name); !exists {
 			return name
 		}
 	}
@@ -184,20 +185,20 @@ func (c *Cluster) nextName(k *kind, namespace, base string) string {
 
 // commit stores o in place of old (nil for a new object), gives it the next
 // resourceVersion and tells the watchers. o belongs to the Cluster from then on.
-func (c *Cluster) commit(k *kind, o, old object) {
-	ch := &change{kind: k, object: o, old: old}
-	o.SetResourceVersion(formatRevision(c.history.next()))
-	c.state.apply(ch)
-	c.history.append(ch)
+func (c *Cluster) commit(k *object.Kind, o, old object.Object) {
+	ch := &store.Change{Kind: k, Object: o, Old: old}
+	o.SetResourceVersion(store.FormatRevision(c.history.Next()))
+	c.state.Apply(ch)
+	c.history.Append(ch)
 }
 
 // expunge removes old for good.
-func (c *Cluster) expunge(k *kind, old object) object {
-	last := copyOf(old)
-	last.SetResourceVersion(formatRevision(c.history.next()))
-	ch := &change{kind: k, object: last, old: old, deleted: true}
-	c.state.apply(ch)
-	c.history.append(ch)
+func (c *Cluster) expunge(k *object.Kind, old object.Object) object.Object {
+	last := object.CopyOf(old)
+	last.SetResourceVersion(store.FormatRevision(c.history.Next()))
+	ch := &store.Change{Kind: k, Object: last, Old: old, Deleted: true}
+	c.state.Apply(ch)
+	c.history.Append(ch)
 	return last
 }
 
@@ -206,7 +207,5 @@ func (c *Cluster) expunge(k *kind, old object) object {
 func (c *Cluster) Revision() string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return formatRevision(c.history.last())
+	return store.FormatRevision(c.history.Last())
 }
-
-func formatRevision(n uint64) string { return strconv.FormatUint(n, 10) }

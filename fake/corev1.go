@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // CoreV1 gives access to a [Cluster] in the shape of client-go's CoreV1(), so
@@ -21,40 +23,40 @@ func (c *Cluster) CoreV1() CoreV1 { return CoreV1{c} }
 
 // Namespaces returns a client of the Namespaces.
 func (v CoreV1) Namespaces() *Client[corev1.Namespace, corev1.NamespaceList, *corev1.Namespace] {
-	return &Client[corev1.Namespace, corev1.NamespaceList, *corev1.Namespace]{v.cluster, namespaces, ""}
+	return &Client[corev1.Namespace, corev1.NamespaceList, *corev1.Namespace]{v.cluster, object.Namespaces, ""}
 }
 
 // Nodes returns a client of the Nodes.
 func (v CoreV1) Nodes() *Client[corev1.Node, corev1.NodeList, *corev1.Node] {
-	return &Client[corev1.Node, corev1.NodeList, *corev1.Node]{v.cluster, nodes, ""}
+	return &Client[corev1.Node, corev1.NodeList, *corev1.Node]{v.cluster, object.Nodes, ""}
 }
 
 // ServiceAccounts returns a client of the ServiceAccounts of namespace.
 func (v CoreV1) ServiceAccounts(namespace string) *Client[corev1.ServiceAccount, corev1.ServiceAccountList, *corev1.ServiceAccount] {
-	return &Client[corev1.ServiceAccount, corev1.ServiceAccountList, *corev1.ServiceAccount]{v.cluster, serviceAccounts, namespace}
+	return &Client[corev1.ServiceAccount, corev1.ServiceAccountList, *corev1.ServiceAccount]{v.cluster, object.ServiceAccounts, namespace}
 }
 
 // Secrets returns a client of the Secrets of namespace.
 func (v CoreV1) Secrets(namespace string) *Client[corev1.Secret, corev1.SecretList, *corev1.Secret] {
-	return &Client[corev1.Secret, corev1.SecretList, *corev1.Secret]{v.cluster, secrets, namespace}
+	return &Client[corev1.Secret, corev1.SecretList, *corev1.Secret]{v.cluster, object.Secrets, namespace}
 }
 
 // Pods returns a client of the Pods of namespace.
 func (v CoreV1) Pods(namespace string) *Client[corev1.Pod, corev1.PodList, *corev1.Pod] {
-	return &Client[corev1.Pod, corev1.PodList, *corev1.Pod]{v.cluster, pods, namespace}
+	return &Client[corev1.Pod, corev1.PodList, *corev1.Pod]{v.cluster, object.Pods, namespace}
 }
 
 // ConfigMaps returns a client of the ConfigMaps of namespace.
 func (v CoreV1) ConfigMaps(namespace string) *Client[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap] {
-	return &Client[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap]{v.cluster, configMaps, namespace}
+	return &Client[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap]{v.cluster, object.ConfigMaps, namespace}
 }
 
 // A Client reads and writes the objects T of one namespace, in lists L, with
 // the methods of client-go's typed clients. Its errors are those of the
 // [Cluster].
-type Client[T, L any, P pointer[T]] struct {
+type Client[T, L any, P object.Pointer[T]] struct {
 	cluster   *Cluster
-	kind      *kind
+	kind      *object.Kind
 	namespace string
 }
 
@@ -98,7 +100,7 @@ func (c *Client[T, L, P]) DeleteCollection(ctx context.Context, opts metav1.Dele
 	if err != nil {
 		return err
 	}
-	for _, o := range found.items {
+	for _, o := range found.Items {
 		_, err := c.cluster.delete(ctx, c.kind, o.GetNamespace(), o.GetName(), opts)
 		if err != nil && !apierrors.IsNotFound(err) {
 			return err
@@ -118,13 +120,13 @@ func (c *Client[T, L, P]) List(ctx context.Context, opts metav1.ListOptions) (*L
 	if err != nil {
 		return nil, err
 	}
-	return any(c.kind.list(found)).(*L), nil
+	return any(c.kind.List(found)).(*L), nil
 }
 
 // Watch watches what opts selects. It starts a goroutine, which ends when ctx
 // is done or the result is stopped; [Cluster.Watch] has none.
 func (c *Client[T, L, P]) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-	w, err := c.cluster.Watch(ctx, c.kind.resource, c.namespace, opts)
+	w, err := c.cluster.Watch(ctx, c.kind.Resource, c.namespace, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -142,14 +144,14 @@ func (c *Client[T, L, P]) Patch(ctx context.Context, name string, pt types.Patch
 
 // address puts object into the client's namespace, as the path of a request
 // does.
-func (c *Client[T, L, P]) address(object P) (object, error) {
-	if kindOf(object) == nil || object.GetNamespace() == c.namespace {
-		return object, nil
+func (c *Client[T, L, P]) address(o P) (object.Object, error) {
+	if object.KindOf(o) == nil || o.GetNamespace() == c.namespace {
+		return o, nil
 	}
-	if object.GetNamespace() != "" && c.namespace != "" {
+	if o.GetNamespace() != "" && c.namespace != "" {
 		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
-	sent := copyOf(object)
+	sent := object.CopyOf(o)
 	if c.namespace != "" {
 		sent.SetNamespace(c.namespace)
 	}

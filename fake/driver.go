@@ -22,7 +22,7 @@ type driver struct {
 	waiting    []wait
 }
 
-// wait is a key with a RequeueAfter.
+// Wait is a key with a RequeueAfter.
 type wait struct {
 	key      sacontroller.Key
 	at       time.Time
@@ -103,7 +103,7 @@ func (d *driver) busy(c *Cluster) bool {
 		default:
 		}
 	}
-	return !d.started || d.resync || len(d.queue) > 0 || d.seen < c.history.last()
+	return !d.started || d.resync || len(d.queue) > 0 || d.seen < c.history.Last()
 }
 
 // step reconciles one key, and reports whether that succeeded.
@@ -134,18 +134,18 @@ func (d *driver) step(ctx context.Context, c *Cluster) bool {
 		return false
 	case result.RequeueAfter > 0:
 		c.mu.Lock()
-		d.waiting = append(d.waiting, wait{key: key, at: c.now().Add(result.RequeueAfter), revision: c.history.last()})
+		d.waiting = append(d.waiting, wait{key: key, at: c.now().Add(result.RequeueAfter), revision: c.history.Last()})
 		c.mu.Unlock()
 	}
 	delete(d.attempts, key)
 	return true
 }
 
-// wake makes due what waits, if there is a reason to look again: something
+// Wake makes due what waits, if there is a reason to look again: something
 // changed since, a cache caught up, or the time has come.
 func (d *driver) wake(c *Cluster, caughtUp bool) bool {
 	c.mu.Lock()
-	last, now := c.history.last(), c.now().Time
+	last, now := c.history.Last(), c.now().Time
 	c.mu.Unlock()
 	woken := false
 	d.waiting = slices.DeleteFunc(d.waiting, func(w wait) bool {

@@ -7,6 +7,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 )
 
 // A Fault decides whether an [Op] fails: nil lets it through, and an error is
@@ -139,7 +141,7 @@ func target(verb, resource string) string {
 var (
 	// Conflict refuses the call with 409, as if somebody else had written first.
 	Conflict error = &effect{text: "conflict", status: func(op Op) error {
-		return apierrors.NewConflict(schema.GroupResource{Resource: op.Resource}, op.Name, errors.New(optimisticLock))
+		return apierrors.NewConflict(schema.GroupResource{Resource: op.Resource}, op.Name, errors.New(apirules.OptimisticLock))
 	}}
 	// NotFound answers 404.
 	NotFound error = &effect{text: "not found", status: func(op Op) error {

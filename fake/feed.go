@@ -5,6 +5,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/store"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -15,14 +17,14 @@ func (d *driver) news(c *Cluster) []sacontroller.Event {
 	defer c.mu.Unlock()
 	if !d.started {
 		d.started, d.resync = true, false
-		d.seen = c.history.last()
+		d.seen = c.history.Last()
 		return c.everything()
 	}
-	news, seen := c.disturber.disturb(c.history.changes, d.seen)
+	news, seen := c.disturber.disturb(c.history.Changes, d.seen)
 	d.seen = seen
 	events := make([]sacontroller.Event, 0, len(news))
 	for _, ch := range news {
-		events = append(events, ch.event())
+		events = append(events, eventOf(ch))
 	}
 	if d.resync {
 		d.resync = false
@@ -34,18 +36,18 @@ func (d *driver) news(c *Cluster) []sacontroller.Event {
 // everything returns an Added event for every object.
 func (c *Cluster) everything() []sacontroller.Event {
 	var events []sacontroller.Event
-	for _, k := range kinds {
-		for _, o := range c.state.list(k, "") {
-			events = append(events, sacontroller.Event{Type: watch.Added, Object: copyOf(o)})
+	for _, k := range object.Kinds {
+		for _, o := range c.state.List(k, "") {
+			events = append(events, sacontroller.Event{Type: watch.Added, Object: object.CopyOf(o)})
 		}
 	}
 	return events
 }
 
-func (ch *change) event() sacontroller.Event {
-	event := sacontroller.Event{Type: ch.eventType(), Object: copyOf(ch.object)}
+func eventOf(ch *store.Change) sacontroller.Event {
+	event := sacontroller.Event{Type: ch.EventType(), Object: object.CopyOf(ch.Object)}
 	if event.Type == watch.Modified {
-		event.Old = copyOf(ch.old)
+		event.Old = object.CopyOf(ch.Old)
 	}
 	return event
 }
@@ -68,7 +70,7 @@ func (c *Cluster) Disturb(seed uint64) {
 
 // disturb returns what is told of the changes after revision seen, and up to
 // which revision that is.
-func (d *disturber) disturb(changes []*change, seen uint64) ([]*change, uint64) {
+func (d *disturber) disturb(changes []*store.Change, seen uint64) ([]*store.Change, uint64) {
 	last := uint64(len(changes))
 	news := changes[seen:]
 	if d == nil || len(news) == 0 {
@@ -90,35 +92,35 @@ func (d *disturber) disturb(changes []*change, seen uint64) ([]*change, uint64) 
 
 // relist returns the net effect of changes on each object, in the order of the
 // first change.
-func relist(changes []*change) []*change {
-	var order []ref
-	net := map[ref]*change{}
+func relist(changes []*store.Change) []*store.Change {
+	var order []store.Ref
+	net := map[store.Ref]*store.Change{}
 	for _, ch := range changes {
-		r := refOf(ch.kind, ch.object)
+		r := store.RefOf(ch.Kind, ch.Object)
 		sum := net[r]
 		if sum == nil {
 			order = append(order, r)
-			sum = &change{kind: ch.kind, old: ch.old}
+			sum = &store.Change{Kind: ch.Kind, Old: ch.Old}
 			net[r] = sum
 		}
-		sum.object, sum.deleted = ch.object, ch.deleted
+		sum.Object, sum.Deleted = ch.Object, ch.Deleted
 	}
-	var sums []*change
+	var sums []*store.Change
 	for _, r := range order {
 		sum := net[r]
-		if sum.deleted && sum.old == nil { // it came and went unseen
+		if sum.Deleted && sum.Old == nil { // it came and went unseen
 			continue
 		}
-		if sum.deleted {
-			sum.object = sum.old
+		if sum.Deleted {
+			sum.Object = sum.Old
 		}
 		sums = append(sums, sum)
 	}
 	return sums
 }
 
-func (d *disturber) repeat(changes []*change) []*change {
-	var told []*change
+func (d *disturber) repeat(changes []*store.Change) []*store.Change {
+	var told []*store.Change
 	for _, ch := range changes {
 		told = append(told, ch)
 		if d.random.IntN(3) == 0 {
@@ -130,17 +132,17 @@ func (d *disturber) repeat(changes []*change) []*change {
 
 // reorder mixes the changes of different objects, and keeps those of each in
 // order.
-func (d *disturber) reorder(changes []*change) []*change {
-	var objects []ref
-	queues := map[ref][]*change{}
+func (d *disturber) reorder(changes []*store.Change) []*store.Change {
+	var objects []store.Ref
+	queues := map[store.Ref][]*store.Change{}
 	for _, ch := range changes {
-		r := refOf(ch.kind, ch.object)
+		r := store.RefOf(ch.Kind, ch.Object)
 		if queues[r] == nil {
 			objects = append(objects, r)
 		}
 		queues[r] = append(queues[r], ch)
 	}
-	told := make([]*change, 0, len(changes))
+	told := make([]*store.Change, 0, len(changes))
 	for len(objects) > 0 {
 		i := d.random.IntN(len(objects))
 		r := objects[i]

@@ -2,71 +2,19 @@ package fake
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // namespaceController is the actor of what happens to the content of a
 // Namespace that is being deleted.
 const namespaceController = "namespace-controller"
-
-func prepareNamespace(o object) {
-	ns := o.(*corev1.Namespace)
-	ns.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
-	if !slices.Contains(ns.Spec.Finalizers, corev1.FinalizerKubernetes) {
-		ns.Spec.Finalizers = append(ns.Spec.Finalizers, corev1.FinalizerKubernetes)
-	}
-	labelNamespace(ns)
-}
-
-func prepareNamespaceUpdate(o, old object) {
-	ns, before := o.(*corev1.Namespace), old.(*corev1.Namespace)
-	ns.Spec.Finalizers = slices.Clone(before.Spec.Finalizers)
-	ns.Status = *before.Status.DeepCopy()
-	labelNamespace(ns)
-}
-
-func labelNamespace(ns *corev1.Namespace) {
-	if ns.Name == "" {
-		return
-	}
-	if ns.Labels == nil {
-		ns.Labels = map[string]string{}
-	}
-	ns.Labels[corev1.LabelMetadataName] = ns.Name
-}
-
-// isImmortal reports whether the API server refuses to delete the Namespace.
-func isImmortal(name string) bool {
-	return name == metav1.NamespaceDefault || name == metav1.NamespaceSystem || name == metav1.NamespacePublic
-}
-
-// checkNamespace refuses to create o in a Namespace that doesn't exist or is
-// being deleted.
-func (c *Cluster) checkNamespace(k *kind, o object) error {
-	if !k.namespaced {
-		return nil
-	}
-	found, ok := c.state.get(namespaces, "", o.GetNamespace())
-	if !ok {
-		return apierrors.NewNotFound(namespaces.groupResource(), o.GetNamespace())
-	}
-	if ns := found.(*corev1.Namespace); ns.DeletionTimestamp == nil && ns.Status.Phase != corev1.NamespaceTerminating {
-		return nil
-	}
-	err := apierrors.NewForbidden(k.groupResource(), o.GetName(),
-		fmt.Errorf("unable to create new content in namespace %s because it is being terminated", o.GetNamespace()))
-	err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
-		Type:    corev1.NamespaceTerminatingCause,
-		Message: fmt.Sprintf("namespace %s is being terminated", o.GetNamespace()),
-		Field:   "metadata.namespace",
-	})
-	return err
-}
 
 // FinalizeNamespace does what the namespace controller does for a Namespace
 // that is being deleted: it deletes what the Namespace holds, and when nothing
@@ -76,7 +24,7 @@ func (c *Cluster) checkNamespace(k *kind, o object) error {
 // The error is NotFound if there is no such Namespace, and a Conflict if it is
 // not being deleted.
 func (c *Cluster) FinalizeNamespace(ctx context.Context, name string) error {
-	if err := checkPath(namespaces, "", name); err != nil {
+	if err := apirules.CheckPath(object.Namespaces, "", name); err != nil {
 		return err
 	}
 	ctx = As(ctx, namespaceController)
@@ -85,8 +33,8 @@ func (c *Cluster) FinalizeNamespace(ctx context.Context, name string) error {
 		return err
 	}
 	now := int64(0)
-	for _, k := range kinds {
-		if !k.namespaced {
+	for _, k := range object.Kinds {
+		if !k.Namespaced {
 			continue
 		}
 		for _, o := range c.content(k, name) {
@@ -99,42 +47,42 @@ func (c *Cluster) FinalizeNamespace(ctx context.Context, name string) error {
 			}
 		}
 	}
-	action := &Action{Op: Op{Verb: "update", Resource: namespaces.resource, Subresource: "finalize", Name: name}}
+	action := &Action{Op: Op{Verb: "update", Resource: object.Namespaces.Resource, Subresource: "finalize", Name: name}}
 	return c.call(ctx, action, func() error {
-		old, ok := c.state.get(namespaces, "", name)
-		if !ok || old.GetUID() != ns.GetUID() || c.state.count(name) > 0 {
+		old, ok := c.state.Get(object.Namespaces, "", name)
+		if !ok || old.GetUID() != ns.GetUID() || c.state.Count(name) > 0 {
 			return nil
 		}
-		o := copyOf(old).(*corev1.Namespace)
+		o := object.CopyOf(old).(*corev1.Namespace)
 		o.Spec.Finalizers = nil
-		if gone(namespaces, o) {
-			c.expunge(namespaces, old)
+		if apirules.Gone(o) {
+			c.expunge(object.Namespaces, old)
 		} else if len(old.(*corev1.Namespace).Spec.Finalizers) > 0 {
-			c.commit(namespaces, o, old)
+			c.commit(object.Namespaces, o, old)
 		}
 		return nil
 	})
 }
 
-func (c *Cluster) terminating(name string) (object, error) {
+func (c *Cluster) terminating(name string) (object.Object, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	o, ok := c.state.get(namespaces, "", name)
+	o, ok := c.state.Get(object.Namespaces, "", name)
 	if !ok {
-		return nil, apierrors.NewNotFound(namespaces.groupResource(), name)
+		return nil, apierrors.NewNotFound(object.Namespaces.GroupResource(), name)
 	}
 	if o.GetDeletionTimestamp() == nil {
-		return nil, conflict(namespaces, name, "the namespace is not being deleted")
+		return nil, apirules.Conflict(object.Namespaces, name, "the namespace is not being deleted")
 	}
 	return o, nil
 }
 
 // content returns the objects of kind k in a Namespace that a deletion has not
 // reached yet.
-func (c *Cluster) content(k *kind, namespace string) []object {
+func (c *Cluster) content(k *object.Kind, namespace string) []object.Object {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.DeleteFunc(c.state.list(k, namespace), func(o object) bool {
+	return slices.DeleteFunc(c.state.List(k, namespace), func(o object.Object) bool {
 		return o.GetDeletionTimestamp() != nil && len(o.GetFinalizers()) > 0
 	})
 }

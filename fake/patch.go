@@ -7,16 +7,18 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/patch"
 )
 
 // patch applies data to the stored object, and stores the result under the
 // rules of an update.
-func (c *Cluster) patch(ctx context.Context, k *kind, subresource, namespace, name string, pt types.PatchType, data []byte, dryRun []string) (object, error) {
-	if err := checkPath(k, namespace, name); err != nil {
+func (c *Cluster) patch(ctx context.Context, k *object.Kind, subresource, namespace, name string, pt types.PatchType, data []byte, dryRun []string) (object.Object, error) {
+	if err := apirules.CheckPath(k, namespace, name); err != nil {
 		return nil, err
 	}
-	if err := checkDryRun(dryRun); err != nil {
+	if err := apirules.CheckDryRun(dryRun); err != nil {
 		return nil, err
 	}
 	data = slices.Clone(data)
@@ -24,17 +26,17 @@ func (c *Cluster) patch(ctx context.Context, k *kind, subresource, namespace, na
 	if err != nil {
 		return nil, err
 	}
-	var stored object
+	var stored object.Object
 	action := &Action{Op: Op{
-		Verb: "patch", Resource: k.resource, Subresource: subresource,
+		Verb: "patch", Resource: k.Resource, Subresource: subresource,
 		Namespace: namespace, Name: name, PatchType: pt, Patch: data,
 	}}
 	err = c.call(ctx, action, func() error {
-		old, exists := c.state.get(k, namespace, name)
+		old, exists := c.state.Get(k, namespace, name)
 		if !exists {
-			return apierrors.NewNotFound(k.groupResource(), name)
+			return apierrors.NewNotFound(k.GroupResource(), name)
 		}
-		patched, err := patchObject(k, old, change)
+		patched, err := apirules.PatchObject(k, old, change)
 		if err != nil {
 			return err
 		}
@@ -45,23 +47,4 @@ func (c *Cluster) patch(ctx context.Context, k *kind, subresource, namespace, na
 		return nil, err
 	}
 	return stored, nil
-}
-
-// patchObject returns old with change applied.
-func patchObject(k *kind, old object, change *patch.Patch) (object, error) {
-	patched := k.new()
-	if err := change.Apply(old, patched); err != nil {
-		return nil, err
-	}
-	if patched.GetNamespace() != old.GetNamespace() {
-		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-	}
-	if patched.GetName() != old.GetName() {
-		return nil, apierrors.NewBadRequest("the name of the object (" + patched.GetName() + ") does not match the name on the URL (" + old.GetName() + ")")
-	}
-	if patched.GetUID() == "" { // removed by the patch: kept
-		patched.SetUID(old.GetUID())
-	}
-	clearTypeMeta(patched)
-	return dropEmpty(patched), nil
 }

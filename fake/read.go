@@ -5,19 +5,23 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
 
-// get returns the stored object, which the caller must copy.
-func (c *Cluster) get(ctx context.Context, k *kind, namespace, name string) (object, error) {
-	if err := checkPath(k, namespace, name); err != nil {
+// Get returns the stored object, which the caller must copy.
+func (c *Cluster) get(ctx context.Context, k *object.Kind, namespace, name string) (object.Object, error) {
+	if err := apirules.CheckPath(k, namespace, name); err != nil {
 		return nil, err
 	}
-	var found object
-	action := &Action{Op: Op{Verb: "get", Resource: k.resource, Namespace: namespace, Name: name}}
+	var found object.Object
+	action := &Action{Op: Op{Verb: "get", Resource: k.Resource, Namespace: namespace, Name: name}}
 	err := c.call(ctx, action, func() error {
-		o, ok := c.seenBy(action).get(k, namespace, name)
+		o, ok := c.seenBy(action).Get(k, namespace, name)
 		if !ok {
-			return apierrors.NewNotFound(k.groupResource(), name)
+			return apierrors.NewNotFound(k.GroupResource(), name)
 		}
 		found = o
 		return nil
@@ -28,46 +32,40 @@ func (c *Cluster) get(ctx context.Context, k *kind, namespace, name string) (obj
 	return found, nil
 }
 
-// page is one answer of a list; the caller must copy the objects.
-type page struct {
-	items []object
-	meta  metav1.ListMeta
-}
-
-// list returns what opts selects.
-func (c *Cluster) list(ctx context.Context, k *kind, namespace string, opts metav1.ListOptions) (page, error) {
-	query, err := parseList(k, namespace, opts)
+// List returns what opts selects.
+func (c *Cluster) list(ctx context.Context, k *object.Kind, namespace string, opts metav1.ListOptions) (object.Page, error) {
+	query, err := store.ParseList(k, namespace, opts)
 	if err != nil {
-		return page{}, err
+		return object.Page{}, err
 	}
-	var found page
-	action := &Action{Op: Op{Verb: "list", Resource: k.resource, Namespace: namespace}}
+	var found object.Page
+	action := &Action{Op: Op{Verb: "list", Resource: k.Resource, Namespace: namespace}}
 	err = c.call(ctx, action, func() error {
 		snap := c.seenBy(action)
-		if query.revision != 0 {
-			if err := c.checkRevision(query); err != nil {
+		if query.Revision != 0 {
+			if err := c.history.CheckRevision(query); err != nil {
 				return err
 			}
-			if !query.notOlder {
-				snap = c.at(query.revision)
+			if !query.NotOlder {
+				snap = store.SnapshotAt(&c.state, &c.history, query.Revision)
 			}
 		}
-		found = query.run(snap)
+		found = query.Run(snap)
 		return nil
 	})
 	if err != nil {
-		return page{}, err
+		return object.Page{}, err
 	}
 	return found, nil
 }
 
-// tokenSecrets returns the token Secrets of an account; the caller must copy
+// TokenSecrets returns the token Secrets of an account; the caller must copy
 // them.
-func (c *Cluster) tokenSecrets(ctx context.Context, namespace, account string) ([]object, error) {
-	var found []object
-	action := &Action{Op: Op{Verb: "list", Resource: secrets.resource, Namespace: namespace}}
+func (c *Cluster) tokenSecrets(ctx context.Context, namespace, account string) ([]object.Object, error) {
+	var found []object.Object
+	action := &Action{Op: Op{Verb: "list", Resource: object.Secrets.Resource, Namespace: namespace}}
 	err := c.call(ctx, action, func() error {
-		found = c.seenBy(action).tokenSecrets(namespace, account)
+		found = c.seenBy(action).TokenSecrets(namespace, account)
 		return nil
 	})
 	if err != nil {
@@ -76,13 +74,9 @@ func (c *Cluster) tokenSecrets(ctx context.Context, namespace, account string) (
 	return found, nil
 }
 
-// checkPath refuses what a client can't even send.
-func checkPath(k *kind, namespace, name string) error {
-	if name == "" {
-		return apierrors.NewBadRequest("resource name may not be empty")
-	}
-	if k.namespaced && namespace == "" {
-		return apierrors.NewBadRequest("an empty namespace may not be set when a resource name is provided")
-	}
-	return nil
+// seenBy returns the state that a read sees: the current one, or an older one
+// if a fault asked for it.
+func (c *Cluster) seenBy(action *Action) store.Snapshot {
+	last := c.history.Last()
+	return store.SnapshotAt(&c.state, &c.history, last-min(last, uint64(action.lag)))
 }

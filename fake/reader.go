@@ -4,6 +4,9 @@ import (
 	"context"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
 
 // A Reader is a cache of a [Cluster], like the ones that informers fill: what
@@ -16,7 +19,7 @@ type Reader struct {
 	cluster *Cluster
 
 	// What follows is guarded by cluster.mu.
-	state  store
+	state  store.Store
 	seen   uint64 // the revision that state is at
 	lag    uint64
 	faults []Fault
@@ -47,7 +50,7 @@ func (r *Reader) Lag(n uint64) {
 func (r *Reader) CatchUp() {
 	r.cluster.mu.Lock()
 	defer r.cluster.mu.Unlock()
-	r.advanceTo(r.cluster.history.last())
+	r.advanceTo(r.cluster.history.Last())
 }
 
 // Inject adds a fault to what is read through r: verbs are get and list.
@@ -66,13 +69,13 @@ func (r *Reader) ClearFaults() {
 
 // advance makes r see what it may see.
 func (r *Reader) advance() {
-	last := r.cluster.history.last()
+	last := r.cluster.history.Last()
 	r.advanceTo(last - min(last, r.lag))
 }
 
 func (r *Reader) advanceTo(revision uint64) {
 	for r.seen < revision {
-		r.state.apply(r.cluster.history.changes[r.seen])
+		r.state.Apply(r.cluster.history.Changes[r.seen])
 		r.seen++
 	}
 }
@@ -91,12 +94,12 @@ func (r *Reader) read(ctx context.Context, op Op, do func() error) error {
 	return do()
 }
 
-func (r *Reader) get(ctx context.Context, k *kind, namespace, name string) (found object, err error) {
-	op := Op{Verb: "get", Resource: k.resource, Namespace: namespace, Name: name, Actor: actorFrom(ctx)}
+func (r *Reader) get(ctx context.Context, k *object.Kind, namespace, name string) (found object.Object, err error) {
+	op := Op{Verb: "get", Resource: k.Resource, Namespace: namespace, Name: name, Actor: actorFrom(ctx)}
 	err = r.read(ctx, op, func() error {
-		o, ok := r.state.get(k, namespace, name)
+		o, ok := r.state.Get(k, namespace, name)
 		if !ok {
-			return apierrors.NewNotFound(k.groupResource(), name)
+			return apierrors.NewNotFound(k.GroupResource(), name)
 		}
 		found = o
 		return nil
@@ -104,19 +107,19 @@ func (r *Reader) get(ctx context.Context, k *kind, namespace, name string) (foun
 	return found, err
 }
 
-func (r *Reader) list(ctx context.Context, k *kind, namespace string) (found page, err error) {
-	op := Op{Verb: "list", Resource: k.resource, Namespace: namespace, Actor: actorFrom(ctx)}
+func (r *Reader) list(ctx context.Context, k *object.Kind, namespace string) (found object.Page, err error) {
+	op := Op{Verb: "list", Resource: k.Resource, Namespace: namespace, Actor: actorFrom(ctx)}
 	err = r.read(ctx, op, func() error {
-		found.items = r.state.list(k, namespace)
+		found.Items = r.state.List(k, namespace)
 		return nil
 	})
 	return found, err
 }
 
-func (r *Reader) tokenSecrets(ctx context.Context, namespace, account string) (found page, err error) {
-	op := Op{Verb: "list", Resource: secrets.resource, Namespace: namespace, Actor: actorFrom(ctx)}
+func (r *Reader) tokenSecrets(ctx context.Context, namespace, account string) (found object.Page, err error) {
+	op := Op{Verb: "list", Resource: object.Secrets.Resource, Namespace: namespace, Actor: actorFrom(ctx)}
 	err = r.read(ctx, op, func() error {
-		found.items = r.state.tokenSecrets(namespace, account)
+		found.Items = r.state.TokenSecrets(namespace, account)
 		return nil
 	})
 	return found, err

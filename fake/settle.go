@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -48,8 +49,8 @@ func (c *Cluster) Settle(ctx context.Context, controllers ...sacontroller.Contro
 	c.mu.Lock()
 	s.start = len(c.actions)
 	objects := 0
-	for _, k := range kinds {
-		objects += len(c.state.list(k, ""))
+	for _, k := range object.Kinds {
+		objects += len(c.state.List(k, ""))
 	}
 	c.mu.Unlock()
 	s.budget = stepsPerObject * (20 + objects)
@@ -158,12 +159,12 @@ func (s *settling) finalizeNamespaces(ctx context.Context) (changed bool, err er
 	c := s.cluster
 	c.mu.Lock()
 	var names []string
-	for _, o := range c.state.list(namespaces, "") {
+	for _, o := range c.state.List(object.Namespaces, "") {
 		if o.GetDeletionTimestamp() != nil && len(o.(*corev1.Namespace).Spec.Finalizers) > 0 {
 			names = append(names, o.GetName())
 		}
 	}
-	before := c.history.last()
+	before := c.history.Last()
 	c.mu.Unlock()
 	for _, name := range names {
 		if err := c.FinalizeNamespace(ctx, name); err != nil {
@@ -172,7 +173,7 @@ func (s *settling) finalizeNamespaces(ctx context.Context) (changed bool, err er
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.history.last() > before, nil
+	return c.history.Last() > before, nil
 }
 
 func (s *settling) failures() error {
@@ -193,9 +194,9 @@ func (c *Cluster) catchUp() bool {
 	defer c.mu.Unlock()
 	any := false
 	for _, r := range c.readers {
-		if r.seen < c.history.last() {
+		if r.seen < c.history.Last() {
 			any = any || r.lag > 0
-			r.advanceTo(c.history.last())
+			r.advanceTo(c.history.Last())
 		}
 	}
 	return any

@@ -10,6 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
 
 // ErrWatchClosed is returned by [Watch.Next] when the watch was stopped or
@@ -20,7 +23,7 @@ var ErrWatchClosed = errors.New("fake: watch closed")
 // and without losing any. It is for one goroutine, but for Stop.
 type Watch struct {
 	cluster   *Cluster
-	kind      *kind // nil means all
+	kind      *object.Kind // nil means all
 	namespace string
 	labels    labels.Selector
 	fields    fields.Selector
@@ -36,7 +39,7 @@ type Watch struct {
 
 // Watch returns a watch of resource in namespace, or in all if it is empty. An
 // empty resource stands for all six. opts.ResourceVersion says after which
-// change to start; if it is empty or "0", the watch starts with an Added event
+// Change to start; if it is empty or "0", the watch starts with an Added event
 // for every object that exists. opts.SendInitialEvents asks for those, too, and
 // for a bookmark at their end (KEP-3157).
 //
@@ -50,15 +53,15 @@ func (c *Cluster) Watch(ctx context.Context, resource, namespace string, opts me
 		stopped: make(chan struct{}), left: -1,
 	}
 	if resource != "" {
-		if w.kind = kindNamed(resource); w.kind == nil {
+		if w.kind = object.KindNamed(resource); w.kind == nil {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("fake: no resource %q", resource))
 		}
 		var err error
-		if w.labels, w.fields, err = parseSelectors(w.kind, opts); err != nil {
+		if w.labels, w.fields, err = store.ParseSelectors(w.kind, opts); err != nil {
 			return nil, err
 		}
 	}
-	from, err := parseRevision(opts.ResourceVersion)
+	from, err := store.ParseRevision(opts.ResourceVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -87,18 +90,18 @@ func (c *Cluster) Watch(ctx context.Context, resource, namespace string, opts me
 func (w *Watch) start(from uint64, stream bool) error {
 	h := &w.cluster.history
 	switch {
-	case from > h.last():
-		return tooLarge(from, h.last())
+	case from > h.Last():
+		return store.TooLarge(from, h.Last())
 	case from == 0 || stream:
-		w.seen = h.last()
+		w.seen = h.Last()
 		w.waiting = w.existing()
 		if stream && w.bookmarks {
 			end := w.bookmark()
 			end.Object.(metav1.Object).SetAnnotations(map[string]string{metav1.InitialEventsAnnotationKey: "true"})
 			w.waiting = append(w.waiting, end)
 		}
-	case from < h.compacted:
-		return apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d (%d)", from, h.compacted))
+	case from < h.Compacted:
+		return apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d (%d)", from, h.Compacted))
 	default:
 		w.seen = from
 	}
@@ -108,16 +111,16 @@ func (w *Watch) start(from uint64, stream bool) error {
 // existing returns an Added event for everything that is there.
 func (w *Watch) existing() []watch.Event {
 	var events []watch.Event
-	for _, k := range kinds {
+	for _, k := range object.Kinds {
 		if w.kind != nil && w.kind != k {
 			continue
 		}
 		namespace := w.namespace
-		if !k.namespaced {
+		if !k.Namespaced {
 			namespace = ""
 		}
-		for _, o := range w.cluster.state.list(k, namespace) {
-			if selects(k, w.labels, w.fields, o) {
+		for _, o := range w.cluster.state.List(k, namespace) {
+			if store.Selects(k, w.labels, w.fields, o) {
 				events = append(events, watch.Event{Type: watch.Added, Object: o})
 			}
 		}
@@ -129,10 +132,10 @@ func (w *Watch) existing() []watch.Event {
 func (w *Watch) bookmark() watch.Event {
 	k := w.kind
 	if k == nil {
-		k = namespaces
+		k = object.Namespaces
 	}
-	o := k.new()
-	o.SetResourceVersion(formatRevision(w.seen))
+	o := k.New()
+	o.SetResourceVersion(store.FormatRevision(w.seen))
 	return watch.Event{Type: watch.Bookmark, Object: o}
 }
 
@@ -198,7 +201,7 @@ func (w *Watch) poll() (event watch.Event, more <-chan struct{}, closed bool) {
 	}
 	event, ok := w.take()
 	if !ok {
-		return watch.Event{}, w.cluster.history.wait(), false
+		return watch.Event{}, w.cluster.history.Wait(), false
 	}
 	if w.left > 0 {
 		w.left--
@@ -215,13 +218,13 @@ func (w *Watch) take() (watch.Event, bool) {
 		return event, true
 	}
 	h := &w.cluster.history
-	if w.seen < h.compacted {
+	if w.seen < h.Compacted {
 		w.left = 1 // this is the last event
-		status := apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d (%d)", w.seen, h.compacted)).Status()
+		status := apierrors.NewResourceExpired(fmt.Sprintf("too old resource version: %d (%d)", w.seen, h.Compacted)).Status()
 		return watch.Event{Type: watch.Error, Object: &status}, true
 	}
-	for w.seen < h.last() {
-		ch := h.changes[w.seen]
+	for w.seen < h.Last() {
+		ch := h.Changes[w.seen]
 		w.seen++
 		if event, ok := w.see(ch); ok {
 			return event, true
@@ -232,12 +235,12 @@ func (w *Watch) take() (watch.Event, bool) {
 
 // see returns the event that a change is to this watch: an object that starts
 // or stops matching the selectors looks like one that comes or goes.
-func (w *Watch) see(ch *change) (watch.Event, bool) {
-	if w.kind != nil && w.kind != ch.kind || ch.kind.namespaced && w.namespace != "" && w.namespace != ch.object.GetNamespace() {
+func (w *Watch) see(ch *store.Change) (watch.Event, bool) {
+	if w.kind != nil && w.kind != ch.Kind || ch.Kind.Namespaced && w.namespace != "" && w.namespace != ch.Object.GetNamespace() {
 		return watch.Event{}, false
 	}
-	now := !ch.deleted && selects(ch.kind, w.labels, w.fields, ch.object)
-	before := ch.old != nil && selects(ch.kind, w.labels, w.fields, ch.old)
+	now := !ch.Deleted && store.Selects(ch.Kind, w.labels, w.fields, ch.Object)
+	before := ch.Old != nil && store.Selects(ch.Kind, w.labels, w.fields, ch.Old)
 	event := watch.Event{}
 	switch {
 	case now && before:
@@ -249,18 +252,18 @@ func (w *Watch) see(ch *change) (watch.Event, bool) {
 	default:
 		return watch.Event{}, false
 	}
-	event.Object = ch.object.DeepCopyObject()
+	event.Object = ch.Object.DeepCopyObject()
 	return event, true
 }
 
 // Compact forgets the history before now, as etcd does every few minutes: a
 // watch or a list from an older resourceVersion gets 410 Gone, and so does a
-// list that is continued.
+// List that is continued.
 func (c *Cluster) Compact() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.history.compacted = c.history.last()
-	c.history.wake()
+	c.history.Compacted = c.history.Last()
+	c.history.Wake()
 }
 
 // Bookmark sends a bookmark to every open watch that allows them and has seen
@@ -269,11 +272,11 @@ func (c *Cluster) Bookmark() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for w := range c.watches {
-		if w.bookmarks && w.seen == c.history.last() && len(w.waiting) == 0 {
+		if w.bookmarks && w.seen == c.history.Last() && len(w.waiting) == 0 {
 			w.waiting = append(w.waiting, w.bookmark())
 		}
 	}
-	c.history.wake()
+	c.history.Wake()
 }
 
 // DropWatches closes every open watch, as a restart of the API server does.

@@ -1,4 +1,4 @@
-package fake
+package apirules
 
 import (
 	"fmt"
@@ -11,59 +11,31 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 const maxAnnotations = 256 << 10 // bytes of all keys and values
 
-// judgeObject returns the API server's 422 for an object that can't be created.
-func judgeObject(k *kind, o object) error {
-	errs := validateMeta(k, o)
-	if k.validate != nil {
-		errs = append(errs, k.validate(o)...)
-	}
-	return invalid(k, o, errs)
-}
-
-// judgeUpdate returns the API server's 422 for a step that can't be made.
-func judgeUpdate(k *kind, subresource string, o, old object) error {
-	errs := validateMeta(k, o)
-	errs = append(errs, validateMetaUpdate(o, old)...)
-	switch {
-	case subresource == "ephemeralcontainers":
-		errs = append(errs, validateEphemeralContainers(o, old)...)
-	case subresource == "":
-		if k.validate != nil {
-			errs = append(errs, k.validate(o)...)
-		}
-		if k.validateUpdate != nil {
-			errs = append(errs, k.validateUpdate(o, old)...)
-		}
-	}
-	return invalid(k, o, errs)
-}
-
-// checkMeta judges only the metadata.
-func checkMeta(k *kind, o object) error { return invalid(k, o, validateMeta(k, o)) }
-
-func invalid(k *kind, o object, errs field.ErrorList) error {
+func invalid(k *object.Kind, o object.Object, errs field.ErrorList) error {
 	if len(errs) == 0 {
 		return nil
 	}
-	return apierrors.NewInvalid(k.groupKind(), o.GetName(), errs)
+	return apierrors.NewInvalid(k.GroupKind(), o.GetName(), errs)
 }
 
-func validateMeta(k *kind, o object) field.ErrorList {
+func validateMeta(k *object.Kind, o object.Object) field.ErrorList {
 	path := field.NewPath("metadata")
 	var errs field.ErrorList
 	if base := o.GetGenerateName(); base != "" {
-		for _, msg := range k.checkName(maskTrailingDash(base)) {
+		for _, msg := range k.CheckName(maskTrailingDash(base)) {
 			errs = append(errs, field.Invalid(path.Child("generateName"), base, msg))
 		}
 	}
 	if o.GetName() == "" {
 		errs = append(errs, field.Required(path.Child("name"), "name or generateName is required"))
 	} else {
-		for _, msg := range k.checkName(o.GetName()) {
+		for _, msg := range k.CheckName(o.GetName()) {
 			errs = append(errs, field.Invalid(path.Child("name"), o.GetName(), msg))
 		}
 	}
@@ -83,13 +55,13 @@ func maskTrailingDash(name string) string {
 	return name
 }
 
-func validateNamespaceField(k *kind, o object, path *field.Path) field.ErrorList {
+func validateNamespaceField(k *object.Kind, o object.Object, path *field.Path) field.ErrorList {
 	switch namespace := o.GetNamespace(); {
-	case !k.namespaced && namespace != "":
+	case !k.Namespaced && namespace != "":
 		return field.ErrorList{field.Forbidden(path, "not allowed on this type")}
-	case k.namespaced && namespace == "":
+	case k.Namespaced && namespace == "":
 		return field.ErrorList{field.Required(path, "")}
-	case k.namespaced:
+	case k.Namespaced:
 		var errs field.ErrorList
 		for _, msg := range validation.IsDNS1123Label(namespace) {
 			errs = append(errs, field.Invalid(path, namespace, msg))
@@ -168,7 +140,7 @@ func validateFinalizers(finalizers []string, path *field.Path) field.ErrorList {
 	return errs
 }
 
-func validateMetaUpdate(o, old object) field.ErrorList {
+func validateMetaUpdate(o, old object.Object) field.ErrorList {
 	path := field.NewPath("metadata")
 	var errs field.ErrorList
 	if at := o.GetDeletionTimestamp(); !at.Equal(old.GetDeletionTimestamp()) {

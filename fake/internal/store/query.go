@@ -1,4 +1,4 @@
-package fake
+package store
 
 import (
 	"encoding/base64"
@@ -11,19 +11,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // query is a list request that was understood.
 type query struct {
-	kind      *kind
+	kind      *object.Kind
 	namespace string
 	labels    labels.Selector
 	fields    fields.Selector
 	limit     int64
-	// revision is the revision to list at; 0 means the current one.
-	revision uint64
-	// notOlder allows any revision from revision on.
-	notOlder bool
+	// Revision is the revision to list at; 0 means the current one.
+	Revision uint64
+	// NotOlder allows any revision from revision on.
+	NotOlder bool
 	// after is the storage key of the last object of the page before.
 	after string
 	// continued says that revision came from a continue token.
@@ -36,10 +38,11 @@ type continueToken struct {
 	After    string `json:"start"`
 }
 
-func parseList(k *kind, namespace string, opts metav1.ListOptions) (query, error) {
+// ParseList parses the options of a list.
+func ParseList(k *object.Kind, namespace string, opts metav1.ListOptions) (query, error) {
 	q := query{kind: k, namespace: namespace, limit: opts.Limit}
 	var err error
-	if q.labels, q.fields, err = parseSelectors(k, opts); err != nil {
+	if q.labels, q.fields, err = ParseSelectors(k, opts); err != nil {
 		return query{}, err
 	}
 	if opts.Continue != "" {
@@ -50,26 +53,27 @@ func parseList(k *kind, namespace string, opts metav1.ListOptions) (query, error
 		if err != nil {
 			return query{}, apierrors.NewBadRequest(fmt.Sprintf("continue key is not valid: %v", err))
 		}
-		q.revision, q.after, q.continued = token.Revision, token.After, true
+		q.Revision, q.after, q.continued = token.Revision, token.After, true
 		return q, nil
 	}
-	if q.revision, err = parseRevision(opts.ResourceVersion); err != nil {
+	if q.Revision, err = ParseRevision(opts.ResourceVersion); err != nil {
 		return query{}, err
 	}
 	switch opts.ResourceVersionMatch {
 	case metav1.ResourceVersionMatchExact:
-		if q.revision == 0 {
+		if q.Revision == 0 {
 			return query{}, apierrors.NewBadRequest("resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\" or unset")
 		}
 	case "", metav1.ResourceVersionMatchNotOlderThan:
-		q.notOlder = true
+		q.NotOlder = true
 	default:
 		return query{}, apierrors.NewBadRequest(fmt.Sprintf("resourceVersionMatch %q is not supported", opts.ResourceVersionMatch))
 	}
 	return q, nil
 }
 
-func parseRevision(s string) (uint64, error) {
+// ParseRevision parses a resourceVersion; an empty one is 0.
+func ParseRevision(s string) (uint64, error) {
 	if s == "" {
 		return 0, nil
 	}
@@ -101,7 +105,9 @@ func (t continueToken) String() string {
 	return base64.RawURLEncoding.EncodeToString(data)
 }
 
-func parseSelectors(k *kind, opts metav1.ListOptions) (labels.Selector, fields.Selector, error) {
+// ParseSelectors parses label and field selectors. Fields that the kind doesn't
+// have are a BadRequest.
+func ParseSelectors(k *object.Kind, opts metav1.ListOptions) (labels.Selector, fields.Selector, error) {
 	ls, err := labels.Parse(opts.LabelSelector)
 	if err != nil {
 		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("unable to parse label selector: %v", err))
@@ -110,7 +116,7 @@ func parseSelectors(k *kind, opts metav1.ListOptions) (labels.Selector, fields.S
 	if err != nil {
 		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("unable to parse field selector: %v", err))
 	}
-	known := fieldsOf(k, k.new())
+	known := object.FieldsOf(k, k.New())
 	for _, r := range fs.Requirements() {
 		if !known.Has(r.Field) {
 			return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s", r.Field))
@@ -119,64 +125,51 @@ func parseSelectors(k *kind, opts metav1.ListOptions) (labels.Selector, fields.S
 	return ls, fs, nil
 }
 
-func fieldsOf(k *kind, o object) fields.Set {
-	set := fields.Set{"metadata.name": o.GetName()}
-	if k.namespaced {
-		set["metadata.namespace"] = o.GetNamespace()
-	}
-	if k.selectable != nil {
-		for name, value := range k.selectable(o) {
-			set[name] = value
-		}
-	}
-	return set
-}
-
-// selects reports whether both selectors choose o.
-func selects(k *kind, ls labels.Selector, fs fields.Selector, o object) bool {
+// Selects reports whether both selectors choose o.
+func Selects(k *object.Kind, ls labels.Selector, fs fields.Selector, o object.Object) bool {
 	return (ls.Empty() || ls.Matches(labels.Set(o.GetLabels()))) &&
-		(fs.Empty() || fs.Matches(fieldsOf(k, o)))
+		(fs.Empty() || fs.Matches(object.FieldsOf(k, o)))
 }
 
-// checkRevision refuses a revision that is not there any more, or not yet.
-func (c *Cluster) checkRevision(q query) error {
+// CheckRevision refuses a revision that is not there any more, or not yet.
+func (h *History) CheckRevision(q query) error {
 	switch {
-	case q.revision > c.history.last():
-		return tooLarge(q.revision, c.history.last())
-	case q.notOlder || q.revision >= c.history.compacted:
+	case q.Revision > h.Last():
+		return TooLarge(q.Revision, h.Last())
+	case q.NotOlder || q.Revision >= h.Compacted:
 		return nil
 	case q.continued:
 		return apierrors.NewResourceExpired("The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.")
 	}
-	return apierrors.NewResourceExpired(fmt.Sprintf("The resourceVersion for the provided list is too old: %d", q.revision))
+	return apierrors.NewResourceExpired(fmt.Sprintf("The resourceVersion for the provided list is too old: %d", q.Revision))
 }
 
-// tooLarge answers a client that knows the future: it talked to another server.
-func tooLarge(revision, last uint64) error {
+// TooLarge answers a client that knows the future: it talked to another server.
+func TooLarge(revision, last uint64) error {
 	err := apierrors.NewTimeoutError(fmt.Sprintf("Too large resource version: %d, current: %d", revision, last), 1)
 	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
 	return err
 }
 
-// run answers q from snap.
-func (q query) run(snap snapshot) page {
+// Run answers q from snap.
+func (q query) Run(snap Snapshot) object.Page {
 	all := snap.list(q.kind, q.namespace)
 	if q.after != "" {
 		all = all[sort.Search(len(all), func(i int) bool { return storageKey(all[i]) > q.after }):]
 	}
-	found := page{meta: metav1.ListMeta{ResourceVersion: formatRevision(snap.revision)}}
+	found := object.Page{Meta: metav1.ListMeta{ResourceVersion: FormatRevision(snap.revision)}}
 	selective := !q.labels.Empty() || !q.fields.Empty()
 	for i, o := range all {
-		if q.limit > 0 && int64(len(found.items)) == q.limit {
-			found.meta.Continue = continueToken{snap.revision, storageKey(found.items[len(found.items)-1])}.String()
+		if q.limit > 0 && int64(len(found.Items)) == q.limit {
+			found.Meta.Continue = continueToken{snap.revision, storageKey(found.Items[len(found.Items)-1])}.String()
 			if !selective { // with selectors, nobody has counted
 				rest := int64(len(all) - i)
-				found.meta.RemainingItemCount = &rest
+				found.Meta.RemainingItemCount = &rest
 			}
 			break
 		}
-		if !selective || selects(q.kind, q.labels, q.fields, o) {
-			found.items = append(found.items, o)
+		if !selective || Selects(q.kind, q.labels, q.fields, o) {
+			found.Items = append(found.Items, o)
 		}
 	}
 	return found

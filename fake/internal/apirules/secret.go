@@ -1,4 +1,4 @@
-package fake
+package apirules
 
 import (
 	"encoding/json"
@@ -16,15 +16,13 @@ const immutableField = "field is immutable"
 // maxContent is the size limit of what a Secret or a ConfigMap holds.
 const maxContent = corev1.MaxSecretSize
 
-func prepareServiceAccount(o object) {
-	account := o.(*corev1.ServiceAccount)
+func prepareServiceAccount(account *corev1.ServiceAccount) {
 	for i, ref := range account.Secrets {
 		account.Secrets[i] = corev1.ObjectReference{Name: ref.Name}
 	}
 }
 
-func prepareSecret(o object) {
-	secret := o.(*corev1.Secret)
+func prepareSecret(secret *corev1.Secret) {
 	if secret.Type == "" {
 		secret.Type = corev1.SecretTypeOpaque
 	}
@@ -37,8 +35,7 @@ func prepareSecret(o object) {
 	secret.StringData = nil
 }
 
-func validateSecret(o object) field.ErrorList {
-	secret := o.(*corev1.Secret)
+func validateSecret(secret *corev1.Secret) field.ErrorList {
 	path := field.NewPath("data")
 	size := 0
 	var errs field.ErrorList
@@ -95,8 +92,7 @@ func validateJSON(secret *corev1.Secret, key string, path *field.Path) field.Err
 	return nil
 }
 
-func validateSecretUpdate(o, old object) field.ErrorList {
-	secret, before := o.(*corev1.Secret), old.(*corev1.Secret)
+func validateSecretUpdate(secret, before *corev1.Secret) field.ErrorList {
 	var errs field.ErrorList
 	if secret.Type != before.Type {
 		errs = append(errs, field.Invalid(field.NewPath("type"), secret.Type, immutableField))
@@ -127,8 +123,7 @@ func validateFrozen(now, old *bool, fields ...frozen) field.ErrorList {
 	return errs
 }
 
-func validateConfigMap(o object) field.ErrorList {
-	m := o.(*corev1.ConfigMap)
+func validateConfigMap(m *corev1.ConfigMap) field.ErrorList {
 	size := 0
 	var errs field.ErrorList
 	for _, key := range slices.Sorted(maps.Keys(m.Data)) {
@@ -152,8 +147,7 @@ func validateConfigMap(o object) field.ErrorList {
 	return errs
 }
 
-func validateConfigMapUpdate(o, old object) field.ErrorList {
-	m, before := o.(*corev1.ConfigMap), old.(*corev1.ConfigMap)
+func validateConfigMapUpdate(m, before *corev1.ConfigMap) field.ErrorList {
 	return validateFrozen(m.Immutable, before.Immutable,
 		frozen{"data", m.Data, before.Data}, frozen{"binaryData", m.BinaryData, before.BinaryData})
 }

@@ -1,18 +1,16 @@
-package fake
+package apirules
 
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 const defaultGracePeriod = corev1.DefaultTerminationGracePeriodSeconds
@@ -25,15 +23,13 @@ const (
 )
 
 // preparePod defaults what the API server defaults and readers of pods rely on.
-func preparePod(o object) {
-	pod := o.(*corev1.Pod)
+func preparePod(pod *corev1.Pod) {
 	pod.Generation = 1
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending}
 	defaultPod(&pod.Spec)
 }
 
-func preparePodUpdate(o, old object) {
-	pod, before := o.(*corev1.Pod), old.(*corev1.Pod)
+func preparePodUpdate(pod, before *corev1.Pod) {
 	pod.Status = *before.Status.DeepCopy()
 	defaultPod(&pod.Spec)
 	pod.Generation = before.Generation
@@ -92,10 +88,9 @@ func eachToken(spec *corev1.PodSpec, f func(volume, path *field.Path, source *co
 	}
 }
 
-// validatePod judges the parts of a pod that service accounts are about, and
+// validatePod validates the parts of a pod that service accounts are about, and
 // that it has containers at all.
-func validatePod(o object) field.ErrorList {
-	pod := o.(*corev1.Pod)
+func validatePod(pod *corev1.Pod) field.ErrorList {
 	spec := field.NewPath("spec")
 	var errs field.ErrorList
 	if len(pod.Spec.Containers) == 0 {
@@ -109,7 +104,7 @@ func validatePod(o object) field.ErrorList {
 		errs = append(errs, validateContainer(container.Name, container.Image, names, spec.Child("initContainers").Index(i))...)
 	}
 	if name := pod.Spec.ServiceAccountName; name != "" {
-		for _, msg := range serviceAccounts.checkName(name) {
+		for _, msg := range object.ServiceAccounts.CheckName(name) {
 			errs = append(errs, field.Invalid(spec.Child("serviceAccountName"), name, msg))
 		}
 	}
@@ -166,8 +161,7 @@ func validateTokenSource(source *corev1.ServiceAccountTokenProjection, volume, p
 }
 
 // validatePodUpdate holds a pod's spec still, but for what may change.
-func validatePodUpdate(o, old object) field.ErrorList {
-	pod, before := o.(*corev1.Pod), old.(*corev1.Pod)
+func validatePodUpdate(pod, before *corev1.Pod) field.ErrorList {
 	path := field.NewPath("spec")
 	if len(pod.Spec.Containers) != len(before.Spec.Containers) || len(pod.Spec.InitContainers) != len(before.Spec.InitContainers) {
 		return field.ErrorList{field.Forbidden(path.Child("containers"), "pod updates may not add or remove containers")}
@@ -189,8 +183,7 @@ func validatePodUpdate(o, old object) field.ErrorList {
 }
 
 // validateEphemeralContainers holds those still that are there already.
-func validateEphemeralContainers(o, old object) field.ErrorList {
-	pod, before := o.(*corev1.Pod), old.(*corev1.Pod)
+func validateEphemeralContainers(pod, before *corev1.Pod) field.ErrorList {
 	path := field.NewPath("spec", "ephemeralContainers")
 	names := map[string]bool{}
 	for _, container := range pod.Spec.Containers {
@@ -213,42 +206,4 @@ func validateEphemeralContainers(o, old object) field.ErrorList {
 		}
 	}
 	return errs
-}
-
-func podFields(o object) fields.Set {
-	pod := o.(*corev1.Pod)
-	return fields.Set{
-		"spec.nodeName":            pod.Spec.NodeName,
-		"spec.restartPolicy":       string(pod.Spec.RestartPolicy),
-		"spec.schedulerName":       pod.Spec.SchedulerName,
-		"spec.serviceAccountName":  pod.Spec.ServiceAccountName,
-		"spec.hostNetwork":         strconv.FormatBool(pod.Spec.HostNetwork),
-		"status.phase":             string(pod.Status.Phase),
-		"status.podIP":             pod.Status.PodIP,
-		"status.nominatedNodeName": pod.Status.NominatedNodeName,
-	}
-}
-
-// part returns the object to store when an update of subresource sends o.
-func part(k *kind, subresource string, o, old object) (object, error) {
-	next := copyOf(old)
-	switch {
-	case subresource == "":
-		if k.setStatus != nil {
-			k.setStatus(o, copyOf(old))
-		}
-		return o, nil
-	case subresource == "status" && k.status:
-		next.SetLabels(o.GetLabels())
-		next.SetAnnotations(o.GetAnnotations())
-		next.SetFinalizers(o.GetFinalizers())
-		k.setStatus(next, o)
-	case subresource == "ephemeralcontainers" && k == pods:
-		next.(*corev1.Pod).Spec.EphemeralContainers = o.(*corev1.Pod).Spec.EphemeralContainers
-	case subresource == "finalize" && k == namespaces:
-		next.(*corev1.Namespace).Spec.Finalizers = o.(*corev1.Namespace).Spec.Finalizers
-	default:
-		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: k.resource + "/" + subresource}, o.GetName())
-	}
-	return next, nil
 }

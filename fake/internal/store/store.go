@@ -1,4 +1,7 @@
-package fake
+// Package store keeps the objects of the fake cluster: the current state with its
+// indices, every change so far, and with both the state at any resourceVersion,
+// which lists are answered from.
+package store
 
 import (
 	"maps"
@@ -7,14 +10,17 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
-// store holds one state of the cluster: the current one, or what a [Reader]
+// Store holds one state of the cluster: the current one, or what a [Reader]
 // has seen so far. Its zero value is empty and ready.
-type store struct {
-	tables [len(kinds)]table
+type Store struct {
+	tables [len(object.Kinds)]table
 	// tokens finds the token Secrets of an account by name.
-	tokens map[accountName]map[string]object
+	tokens map[accountName]map[string]object.Object
 }
 
 type accountName struct{ namespace, name string }
@@ -26,12 +32,12 @@ type table struct {
 
 // shelf holds the objects of one kind in one namespace.
 type shelf struct {
-	objects map[string]object
+	objects map[string]object.Object
 	sorted  []string // the names in order, or nil if they must be sorted again
 }
 
-func (s *store) get(k *kind, namespace, name string) (object, bool) {
-	shelf := s.tables[k.id].shelves[namespace]
+func (s *Store) Get(k *object.Kind, namespace, name string) (object.Object, bool) {
+	shelf := s.tables[k.ID].shelves[namespace]
 	if shelf == nil {
 		return nil, false
 	}
@@ -40,14 +46,14 @@ func (s *store) get(k *kind, namespace, name string) (object, bool) {
 }
 
 // put stores o under its name; old is what was there, or nil.
-func (s *store) put(k *kind, o, old object) {
-	t := &s.tables[k.id]
+func (s *Store) put(k *object.Kind, o, old object.Object) {
+	t := &s.tables[k.ID]
 	if t.shelves == nil {
 		t.shelves = map[string]*shelf{}
 	}
 	sh := t.shelves[o.GetNamespace()]
 	if sh == nil {
-		sh = &shelf{objects: map[string]object{}}
+		sh = &shelf{objects: map[string]object.Object{}}
 		t.shelves[o.GetNamespace()] = sh
 	}
 	if old == nil {
@@ -58,8 +64,8 @@ func (s *store) put(k *kind, o, old object) {
 	s.index(o)
 }
 
-func (s *store) remove(k *kind, old object) {
-	t := &s.tables[k.id]
+func (s *Store) remove(k *object.Kind, old object.Object) {
+	t := &s.tables[k.ID]
 	sh := t.shelves[old.GetNamespace()]
 	delete(sh.objects, old.GetName())
 	sh.sorted = nil
@@ -69,49 +75,51 @@ func (s *store) remove(k *kind, old object) {
 	s.unindex(old)
 }
 
-func (s *store) index(o object) {
+func (s *Store) index(o object.Object) {
 	secret, ok := o.(*corev1.Secret)
-	if !ok || secret.Type != corev1.SecretTypeServiceAccountToken {
+	if !ok || !tokensecret.Is(secret) {
 		return
 	}
-	key := accountName{secret.Namespace, secret.Annotations[corev1.ServiceAccountNameKey]}
+	account, _ := tokensecret.Owner(secret)
+	key := accountName{secret.Namespace, account}
 	if s.tokens == nil {
-		s.tokens = map[accountName]map[string]object{}
+		s.tokens = map[accountName]map[string]object.Object{}
 	}
 	if s.tokens[key] == nil {
-		s.tokens[key] = map[string]object{}
+		s.tokens[key] = map[string]object.Object{}
 	}
 	s.tokens[key][secret.Name] = secret
 }
 
-func (s *store) unindex(o object) {
+func (s *Store) unindex(o object.Object) {
 	secret, ok := o.(*corev1.Secret)
-	if !ok || secret.Type != corev1.SecretTypeServiceAccountToken {
+	if !ok || !tokensecret.Is(secret) {
 		return
 	}
-	key := accountName{secret.Namespace, secret.Annotations[corev1.ServiceAccountNameKey]}
+	account, _ := tokensecret.Owner(secret)
+	key := accountName{secret.Namespace, account}
 	delete(s.tokens[key], secret.Name)
 	if len(s.tokens[key]) == 0 {
 		delete(s.tokens, key)
 	}
 }
 
-// tokenSecrets returns the token Secrets of an account in the order of their
+// TokenSecrets returns the token Secrets of an account in the order of their
 // names. Its cost does not depend on what else the namespace holds.
-func (s *store) tokenSecrets(namespace, account string) []object {
+func (s *Store) TokenSecrets(namespace, account string) []object.Object {
 	found := s.tokens[accountName{namespace, account}]
-	list := make([]object, 0, len(found))
+	list := make([]object.Object, 0, len(found))
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		list = append(list, found[name])
 	}
 	return list
 }
 
-// list returns the objects of kind k in the order of an API server: by
+// List returns the objects of kind k in the order of an API server: by
 // "namespace/name". An empty namespace means all.
-func (s *store) list(k *kind, namespace string) []object {
-	t := &s.tables[k.id]
-	var list []object
+func (s *Store) List(k *object.Kind, namespace string) []object.Object {
+	t := &s.tables[k.ID]
+	var list []object.Object
 	for _, ns := range t.namespacesFor(k, namespace) {
 		sh := t.shelves[ns]
 		list = slices.Grow(list, len(sh.objects))
@@ -122,8 +130,8 @@ func (s *store) list(k *kind, namespace string) []object {
 	return list
 }
 
-func (t *table) namespacesFor(k *kind, namespace string) []string {
-	if namespace != "" || !k.namespaced {
+func (t *table) namespacesFor(k *object.Kind, namespace string) []string {
+	if namespace != "" || !k.Namespaced {
 		if t.shelves[namespace] == nil {
 			return nil
 		}
@@ -142,12 +150,12 @@ func (sh *shelf) names() []string {
 	return sh.sorted
 }
 
-// count returns the number of objects in namespace, of every namespaced kind.
-func (s *store) count(namespace string) int {
+// Count returns the number of objects in namespace, of every namespaced kind.
+func (s *Store) Count(namespace string) int {
 	n := 0
-	for _, k := range kinds {
-		if k.namespaced {
-			if sh := s.tables[k.id].shelves[namespace]; sh != nil {
+	for _, k := range object.Kinds {
+		if k.Namespaced {
+			if sh := s.tables[k.ID].shelves[namespace]; sh != nil {
 				n += len(sh.objects)
 			}
 		}
@@ -155,11 +163,11 @@ func (s *store) count(namespace string) int {
 	return n
 }
 
-// apply makes s see one change.
-func (s *store) apply(ch *change) {
-	if ch.deleted {
-		s.remove(ch.kind, ch.old)
+// Apply makes s see one change.
+func (s *Store) Apply(ch *Change) {
+	if ch.Deleted {
+		s.remove(ch.Kind, ch.Old)
 		return
 	}
-	s.put(ch.kind, ch.object, ch.old)
+	s.put(ch.Kind, ch.Object, ch.Old)
 }

@@ -1,13 +1,13 @@
-package fake
+package object
 
 import (
 	"reflect"
 	"strings"
 )
 
-// dropEmpty makes o what it is after its way to a server and back, which leaves
+// DropEmpty makes o what it is after its way to a server and back, which leaves
 // out lists and maps with nothing in them: they are nil. It returns o.
-func dropEmpty(o object) object {
+func DropEmpty(o Object) Object {
 	dropEmptyFields(reflect.ValueOf(o).Elem())
 	return o
 }
