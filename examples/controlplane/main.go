@@ -51,7 +51,7 @@ func main() {
 	defer stop()
 
 	// The keys. The first is made here; keys.Ring says how it is replaced one day.
-	ring := must(keyring.Open(filepath.Join(*folder, "keys"), keyring.Config{}))
+	ring := must(keyring.Open(ctx, filepath.Join(*folder, "keys"), keyring.Config{}))
 	must(ring.EnsureSigning(ctx, keys.ES256))
 
 	// The store, and the controllers that it tells of its writes.

@@ -52,7 +52,7 @@ func runManager(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	ring, err := keyring.Open(*keysFolder, keyring.Config{})
+	ring, err := keyring.Open(ctx, *keysFolder, keyring.Config{})
 	if err != nil {
 		return err
 	}

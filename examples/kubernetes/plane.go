@@ -117,7 +117,7 @@ func (p *plane) stop() error {
 
 // openRing opens the keys of the cluster, and makes the first one.
 func openRing(ctx context.Context, folder string, maxAge time.Duration) (*keyring.Ring, error) {
-	ring, err := keyring.Open(filepath.Join(folder, "keys"), keyring.Config{MaxAge: maxAge})
+	ring, err := keyring.Open(ctx, filepath.Join(folder, "keys"), keyring.Config{MaxAge: maxAge})
 	if err != nil {
 		return nil, err
 	}

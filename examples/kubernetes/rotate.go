@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/kubesa/serviceaccount/keys/keyring"
@@ -24,7 +25,7 @@ func rotate(ctx context.Context, args []string, out io.Writer) error {
 	if *data == "" {
 		return errors.New("rotate: no -data, want the folder of the cluster")
 	}
-	ring, err := keyring.Open(filepath.Join(*data, "keys"), keyring.Config{MaxAge: *maxAge})
+	ring, err := keyring.Open(ctx, filepath.Join(*data, "keys"), keyring.Config{MaxAge: *maxAge})
 	if err != nil {
 		return err
 	}
@@ -44,7 +45,7 @@ func takeStep(ctx context.Context, ring *keyring.Ring, now time.Time, out io.Wri
 		if err := ring.Take(ctx, safe[0]); err != nil {
 			return err
 		}
-		fmt.Fprintf(out, "done: %s %s\n", safe[0].Do, safe[0].ID)
+		fmt.Fprintf(out, "done: %s %s\n", strings.ToLower(string(safe[0].Action)), safe[0].ID)
 	case !waits:
 		id, err := addKey(ctx, ring)
 		if err != nil {
@@ -53,11 +54,11 @@ func takeStep(ctx context.Context, ring *keyring.Ring, now time.Time, out io.Wri
 		fmt.Fprintf(out, "done: add %s\n", id)
 	}
 	for _, key := range ring.Keys() {
-		fmt.Fprintf(out, "%-10s %s\n", key.State(), key.ID)
+		fmt.Fprintf(out, "%-10s %s\n", strings.ToLower(string(key.State())), key.ID)
 	}
 	_, later := ring.Plan(now)
 	for _, step := range later {
-		fmt.Fprintf(out, "later: %s %s, not before %s\n", step.Do, step.ID, step.Earliest.Format(time.RFC3339))
+		fmt.Fprintf(out, "later: %s %s, not before %s\n", strings.ToLower(string(step.Action)), step.ID, step.Earliest.Format(time.RFC3339))
 	}
 	return nil
 }

@@ -16,6 +16,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/kubesa/serviceaccount/keys/keyring"
 )
 
 // What the tour creates.
@@ -175,7 +177,7 @@ func (t *tour) rotation(ctx context.Context, id string) error {
 func (t *tour) promote(ctx context.Context, id string) error {
 	_, later := t.ring.Plan(time.Now())
 	for _, step := range later {
-		if step.Do == "promote" && step.ID == id {
+		if step.Action == keyring.Promote && step.ID == id {
 			fmt.Fprintf(t.out, "promote %s: not before %s\n", id, step.Earliest.Format(time.TimeOnly))
 			select {
 			case <-time.After(time.Until(step.Earliest)):

@@ -1,11 +1,11 @@
 // Rotation replaces the signing key of a running issuer, while three verifiers
-// elsewhere judge its tokens: three days in a second, and no token refused.
+// elsewhere verify its tokens: three days in a second, and no token rejected.
 //
 //	go run ./examples/rotation
 //
-// The verifiers know the issuer only by the keys that it publishes. The clock is
-// the program's own; with time.Now, and a Discovery that is served over https, the
-// same code is a real issuer.
+// The verifiers get the keys only from the issuer's discovery documents. The clock is
+// the program's own; with time.Now, and the documents served over https, the same
+// code is a real issuer.
 package main
 
 import (
@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -41,7 +42,7 @@ func run(ctx context.Context, w io.Writer) error {
 	}
 	say("%s signs, three verifiers fetch the published keys", s.name(s.first))
 	for ; s.clock.Now().Sub(start) <= duration; s.clock.advance(tick) {
-		// Tokens are issued and judged while the keys change.
+		// Tokens are issued and verified while the keys change.
 		working := s.work(ctx)
 		if s.clock.Now().Sub(start) == addAt {
 			if err := s.add(ctx); err != nil {
@@ -54,15 +55,15 @@ func run(ctx context.Context, w io.Writer) error {
 			if err := s.ring.Take(ctx, step); err != nil {
 				return err
 			}
-			say("%s is %s", s.name(step.ID), step.Do+"d")
+			say("%s is %s", s.name(step.ID), strings.ToLower(string(step.Action))+"d")
 		}
 		if err := working(); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(w, "\n%d tokens issued, judged %d times by three verifiers, %d refused\n", s.issued, s.judged.Load(), s.refused.Load())
-	if err == nil && s.refused.Load() > 0 {
-		err = fmt.Errorf("tokens were refused, the last one because: %w", s.why())
+	_, err = fmt.Fprintf(w, "\n%d tokens issued, verified %d times by three verifiers, %d rejected\n", s.issued, s.verified.Load(), s.rejected.Load())
+	if err == nil && s.rejected.Load() > 0 {
+		err = fmt.Errorf("tokens were rejected, the last one because: %w", s.why())
 	}
 	return err
 }

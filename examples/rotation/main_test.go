@@ -15,7 +15,7 @@ func TestRotation(t *testing.T) {
    3h  the second key is promoted
   28h  the first key is retired
 
-145 tokens issued, judged 17061 times by three verifiers, 0 refused
+145 tokens issued, verified 17061 times by three verifiers, 0 rejected
 `
 	if got := b.String(); got != want {
 		t.Errorf("got:\n%s\nwant:\n%s", got, want)

@@ -47,10 +47,10 @@ type scene struct {
 	verifiers     []*tokens.Authenticator
 	first, second string // ids of keys
 
-	tokens          []*tokens.Token
-	issued          int
-	judged, refused atomic.Int64
-	lastRefusal     atomic.Pointer[error]
+	tokens             []*tokens.Token
+	issued             int
+	verified, rejected atomic.Int64
+	lastRefusal        atomic.Pointer[error]
 }
 
 func newScene(ctx context.Context) (*scene, error) {
@@ -125,7 +125,7 @@ func (s *scene) name(id string) string {
 	return "the second key"
 }
 
-// work issues a token and has all tokens that are alive judged by every verifier,
+// work issues a token and has all tokens that are alive verified by every verifier,
 // in goroutines. It returns a function that waits for them.
 func (s *scene) work(ctx context.Context) (wait func() error) {
 	now := s.clock.Now()
@@ -139,9 +139,9 @@ func (s *scene) work(ctx context.Context) (wait func() error) {
 	for _, verifier := range s.verifiers {
 		group.Go(func() {
 			for _, token := range alive {
-				s.judged.Add(1)
+				s.verified.Add(1)
 				if _, err := verifier.Authenticate(ctx, token.Value); err != nil {
-					s.refused.Add(1)
+					s.rejected.Add(1)
 					s.lastRefusal.Store(&err)
 				}
 			}
@@ -162,10 +162,10 @@ func (s *scene) work(ctx context.Context) (wait func() error) {
 	}
 }
 
-// why returns why a token was refused.
+// why returns why a token was rejected.
 func (s *scene) why() error {
 	if err := s.lastRefusal.Load(); err != nil {
 		return *err
 	}
-	return errors.New("nothing was refused")
+	return errors.New("nothing was rejected")
 }

@@ -177,6 +177,24 @@ func TestPublisherFollowsTheSource(t *testing.T) {
 	check("ES512", 4)
 }
 
+// The first requests wait for the keys, however many they are.
+func TestPublisherFirstRequests(t *testing.T) {
+	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key())}}
+	d := keystest.Must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: source}))
+	var clients sync.WaitGroup
+	for range 50 {
+		clients.Go(func() {
+			if resp, _ := get(t, d, "GET", discovery.JWKSPath, nil); resp.StatusCode != 200 {
+				t.Errorf("status %d, want 200", resp.StatusCode)
+			}
+		})
+	}
+	clients.Wait()
+	if source.asked != 1 {
+		t.Errorf("the source was asked %d times, want once", source.asked)
+	}
+}
+
 func TestPublisherConcurrent(t *testing.T) {
 	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key())}}
 	clock := keystest.NewClock()

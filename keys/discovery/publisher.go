@@ -248,19 +248,30 @@ func sameKey(a, b keys.PublicKey) bool {
 }
 
 // fresh returns the documents to serve, asking the source if it is time to. Only one
-// request at a time waits for it.
+// request at a time asks; the others wait for it only if there are no documents.
 func (p *Publisher) fresh(ctx context.Context) *documents {
-	now, asked := p.now(), time.Unix(0, p.asked.Load())
-	if now.Sub(asked) >= refreshInterval || now.Before(asked) {
-		if p.refreshMu.TryLock() {
-			// The client may leave, the others still want the answer.
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
-			_ = p.refresh(ctx) // kept for Err
-			cancel()
-			p.refreshMu.Unlock()
-		}
+	if !p.due() {
+		return p.current.Load()
+	}
+	if p.current.Load().config.data == nil {
+		p.refreshMu.Lock()
+	} else if !p.refreshMu.TryLock() {
+		return p.current.Load()
+	}
+	defer p.refreshMu.Unlock()
+	if p.due() {
+		// The client may leave, the others still want the answer.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+		defer cancel()
+		_ = p.refresh(ctx) // kept for Err
 	}
 	return p.current.Load()
+}
+
+// due reports whether it is time to ask the source.
+func (p *Publisher) due() bool {
+	now, asked := p.now(), time.Unix(0, p.asked.Load())
+	return now.Sub(asked) >= refreshInterval || now.Before(asked)
 }
 
 // Err returns nil if the documents have every key of the source as of the last time

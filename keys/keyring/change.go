@@ -18,7 +18,7 @@ import (
 func (f *ringFolder) change(ctx context.Context, view *ringView, added []newKey, decide func([]Key) ([]Key, error)) (_ *ringView, err error) {
 	unlock, err := f.lock(ctx, f.path(lockName))
 	if err != nil {
-		return nil, fmt.Errorf("keys: changing ring: %w", err)
+		return nil, fmt.Errorf("keyring: changing ring: %w", err)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if view, err = f.load(view); err != nil {
@@ -29,7 +29,7 @@ func (f *ringFolder) change(ctx context.Context, view *ringView, added []newKey,
 		return view, err // with the steps that others have taken
 	}
 	if err := f.cleanUp(); err != nil {
-		return view, fmt.Errorf("keys: changing ring: %w", err)
+		return view, fmt.Errorf("keyring: changing ring: %w", err)
 	}
 	added = slices.DeleteFunc(slices.Clone(added), func(k newKey) bool { return find(all, k.public.ID) < 0 })
 	for _, key := range added {
@@ -51,7 +51,7 @@ func (f *ringFolder) change(ctx context.Context, view *ringView, added []newKey,
 	}
 	view = view.with(all, added)
 	if err := f.removeKeys(next.Removed); err != nil {
-		return view, fmt.Errorf("keys: removing the file of a retired key: %w", err)
+		return view, fmt.Errorf("keyring: removing the file of a retired key: %w", err)
 	}
 	return view, nil
 }
@@ -96,7 +96,7 @@ func (f *ringFolder) writeKey(key newKey) error {
 		return err
 	}
 	if err := files.Replace(f.fsys, f.path(name), data, mode); err != nil {
-		return fmt.Errorf("keys: changing ring: %w", err)
+		return fmt.Errorf("keyring: changing ring: %w", err)
 	}
 	return nil
 }
@@ -104,11 +104,11 @@ func (f *ringFolder) writeKey(key newKey) error {
 func (f *ringFolder) writeIndex(index ringIndex) error {
 	data, err := json.MarshalIndent(index, "", "  ")
 	if err != nil {
-		return fmt.Errorf("keys: changing ring: %w", err)
+		return fmt.Errorf("keyring: changing ring: %w", err)
 	}
 	data = append(data, '\n')
 	if err := files.Replace(f.fsys, f.path(indexFile), data, 0o644); err != nil {
-		return fmt.Errorf("keys: changing ring: %w", err)
+		return fmt.Errorf("keyring: changing ring: %w", err)
 	}
 	f.seen, f.removed = data, index.Removed
 	return nil

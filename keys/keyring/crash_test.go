@@ -183,7 +183,122 @@ type script struct {
 }
 
 func (s *script) open() {
-	s.ring, s.err = openRing("ring", Config{MaxAge: time.Hour, MaxTokenLifetime: time.Hour, Now: func() time.Time { return s.now }}, s.fsys, noLock)
+	s.ring, s.err = openRing(context.Background(), "ring", Config{MaxAge: time.Hour, MaxTokenLifetime: time.Hour, Now: func() time.Time { return s.now }}, s.fsys, noLock)
+}
+
+// A listFS fails to list folders after some calls, or to remove the files of public keys.
+type listFS struct {
+	*memFS
+	lists      int // how many more calls of List succeed
+	keepPublic bool
+}
+
+func (m *listFS) List(dir string) ([]string, fs.FileMode, error) {
+	if m.lists--; m.lists < 0 {
+		return nil, 0, errFailed
+	}
+	return m.memFS.List(dir)
+}
+
+func (m *listFS) Remove(name string) error {
+	if m.keepPublic && strings.HasSuffix(name, publicSuffix) {
+		return errFailed
+	}
+	return m.memFS.Remove(name)
+}
+
+// A folder that can't be listed opens no ring and takes no step.
+func TestRingFolderNotListed(t *testing.T) {
+	for lists := range 2 { // for the mode, and for the keys
+		_, err := openRing(t.Context(), "ring", Config{}, &listFS{memFS: newMemFS(nil), lists: lists}, noLock)
+		if !errors.Is(err, errFailed) || !strings.HasPrefix(err.Error(), "keyring: opening ring: ") {
+			t.Errorf("opened after %d lists: %v", lists, err)
+		}
+	}
+	fsys := &listFS{memFS: newMemFS(nil), lists: 2}
+	ring, err := openRing(t.Context(), "ring", Config{}, fsys, noLock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := keys.Generate(keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Add(t.Context(), key); !errors.Is(err, errFailed) || len(ring.Keys()) != 0 {
+		t.Errorf("Add() to a folder that can't be listed = %v with %d keys", err, len(ring.Keys()))
+	}
+	fsys.lists = 1
+	if _, err := ring.Add(t.Context(), key); err != nil {
+		t.Errorf("Add() afterwards = %v", err)
+	}
+}
+
+// The file of a retired public key that can't be removed is an error of the step that
+// retired it, and goes with the next step.
+func TestRingFolderPublicStays(t *testing.T) {
+	fsys := &listFS{memFS: newMemFS(nil), lists: 1 << 20}
+	now := scriptStart
+	ring, err := openRing(t.Context(), "ring", Config{MaxTokenLifetime: time.Hour, Now: func() time.Time { return now }}, fsys, noLock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	add := func() crypto.Signer {
+		key, err := keys.Generate(keys.ES256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	id, err := ring.AddPublic(t.Context(), add().Public())
+	if err == nil {
+		_, err = ring.Add(t.Context(), add())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(2 * time.Hour)
+	fsys.keepPublic = true
+	name := filepath.Join("ring", id+publicSuffix)
+	if err := ring.Retire(t.Context(), id); !errors.Is(err, errFailed) || len(ring.Keys()) != 1 || fsys.files[name].data == nil {
+		t.Errorf("Retire() = %v with %d keys, want the failure, and the key retired", err, len(ring.Keys()))
+	}
+	if _, err := ring.Add(t.Context(), add()); !errors.Is(err, errFailed) || len(ring.Keys()) != 1 {
+		t.Errorf("Add() = %v with %d keys, want the failure, and nothing added", err, len(ring.Keys()))
+	}
+	fsys.keepPublic = false
+	if _, err := ring.Add(t.Context(), add()); err != nil || fsys.files[name].data != nil {
+		t.Errorf("Add() afterwards = %v; the file is there: %t", err, fsys.files[name].data != nil)
+	}
+}
+
+// Of two that create a folder, the second finds the ring of the first, and a folder
+// that was lost in between is an error, not a new ring.
+func TestRingTwoCreators(t *testing.T) {
+	fsys := newMemFS(nil)
+	key, err := keys.Generate(keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first *Ring
+	slow := func(context.Context, string) (func() error, error) { // the first has the lock
+		if first == nil {
+			if first, err = openRing(t.Context(), "ring", Config{}, fsys, noLock); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := first.Add(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return noLock(t.Context(), "")
+	}
+	second, err := openRing(t.Context(), "ring", Config{}, fsys, slow)
+	if err != nil || second.String() != first.String() || len(second.Keys()) != 1 {
+		t.Errorf("the second opened %v, %v, want the ring of the first, %v", second, err, first)
+	}
+	delete(fsys.files, filepath.Join("ring", indexFile))
+	if _, err := openRing(t.Context(), "ring", Config{}, fsys, noLock); err == nil || !strings.Contains(err.Error(), "there are keys but no ") {
+		t.Errorf("opened without its index: %v", err)
+	}
 }
 
 // do takes a step; want is what the ring then is.
@@ -214,15 +329,15 @@ func (s *script) run(all map[string]crypto.Signer, ids map[string]string) {
 		return
 	}
 	ctx := context.Background()
-	s.do("a published", add("a"))
-	s.do("a signing", func() error { return s.ring.Promote(ctx, ids["a"]) })
-	s.do("a signing, b published", add("b"))
-	s.do("a signing, b published, c retiring", func() error { _, err := s.ring.AddPublic(ctx, all["c"].Public()); return err })
-	s.do("a retiring, b signing, c retiring", func() error { return s.ring.Promote(ctx, ids["b"]) })
-	s.do("b signing, c retiring", func() error { return s.ring.Retire(ctx, ids["a"]) })
-	s.do("b signing", func() error { return s.ring.Retire(ctx, ids["c"]) })
-	s.do("b signing, a published", add("a"))
-	s.do("a signing", func() error { return s.ring.Revoke(ctx, ids["b"]) })
+	s.do("a Published", add("a"))
+	s.do("a Signing", func() error { return s.ring.Promote(ctx, ids["a"]) })
+	s.do("a Signing, b Published", add("b"))
+	s.do("a Signing, b Published, c Retiring", func() error { _, err := s.ring.AddPublic(ctx, all["c"].Public()); return err })
+	s.do("a Retiring, b Signing, c Retiring", func() error { return s.ring.Promote(ctx, ids["b"]) })
+	s.do("b Signing, c Retiring", func() error { return s.ring.Retire(ctx, ids["a"]) })
+	s.do("b Signing", func() error { return s.ring.Retire(ctx, ids["c"]) })
+	s.do("b Signing, a Published", add("a"))
+	s.do("a Signing", func() error { return s.ring.Revoke(ctx, ids["b"]) })
 }
 
 func scriptKeys(t *testing.T) (all map[string]crypto.Signer, ids, names map[string]string) {
@@ -267,7 +382,7 @@ func TestRingFolderKilled(t *testing.T) {
 				s.fsys.killAt = killAt
 				if start.files != nil {
 					s.open() // imports
-					s.before, s.after = "", "d signing"
+					s.before, s.after = "", "d Signing"
 				} else {
 					s.run(all, ids)
 				}
@@ -330,7 +445,7 @@ func checkWorld(t *testing.T, s *script, world map[string]memFile, killAt int, a
 			t.Errorf("killed at change %d: %s is left", killAt, name)
 		}
 	}
-	if _, err := openRing("ring", Config{}, newMemFS(next.fsys.durable), noLock); err != nil {
+	if _, err := openRing(context.Background(), "ring", Config{}, newMemFS(next.fsys.durable), noLock); err != nil {
 		t.Errorf("killed at change %d: the folder does not open after the next step: %v", killAt, err)
 	}
 }
@@ -359,7 +474,7 @@ func TestRingFolderFails(t *testing.T) {
 			}
 			continue
 		}
-		if s.err != nil && (!errors.Is(s.err, errFailed) || !strings.HasPrefix(s.err.Error(), "keys: ")) {
+		if s.err != nil && (!errors.Is(s.err, errFailed) || !strings.HasPrefix(s.err.Error(), "keyring: ")) {
 			t.Fatalf("change %d (%s) fails: %v", failAt, s.fsys.failedOn, s.err)
 		}
 		s.now = s.now.Add(time.Minute)

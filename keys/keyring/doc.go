@@ -2,7 +2,7 @@
 //
 // A [Ring] is a [keys.Signer] and a [keys.Source]:
 //
-//	ring, err := keyring.Open("/var/lib/issuer/keys", keyring.Config{})
+//	ring, err := keyring.Open(ctx, "/var/lib/issuer/keys", keyring.Config{})
 //	…
 //	id, err := ring.EnsureSigning(ctx, keys.ES256)
 //

@@ -74,8 +74,8 @@ func ExampleRing_Add() {
 	}
 
 	// Output:
-	// true false signing
-	// false true published
+	// true false Signing
+	// false true Published
 }
 
 // Step two: the key signs, once every verifier has had the time to learn of it.
@@ -95,7 +95,7 @@ func ExampleRing_Promote() {
 	fmt.Println(ring.Promote(context.Background(), id))
 
 	// Output:
-	// too early until 13:02:00
+	// TooEarly until 13:02:00
 	// <nil>
 }
 
@@ -121,7 +121,7 @@ func ExampleRing_Retire() {
 	fmt.Println(ring.Retire(context.Background(), old), len(ring.Keys()))
 
 	// Output:
-	// too early until 2026-01-02 14:02:00
+	// TooEarly until 2026-01-02 14:02:00
 	// <nil> 1
 }
 
@@ -142,7 +142,7 @@ func ExampleRing_Revoke() {
 	// Output:
 	// true
 	// <nil>
-	// signing
+	// Signing
 }
 
 // A loop that takes each step as soon as it is safe.
@@ -157,7 +157,7 @@ func ExampleRing_Plan() {
 	for {
 		safe, later := ring.Plan(now)
 		for _, step := range safe {
-			fmt.Println(now.Format(time.DateTime), step.Do, ring.Take(ctx, step))
+			fmt.Println(now.Format(time.DateTime), step.Action, ring.Take(ctx, step))
 		}
 		if len(safe) == 0 {
 			if len(later) == 0 {
@@ -168,8 +168,8 @@ func ExampleRing_Plan() {
 	}
 
 	// Output:
-	// 2026-01-01 13:02:00 promote <nil>
-	// 2026-01-02 13:04:00 retire <nil>
+	// 2026-01-01 13:02:00 Promote <nil>
+	// 2026-01-02 13:04:00 Retire <nil>
 }
 
 // A ring in a folder, shared by the replicas of a control plane.
@@ -181,7 +181,7 @@ func ExampleOpen() {
 	}
 	defer os.RemoveAll(dir)
 	ctx := context.Background()
-	one, err := keyring.Open(dir, keyring.Config{})
+	one, err := keyring.Open(context.Background(), dir, keyring.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -193,7 +193,7 @@ func ExampleOpen() {
 	}
 	fmt.Println(one.Promote(ctx, id))
 
-	another, err := keyring.Open(dir, keyring.Config{})
+	another, err := keyring.Open(context.Background(), dir, keyring.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return

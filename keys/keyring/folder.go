@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
@@ -27,9 +26,6 @@ const (
 	publicSuffix  = ".pub"
 )
 
-// openTimeout is how long Open waits for a process that has the lock.
-const openTimeout = 30 * time.Second
-
 // A ringFolder is a ring on a file system. Its methods are called one at a time.
 type ringFolder struct {
 	dir  string
@@ -40,36 +36,34 @@ type ringFolder struct {
 	removed []string // by that index
 }
 
-// Open opens the ring in dir and makes the folder if there is none. Any
-// number of rings, in any number of processes on one file system, may have it
-// open: each takes its steps under a lock and notices those of the others within
-// Config.ReloadEvery. Whenever a process is killed or the machine stops, the
-// folder opens again with the last step taken or not taken, and no key lost.
+// Open opens the ring in the folder dir, which it creates if there is none. Any number
+// of rings, in any number of processes on one file system, may have it open: each takes
+// its steps under a lock and notices those of the others within Config.ReloadEvery.
+// Whenever a process is killed or the machine stops, the folder opens again with the
+// last step taken or not taken, and no key lost.
 //
 // If the ring has no keys but there is a private key called sa.key, as kubeadm
-// lays it out, it is imported and signs; the keys of sa.pub that aren't its public
-// half are imported as by [Ring.AddPublic]. The two files stay as they are.
+// writes it, it is imported and signs; the keys of sa.pub that aren't its public half
+// are imported as by [Ring.AddPublic]. The two files aren't changed.
 //
-// Private keys are files that only their owner may read or write; a looser mode
-// is an error, and so are a folder in which everybody may write and anything that
-// a ring didn't write. Errors name the file and never hold its content. It waits
-// at most 30 seconds for another process that takes a step.
+// Only their owner may read or write the files of private keys; a looser mode is an
+// error, and so are a folder in which everybody may write and files that a ring didn't
+// write. Errors name the file and never hold its content. Mistakes in cfg are
+// [*ConfigError]s.
 //
-// Steps need file locks and thus a system that is like Unix; elsewhere a ring
-// can only be in memory.
-func Open(dir string, cfg Config) (*Ring, error) {
-	return openRing(dir, cfg, files.Disk{}, lockFile)
+// Open waits, until ctx is done, for another process that takes a step. Steps need file
+// locks and thus a Unix-like system; elsewhere a ring can only be in memory.
+func Open(ctx context.Context, dir string, cfg Config) (*Ring, error) {
+	return openRing(ctx, dir, cfg, files.Disk{}, lockFile)
 }
 
-func openRing(dir string, cfg Config, fsys files.System, lock func(context.Context, string) (func() error, error)) (*Ring, error) {
+func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lock func(context.Context, string) (func() error, error)) (*Ring, error) {
 	r, err := New(cfg)
 	if err != nil {
 		return nil, err
 	}
 	f := &ringFolder{dir: dir, fsys: fsys, lock: lock}
 	r.folder = f
-	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
-	defer cancel()
 	if err := f.create(ctx); err != nil {
 		return nil, err
 	}
@@ -92,21 +86,21 @@ func (f *ringFolder) path(name string) string { return filepath.Join(f.dir, name
 // create makes the folder and an index without keys, unless there is one.
 func (f *ringFolder) create(ctx context.Context) (err error) {
 	if err := f.fsys.MkdirAll(f.dir, 0o700); err != nil {
-		return fmt.Errorf("keys: opening ring: %w", err)
+		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
 	_, mode, err := f.fsys.List(f.dir)
 	if err != nil {
-		return fmt.Errorf("keys: opening ring: %w", err)
+		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
 	if mode.Perm()&0o002 != 0 {
-		return fmt.Errorf("keys: opening ring: the mode of %s is %#o, want that nobody else may write there", f.dir, mode.Perm())
+		return fmt.Errorf("keyring: opening ring: the mode of %s is %#o, it must not be writable by others", f.dir, mode.Perm())
 	}
 	if data, _, err := f.readIndex(); err != nil || data != nil {
 		return err
 	}
 	unlock, err := f.lock(ctx, f.path(lockName))
 	if err != nil {
-		return fmt.Errorf("keys: opening ring: %w", err)
+		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if data, _, err := f.readIndex(); err != nil || data != nil {
@@ -114,15 +108,15 @@ func (f *ringFolder) create(ctx context.Context) (err error) {
 	}
 	names, _, err := f.fsys.List(f.dir)
 	if err != nil {
-		return fmt.Errorf("keys: opening ring: %w", err)
+		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
 	for _, name := range names {
 		if id, suffix := strings.CutSuffix(name, privateSuffix); suffix && isID(id) {
-			return fmt.Errorf("keys: opening ring: there are keys but no %s", f.path(indexFile))
+			return fmt.Errorf("keyring: opening ring: there are keys but no %s", f.path(indexFile))
 		}
 	}
 	if err := f.fsys.SyncDir(filepath.Dir(f.dir)); err != nil {
-		return fmt.Errorf("keys: opening ring: %w", err)
+		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
 	return f.writeIndex(ringIndex{Version: indexVersion, Keys: []indexedKey{}})
 }
@@ -135,7 +129,7 @@ func (f *ringFolder) load(view *ringView) (*ringView, error) {
 		case err != nil:
 			return nil, err
 		case data == nil:
-			return nil, fmt.Errorf("keys: reading ring: %s is gone", f.path(indexFile))
+			return nil, fmt.Errorf("keyring: reading ring: %s is gone", f.path(indexFile))
 		}
 		if index == nil {
 			return view, nil
@@ -185,10 +179,10 @@ func (f *ringFolder) readPrivate(key indexedKey) (*keys.LocalSigner, error) {
 	}
 	signer, err := keys.NewSigner(private)
 	if err != nil {
-		return nil, wrap.Errorf(err, "keys: error reading private key file %s", name)
+		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", name)
 	}
 	if signer.PublicKey().ID != key.ID || signer.PublicKey().Algorithm != key.Algorithm {
-		return nil, fmt.Errorf("keys: error reading private key file %s: it has another key", name)
+		return nil, fmt.Errorf("keyring: error reading private key file %s: it has another key", name)
 	}
 	return signer, nil
 }
@@ -197,14 +191,14 @@ func (f *ringFolder) readPrivate(key indexedKey) (*keys.LocalSigner, error) {
 func (f *ringFolder) readPrivateFile(name string) (crypto.Signer, error) {
 	data, info, err := f.fsys.ReadFile(name)
 	if err != nil {
-		return nil, wrap.Errorf(err, "keys: error reading private key file %s", name)
+		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", name)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("keys: error reading private key file %s: its mode is %#o, want 0600 or stricter", name, mode)
+		return nil, fmt.Errorf("keyring: error reading private key file %s: its mode is %#o, want 0600 or stricter", name, mode)
 	}
 	private, err := keys.ParsePrivateKey(data)
 	if err != nil {
-		return nil, wrap.Errorf(err, "keys: error reading private key file %s", name)
+		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", name)
 	}
 	return private, nil
 }
@@ -216,7 +210,7 @@ func (f *ringFolder) readPublic(key indexedKey) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	if pub, err := keys.NewPublicKey(list[0]); err != nil || pub.ID != key.ID || pub.Algorithm != key.Algorithm || len(list) != 1 {
-		return nil, fmt.Errorf("keys: error reading public key file %s: it has another key", name)
+		return nil, fmt.Errorf("keyring: error reading public key file %s: it has another key", name)
 	}
 	return list[0], nil
 }
@@ -224,11 +218,11 @@ func (f *ringFolder) readPublic(key indexedKey) (crypto.PublicKey, error) {
 func (f *ringFolder) readPublicFile(name string) ([]crypto.PublicKey, error) {
 	data, _, err := f.fsys.ReadFile(name)
 	if err != nil {
-		return nil, wrap.Errorf(err, "keys: error reading public key file %s", name)
+		return nil, wrap.Errorf(err, "keyring: error reading public key file %s", name)
 	}
 	list, err := keys.ParsePublicKeys(data)
 	if err != nil {
-		return nil, wrap.Errorf(err, "keys: error reading public key file %s", name)
+		return nil, wrap.Errorf(err, "keyring: error reading public key file %s", name)
 	}
 	return list, nil
 }
@@ -242,13 +236,13 @@ func (f *ringFolder) readIndex() (data []byte, index *ringIndex, err error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, nil
 	case err != nil:
-		return nil, nil, fmt.Errorf("keys: reading ring: %w", err)
+		return nil, nil, fmt.Errorf("keyring: reading ring: %w", err)
 	case f.seen != nil && bytes.Equal(data, f.seen):
 		return data, nil, nil
 	}
 	index, err = parseIndex(data)
 	if err != nil {
-		return nil, nil, fmt.Errorf("keys: reading ring: %s %w", name, err)
+		return nil, nil, fmt.Errorf("keyring: reading ring: %s %w", name, err)
 	}
 	return data, index, nil
 }

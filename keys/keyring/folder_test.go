@@ -28,7 +28,7 @@ import (
 func TestOpen(t *testing.T) {
 	clock := keystest.NewClock()
 	dir := filepath.Join(t.TempDir(), "issuer", "ring")
-	ring := keystest.Must(keyring.Open(dir, ringConfig(clock)))
+	ring := keystest.Must(keyring.Open(t.Context(), dir, ringConfig(clock)))
 	if len(ring.Keys()) != 0 {
 		t.Errorf("a new ring has %v", ring)
 	}
@@ -37,7 +37,7 @@ func TestOpen(t *testing.T) {
 	keystest.Must(ring.Add(t.Context(), keystest.P521Key()))
 	token := mint(t, ring)
 
-	again := keystest.Must(keyring.Open(dir, ringConfig(clock)))
+	again := keystest.Must(keyring.Open(t.Context(), dir, ringConfig(clock)))
 	if diff := cmp.Diff(ring.Keys(), again.Keys()); diff != "" {
 		t.Errorf("opened again (-want +got):\n%s", diff)
 	}
@@ -86,8 +86,8 @@ func TestOpenImports(t *testing.T) {
 	}
 	clock := keystest.NewClock()
 	names := map[string]string{keystest.ID(keystest.RSAKey()): "sa", keystest.ID(keystest.P256Key()): "old", keystest.ID(keystest.P384Key()): "new"}
-	ring := keystest.Must(keyring.Open(dir, ringConfig(clock)))
-	if got, want := states(ring, names), "sa signing, old retiring"; got != want {
+	ring := keystest.Must(keyring.Open(t.Context(), dir, ringConfig(clock)))
+	if got, want := states(ring, names), "sa Signing, old Retiring"; got != want {
 		t.Errorf("the ring is %s, want %s", got, want)
 	}
 	ok(t, keys.SelfTest(t.Context(), ring, keystest.Must(keys.NewSet(keystest.RSAKey().Public()))))
@@ -96,7 +96,7 @@ func TestOpenImports(t *testing.T) {
 	ok(t, ring.Promote(t.Context(), keystest.ID(keystest.P384Key())))
 	clock.Add(lifetime + settle)
 	ok(t, ring.Retire(t.Context(), keystest.ID(keystest.RSAKey())))
-	if got, want := states(keystest.Must(keyring.Open(dir, ringConfig(clock))), names), "old retiring, new signing"; got != want {
+	if got, want := states(keystest.Must(keyring.Open(t.Context(), dir, ringConfig(clock))), names), "old Retiring, new Signing"; got != want {
 		t.Errorf("opened again the ring is %s, want %s", got, want)
 	}
 	for name, text := range files {
@@ -126,8 +126,8 @@ func TestOpenImportRefuses(t *testing.T) {
 				file = "public key file " + filepath.Join(dir, "sa.pub")
 				ok(t, os.WriteFile(filepath.Join(dir, "sa.pub"), []byte(tt.public), 0o644))
 			}
-			ring, err := keyring.Open(dir, keyring.Config{})
-			if want := "keys: error reading " + file + ": " + tt.want; ring != nil || err == nil || err.Error() != want {
+			ring, err := keyring.Open(t.Context(), dir, keyring.Config{})
+			if want := "keyring: error reading " + file + ": " + tt.want; ring != nil || err == nil || err.Error() != want {
 				t.Errorf("Open() = %v, want %s", err, want)
 			}
 		})
@@ -163,44 +163,44 @@ func TestOpenDamaged(t *testing.T) {
 		want   string // after the name of the folder is cut out
 		keeps  bool   // whether an open ring goes on without noticing
 	}{
-		{"no JSON", file("ring.json", "canary"), "keys: reading ring: ring.json is damaged", false},
-		{"cut short", file("ring.json", `{"version": 1`), "keys: reading ring: ring.json is damaged", false},
-		{"empty", file("ring.json", ""), "keys: reading ring: ring.json is damaged", false},
-		{"no keys", file("ring.json", `{"version": 1}`), "keys: reading ring: ring.json is damaged", false},
-		{"another version", index(`"version": 1`, `"version": 2`), "keys: reading ring: ring.json has version 2, want 1", false},
-		{"no version", index(`"version": 1,`, ``), "keys: reading ring: ring.json has version 0, want 1", false},
-		{"unknown member", index(`"version"`, `"canary":1,"version"`), "keys: reading ring: ring.json is damaged", false},
-		{"member in another case", index(`"keys"`, `"Keys"`), "keys: reading ring: ring.json is damaged", false},
-		{"no time", index(`"added"`, `"demoted"`), "keys: reading ring: ring.json is damaged: a key that was never added", false},
-		{"two signing", index(`"alg": "ES384"`, `"alg": "ES384","promoted":"2026-01-01T00:00:00Z"`), "keys: reading ring: ring.json is damaged: two keys that sign", false},
-		{"id of a path", index(id1, "../../../../../../../../../../../etc/passwd/x"), "keys: reading ring: ring.json is damaged: a bad or repeated id", false},
-		{"id twice", index(id1, id2), "keys: reading ring: ring.json is damaged: a bad or repeated id", false},
-		{"verify-only that signs", index(`"verifyOnly": true`, `"verifyOnly": true,"promoted":"2026-01-01T00:00:00Z"`), "keys: reading ring: ring.json is damaged: a key without a private half that signs", false},
-		{"removed that is there", index(`"version"`, `"removed":["`+id1+`"],"version"`), "keys: reading ring: ring.json is damaged: a bad id of a removed key", false},
-		{"another algorithm", index("ES384", "ES256"), "keys: error reading private key file " + id2 + ".key: it has another key", true},
-		{"no index", remove("ring.json"), "keys: opening ring: there are keys but no ring.json", false},
-		{"no key", remove(id2 + ".key"), "keys: error reading private key file " + id2 + ".key: open " + id2 + ".key: no such file or directory", true},
-		{"no public key", remove(idPub + ".pub"), "keys: error reading public key file " + idPub + ".pub: open " + idPub + ".pub: no such file or directory", true},
-		{"another key", file(id2+".key", keystest.SEC1(keystest.P256Key())), "keys: error reading private key file " + id2 + ".key: it has another key", true},
-		{"another public key", file(idPub+".pub", keystest.PEMs(keystest.P256Key())), "keys: error reading public key file " + idPub + ".pub: it has another key", true},
-		{"more public keys", file(idPub+".pub", keystest.PEMs(keystest.P521Key(), keystest.P256Key())), "keys: error reading public key file " + idPub + ".pub: it has another key", true},
-		{"key damaged", file(id2+".key", "canary"), "keys: error reading private key file " + id2 + ".key: data does not contain a valid RSA or ECDSA private key", true},
-		{"key for the group", chmod(id2+".key", 0o640), "keys: error reading private key file " + id2 + ".key: its mode is 0640, want 0600 or stricter", true},
-		{"key for all", chmod(id2+".key", 0o604), "keys: error reading private key file " + id2 + ".key: its mode is 0604, want 0600 or stricter", true},
-		{"folder for all", chmod(".", 0o777), "keys: opening ring: the mode of . is 0777, want that nobody else may write there", true},
+		{"no JSON", file("ring.json", "canary"), "keyring: reading ring: ring.json is damaged", false},
+		{"cut short", file("ring.json", `{"version": 1`), "keyring: reading ring: ring.json is damaged", false},
+		{"empty", file("ring.json", ""), "keyring: reading ring: ring.json is damaged", false},
+		{"no keys", file("ring.json", `{"version": 1}`), "keyring: reading ring: ring.json is damaged", false},
+		{"another version", index(`"version": 1`, `"version": 2`), "keyring: reading ring: ring.json has version 2, want 1", false},
+		{"no version", index(`"version": 1,`, ``), "keyring: reading ring: ring.json has version 0, want 1", false},
+		{"unknown member", index(`"version"`, `"canary":1,"version"`), "keyring: reading ring: ring.json is damaged", false},
+		{"member in another case", index(`"keys"`, `"Keys"`), "keyring: reading ring: ring.json is damaged", false},
+		{"no time", index(`"added"`, `"demoted"`), "keyring: reading ring: ring.json is damaged: a key that was never added", false},
+		{"two signing", index(`"alg": "ES384"`, `"alg": "ES384","promoted":"2026-01-01T00:00:00Z"`), "keyring: reading ring: ring.json is damaged: two keys that sign", false},
+		{"id of a path", index(id1, "../../../../../../../../../../../etc/passwd/x"), "keyring: reading ring: ring.json is damaged: a bad or repeated id", false},
+		{"id twice", index(id1, id2), "keyring: reading ring: ring.json is damaged: a bad or repeated id", false},
+		{"verify-only that signs", index(`"verifyOnly": true`, `"verifyOnly": true,"promoted":"2026-01-01T00:00:00Z"`), "keyring: reading ring: ring.json is damaged: a key without a private half that signs", false},
+		{"removed that is there", index(`"version"`, `"removed":["`+id1+`"],"version"`), "keyring: reading ring: ring.json is damaged: a bad id of a removed key", false},
+		{"another algorithm", index("ES384", "ES256"), "keyring: error reading private key file " + id2 + ".key: it has another key", true},
+		{"no index", remove("ring.json"), "keyring: opening ring: there are keys but no ring.json", false},
+		{"no key", remove(id2 + ".key"), "keyring: error reading private key file " + id2 + ".key: open " + id2 + ".key: no such file or directory", true},
+		{"no public key", remove(idPub + ".pub"), "keyring: error reading public key file " + idPub + ".pub: open " + idPub + ".pub: no such file or directory", true},
+		{"another key", file(id2+".key", keystest.SEC1(keystest.P256Key())), "keyring: error reading private key file " + id2 + ".key: it has another key", true},
+		{"another public key", file(idPub+".pub", keystest.PEMs(keystest.P256Key())), "keyring: error reading public key file " + idPub + ".pub: it has another key", true},
+		{"more public keys", file(idPub+".pub", keystest.PEMs(keystest.P521Key(), keystest.P256Key())), "keyring: error reading public key file " + idPub + ".pub: it has another key", true},
+		{"key damaged", file(id2+".key", "canary"), "keyring: error reading private key file " + id2 + ".key: data does not contain a valid RSA or ECDSA private key", true},
+		{"key for the group", chmod(id2+".key", 0o640), "keyring: error reading private key file " + id2 + ".key: its mode is 0640, want 0600 or stricter", true},
+		{"key for all", chmod(id2+".key", 0o604), "keyring: error reading private key file " + id2 + ".key: its mode is 0604, want 0600 or stricter", true},
+		{"folder for all", chmod(".", 0o777), "keyring: opening ring: the mode of . is 0777, it must not be writable by others", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			clock := keystest.NewClock()
-			ring := keystest.Must(keyring.Open(dir, ringConfig(clock)))
+			ring := keystest.Must(keyring.Open(t.Context(), dir, ringConfig(clock)))
 			ok(t, ring.Promote(t.Context(), keystest.Must(ring.Add(t.Context(), keystest.P256Key()))))
 			keystest.Must(ring.Add(t.Context(), keystest.P384Key()))
 			keystest.Must(ring.AddPublic(t.Context(), keystest.P521Key().Public()))
 			before := ring.String()
 			ok(t, tt.damage(dir))
 
-			_, err := keyring.Open(dir, ringConfig(clock))
+			_, err := keyring.Open(t.Context(), dir, ringConfig(clock))
 			got := ""
 			if err != nil {
 				got = strings.ReplaceAll(strings.ReplaceAll(err.Error(), dir+"/", ""), dir, ".")
@@ -223,7 +223,7 @@ func TestOpenDamaged(t *testing.T) {
 // context.
 func TestRingWaitsForTheLock(t *testing.T) {
 	dir := t.TempDir()
-	ring := keystest.Must(keyring.Open(dir, keyring.Config{}))
+	ring := keystest.Must(keyring.Open(t.Context(), dir, keyring.Config{}))
 	holder := startRingProcess(t, "hold", dir)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -240,7 +240,7 @@ func TestRingWaitsForTheLock(t *testing.T) {
 // always opens, and with a key that signs.
 func TestRingProcessKilled(t *testing.T) {
 	dir := t.TempDir()
-	ring := keystest.Must(keyring.Open(dir, keyring.Config{}))
+	ring := keystest.Must(keyring.Open(t.Context(), dir, keyring.Config{}))
 	ok(t, ring.Promote(t.Context(), keystest.Must(ring.Add(t.Context(), keystest.P256Key()))))
 	kills := 12
 	if testing.Short() {
@@ -250,7 +250,7 @@ func TestRingProcessKilled(t *testing.T) {
 		process := startRingProcess(t, "rotate", dir)
 		time.Sleep(time.Duration(i) * 700 * time.Microsecond)
 		process.kill(t)
-		again, err := keyring.Open(dir, keyring.Config{})
+		again, err := keyring.Open(t.Context(), dir, keyring.Config{})
 		if err != nil {
 			t.Fatalf("after kill %d: %v", i, err)
 		}
@@ -308,7 +308,7 @@ func TestRingProcess(t *testing.T) {
 		fmt.Println("ready")
 		select {}
 	case "rotate":
-		ring := keystest.Must(keyring.Open(dir, keyring.Config{}))
+		ring := keystest.Must(keyring.Open(t.Context(), dir, keyring.Config{}))
 		fmt.Println("ready")
 		for {
 			added := keystest.Must(ring.Add(t.Context(), keystest.NewKey()))
@@ -337,7 +337,7 @@ func TestRingReplicas(t *testing.T) {
 	cfg.ReloadEvery = time.Nanosecond
 	var replicas []*keyring.Ring
 	for range 3 {
-		replicas = append(replicas, keystest.Must(keyring.Open(dir, cfg)))
+		replicas = append(replicas, keystest.Must(keyring.Open(t.Context(), dir, cfg)))
 	}
 	ok(t, replicas[0].Promote(t.Context(), keystest.Must(replicas[0].Add(t.Context(), keystest.NewKey()))))
 	clock.Add(time.Second)
@@ -363,7 +363,7 @@ func TestRingReplicas(t *testing.T) {
 		clock.Add(lifetime + settle)
 		load.wait()
 		safe, _ := replicas[(i+2)%3].Plan(clock.Now())
-		if len(safe) != 1 || safe[0].Do != "retire" {
+		if len(safe) != 1 || safe[0].Action != keyring.Retire {
 			t.Fatalf("the safe steps are %+v, want one to retire", safe)
 		}
 		ok(t, replicas[(i+2)%3].Take(t.Context(), safe[0]))
@@ -388,7 +388,7 @@ func TestRingConcurrentSteps(t *testing.T) {
 	for i := range added {
 		added[i] = keystest.NewKey()
 		adders.Go(func() {
-			ring, err := keyring.Open(dir, keyring.Config{})
+			ring, err := keyring.Open(t.Context(), dir, keyring.Config{})
 			if err == nil {
 				_, err = ring.Add(t.Context(), added[i])
 			}
@@ -398,7 +398,7 @@ func TestRingConcurrentSteps(t *testing.T) {
 		})
 	}
 	adders.Wait()
-	ring := keystest.Must(keyring.Open(dir, keyring.Config{}))
+	ring := keystest.Must(keyring.Open(t.Context(), dir, keyring.Config{}))
 	for _, key := range added {
 		if list := keystest.Must(ring.PublicKeys(t.Context(), keystest.ID(key))); len(list) != 1 {
 			t.Errorf("key %s was lost", keystest.ID(key))

@@ -56,7 +56,7 @@ func (f *ringFolder) readKubeadm() ([]newKey, error) {
 	}
 	first, err := newPrivateKey(private)
 	if err != nil {
-		return nil, wrap.Errorf(err, "keys: error reading private key file %s", name)
+		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", name)
 	}
 	list, err := f.readPublicFile(f.path(kubeadmPublic))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"fmt"
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/keys"
 	"maps"
 	"slices"
@@ -13,30 +14,40 @@ import (
 	"time"
 )
 
-// Config configures [New] and [Open]. Its zero value is strict. Every
-// process that opens one folder should say the same.
+// A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
+// Problem. Only another config helps.
+type ConfigError = configerror.Error
+
+// Config configures [New] and [Open]. Its zero value is strict. All processes that
+// open one folder should have the same.
 type Config struct {
-	// MaxAge is how long verifiers may keep a copy of the keys, the max-age of
-	// the discovery documents. A key doesn't sign before it has been published
-	// for so long. Zero means one hour.
+	// MaxAge is how long verifiers may cache the keys, the max-age of the
+	// discovery documents. A key doesn't sign until it has been published for that
+	// long. Zero means one hour.
 	MaxAge time.Duration
-	// MaxTokenLifetime is how long the longest token lasts that the ring signs.
-	// A key verifies for so long after it has ceased to sign. Zero means 365
-	// days, what Kubernetes extends the tokens of pods to. Tokens of Secrets
-	// never expire: keys that sign them must not retire while they are in use,
-	// whatever is said here.
+	// MaxTokenLifetime is the lifetime of the longest token that the ring signs. A
+	// key verifies for that long after it has ceased to sign. Zero means 365 days, to
+	// which Kubernetes extends the tokens of pods. Secret-based tokens never expire:
+	// keys that sign them must not retire while they are in use, whatever this is.
 	MaxTokenLifetime time.Duration
-	// ReloadEvery is how often an open folder is looked at for the changes of
+	// ReloadEvery is the interval at which an open folder is checked for changes by
 	// others. Zero means one second. It must be less than a minute.
 	ReloadEvery time.Duration
+	// Observe, if set, is called after each step, and each time that changes by others
+	// were found or the folder could not be read. A key that begins or ceases to
+	// sign is a change too. It must not take steps.
+	Observe func(ctx context.Context, e keys.Event)
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
 
 func (cfg *Config) complete() error {
-	if cfg.MaxAge < 0 || cfg.MaxTokenLifetime < 0 || cfg.ReloadEvery < 0 || cfg.ReloadEvery >= time.Minute {
-		return fmt.Errorf("keys: ring: MaxAge %s, MaxTokenLifetime %s, ReloadEvery %s, want none negative and the last less than a minute",
-			cfg.MaxAge, cfg.MaxTokenLifetime, cfg.ReloadEvery)
+	list := configerror.List{Config: "keyring.Config"}
+	configerror.NotNegative(&list, "MaxAge", cfg.MaxAge)
+	configerror.NotNegative(&list, "MaxTokenLifetime", cfg.MaxTokenLifetime)
+	configerror.NotNegative(&list, "ReloadEvery", cfg.ReloadEvery)
+	if cfg.ReloadEvery >= time.Minute {
+		list.Add("ReloadEvery", "is %s, want less than a minute", cfg.ReloadEvery)
 	}
 	cfg.MaxAge = cmp.Or(cfg.MaxAge, time.Hour)
 	cfg.MaxTokenLifetime = cmp.Or(cfg.MaxTokenLifetime, 365*24*time.Hour)
@@ -44,22 +55,23 @@ func (cfg *Config) complete() error {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return nil
+	return list.Err()
 }
 
 // A Ring is the keys of an issuer over time: a [keys.Signer] with one of them, a
 // [keys.Source] of them all. A key is added, which publishes it; promoted, so that
-// it signs; and retired. Each step is refused with a [*StepError] until it
-// can't cost a valid token: [Ring.Plan] says when that is. [Ring.EnsureSigning]
-// makes the first one.
+// it signs; and retired. Each step is refused with a [*StepError] until no valid token
+// is rejected because of it: [Ring.Plan] says when that is. [Ring.EnsureSigning]
+// takes the first steps.
 //
-// A Ring is safe for concurrent use. Steps take effect at once; tokens are
+// A Ring is safe for concurrent use. Steps take effect immediately; tokens are
 // signed and verified meanwhile. It prints as the ids of its keys.
 type Ring struct {
-	rules  rotation
-	now    func() time.Time
-	folder *ringFolder // nil if the ring is in memory only
-	every  time.Duration
+	rules   rotation
+	now     func() time.Time
+	folder  *ringFolder // nil if the ring is in memory only
+	every   time.Duration
+	observe func(context.Context, keys.Event)
 
 	mu      sync.Mutex // held while a step is taken
 	current atomic.Pointer[ringView]
@@ -78,15 +90,17 @@ type ringView struct {
 	set     *keys.Set
 }
 
-// New returns an empty ring in memory.
+// New returns an empty ring in memory, or an error naming every invalid field, each
+// as a [*ConfigError].
 func New(cfg Config) (*Ring, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
 	r := &Ring{
-		rules: rotation{cfg.MaxAge, cfg.MaxTokenLifetime},
-		now:   func() time.Time { return cfg.Now().UTC().Round(0) }, // as it comes back from a file
-		every: cfg.ReloadEvery,
+		rules:   rotation{cfg.MaxAge, cfg.MaxTokenLifetime},
+		now:     func() time.Time { return cfg.Now().UTC().Round(0) }, // as it comes back from a file
+		every:   cfg.ReloadEvery,
+		observe: cfg.Observe,
 	}
 	r.current.Store(newRingView(nil, map[string]*keys.LocalSigner{}, map[string]crypto.PublicKey{}))
 	return r, nil
@@ -143,11 +157,11 @@ func (k newKey) ringKey() Key {
 	return Key{ID: k.public.ID, Algorithm: k.public.Algorithm, VerifyOnly: k.signer == nil}
 }
 
-// Add publishes a key that shall sign later, and returns its id. A ring in a
-// folder takes only keys that [keys.EncodePrivateKey] does.
+// Add publishes a key that is to sign later, and returns its id. A ring in a folder
+// accepts only keys that [keys.EncodePrivateKey] does.
 //
-// A key that isn't used gives a [*keys.KeyError], one that the ring has, or one too
-// many, a [*StepError]; any other error is of the folder or the context.
+// An unusable key gives a [*keys.KeyError]; one that the ring has, or one too many, a
+// [*StepError]. Any other error is of the folder or the context.
 func (r *Ring) Add(ctx context.Context, key crypto.Signer) (id string, err error) {
 	added, err := newPrivateKey(key)
 	if err != nil {
@@ -156,9 +170,9 @@ func (r *Ring) Add(ctx context.Context, key crypto.Signer) (id string, err error
 	return added.public.ID, r.add(ctx, added)
 }
 
-// AddPublic adds a key that another issuer has signed with until now, such as
-// one of the --service-account-key-file of Kubernetes, so that its tokens go on
-// being valid. It fails as [Ring.Add] does.
+// AddPublic adds a key with which another issuer has signed until now, such as one of
+// kube-apiserver's --service-account-key-file, so that its tokens stay valid. It fails
+// as [Ring.Add] does.
 func (r *Ring) AddPublic(ctx context.Context, key crypto.PublicKey) (id string, err error) {
 	pub, err := keys.NewPublicKey(key)
 	if err != nil {
@@ -173,9 +187,9 @@ func (r *Ring) add(ctx context.Context, key newKey) error {
 	})
 }
 
-// Promote makes a key sign, and the one that does so now retire. A key must
-// have been published for as long as verifiers keep a copy of the keys; only the
-// first key of a ring may sign at once.
+// Promote makes a key sign instead of the one that does. It must have been published
+// for as long as verifiers may cache the keys; only the first key of a ring may sign
+// immediately. For the key that signs it does nothing.
 func (r *Ring) Promote(ctx context.Context, id string) error {
 	return r.step(ctx, nil, func(all []Key) ([]Key, error) {
 		return r.rules.promote(all, id, r.now())
@@ -192,10 +206,10 @@ func (r *Ring) Retire(ctx context.Context, id string) error {
 	})
 }
 
-// Revoke removes a key that others may have, at once: its tokens are refused
-// from now on, by verifiers elsewhere when they fetch the keys again. If it
-// signs, the key that has been published the longest takes over, early if need
-// be; a ring that has none refuses.
+// Revoke removes a compromised key immediately: this ring rejects its tokens from now
+// on, other verifiers once they fetch the keys again. If it signs, the key that has
+// been published the longest takes over, however early; without another key it is
+// refused.
 func (r *Ring) Revoke(ctx context.Context, id string) error {
 	return r.step(ctx, nil, func(all []Key) ([]Key, error) {
 		return r.rules.revoke(all, id, r.now())
@@ -204,13 +218,13 @@ func (r *Ring) Revoke(ctx context.Context, id string) error {
 
 // Take takes a step of [Ring.Plan].
 func (r *Ring) Take(ctx context.Context, step Step) error {
-	switch step.Do {
-	case stepPromote:
+	switch step.Action {
+	case Promote:
 		return r.Promote(ctx, step.ID)
-	case stepRetire:
+	case Retire:
 		return r.Retire(ctx, step.ID)
 	}
-	return fmt.Errorf("keys: unknown step %q, want promote or retire", step.Do)
+	return fmt.Errorf("keyring: unknown action %q, want Promote or Retire", step.Action)
 }
 
 // step takes one step, in the folder first if there is one.
@@ -218,72 +232,85 @@ func (r *Ring) step(ctx context.Context, added []newKey, decide func([]Key) ([]K
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	before, err := r.takeStep(ctx, added, decide)
+	r.tell(ctx, before, err)
+	return err
+}
+
+func (r *Ring) takeStep(ctx context.Context, added []newKey, decide func([]Key) ([]Key, error)) (before *ringView, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	before = r.current.Load()
 	if r.folder != nil {
-		view, err := r.folder.change(ctx, r.current.Load(), added, decide)
+		view, err := r.folder.change(ctx, before, added, decide)
 		if view != nil {
 			r.current.Store(view)
 		}
-		return err
+		return before, err
 	}
-	view := r.current.Load()
-	all, err := decide(view.all)
+	all, err := decide(before.all)
 	if err != nil {
-		return err
+		return before, err
 	}
-	r.current.Store(view.with(all, added))
-	return nil
+	r.current.Store(before.with(all, added))
+	return before, nil
 }
 
-// Sign implements [keys.Signer] with the key that signs now. A ring without one
-// returns [keys.ErrNoSigningKey].
+// tell calls Observe.
+func (r *Ring) tell(ctx context.Context, before *ringView, err error) {
+	if r.observe != nil {
+		now := r.current.Load()
+		r.observe(ctx, keys.Event{Keys: len(now.all), Changed: !slices.Equal(before.all, now.all), Err: err})
+	}
+}
+
+// Sign implements [keys.Signer] with the key that signs now. Without one it returns
+// [keys.ErrNoSigningKey].
 func (r *Ring) Sign(ctx context.Context, payload []byte) (string, error) {
-	signer := r.fresh().signing
+	signer := r.fresh(ctx).signing
 	if signer == nil {
 		return "", keys.ErrNoSigningKey
 	}
 	return signer.Sign(ctx, payload)
 }
 
-// SignTyped implements [keys.TypedSigner] as Sign does [keys.Signer].
+// SignTyped implements [keys.TypedSigner]. It fails as [Ring.Sign] does.
 func (r *Ring) SignTyped(ctx context.Context, payload []byte) (string, error) {
-	signer := r.fresh().signing
+	signer := r.fresh(ctx).signing
 	if signer == nil {
 		return "", keys.ErrNoSigningKey
 	}
 	return signer.SignTyped(ctx, payload)
 }
 
-// PublicKeys implements [keys.Source]. It never fails: if the folder can't be read,
-// the keys of the last time stay, see [Ring.Err].
+// PublicKeys implements [keys.Source]. It never fails: while the folder can't be read,
+// the last good keys are used, see [Ring.Err].
 func (r *Ring) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
-	return r.fresh().set.PublicKeys(ctx, id)
+	return r.fresh(ctx).set.PublicKeys(ctx, id)
 }
 
-// MaxAge returns Config.MaxAge.
+// MaxAge returns Config.MaxAge, or its default.
 func (r *Ring) MaxAge() time.Duration { return r.rules.maxAge }
 
-// MaxTokenLifetime returns Config.MaxTokenLifetime.
+// MaxTokenLifetime returns Config.MaxTokenLifetime, or its default.
 func (r *Ring) MaxTokenLifetime() time.Duration { return r.rules.maxLifetime }
 
 // ChangedAt returns when the last step was taken, zero if none was.
 func (r *Ring) ChangedAt() (t time.Time) {
-	for _, key := range r.fresh().all {
+	for _, key := range r.fresh(context.Background()).all {
 		t = latest(t, key.Added, key.Promoted, key.Demoted)
 	}
 	return t
 }
 
-// Keys returns what the ring knows of its keys, in the order in which they were
-// added.
-func (r *Ring) Keys() []Key { return slices.Clone(r.fresh().all) }
+// Keys returns the keys of the ring in the order in which they were added.
+func (r *Ring) Keys() []Key { return slices.Clone(r.fresh(context.Background()).all) }
 
-// Plan returns the steps that lead on, the earliest first: those whose time has
-// come by now are safe to take. They are what may be done, not what has to be: a
-// published key may wait for an emergency.
+// Plan returns the possible next steps, the earliest first: those that are safe now,
+// and those that are later. They may be taken, but needn't: a published key may wait
+// for an emergency.
 func (r *Ring) Plan(now time.Time) (safe, later []Step) {
-	steps := r.rules.plan(r.fresh().all)
+	steps := r.rules.plan(r.fresh(context.Background()).all)
 	i := slices.IndexFunc(steps, func(s Step) bool { return s.Earliest.After(now) })
 	if i < 0 {
 		i = len(steps)
@@ -291,8 +318,7 @@ func (r *Ring) Plan(now time.Time) (safe, later []Step) {
 	return steps[:i:i], steps[i:]
 }
 
-// Err returns nil if the ring is what its folder says, otherwise why it could
-// not be read when last looked at.
+// Err returns why the folder could not be read the last time: nil if it could.
 func (r *Ring) Err() error {
 	if err := r.loadErr.Load(); err != nil {
 		return *err
@@ -300,42 +326,47 @@ func (r *Ring) Err() error {
 	return nil
 }
 
-// fresh returns the view, after looking for the changes of others if it is time
-// and nobody else does.
-func (r *Ring) fresh() *ringView {
+// fresh returns the view, after checking for changes of others if it is time and
+// nobody else does.
+func (r *Ring) fresh(ctx context.Context) *ringView {
 	if r.folder == nil {
 		return r.current.Load()
 	}
 	now, looked := r.now(), time.Unix(0, r.looked.Load())
 	if (now.Sub(looked) >= r.every || now.Before(looked)) && r.loadMu.TryLock() {
-		r.reload()
+		before := r.current.Load()
+		err := r.reload()
 		r.looked.Store(now.UnixNano())
 		r.loadMu.Unlock()
+		if err != nil || r.current.Load() != before {
+			r.tell(ctx, before, err)
+		}
 	}
 	return r.current.Load()
 }
 
-// reload looks at the folder, unless a step is being taken, which does so too.
-func (r *Ring) reload() {
+// reload reads the folder, unless a step is being taken, which does so too.
+func (r *Ring) reload() error {
 	if !r.mu.TryLock() {
-		return
+		return nil
 	}
 	defer r.mu.Unlock()
 	view, err := r.folder.load(r.current.Load())
 	if err != nil {
 		r.loadErr.Store(&err)
-		return
+		return err
 	}
 	r.loadErr.Store(nil)
 	r.current.Store(view)
+	return nil
 }
 
 // String returns the ids of the keys and what they do.
 func (r *Ring) String() string {
 	if r == nil {
-		return "keys.Ring(nil)"
+		return "keyring.Ring(nil)"
 	}
-	text := "keys.Ring("
+	text := "keyring.Ring("
 	for i, key := range r.current.Load().all {
 		if i > 0 {
 			text += ", "

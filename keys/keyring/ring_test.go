@@ -58,11 +58,11 @@ func verifies(t *testing.T, source keys.Source, token *jose.Token) bool {
 }
 
 // refused checks that a step was refused for a reason, and until when.
-func refused(t *testing.T, err error, step, id string, reason keyring.Reason, earliest time.Time) {
+func refused(t *testing.T, err error, action keyring.Action, id string, reason keyring.Reason, earliest time.Time) {
 	t.Helper()
 	e, ok := errors.AsType[*keyring.StepError](err)
-	if !ok || e.Step != step || e.ID != id || e.Reason != reason || !e.Earliest.Equal(earliest) {
-		t.Errorf("%s: %v (%+v), want it refused: %s, earliest %v", step, err, e, reason, earliest)
+	if !ok || e.Action != action || e.ID != id || e.Reason != reason || !e.Earliest.Equal(earliest) {
+		t.Errorf("%s: %v (%+v), want it refused: %s, earliest %v", action, err, e, reason, earliest)
 	}
 }
 
@@ -102,29 +102,29 @@ func TestRingRotation(t *testing.T) {
 	if got, err := ring.Add(t.Context(), k1); got != id1 || err != nil {
 		t.Fatalf("Add() = %q, %v", got, err)
 	}
-	check("k1 published")
+	check("k1 Published")
 	ok(t, ring.Promote(t.Context(), id1)) // the first key may at once
-	check("k1 signing")
+	check("k1 Signing")
 	first := mint(t, ring)
 
 	clock.Add(100 * time.Hour)
 	added := clock.Now()
 	keystest.Must(ring.Add(t.Context(), k2))
-	check("k1 signing, k2 published")
+	check("k1 Signing, k2 Published")
 	if token := mint(t, ring); token.KeyID != id1 {
 		t.Error("a key that is only published signs")
 	}
 	clock.Add(maxAge + settle - 1)
-	refused(t, ring.Promote(t.Context(), id2), "promote", id2, keyring.ReasonTooEarly, added.Add(maxAge+settle))
-	refused(t, ring.Retire(t.Context(), id1), "retire", id1, keyring.ReasonInUse, time.Time{})
+	refused(t, ring.Promote(t.Context(), id2), keyring.Promote, id2, keyring.ReasonTooEarly, added.Add(maxAge+settle))
+	refused(t, ring.Retire(t.Context(), id1), keyring.Retire, id1, keyring.ReasonInUse, time.Time{})
 	clock.Add(1)
 	last := mint(t, ring)
 	ok(t, ring.Promote(t.Context(), id2))
-	check("k1 retiring, k2 signing")
+	check("k1 Retiring, k2 Signing")
 	ok(t, ring.Promote(t.Context(), id2)) // again: nothing happens
 	promoted := clock.Now()
 	clock.Add(lifetime + settle - 1)
-	refused(t, ring.Retire(t.Context(), id1), "retire", id1, keyring.ReasonTooEarly, promoted.Add(lifetime+settle))
+	refused(t, ring.Retire(t.Context(), id1), keyring.Retire, id1, keyring.ReasonTooEarly, promoted.Add(lifetime+settle))
 	for _, token := range []*jose.Token{first, last, mint(t, ring)} {
 		if !verifies(t, ring, token) {
 			t.Error("a token does not verify")
@@ -132,7 +132,7 @@ func TestRingRotation(t *testing.T) {
 	}
 	clock.Add(1)
 	ok(t, ring.Retire(t.Context(), id1))
-	check("k2 signing")
+	check("k2 Signing")
 	if verifies(t, ring, last) {
 		t.Error("a token of a retired key verifies")
 	}
@@ -155,21 +155,21 @@ func TestRingRefuses(t *testing.T) {
 	ok(t, ring.Promote(t.Context(), keystest.Must(ring.Add(t.Context(), k1))))
 	public := keystest.Must(ring.AddPublic(t.Context(), other.Public()))
 	alone := keystest.Must(keyring.New(ringConfig(clock)))
-	refused(t, alone.Retire(t.Context(), keystest.Must(alone.Add(t.Context(), k2))), "retire", keystest.ID(k2), keyring.ReasonNoOther, time.Time{})
+	refused(t, alone.Retire(t.Context(), keystest.Must(alone.Add(t.Context(), k2))), keyring.Retire, keystest.ID(k2), keyring.ReasonNoOtherKey, time.Time{})
 	before := ring.String()
 
 	add := func(key crypto.Signer) error { _, err := ring.Add(t.Context(), key); return err }
-	refused(t, add(k1), "add", keystest.ID(k1), keyring.ReasonKnownKey, time.Time{})
-	refused(t, add(other), "add", public, keyring.ReasonKnownKey, time.Time{})
+	refused(t, add(k1), keyring.Add, keystest.ID(k1), keyring.ReasonKnownKey, time.Time{})
+	refused(t, add(other), keyring.Add, public, keyring.ReasonKnownKey, time.Time{})
 	_, err := ring.AddPublic(t.Context(), k1.Public())
-	refused(t, err, "add", keystest.ID(k1), keyring.ReasonKnownKey, time.Time{})
-	refused(t, ring.Promote(t.Context(), keystest.ID(k2)), "promote", keystest.ID(k2), keyring.ReasonUnknownKey, time.Time{})
-	refused(t, ring.Promote(t.Context(), public), "promote", public, keyring.ReasonNoPrivate, time.Time{})
-	refused(t, ring.Retire(t.Context(), keystest.ID(k2)), "retire", keystest.ID(k2), keyring.ReasonUnknownKey, time.Time{})
-	refused(t, ring.Retire(t.Context(), keystest.ID(k1)), "retire", keystest.ID(k1), keyring.ReasonInUse, time.Time{})
-	refused(t, ring.Retire(t.Context(), public), "retire", public, keyring.ReasonTooEarly, start.Add(lifetime+settle))
-	refused(t, ring.Revoke(t.Context(), keystest.ID(k2)), "revoke", keystest.ID(k2), keyring.ReasonUnknownKey, time.Time{})
-	refused(t, ring.Revoke(t.Context(), keystest.ID(k1)), "revoke", keystest.ID(k1), keyring.ReasonNoOther, time.Time{})
+	refused(t, err, keyring.Add, keystest.ID(k1), keyring.ReasonKnownKey, time.Time{})
+	refused(t, ring.Promote(t.Context(), keystest.ID(k2)), keyring.Promote, keystest.ID(k2), keyring.ReasonUnknownKey, time.Time{})
+	refused(t, ring.Promote(t.Context(), public), keyring.Promote, public, keyring.ReasonNoPrivateKey, time.Time{})
+	refused(t, ring.Retire(t.Context(), keystest.ID(k2)), keyring.Retire, keystest.ID(k2), keyring.ReasonUnknownKey, time.Time{})
+	refused(t, ring.Retire(t.Context(), keystest.ID(k1)), keyring.Retire, keystest.ID(k1), keyring.ReasonInUse, time.Time{})
+	refused(t, ring.Retire(t.Context(), public), keyring.Retire, public, keyring.ReasonTooEarly, start.Add(lifetime+settle))
+	refused(t, ring.Revoke(t.Context(), keystest.ID(k2)), keyring.Revoke, keystest.ID(k2), keyring.ReasonUnknownKey, time.Time{})
+	refused(t, ring.Revoke(t.Context(), keystest.ID(k1)), keyring.Revoke, keystest.ID(k1), keyring.ReasonNoOtherKey, time.Time{})
 	for _, key := range []crypto.Signer{nil, keystest.WeakKey(), keystest.EdKey()} {
 		if err := add(key); !isKeyError(err) {
 			t.Errorf("Add(%T) = %v, want a KeyError", key, err)
@@ -180,7 +180,7 @@ func TestRingRefuses(t *testing.T) {
 			t.Errorf("AddPublic(%T) = %v, want a KeyError", key, err)
 		}
 	}
-	if err := ring.Take(t.Context(), keyring.Step{Do: "revoke", ID: keystest.ID(k1)}); err == nil || err.Error() != `keys: unknown step "revoke", want promote or retire` {
+	if err := ring.Take(t.Context(), keyring.Step{Action: keyring.Revoke, ID: keystest.ID(k1)}); err == nil || err.Error() != `keyring: unknown action "Revoke", want Promote or Retire` {
 		t.Errorf("Take() = %v", err)
 	}
 	done, cancel := context.WithCancel(t.Context())
@@ -195,15 +195,23 @@ func TestRingRefuses(t *testing.T) {
 	for range 62 {
 		keystest.Must(ring.Add(t.Context(), keystest.NewKey()))
 	}
-	refused(t, add(k2), "add", keystest.ID(k2), keyring.ReasonFull, time.Time{})
+	refused(t, add(k2), keyring.Add, keystest.ID(k2), keyring.ReasonTooManyKeys, time.Time{})
 
-	e := &keyring.StepError{Step: "promote", ID: "k", Reason: keyring.ReasonTooEarly, Earliest: start.In(time.FixedZone("x", 3600))}
-	if got, want := e.Error(), `keys: can't promote key "k": too early, want 2026-01-02T03:04:05Z or later`; got != want {
+	e := &keyring.StepError{Action: keyring.Promote, ID: "k", Reason: keyring.ReasonTooEarly, Earliest: start.In(time.FixedZone("x", 3600))}
+	if got, want := e.Error(), `keyring: can't promote key "k": too early, want 2026-01-02T03:04:05Z or later`; got != want {
 		t.Errorf("Error() = %s, want %s", got, want)
 	}
+	_, err = keyring.New(keyring.Config{MaxAge: -1, MaxTokenLifetime: -1, ReloadEvery: time.Hour})
+	const mistakes = "keyring: Config.MaxAge is -1ns, want 0 for the default or a positive value\n" +
+		"keyring: Config.MaxTokenLifetime is -1ns, want 0 for the default or a positive value\n" +
+		"keyring: Config.ReloadEvery is 1h0m0s, want less than a minute"
+	if err == nil || err.Error() != mistakes {
+		t.Errorf("New() =\n%v\nwant\n%s", err, mistakes)
+	}
 	for _, cfg := range []keyring.Config{{MaxAge: -1}, {MaxTokenLifetime: -1}, {ReloadEvery: -1}, {ReloadEvery: time.Minute}} {
-		if ring, err := keyring.New(cfg); ring != nil || err == nil || !strings.HasPrefix(err.Error(), "keys: ring: MaxAge ") {
-			t.Errorf("New(%+v) = %v", cfg, err)
+		_, err := keyring.New(cfg)
+		if _, ok := errors.AsType[*keyring.ConfigError](err); !ok {
+			t.Errorf("New(%+v) = %v, want a ConfigError", cfg, err)
 		}
 	}
 }
@@ -237,7 +245,7 @@ func TestRingFirstKey(t *testing.T) {
 				ok(t, ring.Promote(t.Context(), key))
 				return
 			}
-			refused(t, ring.Promote(t.Context(), key), "promote", key, keyring.ReasonTooEarly, clock.Now().Add(maxAge+settle))
+			refused(t, ring.Promote(t.Context(), key), keyring.Promote, key, keyring.ReasonTooEarly, clock.Now().Add(maxAge+settle))
 		})
 	}
 }
@@ -255,7 +263,7 @@ func TestRingRevoke(t *testing.T) {
 	keystest.Must(ring.Add(t.Context(), k3))
 	stolen := mint(t, ring)
 	ok(t, ring.Revoke(t.Context(), keystest.ID(k1)))
-	if got, want := states(ring, names), "k2 signing, k3 published"; got != want {
+	if got, want := states(ring, names), "k2 Signing, k3 Published"; got != want {
 		t.Errorf("the keys are: %s; want: %s", got, want)
 	}
 	if verifies(t, ring, stolen) {
@@ -265,7 +273,7 @@ func TestRingRevoke(t *testing.T) {
 		t.Error("the next key does not sign")
 	}
 	ok(t, ring.Revoke(t.Context(), keystest.ID(k3)))
-	refused(t, ring.Revoke(t.Context(), keystest.ID(k2)), "revoke", keystest.ID(k2), keyring.ReasonNoOther, time.Time{})
+	refused(t, ring.Revoke(t.Context(), keystest.ID(k2)), keyring.Revoke, keystest.ID(k2), keyring.ReasonNoOtherKey, time.Time{})
 }
 
 // Plan says what Promote and Retire will accept, to the nanosecond.
@@ -281,19 +289,19 @@ func TestRingPlan(t *testing.T) {
 			t.Errorf("Plan() (-want +got):\n%s", diff)
 		}
 	}
-	check([]keyring.Step{{Do: "promote", ID: k1, Earliest: start}}, []keyring.Step{})
+	check([]keyring.Step{{Action: keyring.Promote, ID: k1, Earliest: start}}, []keyring.Step{})
 	ok(t, ring.Promote(t.Context(), k1))
 	check([]keyring.Step{}, []keyring.Step{})
 	clock.Add(time.Minute)
 	k2 := keystest.Must(ring.Add(t.Context(), keystest.NewKey()))
-	promote := keyring.Step{Do: "promote", ID: k2, Earliest: clock.Now().Add(maxAge + settle)}
+	promote := keyring.Step{Action: keyring.Promote, ID: k2, Earliest: clock.Now().Add(maxAge + settle)}
 	check([]keyring.Step{}, []keyring.Step{promote})
 	clock.Add(maxAge + settle)
 	check([]keyring.Step{promote}, []keyring.Step{})
 	ok(t, ring.Take(t.Context(), promote))
 	k3 := keystest.Must(ring.Add(t.Context(), keystest.NewKey()))
-	promote = keyring.Step{Do: "promote", ID: k3, Earliest: clock.Now().Add(maxAge + settle)}
-	retire := keyring.Step{Do: "retire", ID: k1, Earliest: clock.Now().Add(lifetime + settle)}
+	promote = keyring.Step{Action: keyring.Promote, ID: k3, Earliest: clock.Now().Add(maxAge + settle)}
+	retire := keyring.Step{Action: keyring.Retire, ID: k1, Earliest: clock.Now().Add(lifetime + settle)}
 	check([]keyring.Step{}, []keyring.Step{promote, retire})
 	clock.Add(lifetime)
 	check([]keyring.Step{promote}, []keyring.Step{retire})
@@ -314,7 +322,7 @@ func TestRingClockSetBack(t *testing.T) {
 	added := clock.Now()
 	clock.Add(-time.Hour)
 	clock.Add(maxAge + settle - 1)
-	refused(t, ring.Promote(t.Context(), k2), "promote", k2, keyring.ReasonTooEarly, added.Add(maxAge+settle))
+	refused(t, ring.Promote(t.Context(), k2), keyring.Promote, k2, keyring.ReasonTooEarly, added.Add(maxAge+settle))
 	clock.Add(time.Hour + 1)
 	ok(t, ring.Promote(t.Context(), k2))
 	promoted := clock.Now()
@@ -323,7 +331,7 @@ func TestRingClockSetBack(t *testing.T) {
 	clock.Add(-time.Hour)
 	ok(t, ring.Promote(t.Context(), k1)) // back again: k2 has signed until promoted
 	clock.Add(lifetime + settle)
-	refused(t, ring.Retire(t.Context(), k2), "retire", k2, keyring.ReasonTooEarly, promoted.Add(lifetime+settle))
+	refused(t, ring.Retire(t.Context(), k2), keyring.Retire, k2, keyring.ReasonTooEarly, promoted.Add(lifetime+settle))
 	if !verifies(t, ring, token) {
 		t.Error("a token does not verify")
 	}
@@ -511,7 +519,7 @@ func TestRingRedacts(t *testing.T) {
 	clock := keystest.NewClock()
 	ring := keystest.Must(keyring.New(ringConfig(clock)))
 	key := keystest.Must(ring.Add(t.Context(), keystest.P256Key()))
-	want := "keys.Ring(" + key + " published)"
+	want := "keyring.Ring(" + key + " Published)"
 	outputs := []string{ring.String(), fmt.Sprint(ring), string(keystest.Must(json.Marshal(map[string]any{"ring": ring})))}
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
 		outputs = append(outputs, fmt.Sprintf(verb, ring), fmt.Sprintf(verb, struct{ S keys.Signer }{ring}))
@@ -522,7 +530,7 @@ func TestRingRedacts(t *testing.T) {
 		}
 	}
 	var none *keyring.Ring
-	if got := fmt.Sprint(none); got != "keys.Ring(nil)" {
+	if got := fmt.Sprint(none); got != "keyring.Ring(nil)" {
 		t.Errorf("nil printed %q", got)
 	}
 }
@@ -532,7 +540,7 @@ func BenchmarkRing(b *testing.B) {
 	if err := ring.Promote(b.Context(), keystest.Must(ring.Add(b.Context(), keystest.P256Key()))); err != nil {
 		b.Fatal(err)
 	}
-	folder := keystest.Must(keyring.Open(b.TempDir(), keyring.Config{}))
+	folder := keystest.Must(keyring.Open(b.Context(), b.TempDir(), keyring.Config{}))
 	if err := folder.Promote(b.Context(), keystest.Must(folder.Add(b.Context(), keystest.P256Key()))); err != nil {
 		b.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"github.com/kubesa/serviceaccount/keys"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -13,23 +14,23 @@ type State string
 
 // The states of a key, in the order in which it goes through them.
 const (
-	Published State = "published" // verifiers learn of it; it has signed nothing
-	Signing   State = "signing"   // signs
-	Retiring  State = "retiring"  // has signed tokens that may still be valid
+	Published State = "Published" // verifiers learn of it; it has signed nothing
+	Signing   State = "Signing"   // signs
+	Retiring  State = "Retiring"  // has signed tokens that may still be valid
 )
 
-// A Key says what a [Ring] knows of one of its keys.
+// A Key is what a [Ring] knows of one of its keys.
 type Key struct {
 	ID        string
 	Algorithm keys.Algorithm
-	Added     time.Time // when verifiers could first know it
+	Added     time.Time // when it was published
 	Promoted  time.Time // when it last began to sign; zero if it never did
 	Demoted   time.Time // when it last ceased to sign; zero if it didn't
 
-	// First is true of the key that was added when there was no other.
+	// First is true of a key that was added to an empty ring.
 	First bool
-	// VerifyOnly is true of keys whose private half is elsewhere. They are
-	// taken to have signed until they were added.
+	// VerifyOnly is true of a key without its private half. It is assumed to have
+	// signed until it was added.
 	VerifyOnly bool
 }
 
@@ -44,56 +45,70 @@ func (k Key) State() State {
 	return Published
 }
 
-// A Reason says why a step of a rotation is refused.
+// An Action is a kind of step.
+type Action string
+
+// The actions. [Ring.Plan] returns steps with Promote and Retire.
+const (
+	Add     Action = "Add"
+	Promote Action = "Promote"
+	Retire  Action = "Retire"
+	Revoke  Action = "Revoke"
+)
+
+// A Step is an action that [Ring.Take] takes.
+type Step struct {
+	Action   Action // Promote or Retire
+	ID       string
+	Earliest time.Time // the step is refused before
+}
+
+// A Reason says why a step is refused.
 type Reason string
 
 // The reasons for which a step is refused.
 const (
-	ReasonTooEarly   Reason = "too early"      // StepError.Earliest says when
-	ReasonUnknownKey Reason = "unknown key"    // the ring has no such key
-	ReasonKnownKey   Reason = "known key"      // the ring has it already
-	ReasonInUse      Reason = "key signs"      // promote another one first
-	ReasonNoPrivate  Reason = "no private key" // it only verifies
-	ReasonNoOther    Reason = "no other key"   // there is none to take over: add one first
-	ReasonFull       Reason = "too many keys"  // retire some first
+	ReasonTooEarly     Reason = "TooEarly"     // StepError.Earliest says when
+	ReasonUnknownKey   Reason = "UnknownKey"   // the ring has no such key
+	ReasonKnownKey     Reason = "KnownKey"     // the ring has it already
+	ReasonInUse        Reason = "InUse"        // it signs: promote another one first
+	ReasonNoPrivateKey Reason = "NoPrivateKey" // it only verifies
+	ReasonNoOtherKey   Reason = "NoOtherKey"   // no other key can take over: add one first
+	ReasonTooManyKeys  Reason = "TooManyKeys"  // retire some first
 )
 
-// A StepError reports a step that was not taken because it would not be
-// safe or makes no sense. Nothing has changed.
+// problems are the reasons in words.
+var problems = map[Reason]string{
+	ReasonTooEarly:     "too early",
+	ReasonUnknownKey:   "unknown key",
+	ReasonKnownKey:     "the ring has it already",
+	ReasonInUse:        "it signs",
+	ReasonNoPrivateKey: "no private key",
+	ReasonNoOtherKey:   "no other key",
+	ReasonTooManyKeys:  "too many keys",
+}
+
+// A StepError reports a step that was refused because it would reject valid tokens
+// or makes no sense. Nothing has changed.
 type StepError struct {
-	Step   string // "add", "promote", "retire" or "revoke"
+	Action Action
 	ID     string
 	Reason Reason
 
-	// Earliest is when the step will be safe, if the reason is ReasonTooEarly.
+	// Earliest is when the step is allowed, if the reason is ReasonTooEarly.
 	Earliest time.Time
 }
 
 func (e *StepError) Error() string {
-	text := fmt.Sprintf("keys: can't %s key %q: %s", e.Step, e.ID, e.Reason)
+	text := fmt.Sprintf("keyring: can't %s key %q: %s", strings.ToLower(string(e.Action)), e.ID, problems[e.Reason])
 	if e.Reason == ReasonTooEarly {
 		text += ", want " + e.Earliest.UTC().Format(time.RFC3339) + " or later"
 	}
 	return text
 }
 
-// A Step is one that [Ring.Take] takes, and when.
-type Step struct {
-	Do       string // "promote" or "retire"
-	ID       string
-	Earliest time.Time // the step is refused before
-}
-
-// The names of steps.
-const (
-	stepAdd     = "add"
-	stepPromote = "promote"
-	stepRetire  = "retire"
-	stepRevoke  = "revoke"
-)
-
 // settle is added to both waiting times: replicas notice changes a little later,
-// clocks differ, and verifiers grant tokens a leeway of a minute.
+// clocks differ, and verifiers allow a leeway of a minute.
 const settle = 2 * time.Minute
 
 // maxKeys is how many keys a ring has at most.
@@ -127,10 +142,10 @@ func findSigning(all []Key) int {
 // add publishes a key.
 func (r rotation) add(all []Key, key Key, now time.Time) ([]Key, error) {
 	if find(all, key.ID) >= 0 {
-		return nil, &StepError{Step: stepAdd, ID: key.ID, Reason: ReasonKnownKey}
+		return nil, &StepError{Action: Add, ID: key.ID, Reason: ReasonKnownKey}
 	}
 	if len(all) >= maxKeys {
-		return nil, &StepError{Step: stepAdd, ID: key.ID, Reason: ReasonFull}
+		return nil, &StepError{Action: Add, ID: key.ID, Reason: ReasonTooManyKeys}
 	}
 	key.Added, key.Promoted, key.Demoted = now, time.Time{}, time.Time{}
 	key.First = len(all) == 0
@@ -155,14 +170,14 @@ func (r rotation) promote(all []Key, id string, now time.Time) ([]Key, error) {
 	i := find(all, id)
 	switch {
 	case i < 0:
-		return nil, &StepError{Step: stepPromote, ID: id, Reason: ReasonUnknownKey}
+		return nil, &StepError{Action: Promote, ID: id, Reason: ReasonUnknownKey}
 	case all[i].VerifyOnly:
-		return nil, &StepError{Step: stepPromote, ID: id, Reason: ReasonNoPrivate}
+		return nil, &StepError{Action: Promote, ID: id, Reason: ReasonNoPrivateKey}
 	case all[i].State() == Signing:
 		return all, nil
 	}
 	if from := r.promoteFrom(all[i]); now.Before(from) {
-		return nil, &StepError{Step: stepPromote, ID: id, Reason: ReasonTooEarly, Earliest: from}
+		return nil, &StepError{Action: Promote, ID: id, Reason: ReasonTooEarly, Earliest: from}
 	}
 	return replaceSigner(all, i, now), nil
 }
@@ -212,15 +227,15 @@ func (r rotation) retire(all []Key, id string, now time.Time) ([]Key, error) {
 	i := find(all, id)
 	switch {
 	case i < 0:
-		return nil, &StepError{Step: stepRetire, ID: id, Reason: ReasonUnknownKey}
+		return nil, &StepError{Action: Retire, ID: id, Reason: ReasonUnknownKey}
 	case all[i].State() == Signing:
-		return nil, &StepError{Step: stepRetire, ID: id, Reason: ReasonInUse}
+		return nil, &StepError{Action: Retire, ID: id, Reason: ReasonInUse}
 	case len(all) == 1:
 		// Verifiers would keep a copy that the next key, as the first, isn't in.
-		return nil, &StepError{Step: stepRetire, ID: id, Reason: ReasonNoOther}
+		return nil, &StepError{Action: Retire, ID: id, Reason: ReasonNoOtherKey}
 	}
 	if from := r.retireFrom(all[i]); now.Before(from) {
-		return nil, &StepError{Step: stepRetire, ID: id, Reason: ReasonTooEarly, Earliest: from}
+		return nil, &StepError{Action: Retire, ID: id, Reason: ReasonTooEarly, Earliest: from}
 	}
 	return slices.Delete(slices.Clone(all), i, i+1), nil
 }
@@ -230,7 +245,7 @@ func (r rotation) retire(all []Key, id string, now time.Time) ([]Key, error) {
 func (r rotation) revoke(all []Key, id string, now time.Time) ([]Key, error) {
 	i := find(all, id)
 	if i < 0 {
-		return nil, &StepError{Step: stepRevoke, ID: id, Reason: ReasonUnknownKey}
+		return nil, &StepError{Action: Revoke, ID: id, Reason: ReasonUnknownKey}
 	}
 	if all[i].State() == Signing {
 		next := -1
@@ -240,7 +255,7 @@ func (r rotation) revoke(all []Key, id string, now time.Time) ([]Key, error) {
 			}
 		}
 		if next < 0 {
-			return nil, &StepError{Step: stepRevoke, ID: id, Reason: ReasonNoOther}
+			return nil, &StepError{Action: Revoke, ID: id, Reason: ReasonNoOtherKey}
 		}
 		all = replaceSigner(all, next, now)
 	}
@@ -254,13 +269,13 @@ func (r rotation) plan(all []Key) []Step {
 	for _, key := range all {
 		switch key.State() {
 		case Published:
-			steps = append(steps, Step{stepPromote, key.ID, r.promoteFrom(key)})
+			steps = append(steps, Step{Promote, key.ID, r.promoteFrom(key)})
 		case Retiring:
-			steps = append(steps, Step{stepRetire, key.ID, r.retireFrom(key)})
+			steps = append(steps, Step{Retire, key.ID, r.retireFrom(key)})
 		}
 	}
 	slices.SortStableFunc(steps, func(a, b Step) int {
-		return cmp.Or(a.Earliest.Compare(b.Earliest), cmp.Compare(a.Do, b.Do))
+		return cmp.Or(a.Earliest.Compare(b.Earliest), cmp.Compare(a.Action, b.Action))
 	})
 	return steps
 }

@@ -5,14 +5,15 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 )
 
-// EnsureSigning makes sure that the ring has a key that signs, and returns its id: that
-// of the one it has, or else of the key that may sign by now and was published first,
-// or else of a new one for alg. Call it when a program starts: it may have ended between
-// two steps the last time, and replicas that start together agree on one key.
+// EnsureSigning ensures that the ring has a key that signs, and returns its id: that
+// of the one that does; or else of the key that was published first of those that may
+// sign now, which is promoted; or else of a new one for alg. Call it when a program
+// starts: it may have been killed between two steps, and replicas that start together
+// agree on one key.
 //
-// A ring that has keys, but none that may sign yet, gives a [*StepError] that
-// says when: a new key has been published then, and the next call goes on with it. Other
-// errors are those of [keys.Generate] and [Ring.Add].
+// A ring that has keys, but none that may sign yet, gives a [*StepError] that says
+// when: a new key has been published by then, and later calls wait for it. Other errors
+// are those of [keys.Generate] and [Ring.Add].
 func (r *Ring) EnsureSigning(ctx context.Context, alg keys.Algorithm) (id string, err error) {
 	err = r.step(ctx, nil, func(all []Key) ([]Key, error) {
 		all, id, err = r.rules.start(all, r.now())

@@ -1,12 +1,16 @@
 package keyring_test
 
 import (
+	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 	"github.com/kubesa/serviceaccount/keys/keyring"
 )
 
@@ -74,6 +78,43 @@ func TestRingEnsureSigning(t *testing.T) {
 	})
 }
 
+// Observe is told of each step, also of one that is refused, and of the changes of
+// others, once.
+func TestRingObserve(t *testing.T) {
+	clock, dir := keystest.NewClock(), t.TempDir()
+	cfg := ringConfig(clock)
+	var events []keys.Event
+	cfg.Observe = func(_ context.Context, e keys.Event) { events = append(events, e) }
+	ring := keystest.Must(keyring.Open(t.Context(), dir, cfg))
+	other := keystest.Must(keyring.Open(t.Context(), dir, ringConfig(clock)))
+	want := func(want ...keys.Event) {
+		t.Helper()
+		if len(events) != len(want) {
+			t.Fatalf("Observe got %+v, want %+v", events, want)
+		}
+		for i, e := range events {
+			if e.Keys != want[i].Keys || e.Changed != want[i].Changed || (e.Err == nil) != (want[i].Err == nil) {
+				t.Errorf("Observe got %+v, want %+v", events, want)
+			}
+		}
+		events = nil
+	}
+	id := keystest.Must(ring.EnsureSigning(t.Context(), keys.ES256))
+	want(keys.Event{}, keys.Event{Keys: 1, Changed: true}) // there is no key to promote; one is added and promoted
+	err := ring.Retire(t.Context(), id)
+	want(keys.Event{Keys: 1, Err: err})
+	keystest.Must(other.Add(t.Context(), keystest.NewKey()))
+	clock.Add(time.Second)
+	for range 2 {
+		ring.Keys()
+	}
+	want(keys.Event{Keys: 2, Changed: true})
+	ok(t, os.WriteFile(filepath.Join(dir, "ring.json"), []byte("{"), 0o644))
+	clock.Add(time.Second)
+	ring.Keys()
+	want(keys.Event{Keys: 2, Err: ring.Err()})
+}
+
 // Replicas that start together agree on one key.
 func TestRingEnsureSigningTogether(t *testing.T) {
 	dir := t.TempDir()
@@ -81,7 +122,7 @@ func TestRingEnsureSigningTogether(t *testing.T) {
 	var replicas sync.WaitGroup
 	for i := range ids {
 		replicas.Go(func() {
-			ring, err := keyring.Open(dir, keyring.Config{})
+			ring, err := keyring.Open(t.Context(), dir, keyring.Config{})
 			if err != nil {
 				t.Error(err)
 				return
@@ -92,7 +133,7 @@ func TestRingEnsureSigningTogether(t *testing.T) {
 		})
 	}
 	replicas.Wait()
-	ring, err := keyring.Open(dir, keyring.Config{})
+	ring, err := keyring.Open(t.Context(), dir, keyring.Config{})
 	if err != nil || len(ring.Keys()) != 1 {
 		t.Fatalf("the folder has the keys %v, %v, want one", ring.Keys(), err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/kubesa/serviceaccount/examples/testing/tokenservice"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/keyring"
 )
 
 // A world has the account shop/cart, the Pod cart-1 that runs as it, and the
@@ -188,22 +189,22 @@ func TestRotation(t *testing.T) {
 		t.Fatal(err)
 	}
 	token := w.token(t, tokenservice.Audience, "", "")
-	for _, step := range []string{"promote", "retire"} {
+	for _, step := range []keyring.Action{keyring.Promote, keyring.Retire} {
 		_, later := w.Keys.Plan(w.Now())
-		if len(later) != 1 || later[0].Do != step {
+		if len(later) != 1 || later[0].Action != step {
 			t.Fatalf("the ring plans %+v, want to %s", later, step)
 		}
 		if err := w.Keys.Take(ctx, later[0]); err == nil {
 			t.Errorf("to %s is possible too early", step)
 		}
 		w.Advance(later[0].Earliest.Sub(w.Now()))
-		if step == "retire" {
+		if step == keyring.Retire {
 			token = w.token(t, tokenservice.Audience, "", "") // as clients do, long before it expires
 		}
 		if err := w.Keys.Take(ctx, later[0]); err != nil {
 			t.Fatal(err)
 		}
-		if step == "promote" {
+		if step == keyring.Promote {
 			token = w.token(t, tokenservice.Audience, "", "")
 		}
 		if status, body := w.call(t, token); status != http.StatusOK {
