@@ -36,7 +36,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/jose", "tokens"}, others: kubernetes},
 	"tokens/tokensource":      {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/objects"}, others: kubernetes},
-	"tokens/lastused":         {ours: []string{"internal/configerror", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/internal/objects": {others: kubernetes},
 	"admission":               {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
 	"admission/webhook":       {ours: []string{"admission", "internal/configerror"}, others: kubernetes},

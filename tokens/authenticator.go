@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
@@ -246,6 +247,7 @@ func (j *judgement) event(err error) Event {
 		e.Outcome, e.Reason, e.What = Refused, err.Reason, err.What
 	default:
 		e.Outcome, e.Reason = Unavailable, ReasonUnavailable
+		e.Panic, e.Stack = flight.PanicOf(err)
 		if err, ok := errors.AsType[*UnavailableError](err); ok {
 			e.What = err.What
 		}

@@ -28,6 +28,11 @@ type Event struct {
 	Detail  string // what was found and what was wanted; empty if accepted
 	Err     error  // what Authenticate returned
 
+	// Panic and Stack are set if a lookup of [CacheGetters] or of a key source
+	// panicked. The value may hold a secret.
+	Panic any
+	Stack []byte
+
 	// Who the token says it is; empty unless its signature is good.
 	Namespace, Name string
 	UID             types.UID

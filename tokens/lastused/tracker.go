@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
@@ -46,8 +47,9 @@ type Config struct {
 // [Tracker.Observe] notes that a patch is due, and [Tracker.Run]
 // makes it, once a day and Secret. It is safe for concurrent use.
 type Tracker struct {
-	cfg  Config
-	wake chan struct{}
+	cfg   Config
+	guard *flight.Guard
+	wake  chan struct{}
 
 	mu      sync.Mutex
 	pending map[secretKey]bool      // a patch is due or being made
@@ -62,6 +64,9 @@ type secretKey struct {
 
 // retryPatch is how long after a failed patch the next one may be made.
 const retryPatch = time.Minute
+
+// maxPatches bounds the patches that may be left hanging.
+const maxPatches = 4
 
 // New returns a Tracker, or an error that says what is
 // wrong with cfg.
@@ -83,6 +88,7 @@ func New(cfg Config) (*Tracker, error) {
 	}
 	return &Tracker{
 		cfg:     cfg,
+		guard:   flight.NewGuard("the patcher", maxPatches),
 		wake:    make(chan struct{}, 1),
 		pending: map[secretKey]bool{},
 		after:   map[secretKey]time.Time{},
@@ -178,7 +184,9 @@ func (t *Tracker) patch(ctx context.Context, key secretKey) error {
 	if err != nil {
 		return fmt.Errorf("tokens: encoding a patch: %w", err) // can't be, of texts
 	}
-	_, err = t.cfg.Secrets.PatchSecret(ctx, key.namespace, key.name, types.MergePatchType, data)
+	_, err = flight.Do(ctx, t.guard, func(ctx context.Context) (*corev1.Secret, error) {
+		return t.cfg.Secrets.PatchSecret(ctx, key.namespace, key.name, types.MergePatchType, data)
+	})
 	return err
 }
 
