@@ -30,14 +30,15 @@ type everything interface {
 	sacontroller.TokensClient
 	sacontroller.LegacyTokenCleanerReader
 	sacontroller.LegacyTokenCleanerClient
+	sacontroller.LegacyTokenTrackerReader
 	sacontroller.LegacyTokenTrackerClient
 	sacontroller.RootCAPublisherReader
 	sacontroller.RootCAPublisherClient
-	sacontroller.NamespaceLister
 	tokens.ServiceAccountGetter
 	tokens.SecretGetter
 	tokens.PodGetter
 	tokens.NodeGetter
+	ListNamespaces(ctx context.Context) ([]*corev1.Namespace, error)
 }
 
 var (

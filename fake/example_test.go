@@ -83,7 +83,7 @@ type stamper struct{ client *fake.Cluster }
 
 func (stamper) Name() string { return "stamper" }
 
-func (stamper) Due(event sacontroller.Event) []sacontroller.Key {
+func (stamper) Due(event sacontroller.Change) []sacontroller.Key {
 	account, ok := event.Object.(*corev1.ServiceAccount)
 	if !ok || event.Type == watch.Deleted {
 		return nil

@@ -12,7 +12,7 @@ import (
 
 // news returns what the controller has not been told yet. The objects are
 // copies: a controller that changes one fools only itself.
-func (d *driver) news(c *Cluster) []sacontroller.Event {
+func (d *driver) news(c *Cluster) []sacontroller.Change {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !d.started {
@@ -22,7 +22,7 @@ func (d *driver) news(c *Cluster) []sacontroller.Event {
 	}
 	news, seen := c.disturber.disturb(c.history.Changes, d.seen)
 	d.seen = seen
-	events := make([]sacontroller.Event, 0, len(news))
+	events := make([]sacontroller.Change, 0, len(news))
 	for _, ch := range news {
 		events = append(events, eventOf(ch))
 	}
@@ -34,18 +34,18 @@ func (d *driver) news(c *Cluster) []sacontroller.Event {
 }
 
 // everything returns an Added event for every object.
-func (c *Cluster) everything() []sacontroller.Event {
-	var events []sacontroller.Event
+func (c *Cluster) everything() []sacontroller.Change {
+	var events []sacontroller.Change
 	for _, k := range object.Kinds {
 		for _, o := range c.state.List(k, "") {
-			events = append(events, sacontroller.Event{Type: watch.Added, Object: object.CopyOf(o)})
+			events = append(events, sacontroller.Change{Type: watch.Added, Object: object.CopyOf(o)})
 		}
 	}
 	return events
 }
 
-func eventOf(ch *store.Change) sacontroller.Event {
-	event := sacontroller.Event{Type: ch.EventType(), Object: object.CopyOf(ch.Object)}
+func eventOf(ch *store.Change) sacontroller.Change {
+	event := sacontroller.Change{Type: ch.EventType(), Object: object.CopyOf(ch.Object)}
 	if event.Type == watch.Modified {
 		event.Old = object.CopyOf(ch.Old)
 	}

@@ -26,7 +26,7 @@ type script struct {
 
 func (s *script) Name() string { return s.name }
 
-func (s *script) Due(e sacontroller.Event) []sacontroller.Key {
+func (s *script) Due(e sacontroller.Change) []sacontroller.Key {
 	o := e.Object.(metav1.Object)
 	kind := strings.TrimPrefix(fmt.Sprintf("%T", e.Object), "*v1.")
 	text := fmt.Sprintf("%s %s %s", e.Type, kind, o.GetName())

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
@@ -18,9 +19,12 @@ var ErrMismatch = errors.New("keys: the source does not verify what the signer s
 // files then stops the start instead of every client.
 //
 // A pair that doesn't match gives an error that wraps [ErrMismatch]; any other
-// error came from signer or source.
+// error came from signer or source, is a panic of theirs, or is that of ctx: neither
+// can hold it up.
 func SelfTest(ctx context.Context, signer Signer, source Source) error {
-	raw, err := signer.Sign(ctx, []byte("{}"))
+	raw, err := flight.Do(ctx, flight.NewGuard("the signer", 1), func(ctx context.Context) (string, error) {
+		return signer.Sign(ctx, []byte("{}"))
+	})
 	if err != nil {
 		return wrap.Errorf(err, "keys: self-test: signing")
 	}
@@ -28,7 +32,9 @@ func SelfTest(ctx context.Context, signer Signer, source Source) error {
 	if err != nil {
 		return fmt.Errorf("%w: it returned no compact JWS of the accepted form", ErrMismatch)
 	}
-	list, err := source.PublicKeys(ctx, token.KeyID)
+	list, err := flight.Do(ctx, flight.NewGuard("the source", 1), func(ctx context.Context) ([]PublicKey, error) {
+		return source.PublicKeys(ctx, token.KeyID)
+	})
 	if err != nil {
 		return wrap.Errorf(err, "keys: self-test: looking for the key")
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/keystest"
@@ -47,4 +49,30 @@ func TestSelfTest(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What hangs or panics doesn't hold the caller up.
+func TestSelfTestReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set, signer := keystest.Must(keys.NewSet(keystest.P256Key())), keystest.Must(keys.NewSigner(keystest.P256Key()))
+		release := make(chan struct{})
+		for _, tt := range []struct {
+			name   string
+			signer keys.Signer
+			source keys.Source
+			want   string
+		}{
+			{"signer hangs", signerFunc(func(context.Context, []byte) (string, error) { <-release; return "", nil }), set, "keys: self-test: signing: context deadline exceeded"},
+			{"signer panics", signerFunc(func(context.Context, []byte) (string, error) { panic("hunter2") }), set, "keys: self-test: signing: the signer panicked"},
+			{"source hangs", signer, sourceFunc(func(context.Context, string) ([]keys.PublicKey, error) { <-release; return nil, nil }), "keys: self-test: looking for the key: context deadline exceeded"},
+			{"source panics", signer, sourceFunc(func(context.Context, string) ([]keys.PublicKey, error) { panic("hunter2") }), "keys: self-test: looking for the key: the source panicked"},
+		} {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if err := keys.SelfTest(ctx, tt.signer, tt.source); err == nil || err.Error() != tt.want {
+				t.Errorf("%s: SelfTest() = %v, want %q", tt.name, err, tt.want)
+			}
+			cancel()
+		}
+		close(release)
+	})
 }

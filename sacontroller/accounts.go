@@ -11,7 +11,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
 )
+
+// A ServiceAccountsReader is what [ServiceAccounts] decides from. The package
+// documentation says what every Reader and Client promises.
+type ServiceAccountsReader interface {
+	GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error)
+	GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error)
+}
+
+// A ServiceAccountsClient is what [ServiceAccounts] writes through.
+type ServiceAccountsClient interface {
+	CreateServiceAccount(ctx context.Context, account *corev1.ServiceAccount) (*corev1.ServiceAccount, error)
+}
 
 // ServiceAccountsConfig configures [NewServiceAccounts].
 type ServiceAccountsConfig struct {
@@ -19,22 +33,22 @@ type ServiceAccountsConfig struct {
 	Client ServiceAccountsClient // required
 
 	// Accounts are the accounts that every active Namespace has, in the order
-	// in which they are created. Empty means the one account "default" (SAC-1).
+	// in which they are created. Empty means the one account "default".
 	//
 	// An account is created with the name, labels, annotations, secrets, image
 	// pull secrets and automount setting given here; the namespace and every
-	// other field are ignored. An account that exists is never changed (SAC-6).
+	// other field are ignored. An account that exists is never changed.
 	Accounts []corev1.ServiceAccount
 
-	// Namespaces says which Namespaces get the accounts. It must be a pure
-	// function of the Namespace and must not change it. If nil, all do. Only
-	// active Namespaces are asked about.
+	// Namespaces reports whether a Namespace gets the accounts. It must be a pure
+	// function of the Namespace and must not change it. If nil, all do. It is
+	// called for active Namespaces only.
 	Namespaces func(*corev1.Namespace) bool
 }
 
 // ServiceAccounts is the controller that gives every active Namespace its
-// ServiceAccounts, and gives them back when they are deleted (SAC-1..15).
-// It is safe for concurrent use and keeps no state.
+// ServiceAccounts, and creates those that are deleted again. It is safe for
+// concurrent use and keeps no state.
 type ServiceAccounts struct {
 	reader   ServiceAccountsReader
 	client   ServiceAccountsClient
@@ -44,17 +58,13 @@ type ServiceAccounts struct {
 
 var _ Controller = (*ServiceAccounts)(nil)
 
-// NewServiceAccounts returns a ServiceAccounts controller, or an error that
-// names every mistake in cfg: a missing field, an account without a valid name,
-// two accounts of one name.
+// NewServiceAccounts returns a ServiceAccounts controller, or a [*ConfigError] for
+// each required field that is unset, each account without a valid name and each
+// name that is repeated.
 func NewServiceAccounts(cfg ServiceAccountsConfig) (*ServiceAccounts, error) {
-	var errs []error
-	if cfg.Reader == nil {
-		errs = append(errs, errors.New("sacontroller: ServiceAccountsConfig.Reader is nil, want a reader"))
-	}
-	if cfg.Client == nil {
-		errs = append(errs, errors.New("sacontroller: ServiceAccountsConfig.Client is nil, want a client"))
-	}
+	mistakes := configerror.List{Config: "sacontroller.ServiceAccountsConfig"}
+	mistakes.Require("Reader", cfg.Reader, "a ServiceAccountsReader")
+	mistakes.Require("Client", cfg.Client, "a ServiceAccountsClient")
 	if len(cfg.Accounts) == 0 {
 		cfg.Accounts = []corev1.ServiceAccount{{ObjectMeta: metav1.ObjectMeta{Name: "default"}}} // CST-2
 	}
@@ -62,34 +72,35 @@ func NewServiceAccounts(cfg ServiceAccountsConfig) (*ServiceAccounts, error) {
 	accounts := make([]corev1.ServiceAccount, len(cfg.Accounts))
 	for i := range cfg.Accounts {
 		name := cfg.Accounts[i].Name
-		if msgs := validation.IsDNS1123Subdomain(name); len(msgs) > 0 {
-			errs = append(errs, fmt.Errorf("sacontroller: ServiceAccountsConfig.Accounts[%d] has the name %q, want a lower case DNS subdomain", i, name))
+		field := fmt.Sprintf("Accounts[%d].Name", i)
+		if len(validation.IsDNS1123Subdomain(name)) > 0 {
+			mistakes.Add(field, "is %q, want a lower case DNS subdomain", name)
 		}
 		if seen[name] {
-			errs = append(errs, fmt.Errorf("sacontroller: ServiceAccountsConfig.Accounts[%d] repeats the name %q, want each name once", i, name))
+			mistakes.Add(field, "is %q again, want each name once", name)
 		}
 		seen[name] = true
 		cfg.Accounts[i].DeepCopyInto(&accounts[i])
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
 	return &ServiceAccounts{reader: cfg.Reader, client: cfg.Client, accounts: accounts, selects: cfg.Namespaces}, nil
 }
 
-// Name returns "serviceaccount-controller" (CST-20).
-func (c *ServiceAccounts) Name() string { return "serviceaccount-controller" }
+// Name returns "serviceaccount-controller".
+func (c *ServiceAccounts) Name() string { return "serviceaccount-controller" } // CST-20
 
-// Due returns the key of the Namespace that was added or changed, or whose
-// ServiceAccount, of whatever name, was deleted (SAC-2).
-func (c *ServiceAccounts) Due(event Event) []Key {
-	switch object := event.Object.(type) {
+// Due returns the key of a Namespace that was added or modified, or that a
+// ServiceAccount of any name was deleted from.
+func (c *ServiceAccounts) Due(change Change) []Key {
+	switch object := change.Object.(type) {
 	case *corev1.Namespace:
-		if object != nil && object.Name != "" && (event.Type == watch.Added || event.Type == watch.Modified) {
-			return []Key{{Kind: kindNamespace, Name: object.Name}}
+		if object != nil && object.Name != "" && (change.Type == watch.Added || change.Type == watch.Modified) {
+			return []Key{{Kind: kindNamespace, Name: object.Name}} // SAC-2
 		}
 	case *corev1.ServiceAccount:
-		if object != nil && object.Namespace != "" && event.Type == watch.Deleted {
+		if object != nil && object.Namespace != "" && change.Type == watch.Deleted {
 			return []Key{{Kind: kindNamespace, Name: object.Namespace}}
 		}
 	}
@@ -97,32 +108,29 @@ func (c *ServiceAccounts) Due(event Event) []Key {
 }
 
 // Reconcile creates the accounts that the Namespace of key lacks. A Namespace
-// that is unknown, not active or not selected gets none. Every account is
-// attempted even if another can't be created; the error tells of all of them.
+// that doesn't exist, is not active or is not selected gets none. It tries to
+// create every account even if another can't be created; the error holds the
+// error of each.
 func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error) {
 	if key.Kind != kindNamespace || key.Name == "" {
 		return Result{}, nil
 	}
-	namespace, err := c.reader.GetNamespace(ctx, key.Name)
-	if apierrors.IsNotFound(err) {
-		return Result{}, nil // SAC-3
-	}
+	namespace, err := namespaceIfExists(ctx, c.reader, key.Name)
 	if err != nil {
-		return Result{}, fmt.Errorf("sacontroller: reading Namespace %q: %w", key.Name, err)
+		return Result{}, err
 	}
-	if !WantsServiceAccounts(namespace) || c.selects != nil && !c.selects(namespace) {
-		return Result{}, nil
+	if namespace == nil || !isActive(namespace) || c.selects != nil && !c.selects(namespace) {
+		return Result{}, nil // SAC-3
 	}
 	var missing []*corev1.ServiceAccount
 	for i := range c.accounts {
-		_, err := c.reader.GetServiceAccount(ctx, key.Name, c.accounts[i].Name)
-		if err != nil && !apierrors.IsNotFound(err) {
-			// SAC-8: a reader that can't answer says nothing of the accounts
-			// that follow, so those found missing so far are all there is to do.
-			return Result{}, errors.Join(c.create(ctx, missing, saysTerminating),
-				fmt.Errorf("sacontroller: reading ServiceAccount %q in Namespace %q: %w", c.accounts[i].Name, key.Name, err))
-		}
+		account, err := getIfExists(ctx, c.reader.GetServiceAccount, key.Name, c.accounts[i].Name)
 		if err != nil {
+			// SAC-8: a reader that can't answer says nothing of the accounts
+			// that follow, so those missing so far are all there is to do.
+			return Result{}, errors.Join(c.create(ctx, missing, saysTerminating), err)
+		}
+		if account == nil {
 			missing = append(missing, newAccount(&c.accounts[i], key.Name))
 		}
 	}
@@ -131,11 +139,11 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 
 // Ensure creates the accounts in namespace at once, without asking the Reader,
 // and returns nil only if every one of them exists. Call it right after a
-// Namespace is created, before pods can be: they are then never refused for want
-// of their account. It asks neither for the Namespace's phase nor for
-// [ServiceAccountsConfig.Namespaces]. Its error holds those of the API; try
-// again unless the Namespace is gone (NotFound) or going (Forbidden, with cause
-// NamespaceTerminating).
+// Namespace is created, before pods are: they are then never denied because their
+// account doesn't exist yet. It considers neither the Namespace's phase nor
+// [ServiceAccountsConfig.Namespaces]. Its error wraps those of the API; try again
+// unless the Namespace doesn't exist (NotFound) or is being deleted (Forbidden,
+// with cause NamespaceTerminating).
 func (c *ServiceAccounts) Ensure(ctx context.Context, namespace string) error {
 	accounts := make([]*corev1.ServiceAccount, len(c.accounts))
 	for i := range c.accounts {
@@ -150,7 +158,7 @@ func (c *ServiceAccounts) Ensure(ctx context.Context, namespace string) error {
 func (c *ServiceAccounts) create(ctx context.Context, accounts []*corev1.ServiceAccount, ignore func(error) bool) error {
 	var errs []error
 	for _, account := range accounts {
-		_, err := c.client.CreateServiceAccount(ctx, account)
+		_, err := requireObject(c.client.CreateServiceAccount(ctx, account))
 		if err == nil || apierrors.IsAlreadyExists(err) || ignore != nil && ignore(err) {
 			continue
 		}
@@ -179,13 +187,13 @@ func (e createErrors) Error() string {
 
 func (e createErrors) Unwrap() []error { return e }
 
-// WantsServiceAccounts reports whether namespace is one that gets accounts: it
-// is active and not being deleted (SAC-5).
-func WantsServiceAccounts(namespace *corev1.Namespace) bool {
+// isActive reports whether namespace is one that gets accounts: it is active and
+// not being deleted (SAC-5).
+func isActive(namespace *corev1.Namespace) bool {
 	return namespace.Status.Phase == corev1.NamespaceActive && namespace.DeletionTimestamp == nil
 }
 
-// newAccount returns the account that template describes, for namespace.
+// newAccount returns the account that template describes, in namespace.
 func newAccount(template *corev1.ServiceAccount, namespace string) *corev1.ServiceAccount {
 	t := template.DeepCopy()
 	return &corev1.ServiceAccount{

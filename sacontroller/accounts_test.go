@@ -2,7 +2,6 @@ package sacontroller_test
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -57,10 +56,10 @@ func TestServiceAccountsReconcile(t *testing.T) {
 		{name: "terminating", cached: objects(terminating("ns"))},
 		{name: "neither active nor terminating", cached: objects(phaseless)},
 		{name: "unknown"}, // SAC-3
-		{name: "reader fails", cached: objects(active("ns")), reader: fake.On("get", "namespaces", errBusy), wantErr: `reading Namespace "ns": `},
+		{name: "reader fails", cached: objects(active("ns")), reader: fake.On("get", "namespaces", errBusy), wantErr: `reading Namespace ns: `},
 		{
 			name: "reader fails on the second account", cached: objects(active("ns")), want: []string{createDefault}, // SAC-8
-			reader: fake.Nth(2, "get", "serviceaccounts", errBusy), wantErr: `reading ServiceAccount "managed" in Namespace "ns": `,
+			reader: fake.Nth(2, "get", "serviceaccounts", errBusy), wantErr: `reading ServiceAccount ns/managed: `,
 		},
 		{name: "both created meanwhile", cached: objects(active("ns")), fault: fake.On("create", "", apierrors.NewAlreadyExists(corev1.Resource("serviceaccounts"), "x")), want: []string{createDefault, createManaged}}, // SAC-9
 		{name: "one create fails", cached: objects(active("ns")), fault: fake.First(1, "create", "", errBusy), want: []string{createDefault, createManaged}, wantErr: errBusy.Error()},                                   // SAC-11
@@ -177,21 +176,5 @@ func TestServiceAccountsEnsure(t *testing.T) {
 	cancel()
 	if err := c.Ensure(ctx, "ns"); err == nil {
 		t.Error("Ensure() with a context that is done = nil, want an error")
-	}
-}
-
-func TestNewServiceAccountsErrors(t *testing.T) {
-	_, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{
-		Accounts: []corev1.ServiceAccount{named("a"), named(""), named("A"), named("a")},
-	})
-	want := strings.Join([]string{
-		"sacontroller: ServiceAccountsConfig.Reader is nil, want a reader",
-		"sacontroller: ServiceAccountsConfig.Client is nil, want a client",
-		`sacontroller: ServiceAccountsConfig.Accounts[1] has the name "", want a lower case DNS subdomain`,
-		`sacontroller: ServiceAccountsConfig.Accounts[2] has the name "A", want a lower case DNS subdomain`,
-		`sacontroller: ServiceAccountsConfig.Accounts[3] repeats the name "a", want each name once`,
-	}, "\n")
-	if fmt.Sprint(err) != want {
-		t.Errorf("NewServiceAccounts() =\n%v\nwant\n%s", err, want)
 	}
 }

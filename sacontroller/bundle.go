@@ -11,9 +11,9 @@ import (
 )
 
 // CheckCABundle returns nil if data is a CA bundle that can be published: PEM
-// blocks of X.509 certificates, at least one, and nothing that looks like a block
-// that was cut off. Otherwise its error says what is wrong. Call it on what a
-// file holds before using it: a file can be read while it is being written.
+// blocks of X.509 certificates, at least one, and nothing that looks like a
+// truncated block. Otherwise its error says what is wrong. Call it on the content
+// of a file before using it: a file can be read while it is being written.
 func CheckCABundle(data []byte) error {
 	certificates := 0
 	rest := data
@@ -33,7 +33,7 @@ func CheckCABundle(data []byte) error {
 	}
 	// What is left may be a comment, but no part of a marker line.
 	if bytes.Count(data, []byte("-----BEGIN")) != certificates || bytes.HasPrefix(rest, []byte("-")) || bytes.Contains(rest, []byte("\n-")) {
-		return fmt.Errorf("sacontroller: CA bundle has a damaged block besides %d certificates, want it complete", certificates)
+		return fmt.Errorf("sacontroller: CA bundle has a damaged block beside %d certificates, want it complete", certificates)
 	}
 	if certificates == 0 {
 		return errors.New("sacontroller: CA bundle holds no certificate, want at least one in PEM")
@@ -42,7 +42,7 @@ func CheckCABundle(data []byte) error {
 }
 
 // bundle is a CA bundle that can be changed while it is in use, and the channel
-// that tells of it. It is safe for concurrent use.
+// of resyncs. It is safe for concurrent use.
 type bundle struct {
 	resync chan struct{} // of capacity 1
 
@@ -61,7 +61,7 @@ func (b *bundle) get() []byte {
 	return b.data
 }
 
-// set replaces the bundle, unless it is refused, and asks for a resync if it is
+// set replaces the bundle, unless it is rejected, and asks for a resync if it is
 // another one.
 func (b *bundle) set(data []byte) error {
 	if err := CheckCABundle(data); err != nil {

@@ -1,6 +1,7 @@
 package sacontroller_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -61,14 +62,14 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 		reader       fake.Fault
 		want         []string
 		wantErr      string
-		aborted      string
+		problem      string
 		action       sacontroller.CleanupAction
 		failed       string // the error of the Secret
 	}{
-		{name: "no tracking", cached: objects(listing, old), want: []string{getMap}, aborted: "does not exist"},
-		{name: "tracking without since", cached: objects(tracking(nil), listing, old), want: []string{getMap}, aborted: "does not say since when"},
-		{name: "tracking since garbage", cached: objects(tracking(map[string]string{"since": "2022-12-27-1"}), listing, old), want: []string{getMap}, aborted: `says since "2022-12-27-1"`},
-		{name: "tracked too short", cached: objects(tracking(map[string]string{"since": "2025-01-01"}), listing, old), want: []string{getMap}, aborted: "not tracked for long enough"},
+		{name: "no tracking", cached: objects(listing, old), want: []string{getMap}, problem: "does not exist"},
+		{name: "tracking without since", cached: objects(tracking(nil), listing, old), want: []string{getMap}, problem: `has no "since"`},
+		{name: "tracking since garbage", cached: objects(tracking(map[string]string{"since": "2022-12-27-1"}), listing, old), want: []string{getMap}, problem: `has "since" "2022-12-27-1", want a date`},
+		{name: "tracked too short", cached: objects(tracking(map[string]string{"since": "2025-01-01"}), listing, old), want: []string{getMap}, problem: "use is tracked since 2025-01-01 only, want a period of 8760h0m0s"},
 		{name: "no answer about tracking", cached: objects(since), fault: fake.On("get", "configmaps", errBusy), want: []string{getMap}, wantErr: "etcd is busy"},
 		{name: "no list of Secrets", cached: objects(since), reader: fake.On("list", "secrets", errBusy), want: []string{getMap}, wantErr: "etcd is busy"},
 		{name: "nothing but other Secrets", cached: objects(since, opaque()), want: []string{getMap}},
@@ -76,10 +77,10 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 		{name: "created by hand", cached: objects(since, account(), old), want: []string{getMap}, action: sacontroller.CleanupKeep},
 		{name: "used by a pod", cached: objects(since, listing, old, user), want: []string{getMap}, action: sacontroller.CleanupKeep},
 		{name: "to be deleted", cached: objects(since, listing, old), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
-		{name: "to be marked", cached: objects(since, listing, unused(nil)), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupMark},
-		{name: "marked recently", cached: objects(since, listing, unused(map[string]string{invalidSince: "2025-01-01"})), want: []string{getMap}, action: sacontroller.CleanupKeep},
+		{name: "to be invalidated", cached: objects(since, listing, unused(nil)), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupInvalidate},
+		{name: "invalidated recently", cached: objects(since, listing, unused(map[string]string{invalidSince: "2025-01-01"})), want: []string{getMap}, action: sacontroller.CleanupKeep},
 		{name: "used by a pod that the cache lacks", cached: objects(since, listing, old), live: objects(since, listing, old, user), want: []string{getMap, getSec, getSA, ns, pods}, action: sacontroller.CleanupKeep},
-		{name: "mark removed meanwhile", cached: objects(since, listing, old), live: objects(since, listing, unused(nil)), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupMark},
+		{name: "label removed meanwhile", cached: objects(since, listing, old), live: objects(since, listing, unused(nil)), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupInvalidate},
 		{name: "used meanwhile", cached: objects(since, listing, old), live: objects(since, listing, unused(map[string]string{invalidSince: "2024-12-31", lastUsed: "2026-01-01"})), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
 		{name: "dereferenced meanwhile", cached: objects(since, listing, old), live: objects(since, account(), old), want: []string{getMap, getSec, getSA}, action: sacontroller.CleanupKeep},
 		{name: "deleted meanwhile", cached: objects(since, listing, old), live: objects(since, listing), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
@@ -88,7 +89,7 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 		{name: "delete conflicts", cached: objects(since, listing, old), fault: fake.On("delete", "", fake.Conflict), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
 		{name: "delete finds none", cached: objects(since, listing, old), fault: fake.On("delete", "", fake.NotFound), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
 		{name: "delete fails", cached: objects(since, listing, old), fault: fake.On("delete", "", errBusy), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete, failed: "etcd is busy"},
-		{name: "patch fails", cached: objects(since, listing, unused(nil)), fault: fake.On("patch", "", errBusy), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupMark, failed: "etcd is busy"},
+		{name: "patch fails", cached: objects(since, listing, unused(nil)), fault: fake.On("patch", "", errBusy), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupInvalidate, failed: "etcd is busy"},
 		{name: "no answer about the Secret", cached: objects(since, listing, old), fault: fake.On("get", "secrets", errBusy), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
 		{name: "no answer about pods", cached: objects(since, listing, old), fault: fake.On("list", "pods", errBusy), want: []string{getMap, getSec, getSA, ns, pods}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
 		{name: "no answer about the account in the cache", cached: objects(since, listing, old), reader: fake.On("get", "serviceaccounts", errBusy), want: []string{getMap}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
@@ -108,7 +109,7 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 			}
 			var report *sacontroller.CleanupReport
 			c := newCleaner(t, api, func(cfg *sacontroller.LegacyTokenCleanerConfig) {
-				cfg.Reader, cfg.Observe = reader, func(r *sacontroller.CleanupReport) { report = r }
+				cfg.Reader, cfg.Observe = reader, func(_ context.Context, e sacontroller.Event) { report = e.Cleanup }
 			})
 			result, err := c.Reconcile(t.Context(), trackingKey)
 			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
@@ -121,18 +122,18 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 			if result.RequeueAfter != 24*time.Hour {
 				t.Errorf("Reconcile() asks for the next round after %v, want 24h", result.RequeueAfter)
 			}
-			if report == nil || (tt.aborted == "") != (report.Aborted == "") || !strings.Contains(report.Aborted, tt.aborted) {
-				t.Fatalf("report %+v, want it aborted because %q", report, tt.aborted)
+			if report == nil || (tt.problem == "") != (report.Problem == "") || !strings.Contains(report.Problem, tt.problem) {
+				t.Fatalf("report %+v, want the problem %q", report, tt.problem)
 			}
 			if tt.action == "" {
-				if len(report.Secrets) != 0 {
-					t.Errorf("the report tells of %v, want no Secret", report.Secrets)
+				if len(report.Decisions) != 0 {
+					t.Errorf("the report tells of %v, want no Secret", report.Decisions)
 				}
 				return
 			}
-			got := report.Secrets[0]
-			if len(report.Secrets) != 1 || got.Action != tt.action || (got.Err != nil) != (tt.failed != "") || tt.failed != "" && !strings.Contains(got.Err.Error(), tt.failed) {
-				t.Errorf("the report tells of %+v, want the action %s and the error %q", report.Secrets, tt.action, tt.failed)
+			got := report.Decisions[0]
+			if len(report.Decisions) != 1 || got.Action != tt.action || (got.Err != nil) != (tt.failed != "") || tt.failed != "" && !strings.Contains(got.Err.Error(), tt.failed) {
+				t.Errorf("the report tells of %+v, want the action %s and the error %q", report.Decisions, tt.action, tt.failed)
 			}
 		})
 	}
@@ -159,7 +160,7 @@ func TestLegacyTokenCleanerLife(t *testing.T) {
 		}
 	}
 	c := newCleaner(t, cluster, func(cfg *sacontroller.LegacyTokenCleanerConfig) {
-		cfg.CleanUpPeriod, cfg.Now = 24*time.Hour, func() time.Time { return now }
+		cfg.CleanupPeriod, cfg.Now = 24*time.Hour, func() time.Time { return now }
 	})
 	label := func() string { return getSecret(t, cluster, "ns", "token-secret-1").Labels[invalidSince] }
 	set := func(name, value string) {
@@ -208,21 +209,21 @@ func TestLegacyTokenCleanerDryRun(t *testing.T) {
 	cluster := fake.New(tracking(map[string]string{"since": "2020-01-01"}), accountListing("token-secret-1", "b"),
 		unused(map[string]string{invalidSince: "2024-12-31"}),
 		func() *corev1.Secret { s := unused(nil); s.Name, s.UID = "b", "5"; return s }())
-	var observed *sacontroller.CleanupReport
+	var observed sacontroller.Event
 	c := newCleaner(t, cluster, func(cfg *sacontroller.LegacyTokenCleanerConfig) {
-		cfg.DryRun, cfg.Observe = true, func(r *sacontroller.CleanupReport) { observed = r }
+		cfg.DryRun, cfg.Observe = true, func(_ context.Context, e sacontroller.Event) { observed = e }
 	})
 	settle(t, cluster, c)
 	report, err := c.Report(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &sacontroller.CleanupReport{Time: fake.Epoch, DryRun: true, Secrets: []sacontroller.SecretCleanup{
-		{Namespace: "ns", Name: "b", Action: sacontroller.CleanupMark, Reason: sacontroller.CleanupUnused},
-		{Namespace: "ns", Name: "token-secret-1", Action: sacontroller.CleanupDelete, Reason: sacontroller.CleanupInvalidLongEnough},
+	want := &sacontroller.CleanupReport{Time: fake.Epoch, DryRun: true, Decisions: []sacontroller.CleanupDecision{
+		{Namespace: "ns", Name: "b", Action: sacontroller.CleanupInvalidate, Reason: sacontroller.CleanupUnused},
+		{Namespace: "ns", Name: "token-secret-1", Action: sacontroller.CleanupDelete, Reason: sacontroller.CleanupInvalid},
 	}}
 	diff(t, "Report()", want, report)
-	diff(t, "report of the round", want, observed)
+	diff(t, "event of the round", sacontroller.Event{Controller: c.Name(), Cleanup: want}, observed)
 	if w := cluster.Writes(); len(w) != 0 {
 		t.Errorf("a dry run wrote:\n%s", fake.Story(w))
 	}
@@ -261,24 +262,5 @@ func TestLegacyTokenCleanerIsLinear(t *testing.T) {
 	}
 	if perSecret[400] > perSecret[100] {
 		t.Errorf("calls per Secret grow from %.2f to %.2f with four times the Secrets", perSecret[100], perSecret[400])
-	}
-}
-
-// CLN-20
-func TestNewLegacyTokenErrors(t *testing.T) {
-	_, err := sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{CleanUpPeriod: -time.Second, SyncInterval: -1})
-	want := strings.Join([]string{
-		"sacontroller: LegacyTokenCleanerConfig.Reader is nil, want a reader",
-		"sacontroller: LegacyTokenCleanerConfig.Client is nil, want a live client",
-		"sacontroller: invalid CleanUpPeriod: -1s, want a positive one",
-		"sacontroller: invalid SyncInterval: -1ns, want a positive one",
-	}, "\n")
-	if fmt.Sprint(err) != want {
-		t.Errorf("NewLegacyTokenCleaner() =\n%v\nwant\n%s", err, want)
-	}
-	_, err = sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{})
-	want = "sacontroller: LegacyTokenTrackerConfig.Reader is nil, want a reader\nsacontroller: LegacyTokenTrackerConfig.Client is nil, want a client"
-	if fmt.Sprint(err) != want {
-		t.Errorf("NewLegacyTokenTracker() =\n%v\nwant\n%s", err, want)
 	}
 }

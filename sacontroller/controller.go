@@ -8,44 +8,46 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
-// A Controller keeps part of a cluster in order. It starts nothing by itself:
-// a driver tells it what changed, collects the keys that are due, and calls
-// Reconcile for each. fake.Cluster.Settle, the manager module and a caller's
-// own loop are such drivers.
+// A Controller reconciles one kind of thing in a cluster. It starts nothing by
+// itself: a driver tells it what changed, collects the keys that are due, and
+// calls Reconcile for each. fake.Cluster.Settle, the manager module and a
+// caller's own loop are drivers.
 //
 // Every Controller of this package is safe for concurrent use. A driver must
 // not reconcile one key twice at the same time; different keys may run in
 // parallel.
 type Controller interface {
-	// Name returns the controller's name as Kubernetes spells it (CST-20).
+	// Name returns the controller's name as Kubernetes spells it.
 	Name() string
 
-	// Due returns the keys that event makes due. It is pure: it reads only
-	// event, does no I/O and keeps nothing. An event that the controller
-	// doesn't care for, and an object of an unexpected type, gives no keys.
-	Due(event Event) []Key
+	// Due returns the keys to reconcile after change. It is a pure function of
+	// change. It returns none for changes that don't concern the controller and
+	// for objects of an unexpected type.
+	Due(change Change) []Key
 
 	// Reconcile brings what key names into its desired state. It is
-	// idempotent. An error means: try this key again later, with back-off, and
-	// never give up; Result says when to look again although nothing failed.
+	// idempotent. After an error the driver must try the key again later, with
+	// back-off, for as long as errors come.
 	Reconcile(ctx context.Context, key Key) (Result, error)
 }
 
-// A Resyncer is a Controller whose keys can become due without an event: its
-// CA bundle was changed, or its opinion of the tokens that exist. A driver
-// should then report every object as Added once more.
+// A Resyncer is a Controller whose keys can become due without a change of an
+// object: its CA bundle was replaced, or what it thinks of existing tokens. A
+// driver should then report every object as Added once more.
 type Resyncer interface {
 	Controller
 
-	// Resync returns the channel that receives a value each time that is due.
-	// It is always the same one, is never closed, and holds at most one value.
+	// Resync returns the channel that receives a value when a resync is due. It
+	// is always the same channel, is never closed, and holds at most one value.
 	Resync() <-chan struct{}
 }
 
 // A Key names one piece of work. Keys are comparable: equal keys that are due
-// at the same time are one piece of work.
+// at the same time need to be reconciled once.
 type Key struct {
 	Kind      string // "Namespace", "ServiceAccount", "Secret" or "ConfigMap"
 	Namespace string // empty for cluster-scoped kinds
@@ -53,13 +55,13 @@ type Key struct {
 	UID       types.UID
 
 	// ServiceAccountName and ServiceAccountUID are set on the keys of token
-	// Secrets: the account that the annotations named at the time of the event,
-	// so that an edited annotation makes a key of its own (CTL-4).
+	// Secrets: the account in the annotations at the time of the change. An
+	// edited annotation therefore gives another key.
 	ServiceAccountName string
 	ServiceAccountUID  types.UID
 }
 
-// String returns key in the form Kind namespace/name, for logs. It leaves the
+// String returns key in the form "Kind namespace/name", for logs. It leaves the
 // UIDs out.
 func (k Key) String() string {
 	var b strings.Builder
@@ -73,24 +75,52 @@ func (k Key) String() string {
 	return b.String()
 }
 
-// An Event is one change of one object, as a watch or an informer reports it.
-type Event struct {
+// A Change is one change of one object, as a watch or an informer reports it.
+type Change struct {
 	// Type is watch.Added, watch.Modified or watch.Deleted. Every object that
 	// exists when a driver starts is reported as Added.
 	Type watch.EventType
 	// Object is the object after the change; after a deletion it is the last
 	// known state. A driver that learns of a deletion late (client-go's
-	// tombstones) unwraps it and reports it as Deleted all the same (CTL-7).
+	// tombstones) unwraps the object and reports it as Deleted all the same.
 	Object runtime.Object
 	// Old is the object before a modification, if the driver knows it. Informers
 	// report an object that was deleted and created again while their watch was
-	// broken as one modification, with another UID in Old than in Object: a
-	// driver that leaves Old out makes controllers miss such a deletion.
+	// broken as one modification, with different UIDs in Old and Object. A
+	// driver that leaves Old out makes controllers miss such deletions.
 	Old runtime.Object
 }
 
 // A Result says when to reconcile a key again although nothing failed.
 type Result struct {
-	// RequeueAfter is the time to wait. Zero means: not before the next event.
+	// RequeueAfter is the time to wait. Zero means: not before the next change.
 	RequeueAfter time.Duration
+}
+
+// An Event tells an Observe func what a controller did.
+type Event struct {
+	Controller string // the controller's Name
+
+	// Cleanup is the report of one round of a [LegacyTokenCleaner].
+	Cleanup *CleanupReport
+}
+
+// A ConfigError is one mistake in a config struct. Constructors return all
+// mistakes at once, joined: [errors.As] finds the first. Config is the struct,
+// such as "sacontroller.TokensConfig", Field is the field, and Problem says what
+// is wrong with it, for people. Only another config helps.
+type ConfigError = configerror.Error
+
+// ReconcileFunc returns c's Reconcile for frameworks whose reconcilers have
+// another type of result, which result makes of [Result.RequeueAfter]. For
+// controller-runtime, with Due called by the event handlers:
+//
+//	reconcile.TypedFunc[sacontroller.Key](sacontroller.ReconcileFunc(c, func(after time.Duration) reconcile.Result {
+//		return reconcile.Result{RequeueAfter: after}
+//	}))
+func ReconcileFunc[R any](c Controller, result func(requeueAfter time.Duration) R) func(context.Context, Key) (R, error) {
+	return func(ctx context.Context, key Key) (R, error) {
+		r, err := c.Reconcile(ctx, key)
+		return result(r.RequeueAfter), err
+	}
 }

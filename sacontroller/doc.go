@@ -9,52 +9,72 @@
 //
 // # Concepts
 //
-// A [Controller] is told by a driver what changed, says which keys are due, and
-// reconciles one key at a time. It starts no goroutine, keeps no queue and knows no
-// time of day that it isn't told. fake.Cluster.Settle drives controllers without
-// goroutines, the manager module drives them on client-go, and a loop of one's own
-// needs little more than a queue with back-off. A driver starts reconciling only
-// once its Reader has seen every object that exists.
+// A driver tells a [Controller] what changed, collects the keys that are due, and
+// has them reconciled one by one. A Controller starts no goroutine, keeps no queue
+// and has no timer. fake.Cluster.Settle drives controllers without goroutines, the
+// manager module drives them on client-go, and a loop of one's own needs little
+// more than a queue with back-off. A driver must reconcile nothing before its
+// Reader has seen every object that exists.
 //
 //   - [ServiceAccounts] gives every active Namespace the account "default", or
-//     those that it is told.
+//     the configured ones.
 //   - [Tokens] fills Secrets of type kubernetes.io/service-account-token, deletes
-//     them when their account is gone, and removes references to those that are
-//     gone. With AutoGenerate each account gets a token Secret of its own.
+//     orphaned ones, and removes references to those that don't exist. With
+//     AutoGenerate each account gets a token Secret of its own.
+//   - [LegacyTokenCleaner] invalidates and deletes generated token Secrets that
+//     nobody uses; [LegacyTokenTracker] keeps the date since when use is recorded.
+//   - [RootCAPublisher] publishes a CA bundle in every Namespace.
 //
-// Each controller decides from a Reader, which may be a cache and may be behind,
-// and acts through a Client, which must be live. Before a controller deletes
-// anything or removes a reference it reads the objects in question through the
-// Client; the other writes carry the resourceVersion that the decision was made on.
-// A cache that is behind therefore costs an attempt, never an object.
+// # Readers and Clients
+//
+// Each controller decides from a Reader, which may be a stale cache, and acts
+// through a Client, which must be live. Before a controller deletes anything or
+// removes a reference it reads the objects in question through the Client; its
+// other writes carry the resourceVersion that the decision was made on. A stale
+// cache therefore costs an attempt, never an object. fake.Cluster and
+// serviceaccount.FromCoreV1 implement all of these interfaces. Their methods
+// promise the same everywhere:
+//
+//   - Errors are those of the Kubernetes API, as k8s.io/apimachinery's errors
+//     package tells them apart: NotFound, AlreadyExists, Conflict, and Forbidden
+//     with cause NamespaceTerminating for a create in a namespace that is being
+//     deleted. Any other error is retryable.
+//   - A returned object, and each one in a list, is not nil if the error is nil:
+//     otherwise the controller reports an error. It is read only: the controllers
+//     change deep copies.
+//   - An update whose object carries a resourceVersion fails with Conflict if the
+//     stored object has another one. Deletes and patches honour their UID and
+//     resourceVersion preconditions the same way.
+//   - They are safe for concurrent use and honour the context.
 //
 // # Failure
 //
-// An error of Reconcile means that the key should be tried again later, with
-// back-off, for as long as errors come. Nothing is given up after a number of
-// attempts, and every step can be repeated: a controller that is stopped anywhere,
-// even between a write and its answer, goes on where it was when it is started
-// again. [Tokens.LastError] tells why a key has not succeeded.
+// Constructors return a [*ConfigError] for every mistake in their config. After an
+// error of Reconcile the key must be tried again later, with back-off, for as long
+// as errors come. Nothing is given up after a number of attempts, and every step
+// is idempotent: a controller that is stopped anywhere, even between a write and
+// its answer, goes on from there when it is started again. [Tokens.LastError] tells
+// why a key has not succeeded.
 //
 // An account's reference to a Secret that was deleted while no controller ran is
-// removed only if the name has the form of a generated one, such as
-// default-token-x7k2q: any other may be there to name a Secret that is still to
-// come.
+// removed only if the name looks generated, such as default-token-x7k2q: any other
+// may name a Secret that is still to be created.
 //
 // # Security
 //
-// A token is written only to a Secret that names an account by name, and by UID or
-// by none, in its own namespace, and never over a token that is there. Nothing is
-// written to objects or for accounts that are being deleted. No error text and no
-// exported value holds a token; the errors of the issuer and of the clients are
-// passed on.
+// A token is written only to a Secret that names an account of its own namespace,
+// by name, and by UID or none. It never replaces another token, unless
+// ReplaceInvalid is set. Nothing is written to objects or for accounts that are
+// being deleted. No error text and no exported value holds a token; the errors of
+// the issuer and of the clients are passed on.
 //
 // # Compatibility
 //
-// The behaviour is that of Kubernetes v1.37, and of v1.23 for AutoGenerate, but for
-// these: deletions of Secrets that were noticed late are handled, objects are read
-// live before they are deleted or dereferenced, failures of the signer and of
-// updates are retried for ever, nothing is filled that is being deleted or for an
-// account that is, a Secret is filled with one write and no read, and a generated
-// Secret has a name that a second attempt finds again.
+// The behaviour is that of Kubernetes v1.37, and of v1.23 for AutoGenerate, with
+// these differences. Deletions of Secrets that were noticed late are handled.
+// Objects are read live before they are deleted or lose a reference. Failures of
+// the signer and of updates are retried for ever. Nothing that is being deleted is
+// filled, nor anything for an account that is. A Secret is filled with one write
+// and no read. The name of a generated Secret is deterministic, so that a second
+// attempt finds the first one's Secret.
 package sacontroller

@@ -20,7 +20,7 @@ type dueCase struct {
 	want   []Key
 }
 
-func testDue(t *testing.T, due func(Event) []Key, tests []dueCase) {
+func testDue(t *testing.T, due func(Change) []Key, tests []dueCase) {
 	t.Helper()
 	for _, tt := range tests {
 		for _, typ := range []watch.EventType{watch.Added, watch.Modified, watch.Deleted, watch.Bookmark, watch.Error, ""} {
@@ -30,7 +30,7 @@ func testDue(t *testing.T, due func(Event) []Key, tests []dueCase) {
 			} else if tt.types != nil && !contains(tt.types, typ) {
 				want = nil
 			}
-			if diff := cmp.Diff(want, due(Event{Type: typ, Object: tt.object, Old: tt.old})); diff != "" {
+			if diff := cmp.Diff(want, due(Change{Type: typ, Object: tt.object, Old: tt.old})); diff != "" {
 				t.Errorf("%s, %s: Due() (-want +got):\n%s", tt.name, typ, diff)
 			}
 		}
@@ -130,7 +130,7 @@ func TestTokensDueGone(t *testing.T) {
 		{"annotations removed", called(first, func(s *corev1.Secret) { s.Annotations = nil }), watch.Deleted, []Key{key(first, "first", "")}},
 		{"another type", called(first, func(s *corev1.Secret) { s.Type = "Opaque" }), watch.Deleted, nil},
 	} {
-		if diff := cmp.Diff(tt.want, (*Tokens)(nil).Due(Event{Type: tt.typ, Object: tt.secret})); diff != "" {
+		if diff := cmp.Diff(tt.want, (*Tokens)(nil).Due(Change{Type: tt.typ, Object: tt.secret})); diff != "" {
 			t.Errorf("%s: Due() (-want +got):\n%s", tt.name, diff)
 		}
 	}
@@ -188,7 +188,7 @@ func TestTrackingDue(t *testing.T) {
 	})
 }
 
-// Keys that no event gives are ignored (CTL-8).
+// Keys that no change gives are ignored (CTL-8).
 func TestReconcileForeignKeys(t *testing.T) {
 	for _, c := range []Controller{new(Tokens), new(ServiceAccounts), new(RootCAPublisher), new(LegacyTokenTracker), new(LegacyTokenCleaner)} {
 		for _, key := range []Key{

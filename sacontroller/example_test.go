@@ -78,7 +78,7 @@ func (t theSecret) GetSecret(context.Context, string, string) (*corev1.Secret, e
 
 // May the old key be retired? Not while a Secret holds a token that it signed. The
 // judge asks an authenticator that knows the new key only.
-func ExampleTokens_Stale() {
+func ExampleTokens_InvalidTokens() {
 	ctx := context.Background()
 	oldKey, newKey := orPanic(keys.Generate(keys.ES256)), orPanic(keys.Generate(keys.ES256))
 	cluster := fake.New(
@@ -109,15 +109,15 @@ func ExampleTokens_Stale() {
 		return "", nil
 	}
 	controller := orPanic(sacontroller.NewTokens(sacontroller.TokensConfig{
-		Reader: cluster, Client: cluster, Issuer: exampleIssuer(newKey), Judge: judge, Repair: true,
+		Reader: cluster, Client: cluster, Issuer: exampleIssuer(newKey), CheckToken: judge, ReplaceInvalid: true,
 	}))
-	for _, stale := range orPanic(controller.Stale(ctx)) {
-		fmt.Println(stale.Name, stale.Fault)
+	for _, stale := range orPanic(controller.InvalidTokens(ctx)) {
+		fmt.Println(stale.Name, stale.Problem)
 	}
-	if err := cluster.Settle(ctx, controller); err != nil { // Repair: it signs them anew
+	if err := cluster.Settle(ctx, controller); err != nil { // ReplaceInvalid: it signs them anew
 		panic(err)
 	}
-	fmt.Println(len(orPanic(controller.Stale(ctx))))
+	fmt.Println(len(orPanic(controller.InvalidTokens(ctx))))
 	// Output:
 	// builder-token tokens: invalid signature, no keys found
 	// 0

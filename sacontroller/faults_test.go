@@ -88,7 +88,7 @@ func TestLateDeletions(t *testing.T) {
 	t.Run("Secret", func(t *testing.T) {
 		cluster := fake.New(accountListing("token-secret-1"))
 		c := newTokens(t, cluster)
-		for _, key := range c.Due(sacontroller.Event{Type: watch.Deleted, Object: token()}) {
+		for _, key := range c.Due(sacontroller.Change{Type: watch.Deleted, Object: token()}) {
 			if _, err := c.Reconcile(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +98,7 @@ func TestLateDeletions(t *testing.T) {
 	t.Run("account created again", func(t *testing.T) {
 		cluster := fake.New(again(account()), token())
 		c := newTokens(t, cluster)
-		event := sacontroller.Event{Type: watch.Modified, Object: again(account()), Old: account()}
+		event := sacontroller.Change{Type: watch.Modified, Object: again(account()), Old: account()}
 		for _, key := range c.Due(event) {
 			if _, err := c.Reconcile(t.Context(), key); err != nil {
 				t.Fatal(err)

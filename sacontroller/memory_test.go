@@ -8,11 +8,11 @@ import (
 )
 
 // SECURITY C15
-func TestPace(t *testing.T) {
+func TestThrottle(t *testing.T) {
 	now := time.Unix(1000, 0)
-	p := pace{now: func() time.Time { return now }}
+	p := throttle{now: func() time.Time { return now }}
 	key, other := Key{Kind: kindSecret, Name: "a"}, Key{Kind: kindSecret, Name: "b"}
-	for i := range paceWrites {
+	for i := range maxWrites {
 		if wait := p.wait(key); wait != 0 {
 			t.Fatalf("wait() of write %d = %v, want 0", i+1, wait)
 		}
@@ -20,7 +20,7 @@ func TestPace(t *testing.T) {
 	}
 	now = now.Add(20 * time.Second)
 	if got := p.wait(key); got != 40*time.Second {
-		t.Errorf("wait() of write %d after 20 s = %v, want 40s", paceWrites+1, got)
+		t.Errorf("wait() of write %d after 20 s = %v, want 40s", maxWrites+1, got)
 	}
 	if got := p.wait(other); got != 0 {
 		t.Errorf("wait() for another key = %v, want 0", got)

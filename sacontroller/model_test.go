@@ -217,7 +217,7 @@ func (w *model) start(name string) *replica {
 	return r
 }
 
-func (r *replica) hear(events []sacontroller.Event) {
+func (r *replica) hear(events []sacontroller.Change) {
 	for _, e := range events {
 		for i, c := range r.controllers {
 			for _, key := range c.Due(e) {

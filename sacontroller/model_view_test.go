@@ -50,30 +50,30 @@ func newView(cluster *fake.Cluster) *view {
 
 // follow sees the next n changes of one kind, all if n is negative, and returns
 // them.
-func (v *view) follow(kind, n int) []sacontroller.Event {
+func (v *view) follow(kind, n int) []sacontroller.Change {
 	v.waiting[kind] = append(v.waiting[kind], v.watches[kind].Pending()...)
-	var events []sacontroller.Event
+	var changes []sacontroller.Change
 	for ; n != 0 && len(v.waiting[kind]) > 0; n-- {
 		e := v.waiting[kind][0]
 		v.waiting[kind] = v.waiting[kind][1:]
 		o := e.Object.(object)
 		key := o.GetNamespace() + "/" + o.GetName()
-		event := sacontroller.Event{Type: e.Type, Object: o}
+		change := sacontroller.Change{Type: e.Type, Object: o}
 		if e.Type == watch.Deleted {
 			delete(v.kinds[kind], key)
 		} else {
 			if was := v.kinds[kind][key]; was != nil {
-				event.Old = was
+				change.Old = was
 			}
 			v.kinds[kind][key] = o
 		}
-		events = append(events, event)
+		changes = append(changes, change)
 	}
-	return events
+	return changes
 }
 
 // list looks at one kind again, starts a new watch, and returns what changed.
-func (v *view) list(kind int) []sacontroller.Event {
+func (v *view) list(kind int) []sacontroller.Change {
 	ctx := context.Background()
 	now := map[string]object{}
 	switch kind {
@@ -101,18 +101,18 @@ func (v *view) list(kind int) []sacontroller.Event {
 	v.watches[kind] = w
 	before := v.kinds[kind]
 	v.kinds[kind] = now
-	var events []sacontroller.Event
+	var events []sacontroller.Change
 	for _, key := range slices.Sorted(maps.Keys(before)) {
 		if now[key] == nil {
-			events = append(events, sacontroller.Event{Type: watch.Deleted, Object: before[key]})
+			events = append(events, sacontroller.Change{Type: watch.Deleted, Object: before[key]})
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(now)) {
 		switch was, is := before[key], now[key]; {
 		case was == nil:
-			events = append(events, sacontroller.Event{Type: watch.Added, Object: is})
+			events = append(events, sacontroller.Change{Type: watch.Added, Object: is})
 		case was.GetResourceVersion() != is.GetResourceVersion():
-			events = append(events, sacontroller.Event{Type: watch.Modified, Object: is, Old: was})
+			events = append(events, sacontroller.Change{Type: watch.Modified, Object: is, Old: was})
 		}
 	}
 	return events
@@ -125,11 +125,11 @@ func index[T object](m map[string]object, list []T) {
 }
 
 // resync returns every object as added.
-func (v *view) resync() []sacontroller.Event {
-	var events []sacontroller.Event
+func (v *view) resync() []sacontroller.Change {
+	var events []sacontroller.Change
 	for _, kind := range v.kinds {
 		for _, key := range slices.Sorted(maps.Keys(kind)) {
-			events = append(events, sacontroller.Event{Type: watch.Added, Object: kind[key]})
+			events = append(events, sacontroller.Change{Type: watch.Added, Object: kind[key]})
 		}
 	}
 	return events

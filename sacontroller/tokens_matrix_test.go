@@ -339,19 +339,6 @@ func TestTokensReaderErrors(t *testing.T) {
 	}
 }
 
-// CTL-1..3
-func TestNewTokensErrors(t *testing.T) {
-	_, err := sacontroller.NewTokens(sacontroller.TokensConfig{Repair: true})
-	if err == nil {
-		t.Fatal("NewTokens() of an empty config = nil, want an error")
-	}
-	for _, want := range []string{"Reader", "Client", "Issuer", "Judge"} {
-		if !strings.Contains(err.Error(), "TokensConfig."+want) && !strings.Contains(err.Error(), want+" is nil") {
-			t.Errorf("NewTokens() = %q, want it to name %s", err, want)
-		}
-	}
-}
-
 // A cache that still has a Namespace of the same name, which was being deleted,
 // costs a pause: no event would make the account due again.
 func TestTokensStaleNamespace(t *testing.T) {
@@ -360,7 +347,7 @@ func TestTokensStaleNamespace(t *testing.T) {
 	c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) {
 		cfg.Reader = staleNamespace{cluster, old}
 	})
-	key := c.Due(sacontroller.Event{Type: watch.Added, Object: account()})[0]
+	key := c.Due(sacontroller.Change{Type: watch.Added, Object: account()})[0]
 	result, err := c.Reconcile(t.Context(), key)
 	if err != nil || result.RequeueAfter != 10*time.Second || len(cluster.Writes()) > 0 {
 		t.Fatalf("got %v, %v and wrote %v, want a pause", result, err, cluster.Writes())

@@ -2,7 +2,6 @@ package sacontroller
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"sync"
@@ -12,28 +11,59 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
+
+// The tracking ConfigMap, which says since when use is tracked (CST-11).
+const (
+	trackingNamespace = "kube-system"
+	trackingName      = "kube-apiserver-legacy-service-account-token-tracking"
+	trackingSinceKey  = "since"
+)
+
+// trackingKey is the key of the tracking ConfigMap.
+var trackingKey = Key{Kind: kindConfigMap, Namespace: trackingNamespace, Name: trackingName}
+
+// trackingKeys returns the key of object if it is the tracking ConfigMap.
+func trackingKeys(object any) []Key {
+	m, ok := object.(*corev1.ConfigMap)
+	if !ok || m == nil || m.Namespace != trackingNamespace || m.Name != trackingName {
+		return nil
+	}
+	return []Key{trackingKey}
+}
 
 // creationPause is the time between two creations of the tracking ConfigMap
 // (CLN-5).
 const creationPause = 30 * time.Minute
 
+// A LegacyTokenTrackerReader is what [LegacyTokenTracker] decides from. The
+// package documentation says what every Reader and Client promises.
+type LegacyTokenTrackerReader interface {
+	GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)
+}
+
+// A LegacyTokenTrackerClient is what [LegacyTokenTracker] writes through.
+type LegacyTokenTrackerClient interface {
+	CreateConfigMap(ctx context.Context, configMap *corev1.ConfigMap) (*corev1.ConfigMap, error)
+	UpdateConfigMap(ctx context.Context, configMap *corev1.ConfigMap) (*corev1.ConfigMap, error)
+}
+
 // LegacyTokenTrackerConfig configures [NewLegacyTokenTracker].
 type LegacyTokenTrackerConfig struct {
-	Reader ConfigMapGetter          // required; may be a cache
+	Reader LegacyTokenTrackerReader // required; may be a cache
 	Client LegacyTokenTrackerClient // required
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
 
-// LegacyTokenTracker is the controller that keeps the ConfigMap that says since
-// when the use of token Secrets is tracked (CLN-1..8):
-// kube-apiserver-legacy-service-account-token-tracking in kube-system. Run it
-// where tokens are authenticated and their use is recorded. It is safe for
-// concurrent use.
+// LegacyTokenTracker is the controller that keeps the tracking ConfigMap,
+// kube-apiserver-legacy-service-account-token-tracking in kube-system: it says
+// since when the use of Secret-based tokens is recorded. Run it where tokens are
+// authenticated. It is safe for concurrent use.
 type LegacyTokenTracker struct {
-	reader ConfigMapGetter
+	reader LegacyTokenTrackerReader
 	client LegacyTokenTrackerClient
 	now    func() time.Time
 
@@ -43,17 +73,13 @@ type LegacyTokenTracker struct {
 
 var _ Controller = (*LegacyTokenTracker)(nil)
 
-// NewLegacyTokenTracker returns a LegacyTokenTracker, or an error that names every
-// required field of cfg that is unset.
+// NewLegacyTokenTracker returns a LegacyTokenTracker, or a [*ConfigError] for each
+// required field that is unset.
 func NewLegacyTokenTracker(cfg LegacyTokenTrackerConfig) (*LegacyTokenTracker, error) {
-	var errs []error
-	if cfg.Reader == nil {
-		errs = append(errs, errors.New("sacontroller: LegacyTokenTrackerConfig.Reader is nil, want a reader"))
-	}
-	if cfg.Client == nil {
-		errs = append(errs, errors.New("sacontroller: LegacyTokenTrackerConfig.Client is nil, want a client"))
-	}
-	if err := errors.Join(errs...); err != nil {
+	mistakes := configerror.List{Config: "sacontroller.LegacyTokenTrackerConfig"}
+	mistakes.Require("Reader", cfg.Reader, "a LegacyTokenTrackerReader")
+	mistakes.Require("Client", cfg.Client, "a LegacyTokenTrackerClient")
+	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
 	if cfg.Now == nil {
@@ -65,22 +91,22 @@ func NewLegacyTokenTracker(cfg LegacyTokenTrackerConfig) (*LegacyTokenTracker, e
 // Name returns "legacy-service-account-token-tracking-controller".
 func (c *LegacyTokenTracker) Name() string { return "legacy-service-account-token-tracking-controller" }
 
-// Due returns the key of the tracking ConfigMap at each of its events, and when
-// the Namespace kube-system is added: that is reported at the start even if the
-// ConfigMap doesn't exist (CLN-1).
-func (c *LegacyTokenTracker) Due(event Event) []Key {
-	switch event.Type {
+// Due returns the key of the tracking ConfigMap at each of its changes, and when
+// the Namespace kube-system is added, which is reported at the start even if the
+// ConfigMap doesn't exist.
+func (c *LegacyTokenTracker) Due(change Change) []Key {
+	switch change.Type { // CLN-1
 	case watch.Added, watch.Modified, watch.Deleted:
 	default:
 		return nil
 	}
-	if ns, ok := event.Object.(*corev1.Namespace); ok {
-		if ns == nil || ns.Name != trackingNamespace || event.Type != watch.Added {
+	if ns, ok := change.Object.(*corev1.Namespace); ok {
+		if ns == nil || ns.Name != trackingNamespace || change.Type != watch.Added {
 			return nil
 		}
-		return []Key{{Kind: kindConfigMap, Namespace: trackingNamespace, Name: trackingName}}
+		return []Key{trackingKey}
 	}
-	return trackingKey(event.Object)
+	return trackingKeys(change.Object)
 }
 
 // trackingPlan is what the tracking ConfigMap needs.
@@ -92,8 +118,8 @@ const (
 	trackingUpdate
 )
 
-// planTracking judges the tracking ConfigMap; nil if there is none (CLN-2, CLN-6,
-// CLN-7).
+// planTracking returns what the tracking ConfigMap needs, nil if there is none
+// (CLN-2, CLN-6, CLN-7).
 func planTracking(current *corev1.ConfigMap) trackingPlan {
 	switch {
 	case current == nil:
@@ -104,13 +130,13 @@ func planTracking(current *corev1.ConfigMap) trackingPlan {
 	return trackingUpdate
 }
 
-// Reconcile creates the ConfigMap or repairs its date. Created again and again, it
-// waits half an hour in between (CLN-5).
+// Reconcile creates the ConfigMap or mends its date. It creates it once in half
+// an hour at most.
 func (c *LegacyTokenTracker) Reconcile(ctx context.Context, key Key) (Result, error) {
-	if key != (Key{Kind: kindConfigMap, Namespace: trackingNamespace, Name: trackingName}) {
+	if key != trackingKey {
 		return Result{}, nil
 	}
-	current, err := found(c.reader.GetConfigMap(ctx, trackingNamespace, trackingName))
+	current, err := getIfExists(ctx, c.reader.GetConfigMap, trackingNamespace, trackingName)
 	if err != nil {
 		return Result{}, err
 	}
@@ -125,7 +151,7 @@ func (c *LegacyTokenTracker) Reconcile(ctx context.Context, key Key) (Result, er
 			m.Data = map[string]string{}
 		}
 		m.Data[trackingSinceKey] = today
-		_, err := c.client.UpdateConfigMap(ctx, m)
+		_, err := requireObject(c.client.UpdateConfigMap(ctx, m))
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // CLN-8
 			return Result{}, fmt.Errorf("sacontroller: updating the tracking ConfigMap: %w", err)
 		}
@@ -142,7 +168,7 @@ func (c *LegacyTokenTracker) create(ctx context.Context, today string) (Result, 
 	}
 	m := &corev1.ConfigMap{Data: map[string]string{trackingSinceKey: today}}
 	m.Namespace, m.Name = trackingNamespace, trackingName
-	_, err := c.client.CreateConfigMap(ctx, m)
+	_, err := requireObject(c.client.CreateConfigMap(ctx, m))
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return Result{}, fmt.Errorf("sacontroller: creating the tracking ConfigMap: %w", err) // CLN-4
 	}

@@ -20,8 +20,8 @@ type script struct {
 	answers func(key sacontroller.Key, attempt int) (sacontroller.Result, error)
 }
 
-func (*script) Name() string                              { return "script" }
-func (*script) Due(sacontroller.Event) []sacontroller.Key { return nil }
+func (*script) Name() string                               { return "script" }
+func (*script) Due(sacontroller.Change) []sacontroller.Key { return nil }
 
 func (s *script) Reconcile(_ context.Context, key sacontroller.Key) (sacontroller.Result, error) {
 	s.mu.Lock()

@@ -56,7 +56,7 @@ func main() {
 
 	// The store, and the controllers that it tells of its writes.
 	var loops []*loop
-	s := must(openStore(filepath.Join(*folder, "objects.db"), func(event sacontroller.Event) {
+	s := must(openStore(filepath.Join(*folder, "objects.db"), func(event sacontroller.Change) {
 		for _, l := range loops {
 			l.add(l.Due(event)...)
 		}

@@ -32,13 +32,13 @@ import (
 // are those of the Kubernetes API; what it returns is the caller's own.
 type store struct {
 	db      *bolt.DB
-	changed func(sacontroller.Event) // is told of each write, once it is on disk
+	changed func(sacontroller.Change) // is told of each write, once it is on disk
 }
 
 // tokenIndex is the bucket with the key namespace/account/name for each token Secret.
 const tokenIndex = "tokensecrets"
 
-func openStore(file string, changed func(sacontroller.Event)) (*store, error) {
+func openStore(file string, changed func(sacontroller.Change)) (*store, error) {
 	db, err := bolt.Open(file, 0o600, &bolt.Options{Timeout: 5 * time.Second})
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func openStore(file string, changed func(sacontroller.Event)) (*store, error) {
 // A change is a transaction, and what to tell of it.
 type change struct {
 	*bolt.Tx
-	events []sacontroller.Event
+	events []sacontroller.Change
 }
 
 // do runs f in a transaction that begin, db.View or db.Update, begins and ends.
@@ -125,7 +125,7 @@ func scan[T any, P object[T]](c *change, prefix []byte) (found []P, err error) {
 func put[T any, P object[T]](c *change, old, o P) (err error) {
 	kind := corev1.SchemeGroupVersion.WithKind(kindOf[T]())
 	bucket, index := c.Bucket([]byte(kind.Kind)), c.Bucket([]byte(tokenIndex))
-	event := sacontroller.Event{Type: watch.Added, Object: o}
+	event := sacontroller.Change{Type: watch.Added, Object: o}
 	if old != nil {
 		event.Type, event.Old = watch.Modified, old
 	}
@@ -133,7 +133,7 @@ func put[T any, P object[T]](c *change, old, o P) (err error) {
 		err = index.Delete(k)
 	}
 	if o == nil {
-		c.events = append(c.events, sacontroller.Event{Type: watch.Deleted, Object: old})
+		c.events = append(c.events, sacontroller.Change{Type: watch.Deleted, Object: old})
 		return errors.Join(err, bucket.Delete(key(old.GetNamespace(), old.GetName())))
 	}
 	namespaced, checkName := true, validation.NameIsDNSSubdomain
@@ -217,7 +217,7 @@ func empty[T any, P object[T]](c *change, namespace string) error {
 func replay[T any, P object[T]](ctx context.Context, s *store) error {
 	found, err := list[T, P](ctx, s, nil)
 	for _, o := range found {
-		s.changed(sacontroller.Event{Type: watch.Added, Object: o})
+		s.changed(sacontroller.Change{Type: watch.Added, Object: o})
 	}
 	return err
 }

@@ -114,7 +114,7 @@ func TestPromises(t *testing.T) {
 
 func testStore(t *testing.T) *store {
 	t.Helper()
-	s, err := openStore(filepath.Join(t.TempDir(), "objects.db"), func(sacontroller.Event) {})
+	s, err := openStore(filepath.Join(t.TempDir(), "objects.db"), func(sacontroller.Change) {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestIndex(t *testing.T) {
 func TestEvents(t *testing.T) {
 	s, ctx := testStore(t), t.Context()
 	var told []string
-	s.changed = func(e sacontroller.Event) {
+	s.changed = func(e sacontroller.Change) {
 		told = append(told, fmt.Sprintf("%s %T", e.Type, e.Object))
 	}
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}}

@@ -28,10 +28,10 @@ type Cluster interface {
 	sacontroller.LegacyTokenTrackerClient
 	sacontroller.RootCAPublisherReader
 	sacontroller.RootCAPublisherClient
-	sacontroller.NamespaceLister
 	tokens.PodGetter
 	tokens.NodeGetter
 
+	ListNamespaces(ctx context.Context) ([]*corev1.Namespace, error)
 	CreateNamespace(ctx context.Context, namespace *corev1.Namespace) (*corev1.Namespace, error)
 	DeleteNamespace(ctx context.Context, name string, opts metav1.DeleteOptions) error
 	CreateNode(ctx context.Context, node *corev1.Node) (*corev1.Node, error)

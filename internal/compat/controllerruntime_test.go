@@ -171,7 +171,7 @@ func BenchmarkWebhook(b *testing.B) {
 var _ reconcile.TypedReconciler[sacontroller.Key] = reconciler(nil)
 
 func reconciler(c sacontroller.Controller) reconcile.TypedFunc[sacontroller.Key] {
-	return sacontroller.ReconcileAs(c, func(after time.Duration) reconcile.Result { return reconcile.Result{RequeueAfter: after} })
+	return sacontroller.ReconcileFunc(c, func(after time.Duration) reconcile.Result { return reconcile.Result{RequeueAfter: after} })
 }
 
 // sleeper is a Controller that wants to be called again.

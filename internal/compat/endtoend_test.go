@@ -75,15 +75,15 @@ func startEndToEnd(t *testing.T, alg keys.Algorithm) *endToEnd {
 // reconciles what is due, once.
 func (e *endToEnd) poll(t *testing.T) {
 	t.Helper()
-	var events []sacontroller.Event
+	var events []sacontroller.Change
 	for _, o := range must(e.client.CoreV1().Namespaces().List(t.Context(), metav1.ListOptions{})).Items {
-		events = append(events, sacontroller.Event{Type: watch.Added, Object: &o})
+		events = append(events, sacontroller.Change{Type: watch.Added, Object: &o})
 	}
 	for _, o := range must(e.client.CoreV1().ServiceAccounts("").List(t.Context(), metav1.ListOptions{})).Items {
-		events = append(events, sacontroller.Event{Type: watch.Added, Object: &o})
+		events = append(events, sacontroller.Change{Type: watch.Added, Object: &o})
 	}
 	for _, o := range must(e.client.CoreV1().Secrets("").List(t.Context(), metav1.ListOptions{})).Items {
-		events = append(events, sacontroller.Event{Type: watch.Added, Object: &o})
+		events = append(events, sacontroller.Change{Type: watch.Added, Object: &o})
 	}
 	for _, c := range e.controllers {
 		for _, event := range events {

@@ -114,7 +114,7 @@ func runCleanUp(t *testing.T, objects []runtime.Object, days int, count map[stri
 		factory.Shutdown()
 	}()
 	ours := must(sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{
-		Reader: sides[1].Reader(), Client: sides[1], CleanUpPeriod: cleanUpPeriod, SyncInterval: 24 * time.Hour,
+		Reader: sides[1].Reader(), Client: sides[1], CleanupPeriod: cleanUpPeriod, CleanupInterval: 24 * time.Hour,
 	}))
 	for day := range days {
 		if day > 0 {

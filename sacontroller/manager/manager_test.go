@@ -266,7 +266,7 @@ type poisoned struct {
 	name string
 }
 
-func (c poisoned) Due(e sacontroller.Event) []sacontroller.Key {
+func (c poisoned) Due(e sacontroller.Change) []sacontroller.Key {
 	if secret, ok := e.Object.(*corev1.Secret); ok && secret.Name == "bad-event" {
 		panic("bad event")
 	}

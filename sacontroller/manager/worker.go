@@ -112,7 +112,7 @@ func (w *worker) OnDelete(object any) {
 
 // changed queues the keys that a change makes due.
 func (w *worker) changed(t watch.EventType, object, old any) {
-	event := sacontroller.Event{Type: t}
+	event := sacontroller.Change{Type: t}
 	event.Object, _ = object.(runtime.Object)
 	event.Old, _ = old.(runtime.Object)
 	if event.Object == nil || !served(object) {

@@ -41,7 +41,7 @@ func (*PullSecrets) Name() string { return "pull-secrets" }
 
 // Due returns the account that was changed, or the Secret that concerns all
 // accounts of its namespace.
-func (*PullSecrets) Due(event sacontroller.Event) []sacontroller.Key {
+func (*PullSecrets) Due(event sacontroller.Change) []sacontroller.Key {
 	if event.Type == watch.Deleted {
 		return nil
 	}

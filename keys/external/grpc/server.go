@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	externaljwtv1 "k8s.io/externaljwt/apis/v1"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/external"
 )
@@ -44,60 +45,69 @@ type server struct {
 	service external.Service
 }
 
-func (s *server) Sign(ctx context.Context, r *externaljwtv1.SignJWTRequest) (answer *externaljwtv1.SignJWTResponse, err error) {
-	defer explain(&err)
-	header, signature, err := s.service.Sign(ctx, r.GetClaims())
-	if err != nil {
-		return nil, err
-	}
-	return &externaljwtv1.SignJWTResponse{Header: header, Signature: signature}, nil
+func (s *server) Sign(ctx context.Context, r *externaljwtv1.SignJWTRequest) (*externaljwtv1.SignJWTResponse, error) {
+	return answer(func() (*externaljwtv1.SignJWTResponse, error) {
+		header, signature, err := s.service.Sign(ctx, r.GetClaims())
+		if err != nil {
+			return nil, err
+		}
+		return &externaljwtv1.SignJWTResponse{Header: header, Signature: signature}, nil
+	})
 }
 
-func (s *server) FetchKeys(ctx context.Context, _ *externaljwtv1.FetchKeysRequest) (answer *externaljwtv1.FetchKeysResponse, err error) {
-	defer explain(&err)
-	fetched, err := s.service.FetchKeys(ctx)
-	if err != nil {
-		return nil, err
-	}
-	answer = &externaljwtv1.FetchKeysResponse{
-		DataTimestamp:      timestamppb.New(fetched.DataTimestamp),
-		RefreshHintSeconds: int64(fetched.RefreshHint / time.Second),
-	}
-	for _, key := range fetched.Keys {
-		answer.Keys = append(answer.Keys, &externaljwtv1.Key{KeyId: key.ID, Key: key.PKIX, ExcludeFromOidcDiscovery: key.ExcludeFromDiscovery})
-	}
-	return answer, nil
+func (s *server) FetchKeys(ctx context.Context, _ *externaljwtv1.FetchKeysRequest) (*externaljwtv1.FetchKeysResponse, error) {
+	return answer(func() (*externaljwtv1.FetchKeysResponse, error) {
+		fetched, err := s.service.FetchKeys(ctx)
+		if err != nil {
+			return nil, err
+		}
+		response := &externaljwtv1.FetchKeysResponse{
+			DataTimestamp:      timestamppb.New(fetched.DataTimestamp),
+			RefreshHintSeconds: int64(fetched.RefreshHint / time.Second),
+		}
+		for _, key := range fetched.Keys {
+			response.Keys = append(response.Keys, &externaljwtv1.Key{KeyId: key.ID, Key: key.PKIX, ExcludeFromOidcDiscovery: key.ExcludeFromDiscovery})
+		}
+		return response, nil
+	})
 }
 
-func (s *server) Metadata(ctx context.Context, _ *externaljwtv1.MetadataRequest) (answer *externaljwtv1.MetadataResponse, err error) {
-	defer explain(&err)
-	lifetime, err := s.service.MaxTokenLifetime(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &externaljwtv1.MetadataResponse{MaxTokenExpirationSeconds: int64(lifetime / time.Second)}, nil
+func (s *server) Metadata(ctx context.Context, _ *externaljwtv1.MetadataRequest) (*externaljwtv1.MetadataResponse, error) {
+	return answer(func() (*externaljwtv1.MetadataResponse, error) {
+		lifetime, err := s.service.MaxTokenLifetime(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &externaljwtv1.MetadataResponse{MaxTokenExpirationSeconds: int64(lifetime / time.Second)}, nil
+	})
 }
 
-// explain gives *err its gRPC code, or is that of a panic: gRPC lets the process die
-// of one.
-func explain(err *error) {
-	if recover() != nil {
-		*err = status.Error(codes.Internal, "externalgrpc: the service panicked") // the value may hold anything
+// answer calls the service. gRPC lets the process die of a panic.
+func answer[V any](call func() (*V, error)) (*V, error) {
+	response, err := flight.Catch("externalgrpc: the service", call)
+	if err != nil {
+		return nil, withCode(err)
 	}
+	return response, nil
+}
+
+// withCode gives err its gRPC code.
+func withCode(err error) error {
+	_, panicked := errors.AsType[*flight.PanicError](err)
 	code := codes.Unavailable
 	switch {
-	case *err == nil:
-		return
-	case errors.Is(*err, context.Canceled), errors.Is(*err, context.DeadlineExceeded):
-		code = status.FromContextError(*err).Code()
-	case errors.Is(*err, external.ErrBadClaims):
+	case panicked:
+		code = codes.Internal
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		code = status.FromContextError(err).Code()
+	case errors.Is(err, external.ErrBadClaims):
 		code = codes.InvalidArgument
-	case errors.Is(*err, keys.ErrNoSigningKey):
+	case errors.Is(err, keys.ErrNoSigningKey):
 		code = codes.FailedPrecondition
-	case status.Code(*err) != codes.Unknown:
-		return
+	case status.Code(err) != codes.Unknown:
+		return err
 	}
-	*err = status.Error(code, (*err).Error())
+	return status.Error(code, err.Error())
 }
 
 // Serve serves service on endpoint, which is as for [Dial], until ctx is done; calls

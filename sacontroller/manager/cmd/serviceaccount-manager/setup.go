@@ -127,7 +127,7 @@ func (s *setup) addCleaner(opts *options, m *manager.Manager, clients *serviceac
 		return nil
 	}
 	c, err := sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{
-		Reader: m.Reader(), Client: clients, CleanUpPeriod: opts.legacyCleanUpPeriod, Observe: s.observe,
+		Reader: m.Reader(), Client: clients, CleanupPeriod: opts.legacyCleanUpPeriod, Observe: s.observe,
 	})
 	if err != nil {
 		return err
@@ -147,16 +147,16 @@ func (s *setup) addTracker(opts *options, m *manager.Manager, clients *serviceac
 }
 
 // observe logs what the cleaner did, and what it couldn't do.
-func (s *setup) observe(report *sacontroller.CleanupReport) {
-	if report.Aborted != "" {
-		s.log.Info("No clean-up", "reason", report.Aborted)
+func (s *setup) observe(ctx context.Context, e sacontroller.Event) {
+	if e.Cleanup.Problem != "" {
+		s.log.InfoContext(ctx, "No cleanup", "problem", e.Cleanup.Problem)
 		return
 	}
-	for _, secret := range report.Secrets {
-		if secret.Err != nil {
-			s.log.Warn("Clean-up failed", "namespace", secret.Namespace, "secret", secret.Name, "error", secret.Err)
-		} else if secret.Action != sacontroller.CleanupKeep {
-			s.log.Info("Cleaned up", "namespace", secret.Namespace, "secret", secret.Name, "action", secret.Action, "reason", secret.Reason)
+	for _, d := range e.Cleanup.Decisions {
+		if d.Err != nil {
+			s.log.WarnContext(ctx, "Cleanup failed", "namespace", d.Namespace, "secret", d.Name, "error", d.Err)
+		} else if d.Action != sacontroller.CleanupKeep {
+			s.log.InfoContext(ctx, "Cleaned up", "namespace", d.Namespace, "secret", d.Name, "action", d.Action, "reason", d.Reason)
 		}
 	}
 }

@@ -1,13 +1,10 @@
 package sacontroller
 
 import (
-	"fmt"
-	"time"
-
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
@@ -19,6 +16,37 @@ const (
 	kindSecret         = "Secret"
 	kindConfigMap      = "ConfigMap"
 )
+
+// Due returns the key of the ServiceAccount or token Secret that changed, and of
+// the one that it replaced if one change tells of both. Other Secrets, and token
+// Secrets that name no account, give none.
+//
+// A Secret whose annotation was moved to another account gives a key for the
+// account that it was taken from, which may need another token. A deleted Secret
+// gives one for the account that it was generated for, by its name, which may
+// still list it.
+func (c *Tokens) Due(change Change) []Key {
+	switch change.Type {
+	case watch.Added, watch.Modified, watch.Deleted:
+	default:
+		return nil
+	}
+	var keys []Key
+	key := tokensKey(change.Object)
+	switch old := tokensKey(change.Old); {
+	case old.UID != uidOf(change.Object):
+		keys = append(keys, keysOfDeleted(old)...)
+	case old.ServiceAccountName != key.ServiceAccountName:
+		keys = append(keys, keysOfOwner(old)...)
+	}
+	switch {
+	case change.Type == watch.Deleted:
+		keys = append(keys, keysOfDeleted(key)...)
+	case key.workable():
+		keys = append(keys, key)
+	}
+	return keys
+}
 
 // tokensKey returns the key that Tokens has for object: the zero Key unless it is
 // a ServiceAccount or a token Secret.
@@ -46,10 +74,10 @@ func (k Key) workable() bool {
 	return named && (k.Kind == kindServiceAccount || k.Kind == kindSecret && k.ServiceAccountName != "")
 }
 
-// gone returns the keys that are due when the object of k is gone: k, and for a
-// Secret that was generated for one account and annotated with another since, one
-// that leads to the first account, whatever its UID is.
-func gone(k Key) []Key {
+// keysOfDeleted returns the keys that are due when the object of k is deleted: k,
+// and for a Secret that was generated for one account and annotated with another
+// since, one that leads to the first account, whatever its UID is.
+func keysOfDeleted(k Key) []Key {
 	var keys []Key
 	if k.workable() {
 		keys = append(keys, k)
@@ -63,8 +91,9 @@ func gone(k Key) []Key {
 	return keys
 }
 
-// left returns the key of the account that the Secret of k was annotated with.
-func left(k Key) []Key {
+// keysOfOwner returns the key of the account that the Secret of k is annotated
+// with.
+func keysOfOwner(k Key) []Key {
 	account := Key{Kind: kindServiceAccount, Namespace: k.Namespace, Name: k.ServiceAccountName, UID: k.ServiceAccountUID}
 	if k.Kind != kindSecret || !account.workable() {
 		return nil
@@ -85,37 +114,4 @@ func uidOf(object runtime.Object) types.UID {
 		}
 	}
 	return ""
-}
-
-// found turns the NotFound error of a getter into a nil object.
-func found[T any](object *T, err error) (*T, error) {
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("sacontroller: reading a %T: %w", object, err)
-	}
-	return object, nil
-}
-
-// isTerminating reports whether namespace is being deleted.
-func isTerminating(namespace *corev1.Namespace) bool {
-	return namespace.DeletionTimestamp != nil || namespace.Status.Phase == corev1.NamespaceTerminating
-}
-
-// saysTerminating accepts the answer to a create in a Namespace that is being
-// deleted (SAC-10, CTL-87, RCA-5): there is nothing left to keep in order.
-func saysTerminating(err error) bool {
-	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
-}
-
-// An undoneError says that a write was put off because somebody else keeps undoing
-// it.
-type undoneError struct {
-	key  Key
-	wait time.Duration
-}
-
-func (e *undoneError) Error() string {
-	return fmt.Sprintf("sacontroller: somebody else keeps changing %s back, the next write is in %v", e.key, e.wait.Round(time.Second))
 }

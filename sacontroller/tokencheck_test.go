@@ -13,8 +13,8 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
-// stubJudge likes the tokens of stubIssuer that were made with one of keys.
-func stubJudge(keys ...string) sacontroller.TokenJudge {
+// stubCheck accepts the tokens of stubIssuer that were signed with one of keys.
+func stubCheck(keys ...string) sacontroller.TokenCheck {
 	return func(_ context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
 		got := string(secret.Data["token"])
 		for _, k := range keys {
@@ -29,14 +29,14 @@ func stubJudge(keys ...string) sacontroller.TokenJudge {
 	}
 }
 
-func judged(repair bool, judge sacontroller.TokenJudge) func(*sacontroller.TokensConfig) {
+func checking(replace bool, check sacontroller.TokenCheck) func(*sacontroller.TokensConfig) {
 	return func(cfg *sacontroller.TokensConfig) {
-		cfg.Issuer, cfg.Judge, cfg.Repair = &stubIssuer{key: "NEW"}, judge, repair
+		cfg.Issuer, cfg.CheckToken, cfg.ReplaceInvalid = &stubIssuer{key: "NEW"}, check, replace
 	}
 }
 
-// staleWorld holds one Secret of each kind that a judge can meet.
-func staleWorld() *fake.Cluster {
+// invalidWorld holds one Secret of each kind that a check can meet.
+func invalidWorld() *fake.Cluster {
 	variant := func(name string, mutate func(*corev1.Secret)) *corev1.Secret {
 		return tokenWith(func(s *corev1.Secret) {
 			s.Name, s.UID = name, *uid(name)
@@ -64,48 +64,48 @@ func staleWorld() *fake.Cluster {
 	)
 }
 
-func TestStaleAndRepair(t *testing.T) {
+func TestInvalidTokens(t *testing.T) {
 	const notOurs = "not a token of this account and Secret"
-	want := []sacontroller.StaleToken{
-		{Namespace: "ns", Name: "another-secret", ServiceAccountName: "default", Fault: notOurs},
-		{Namespace: "ns", Name: "another-uid", ServiceAccountName: "default", Fault: notOurs},
-		{Namespace: "ns", Name: "garbage", ServiceAccountName: "default", Fault: notOurs},
-		{Namespace: "ns", Name: "old", ServiceAccountName: "default", Fault: "signed by a key that is to be retired"},
+	want := []sacontroller.InvalidToken{
+		{Namespace: "ns", Name: "another-secret", ServiceAccountName: "default", Problem: notOurs},
+		{Namespace: "ns", Name: "another-uid", ServiceAccountName: "default", Problem: notOurs},
+		{Namespace: "ns", Name: "garbage", ServiceAccountName: "default", Problem: notOurs},
+		{Namespace: "ns", Name: "old", ServiceAccountName: "default", Problem: "signed by a key that is to be retired"},
 	}
-	cluster := staleWorld()
-	c := newTokens(t, cluster, judged(false, stubJudge("NEW")))
-	got, err := c.Stale(t.Context())
+	cluster := invalidWorld()
+	c := newTokens(t, cluster, checking(false, stubCheck("NEW")))
+	got, err := c.InvalidTokens(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "Stale()", want, got)
+	diff(t, "InvalidTokens()", want, got)
 	if n := len(cluster.Writes()); n != 0 {
-		t.Errorf("Stale() made %d writes, want none", n)
+		t.Errorf("InvalidTokens() made %d writes, want none", n)
 	}
 	settle(t, cluster, c)
-	got, err = c.Stale(t.Context())
+	got, err = c.InvalidTokens(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "Stale() after a Settle without Repair", want, got)
+	diff(t, "InvalidTokens() after a Settle without ReplaceInvalid", want, got)
 
-	repairer := newTokens(t, cluster, judged(true, stubJudge("NEW")))
+	replacing := newTokens(t, cluster, checking(true, stubCheck("NEW")))
 	cluster.ClearActions()
-	settle(t, cluster, repairer)
-	diff(t, "writes of Repair", []string{
+	settle(t, cluster, replacing)
+	diff(t, "writes of ReplaceInvalid", []string{
 		"update secrets ns/another-secret", "update secrets ns/another-uid", "update secrets ns/garbage", "update secrets ns/old",
 	}, writes(cluster))
-	if got, err = repairer.Stale(t.Context()); err != nil || len(got) != 0 {
-		t.Errorf("Stale() after Repair = %v, %v, want none", got, err)
+	if got, err = replacing.InvalidTokens(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("InvalidTokens() after ReplaceInvalid = %v, %v, want none", got, err)
 	}
 }
 
 // A key is retired while the controller runs.
 func TestRecheck(t *testing.T) {
 	retired := false
-	old, after := stubJudge("OLD", "NEW"), stubJudge("NEW")
+	old, after := stubCheck("OLD", "NEW"), stubCheck("NEW")
 	cluster := fake.New(account(), tokenWith(func(s *corev1.Secret) { s.Data["token"] = []byte(stubToken("OLD", account(), s)) }))
-	c := newTokens(t, cluster, judged(true, func(ctx context.Context, a *corev1.ServiceAccount, s *corev1.Secret) (string, error) {
+	c := newTokens(t, cluster, checking(true, func(ctx context.Context, a *corev1.ServiceAccount, s *corev1.Secret) (string, error) {
 		if retired {
 			return after(ctx, a, s)
 		}
@@ -121,21 +121,21 @@ func TestRecheck(t *testing.T) {
 	diff(t, "writes after", []string{updateSec}, writes(cluster))
 }
 
-// A judge that can't tell, and one that likes nothing, lead to no write and to no
+// A check that fails, and one that accepts nothing, lead to no write and to no
 // deletion.
-func TestRepairErrors(t *testing.T) {
+func TestReplaceInvalidErrors(t *testing.T) {
 	garbage := tokenWith(func(s *corev1.Secret) { s.Data["token"] = []byte("garbage-token") })
-	judges := map[string]sacontroller.TokenJudge{
-		"judging the token of Secret ns/token-secret-1: no keys": func(context.Context, *corev1.ServiceAccount, *corev1.Secret) (string, error) {
+	checks := map[string]sacontroller.TokenCheck{
+		"checking the token of Secret ns/token-secret-1: no keys": func(context.Context, *corev1.ServiceAccount, *corev1.Secret) (string, error) {
 			return "", errors.New("no keys")
 		},
-		"the new token of Secret ns/token-secret-1 is no better than the old one: ugly": func(context.Context, *corev1.ServiceAccount, *corev1.Secret) (string, error) {
+		"the new token of Secret ns/token-secret-1 is invalid too: ugly": func(context.Context, *corev1.ServiceAccount, *corev1.Secret) (string, error) {
 			return "ugly", nil
 		},
 	}
-	for want, judge := range judges {
+	for want, check := range checks {
 		cluster := fake.New(account(), garbage)
-		c := newTokens(t, cluster, judged(true, judge))
+		c := newTokens(t, cluster, checking(true, check))
 		_, err := c.Reconcile(t.Context(), secretKey)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Reconcile() = %v, want an error with %q", err, want)
@@ -147,8 +147,8 @@ func TestRepairErrors(t *testing.T) {
 	}
 }
 
-func TestStaleErrors(t *testing.T) {
-	cluster := staleWorld()
+func TestInvalidTokensErrors(t *testing.T) {
+	cluster := invalidWorld()
 	fails := func(context.Context, *corev1.ServiceAccount, *corev1.Secret) (string, error) {
 		return "", errors.New("no keys")
 	}
@@ -160,18 +160,18 @@ func TestStaleErrors(t *testing.T) {
 		want   string
 		mutate func(*sacontroller.TokensConfig)
 	}{
-		{want: "Judge is nil", mutate: func(*sacontroller.TokensConfig) {}},
-		{want: "no keys", mutate: judged(false, fails)},
-		{want: "want one with ListSecrets", mutate: func(cfg *sacontroller.TokensConfig) {
-			cfg.Judge, cfg.Reader = fails, onlyTokensReader{cluster.Reader()}
+		{want: "CheckToken is nil", mutate: func(*sacontroller.TokensConfig) {}},
+		{want: "no keys", mutate: checking(false, fails)},
+		{want: "want a SecretLister", mutate: func(cfg *sacontroller.TokensConfig) {
+			cfg.CheckToken, cfg.Reader = fails, onlyTokensReader{cluster.Reader()}
 		}},
-		{want: "etcd is busy", mutate: func(cfg *sacontroller.TokensConfig) { cfg.Judge, cfg.Reader = stubJudge(), broken }},
-		{want: "etcd is busy", mutate: func(cfg *sacontroller.TokensConfig) { cfg.Judge, cfg.Reader = stubJudge(), noAccounts }},
+		{want: "etcd is busy", mutate: func(cfg *sacontroller.TokensConfig) { cfg.CheckToken, cfg.Reader = stubCheck(), broken }},
+		{want: "etcd is busy", mutate: func(cfg *sacontroller.TokensConfig) { cfg.CheckToken, cfg.Reader = stubCheck(), noAccounts }},
 	}
 	for _, tt := range tests {
-		stale, err := newTokens(t, cluster, tt.mutate).Stale(t.Context())
-		if stale != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
-			t.Errorf("Stale() = %v, %v, want an error with %q", stale, err, tt.want)
+		invalid, err := newTokens(t, cluster, tt.mutate).InvalidTokens(t.Context())
+		if invalid != nil || err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("InvalidTokens() = %v, %v, want an error with %q", invalid, err, tt.want)
 		}
 	}
 }

@@ -39,31 +39,31 @@ func TestCleanupPolicyDecide(t *testing.T) {
 		want      CleanupAction
 		reason    CleanupReason
 	}{
-		{name: "unused and invalid", want: CleanupDelete, reason: CleanupInvalidLongEnough},
-		{name: "opaque", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, _ *corev1.Pod) { s.Type = "Opaque" }, want: CleanupKeep, reason: CleanupNotToken},
+		{name: "unused and invalid", want: CleanupDelete, reason: CleanupInvalid},
+		{name: "opaque", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, _ *corev1.Pod) { s.Type = "Opaque" }, want: CleanupKeep, reason: CleanupNotTokenSecret},
 		{name: "created exactly a period ago", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, _ *corev1.Pod) {
 			s.CreationTimestamp = metav1.NewTime(cleanupNow.Add(-30 * 24 * time.Hour))
 		}, want: CleanupKeep, reason: CleanupTooYoung},
 		{name: "being deleted", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, _ *corev1.Pod) { s.DeletionTimestamp = &deletedAt }, want: CleanupKeep, reason: CleanupBeingDeleted},
-		{name: "last used yesterday of long ago", mutate: label(used, "2024-11-30"), want: CleanupDelete, reason: CleanupInvalidLongEnough},
+		{name: "last used yesterday of long ago", mutate: label(used, "2024-11-30"), want: CleanupDelete, reason: CleanupInvalid},
 		{name: "last used on the day of the threshold", mutate: label(used, "2024-12-01"), want: CleanupKeep, reason: CleanupUsed},
 		{name: "last used today", mutate: label(used, "2024-12-31"), want: CleanupKeep, reason: CleanupUsed},
 		{name: "last used tomorrow", mutate: label(used, "2025-01-01"), want: CleanupKeep, reason: CleanupUsed},
-		{name: "last used is no date", mutate: label(used, "2024-11-30T00"), want: CleanupKeep, reason: CleanupUnreadableUse},
-		{name: "last used is empty", mutate: label(used, ""), want: CleanupKeep, reason: CleanupUnreadableUse},
+		{name: "last used is no date", mutate: label(used, "2024-11-30T00"), want: CleanupKeep, reason: CleanupLastUsedInvalid},
+		{name: "last used is empty", mutate: label(used, ""), want: CleanupKeep, reason: CleanupLastUsedInvalid},
 		{name: "no account", noAccount: true, want: CleanupKeep, reason: CleanupNoAccount},
 		{name: "account created again", mutate: func(_ *corev1.Secret, a *corev1.ServiceAccount, _ *corev1.Pod) { a.UID = "123456" }, want: CleanupKeep, reason: CleanupNoAccount},
 		{name: "names no account", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, _ *corev1.Pod) { s.Annotations = nil }, want: CleanupKeep, reason: CleanupNoAccount},
-		{name: "names no UID", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, _ *corev1.Pod) { noUID(s) }, want: CleanupDelete, reason: CleanupInvalidLongEnough},
-		{name: "created by hand", mutate: func(_ *corev1.Secret, a *corev1.ServiceAccount, _ *corev1.Pod) { a.Secrets = refs("other") }, want: CleanupKeep, reason: CleanupNotGenerated},
+		{name: "names no UID", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, _ *corev1.Pod) { noUID(s) }, want: CleanupDelete, reason: CleanupInvalid},
+		{name: "created by hand", mutate: func(_ *corev1.Secret, a *corev1.ServiceAccount, _ *corev1.Pod) { a.Secrets = refs("other") }, want: CleanupKeep, reason: CleanupNotListed},
 		{name: "used by a finished pod", mutate: func(_ *corev1.Secret, _ *corev1.ServiceAccount, p *corev1.Pod) {
 			p.Spec.Volumes[0].Secret.SecretName, p.Status.Phase = "token-secret-1", corev1.PodSucceeded
 		}, want: CleanupKeep, reason: CleanupMounted},
-		{name: "not marked", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, _ *corev1.Pod) { delete(s.Labels, invalid) }, want: CleanupMark, reason: CleanupUnused},
-		{name: "mark removed by a person", mutate: label(invalid, ""), want: CleanupMark, reason: CleanupUnused},
-		{name: "mark is no date", mutate: label(invalid, "2024-12-31-1"), want: CleanupMark, reason: CleanupUnused},
-		{name: "marked today", mutate: label(invalid, "2024-12-31"), want: CleanupKeep, reason: CleanupRecentlyInvalid},
-		{name: "marked on the day of the threshold", mutate: label(invalid, "2024-12-01"), want: CleanupKeep, reason: CleanupRecentlyInvalid},
+		{name: "not marked", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, _ *corev1.Pod) { delete(s.Labels, invalid) }, want: CleanupInvalidate, reason: CleanupUnused},
+		{name: "mark removed by a person", mutate: label(invalid, ""), want: CleanupInvalidate, reason: CleanupUnused},
+		{name: "mark is no date", mutate: label(invalid, "2024-12-31-1"), want: CleanupInvalidate, reason: CleanupUnused},
+		{name: "marked today", mutate: label(invalid, "2024-12-31"), want: CleanupKeep, reason: CleanupRecentlyInvalidated},
+		{name: "marked on the day of the threshold", mutate: label(invalid, "2024-12-01"), want: CleanupKeep, reason: CleanupRecentlyInvalidated},
 		{name: "used after it was marked", mutate: label(used, "2024-12-30"), want: CleanupKeep, reason: CleanupUsed}, // CLN-32
 	}
 	for _, tt := range tests {

@@ -1,0 +1,196 @@
+package sacontroller
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
+)
+
+// reconcileSecret fills a token Secret, deletes it if it is orphaned, or removes
+// the reference to it if it doesn't exist.
+func (c *Tokens) reconcileSecret(ctx context.Context, key Key) error {
+	secret, err := getIfExists(ctx, c.reader.GetSecret, key.Namespace, key.Name)
+	if err != nil {
+		return err // CTL-32
+	}
+	if secret == nil || secret.UID != key.UID {
+		return c.secretGone(ctx, key) // CTL-31
+	}
+	return c.secretPresent(ctx, key, secret)
+}
+
+// secretPresent fills a Secret that the Reader has, or deletes it if it is
+// orphaned. The account is the one that the Secret names now: an annotation that
+// was edited after the change has a key of its own.
+func (c *Tokens) secretPresent(ctx context.Context, key Key, secret *corev1.Secret) error {
+	name, _ := tokensecret.Owner(secret)
+	if name == "" || secret.DeletionTimestamp != nil {
+		return nil
+	}
+	account, err := getIfExists(ctx, c.reader.GetServiceAccount, secret.Namespace, name)
+	if err != nil {
+		return err
+	}
+	if !tokensecret.BelongsTo(secret, account) {
+		// The Reader may be stale: ask the API (CTL-40).
+		account, err = c.liveAccount(ctx, secret.Namespace, name)
+		if err != nil {
+			return err // CTL-41
+		}
+		if !tokensecret.BelongsTo(secret, account) {
+			return c.deleteIfOrphan(ctx, secret, account) // CTL-42
+		}
+	}
+	return c.fill(ctx, key, secret, account)
+}
+
+// fill writes what a Secret of account lacks. The write carries the
+// resourceVersion of the Secret that was looked at, so that a stale copy costs a
+// conflict and never overwrites anything; then the Secret is read live and looked
+// at once more.
+func (c *Tokens) fill(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount) error {
+	lacking, err := c.lacking(ctx, secret, account)
+	if err != nil || lacking == (fill{}) {
+		return err // CTL-44
+	}
+	if wait := c.throttle.wait(key); wait > 0 {
+		return &revertedError{key, wait}
+	}
+	// A write without a resourceVersion would overwrite whatever is stored.
+	if secret.ResourceVersion != "" {
+		err = c.writeFilled(ctx, key, secret, account, lacking)
+		if !apierrors.IsConflict(err) {
+			return err
+		}
+	}
+	live, err := c.liveSecret(ctx, secret.Namespace, secret.Name)
+	if err != nil || live == nil || live.UID != secret.UID || !tokensecret.BelongsTo(live, account) {
+		return err // CTL-46; what has changed since is a change of its own
+	}
+	lacking, err = c.lacking(ctx, live, account)
+	if err != nil || lacking == (fill{}) {
+		return err // CTL-48
+	}
+	return c.writeFilled(ctx, key, live, account, lacking)
+}
+
+// lacking returns what secret lacks, a valid token included if invalid ones are
+// to be replaced.
+func (c *Tokens) lacking(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (fill, error) {
+	f := planFill(secret, account, c.rootCA.get())
+	if !c.replaceInvalid || f.Token || secret.DeletionTimestamp != nil || account.DeletionTimestamp != nil {
+		return f, nil
+	}
+	problem, err := c.checkToken(ctx, account, secret)
+	if err != nil {
+		return fill{}, err
+	}
+	f.Token = problem != ""
+	return f, nil
+}
+
+// writeFilled makes one attempt to fill secret. A Secret that doesn't exist any
+// more is success (CTL-52).
+func (c *Tokens) writeFilled(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount, lacking fill) error {
+	if secret.Immutable != nil && *secret.Immutable {
+		return fmt.Errorf("sacontroller: Secret %s/%s is immutable and incomplete, want it deleted and created again", secret.Namespace, secret.Name)
+	}
+	token := ""
+	if lacking.Token {
+		var err error
+		if token, err = c.issue(ctx, account, secret); err != nil {
+			return err
+		}
+	}
+	complete := filled(secret, account, lacking, c.rootCA.get(), token)
+	if lacking.Token && c.replaceInvalid {
+		// A check that accepts nothing would have the token replaced for ever.
+		problem, err := c.checkToken(ctx, account, complete)
+		if err == nil && problem != "" {
+			err = errors.New(problem)
+		}
+		if err != nil {
+			return fmt.Errorf("sacontroller: the new token of Secret %s/%s is invalid too: %w", secret.Namespace, secret.Name, err)
+		}
+	}
+	_, err := requireObject(c.client.UpdateSecret(ctx, complete))
+	if err == nil {
+		c.throttle.wrote(key)
+	}
+	if err == nil || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return fmt.Errorf("sacontroller: filling Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+}
+
+// secretGone removes the references to a Secret that the Reader no longer has
+// from the account that it named (CTL-60..70).
+func (c *Tokens) secretGone(ctx context.Context, key Key) error {
+	account, err := getIfExists(ctx, c.reader.GetServiceAccount, key.Namespace, key.ServiceAccountName)
+	if err != nil {
+		return err
+	}
+	if !isOwner(account, key) {
+		return nil // CTL-60
+	}
+	live, err := c.liveAccount(ctx, key.Namespace, key.ServiceAccountName)
+	if err != nil || !isOwner(live, key) {
+		return err // CTL-62, CTL-63
+	}
+	return c.dereference(ctx, live, []string{key.Name})
+}
+
+// isOwner reports whether account, which may be nil, is the one of key.
+func isOwner(account *corev1.ServiceAccount, key Key) bool {
+	return account != nil && (key.ServiceAccountUID == "" || account.UID == key.ServiceAccountUID)
+}
+
+// A fill says what a token Secret lacks (CTL-43).
+type fill struct {
+	CA, Namespace, Token bool
+}
+
+// planFill returns what secret lacks to be a complete token Secret of account.
+// An empty rootCA asks for nothing (CTL-50), and neither does a Secret or an
+// account that is being deleted (CTL-54, CTL-55 as we differ).
+func planFill(secret *corev1.Secret, account *corev1.ServiceAccount, rootCA []byte) fill {
+	if secret.DeletionTimestamp != nil || account.DeletionTimestamp != nil {
+		return fill{}
+	}
+	return fill{
+		CA:        len(rootCA) > 0 && !bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], rootCA),
+		Namespace: len(secret.Data[corev1.ServiceAccountNamespaceKey]) == 0,
+		Token:     len(secret.Data[corev1.ServiceAccountTokenKey]) == 0,
+	}
+}
+
+// filled returns a copy of secret with what f asks for, and with the annotations
+// that tie it to account (CTL-49). Everything else stays as it is.
+func filled(secret *corev1.Secret, account *corev1.ServiceAccount, f fill, rootCA []byte, token string) *corev1.Secret {
+	s := secret.DeepCopy()
+	if s.Data == nil {
+		s.Data = map[string][]byte{}
+	}
+	if f.CA {
+		s.Data[corev1.ServiceAccountRootCAKey] = slices.Clone(rootCA)
+	}
+	if f.Namespace {
+		s.Data[corev1.ServiceAccountNamespaceKey] = []byte(s.Namespace)
+	}
+	if f.Token {
+		s.Data[corev1.ServiceAccountTokenKey] = []byte(token)
+	}
+	if s.Annotations == nil {
+		s.Annotations = map[string]string{}
+	}
+	s.Annotations[corev1.ServiceAccountNameKey] = account.Name
+	s.Annotations[corev1.ServiceAccountUIDKey] = string(account.UID)
+	return s
+}

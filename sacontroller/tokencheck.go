@@ -1,0 +1,95 @@
+package sacontroller
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
+)
+
+// A TokenCheck says what is wrong with the token in secret, a token Secret of
+// account that holds one: that it isn't a token, is for another account, UID or
+// Secret, or was signed by a key that is to be retired. problem is empty if the
+// token is valid, and otherwise a text that may be logged and shown: never any
+// part of the token. An error means that the check failed; it is retryable. A
+// TokenCheck must be safe for concurrent use and must not change its arguments.
+//
+// The Legacy mode of tokens.Authenticator makes one, with Keys that lack those to
+// be retired; see the example of [Tokens.InvalidTokens].
+type TokenCheck func(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (problem string, err error)
+
+// An InvalidToken is a token Secret whose token a [TokenCheck] found invalid.
+type InvalidToken struct {
+	Namespace, Name    string // of the Secret
+	ServiceAccountName string
+	Problem            string // as the TokenCheck put it
+}
+
+// A SecretLister lists Secrets. A Reader that is one lets [Tokens.InvalidTokens]
+// work, which Reconcile doesn't need.
+type SecretLister interface {
+	// ListSecrets returns the Secrets of namespace, or all if it is empty. It may
+	// leave out those that are no token Secrets.
+	ListSecrets(ctx context.Context, namespace string) ([]*corev1.Secret, error)
+}
+
+// InvalidTokens returns the token Secrets of existing accounts whose token
+// CheckToken finds invalid, in the order of namespace and name. It writes
+// nothing: it tells what ReplaceInvalid would replace and, if CheckToken rejects
+// the tokens that a key signed, whether that key may be retired: once there are
+// none.
+//
+// Secrets without a token and those that are being deleted don't count. It is an
+// error if there is no CheckToken, if the Reader is no [SecretLister], or if a
+// check failed: then nothing is known of the whole.
+func (c *Tokens) InvalidTokens(ctx context.Context) ([]InvalidToken, error) {
+	if c.check == nil {
+		return nil, errors.New("sacontroller: TokensConfig.CheckToken is nil, want a TokenCheck to find invalid tokens")
+	}
+	lister, ok := c.reader.(SecretLister)
+	if !ok {
+		return nil, fmt.Errorf("sacontroller: TokensConfig.Reader is a %T, want a SecretLister to find invalid tokens", c.reader)
+	}
+	secrets, err := requireObjects(lister.ListSecrets(ctx, ""))
+	if err != nil {
+		return nil, fmt.Errorf("sacontroller: listing Secrets: %w", err)
+	}
+	var invalid []InvalidToken
+	for _, s := range secrets {
+		name, _ := tokensecret.Owner(s)
+		if name == "" || s.DeletionTimestamp != nil || len(s.Data[corev1.ServiceAccountTokenKey]) == 0 {
+			continue
+		}
+		account, err := getIfExists(ctx, c.reader.GetServiceAccount, s.Namespace, name)
+		if err != nil {
+			return nil, err
+		}
+		if !tokensecret.BelongsTo(s, account) {
+			continue
+		}
+		problem, err := c.checkToken(ctx, account, s)
+		if err != nil {
+			return nil, err
+		}
+		if problem != "" {
+			invalid = append(invalid, InvalidToken{Namespace: s.Namespace, Name: s.Name, ServiceAccountName: name, Problem: problem})
+		}
+	}
+	slices.SortFunc(invalid, func(a, b InvalidToken) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	return invalid, nil
+}
+
+func (c *Tokens) checkToken(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (problem string, err error) {
+	problem, err = c.check(ctx, account, secret)
+	if err != nil {
+		return "", fmt.Errorf("sacontroller: checking the token of Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	return problem, nil
+}
