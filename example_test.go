@@ -61,7 +61,7 @@ func ExampleFromCoreV1() {
 	clientset := fake.New(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "builder"}})
 
 	clients := serviceaccount.FromCoreV1(clientset.CoreV1())
-	plugin := must(admission.New(admission.Config{ServiceAccounts: clients, WaitTimeout: -1}))
+	plugin := must(admission.New(admission.Config{ServiceAccounts: clients, DisableWait: true}))
 	for _, account := range []string{"builder", "ghost"} {
 		pod := &corev1.Pod{Spec: corev1.PodSpec{ServiceAccountName: account}}
 		err := plugin.Admit(ctx, admission.Request{Operation: admissionv1.Create, Namespace: "shop", Name: "web", Pod: pod})

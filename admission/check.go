@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/internal/podsecrets"
 )
 
 // Check says what [Plugin.Validate] says once it has looked up account, the account
@@ -44,12 +46,7 @@ func checkMirror(req *Request) error {
 	if givenAccount(spec) != "" {
 		return refuse(req, "a mirror pod may not reference service accounts")
 	}
-	none := true
-	VisitSecretNames(spec, func(string) bool {
-		none = false
-		return false
-	})
-	if !none {
+	if !podsecrets.Visit(spec, podsecrets.FirstSource, func(ref podsecrets.Reference) bool { return ref.Name == "" }) {
 		return refuse(req, "a mirror pod may not reference secrets")
 	}
 	for i := range spec.Volumes {
@@ -70,7 +67,11 @@ func (r *rules) limits(account *corev1.ServiceAccount) bool {
 	if r.limit {
 		return true
 	}
-	on, err := strconv.ParseBool(account.Annotations[EnforceAnnotation])
+	value, ok := account.Annotations[EnforceAnnotation]
+	if !ok {
+		return false
+	}
+	on, err := strconv.ParseBool(value)
 	return err == nil && on
 }
 
@@ -147,19 +148,25 @@ func (l limit) text(what, secret string) string {
 		what, secret, l.account)
 }
 
-// container returns why the container called name is refused, or "".
+// container returns why the container called name is denied, or "".
 func (l limit) container(kind, name string, env []corev1.EnvVar, envFrom []corev1.EnvFromSource) string {
-	for i := range env {
-		if from := env[i].ValueFrom; from != nil && from.SecretKeyRef != nil && !l.secrets[from.SecretKeyRef.Name] {
-			return l.text(fmt.Sprintf("%s %s with envVar %s referencing", kind, name, env[i].Name), from.SecretKeyRef.Name)
+	text := ""
+	podsecrets.Env(env, func(ref podsecrets.Reference) bool {
+		if !l.secrets[ref.Name] {
+			text = l.text(fmt.Sprintf("%s %s with envVar %s referencing", kind, name, env[ref.Index].Name), ref.Name)
 		}
+		return text == ""
+	})
+	if text != "" {
+		return text
 	}
-	for i := range envFrom {
-		if ref := envFrom[i].SecretRef; ref != nil && !l.secrets[ref.Name] {
-			return l.text(fmt.Sprintf("%s %s with envFrom referencing", kind, name), ref.Name)
+	podsecrets.EnvFrom(envFrom, func(ref podsecrets.Reference) bool {
+		if !l.secrets[ref.Name] {
+			text = l.text(fmt.Sprintf("%s %s with envFrom referencing", kind, name), ref.Name)
 		}
-	}
-	return ""
+		return text == ""
+	})
+	return text
 }
 
 func (l limit) ephemeral(spec *corev1.PodSpec) string {
@@ -177,9 +184,9 @@ func (l limit) strict(spec *corev1.PodSpec) string {
 	text := ""
 	for i := range spec.Volumes {
 		v := &spec.Volumes[i]
-		visitVolume(v, true, func(source, secret string) bool {
-			if secret != "" && !l.secrets[secret] {
-				text = l.text(fmt.Sprintf("volume %s with %s referencing", v.Name, source), secret)
+		podsecrets.Volume(v, podsecrets.AllSources, func(ref podsecrets.Reference) bool {
+			if ref.Name != "" && !l.secrets[ref.Name] {
+				text = l.text(fmt.Sprintf("volume %s with %s referencing", v.Name, ref.Field), ref.Name)
 			}
 			return text == ""
 		})
@@ -192,11 +199,11 @@ func (l limit) strict(spec *corev1.PodSpec) string {
 
 // warnings returns what the owner of the pod should know about account.
 func (r *rules) warnings(account *corev1.ServiceAccount) []string {
-	if account == nil || r.limit {
+	value, ok := account.Annotations[EnforceAnnotation]
+	if !ok || r.limit {
 		return nil
 	}
-	value, ok := account.Annotations[EnforceAnnotation]
-	if _, err := strconv.ParseBool(value); !ok || err == nil {
+	if _, err := strconv.ParseBool(value); err == nil {
 		return nil
 	}
 	return []string{fmt.Sprintf("service account %s: annotation %s is %s, which is not a boolean: references to secrets are not limited",

@@ -2,7 +2,6 @@ package admission
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -10,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
 // A ServiceAccountGetter reads ServiceAccounts by name.
@@ -53,7 +54,7 @@ func (v TokenVolume) String() string {
 	return fmt.Sprintf("TokenVolume(%d)", int(v))
 }
 
-// What Kubernetes uses, and [Config] when it says nothing else.
+// The defaults of [Config], which are those of Kubernetes.
 const (
 	DefaultAccount       = "default"
 	DefaultMountPath     = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -79,18 +80,20 @@ type Config struct {
 	// ServiceAccounts is where accounts are looked up first. Required. It may be
 	// a cache, if Live is set too.
 	ServiceAccounts ServiceAccountGetter
-	// Live is asked after a NotFound of ServiceAccounts, because a cache may be
-	// behind. Nil means that ServiceAccounts is live itself.
+	// Live is read after a NotFound of ServiceAccounts, whose cache may be stale.
+	// Nil means that ServiceAccounts reads live.
 	Live ServiceAccountGetter
 
 	// Wait, if set, replaces polling while the default account of a new namespace
 	// does not exist yet: it returns nil once the account may exist, or an error
-	// when ctx ends or waiting is of no use. It is called at most nine times for
-	// a request.
+	// when ctx ends or waiting is pointless. It is called at most nine times a
+	// request.
 	Wait func(ctx context.Context, namespace, name string) error
 	// WaitTimeout bounds that wait, in addition to the context of the request.
-	// Zero means 2 s; a negative value means not to wait at all.
+	// Zero means 2 s.
 	WaitTimeout time.Duration
+	// DisableWait denies a pod at once if its default account does not exist.
+	DisableWait bool
 
 	// TokenVolume says where tokens come from.
 	TokenVolume TokenVolume
@@ -98,8 +101,8 @@ type Config struct {
 	// for SecretBacked, unused otherwise. A cache will do.
 	Secrets SecretGetter
 	// AllowMissingToken admits, without a mount, the pods of accounts that have
-	// no token Secret yet. By default they are refused, with the advice to try
-	// again. Only for SecretBacked.
+	// no token Secret yet. By default they are denied, retryably. Only for
+	// SecretBacked.
 	AllowMissingToken bool
 
 	// LimitSecretReferences makes every account limit its pods to the Secrets it
@@ -107,11 +110,10 @@ type Config struct {
 	LimitSecretReferences bool
 	// DisableTokenMount never mounts a token, whatever pods and accounts say.
 	DisableTokenMount bool
-	// Strict adds what Kubernetes lacks. Limits cover every reference to a
-	// Secret in a pod, also those of projected, CSI and other volumes and of
-	// ephemeral containers. A volume that is only named like a token volume is
-	// not taken for one. Mount paths are the same if they differ only in
-	// spelling.
+	// Strict closes gaps of Kubernetes. Limits cover every reference to a Secret
+	// in a pod, also those of projected, CSI and other volumes and of ephemeral
+	// containers. A volume with the name of a token volume must project a token.
+	// Mount paths are compared after cleaning.
 	Strict bool
 
 	// DefaultAccount is the account of pods that name none. Empty means
@@ -126,8 +128,7 @@ type Config struct {
 	// TokenLifetime is how long a projected token lives: whole seconds, from ten
 	// minutes to 2³² s. Zero means [DefaultTokenLifetime].
 	TokenLifetime time.Duration
-	// Audience is whom projected tokens are meant for. Empty means the API
-	// server.
+	// Audience is the audience of projected tokens. Empty means the API server.
 	Audience string
 
 	// OptOutAnnotation is the key of a pod annotation that lists, separated by
@@ -137,51 +138,45 @@ type Config struct {
 
 	// NewName returns base, which ends in a dash, and a suffix: the name of a
 	// new volume. Nil means five random characters, as in Kubernetes. A constant
-	// suffix makes the results the same from run to run. It must be safe for
-	// concurrent use.
+	// suffix makes decisions deterministic. It must be safe for concurrent use.
 	NewName func(base string) string
 }
 
-// A ConfigError says what is wrong with one field of [Config].
-type ConfigError struct {
-	Field   string // such as "ServiceAccounts"
-	Problem string
-}
+// A ConfigError is one mistake in a [Config]: a required field that is not set, or
+// a field whose value can't be right.
+type ConfigError = configerror.Error
 
-func (e *ConfigError) Error() string { return "admission: Config." + e.Field + ": " + e.Problem }
-
-// validate reports every mistake of c, each as a *ConfigError.
+// validate returns an error that joins one *ConfigError for each mistake in c.
 func (c *Config) validate() error {
-	var errs []error
-	bad := func(field, format string, args ...any) {
-		errs = append(errs, &ConfigError{field, fmt.Sprintf(format, args...)})
+	mistakes := configerror.List{Config: "admission.Config"}
+	mistakes.Require("ServiceAccounts", c.ServiceAccounts, "what looks up ServiceAccounts")
+	if c.Live != nil {
+		mistakes.Require("Live", c.Live, "what looks up ServiceAccounts, or an untyped nil") // a nil pointer
 	}
-	if c.ServiceAccounts == nil {
-		bad("ServiceAccounts", "is required: set it to what looks up ServiceAccounts")
-	}
+	configerror.NotNegative(&mistakes, "WaitTimeout", c.WaitTimeout)
 	if c.TokenVolume != Projected && c.TokenVolume != SecretBacked {
-		bad("TokenVolume", "got %v, want Projected or SecretBacked", c.TokenVolume)
+		mistakes.Add("TokenVolume", "is %v, want Projected or SecretBacked", c.TokenVolume)
 	}
-	if c.TokenVolume == SecretBacked && c.Secrets == nil {
-		bad("Secrets", "is required for SecretBacked: set it to what looks up Secrets")
+	if c.TokenVolume == SecretBacked {
+		mistakes.Require("Secrets", c.Secrets, "what looks up Secrets, for SecretBacked")
 	}
 	for _, n := range []struct{ field, name string }{{"DefaultAccount", c.DefaultAccount}, {"RootCAConfigMap", c.RootCAConfigMap}} {
 		if msgs := validation.IsDNS1123Subdomain(n.name); n.name != "" && len(msgs) > 0 {
-			bad(n.field, "got %q: %s", n.name, strings.Join(msgs, "; "))
+			mistakes.Add(n.field, "is %q, want a valid name: %s", n.name, strings.Join(msgs, "; "))
 		}
 	}
 	if p := c.MountPath; p != "" && (!path.IsAbs(p) || path.Clean(p) != p || p == "/" || strings.Contains(p, ":")) {
-		bad("MountPath", "got %q, want an absolute, clean path other than /, without colons", p)
+		mistakes.Add("MountPath", "is %q, want an absolute, clean path other than /, without colons", p)
 	}
 	if d := c.TokenLifetime; d != 0 && (d < minTokenLifetime || d > maxTokenLifetime || d%time.Second != 0) {
-		bad("TokenLifetime", "got %v, want whole seconds from %v to 2^32 s", d, minTokenLifetime)
+		mistakes.Add("TokenLifetime", "is %v, want whole seconds from %v to 2^32 s", d, minTokenLifetime)
 	}
 	if key := c.OptOutAnnotation; key != "" {
 		if msgs := validation.IsQualifiedName(strings.ToLower(key)); len(msgs) > 0 {
-			bad("OptOutAnnotation", "got %q: %s", key, strings.Join(msgs, "; "))
+			mistakes.Add("OptOutAnnotation", "is %q, want the key of an annotation: %s", key, strings.Join(msgs, "; "))
 		}
 	}
-	return errors.Join(errs...)
+	return mistakes.Err()
 }
 
 // rules are the fields of a Config that decisions depend on, with the defaults

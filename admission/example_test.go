@@ -46,8 +46,8 @@ func ExamplePlugin_Admit() {
 	// mount: /var/run/secrets/kubernetes.io/serviceaccount
 }
 
-// A refusal is an error that an API server can return as it is.
-func ExamplePlugin_Admit_refusal() {
+// A denial is an error that an API server can return as it is.
+func ExamplePlugin_Admit_denial() {
 	plugin, err := admission.New(admission.Config{ServiceAccounts: accounts{}})
 	if err != nil {
 		fmt.Println(err)
@@ -58,9 +58,9 @@ func ExamplePlugin_Admit_refusal() {
 		Spec:       corev1.PodSpec{ServiceAccountName: "robot"},
 	}
 	err = plugin.Admit(context.Background(), admission.Request{Operation: admissionv1.Create, Namespace: "shop", Pod: pod})
-	if refusal, ok := errors.AsType[*apierrors.StatusError](err); ok {
-		fmt.Println(refusal.ErrStatus.Code, refusal.ErrStatus.Reason)
-		fmt.Println(refusal.ErrStatus.Message)
+	if denial, ok := errors.AsType[*apierrors.StatusError](err); ok {
+		fmt.Println(denial.ErrStatus.Code, denial.ErrStatus.Reason)
+		fmt.Println(denial.ErrStatus.Message)
 	}
 
 	// Output:
@@ -102,8 +102,8 @@ func ExampleNew() {
 	fmt.Println(err)
 
 	// Output:
-	// admission: Config.ServiceAccounts: is required: set it to what looks up ServiceAccounts
-	// admission: Config.MountPath: got "token", want an absolute, clean path other than /, without colons
+	// admission: Config.ServiceAccounts is required, want what looks up ServiceAccounts
+	// admission: Config.MountPath is "token", want an absolute, clean path other than /, without colons
 }
 
 // With the account at hand, no Plugin is needed.
@@ -143,21 +143,31 @@ func ExampleCheck() {
 	// pods "web" is forbidden: imagePullSecrets[0].name="registry" is not allowed because service account robot does not reference that imagePullSecret
 }
 
-func ExampleVisitSecretNames() {
-	spec := &corev1.PodSpec{
-		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "registry"}},
-		Volumes: []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{
-			Secret: &corev1.SecretVolumeSource{SecretName: "database"},
-		}}},
+// A token Secret is mounted only in pods of the account that it is annotated with.
+func ExampleIsTokenOf() {
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "robot-token", Annotations: map[string]string{
+			corev1.ServiceAccountNameKey: "robot",
+		}},
+		Type: corev1.SecretTypeServiceAccountToken,
 	}
-	admission.VisitSecretNames(spec, func(name string) bool {
-		fmt.Println(name)
-		return true
-	})
+	for _, namespace := range []string{"shop", "bank"} {
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "robot"}}
+		fmt.Println(namespace, admission.IsTokenOf(secret, account))
+	}
 
 	// Output:
-	// registry
-	// database
+	// shop true
+	// bank false
+}
+
+func ExampleAccountName() {
+	fmt.Println(admission.AccountName(admission.Config{}, &corev1.PodSpec{}))
+	fmt.Println(admission.AccountName(admission.Config{}, &corev1.PodSpec{ServiceAccountName: "robot"}))
+
+	// Output:
+	// default
+	// robot
 }
 
 // A decision says what admission would do, and why, without doing it.

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"reflect"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // maxTries is how often the default account is asked for before it counts as
@@ -23,11 +26,11 @@ var errNoAnswer = errors.New("the getter returned neither an object nor an error
 // that does not exist is a NotFound error.
 func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
 	account, err := getAccount(ctx, p.cached, namespace, name)
-	if !apierrors.IsNotFound(err) {
+	if err == nil || !apierrors.IsNotFound(err) {
 		return account, err
 	}
 	tries, live := maxTries, p.live
-	if name != p.rules.defaultAccount || p.waitTimeout < 0 {
+	if name != p.rules.defaultAccount || p.disableWait {
 		tries = 1
 	}
 	if live == nil {
@@ -56,10 +59,23 @@ func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*core
 
 func getAccount(ctx context.Context, from ServiceAccountGetter, namespace, name string) (*corev1.ServiceAccount, error) {
 	account, err := from.GetServiceAccount(ctx, namespace, name)
-	if err == nil && account == nil {
-		err = errNoAnswer
+	return requireObject(account, err)
+}
+
+// requireObject returns what a getter returned, and an error if that is neither
+// an object nor an error. A nil pointer in an error is none: to ask it what it is
+// about would panic.
+func requireObject[T any](object *T, err error) (*T, error) {
+	if err != nil {
+		if v := reflect.ValueOf(err); v.Kind() != reflect.Pointer || !v.IsNil() {
+			return nil, err
+		}
+		object = nil
 	}
-	return account, err
+	if object == nil {
+		return nil, errNoAnswer
+	}
+	return object, nil
 }
 
 // poll returns a function that waits a little: 100 to 200 ms, as Kubernetes does.
@@ -87,14 +103,12 @@ func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.Se
 		if ref.Name == "" {
 			continue
 		}
-		secret, err := p.secrets.GetSecret(ctx, req.namespace(), ref.Name)
+		secret, err := requireObject(p.secrets.GetSecret(ctx, req.namespace(), ref.Name))
 		switch {
+		case err == nil:
 		case apierrors.IsNotFound(err):
 			continue
-		case err == nil && secret == nil:
-			err = errNoAnswer
-		}
-		if err != nil {
+		default:
 			return "", refuseTokenLookup(req, account, err)
 		}
 		if IsTokenOf(secret, account) {
@@ -105,11 +119,9 @@ func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.Se
 }
 
 // IsTokenOf reports whether secret is a token Secret of account, which may be
-// mounted in its pods: of the right type, annotated with the account's name, and
-// with its UID or none. Whether the token has been filled in does not matter.
+// mounted in its pods: of its namespace and the right type, annotated with the
+// account's name, and with its UID or none. Whether the token has been filled in
+// does not matter.
 func IsTokenOf(secret *corev1.Secret, account *corev1.ServiceAccount) bool {
-	uid := secret.Annotations[corev1.ServiceAccountUIDKey]
-	return secret.Type == corev1.SecretTypeServiceAccountToken &&
-		secret.Annotations[corev1.ServiceAccountNameKey] == account.Name &&
-		(uid == "" || uid == string(account.UID))
+	return tokensecret.BelongsTo(secret, account)
 }

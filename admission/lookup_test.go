@@ -59,7 +59,7 @@ func TestLookup(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := plugin(t, tt.cached, func(c *admission.Config) {
-				if c.WaitTimeout = 0; tt.live != nil {
+				if c.DisableWait = false; tt.live != nil {
 					c.Live = tt.live
 				}
 			})
@@ -94,16 +94,40 @@ func TestLookup(t *testing.T) {
 }
 
 func TestGetterWithoutAnAnswer(t *testing.T) {
-	p := plugin(t, have(), func(c *admission.Config) { c.ServiceAccounts = silent{} })
-	wantStatus(t, p.Admit(t.Context(), create(pod())), retry(forbidden(
-		"error looking up service account shop/default: the getter returned neither an object nor an error")))
+	const noAnswer = "the getter returned neither an object nor an error"
+	for name, getter := range map[string]silent{
+		"nil and nil":       {},
+		"typed nil error":   {err: (*apierrors.StatusError)(nil)},
+		"object and no nil": {account: account("default", lists("t1")), err: (*apierrors.StatusError)(nil)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := retry(forbidden("error looking up service account shop/default: " + noAnswer))
+			for _, p := range []*admission.Plugin{
+				plugin(t, have(), func(c *admission.Config) { c.ServiceAccounts = getter }),
+				plugin(t, have(), func(c *admission.Config) { c.Live = getter }),
+			} {
+				wantStatus(t, p.Admit(t.Context(), create(pod())), want)
+				wantStatus(t, p.Validate(t.Context(), create(pod(runsAs("default")))), want)
+			}
+			p := plugin(t, have(account("default", lists("t1"))), func(c *admission.Config) {
+				c.TokenVolume, c.Secrets = admission.SecretBacked, getter
+			})
+			wantStatus(t, p.Admit(t.Context(), create(pod())), retry(forbidden("Error looking up service account token for shop/default: "+noAnswer)))
+		})
+	}
 }
 
-type silent struct{}
-
-func (silent) GetServiceAccount(context.Context, string, string) (*corev1.ServiceAccount, error) {
-	return nil, nil
+// silent is a getter that returns a nil that looks like an answer.
+type silent struct {
+	account *corev1.ServiceAccount
+	err     error
 }
+
+func (s silent) GetServiceAccount(context.Context, string, string) (*corev1.ServiceAccount, error) {
+	return s.account, s.err
+}
+
+func (s silent) GetSecret(context.Context, string, string) (*corev1.Secret, error) { return nil, s.err }
 
 func TestNameInRefusals(t *testing.T) {
 	// ADM-20
@@ -126,7 +150,7 @@ func TestNameInRefusals(t *testing.T) {
 func TestWaitForTheDefaultAccount(t *testing.T) {
 	missing := retry(forbidden(`error looking up service account shop/default: serviceaccount "default" not found`))
 	withLive := func(live *objects) func(*admission.Config) {
-		return func(c *admission.Config) { c.Live, c.WaitTimeout = live, 0 }
+		return func(c *admission.Config) { c.Live, c.DisableWait = live, false }
 	}
 	t.Run("ten tries", func(t *testing.T) {
 		// ADM-17
@@ -146,7 +170,7 @@ func TestWaitForTheDefaultAccount(t *testing.T) {
 	t.Run("without a cache", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			o := have()
-			wantStatus(t, plugin(t, o, func(c *admission.Config) { c.WaitTimeout = 0 }).Admit(t.Context(), create(pod())), missing)
+			wantStatus(t, plugin(t, o, func(c *admission.Config) { c.DisableWait = false }).Admit(t.Context(), create(pod())), missing)
 			if n := o.Reads.Load(); n != 10 {
 				t.Errorf("read %d times, want 10", n)
 			}
@@ -189,7 +213,7 @@ func TestWaitForTheDefaultAccount(t *testing.T) {
 	t.Run("WaitTimeout ends it", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			start := time.Now()
-			p := plugin(t, have(), func(c *admission.Config) { c.WaitTimeout = 250 * time.Millisecond })
+			p := plugin(t, have(), func(c *admission.Config) { c.DisableWait, c.WaitTimeout = false, 250*time.Millisecond })
 			wantStatus(t, p.Admit(t.Context(), create(pod())), missing)
 			if took := time.Since(start); took != 250*time.Millisecond {
 				t.Errorf("returned after %v, want 250 ms", took)
@@ -212,7 +236,7 @@ func TestWaitWithASignal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		live := have()
 		p := plugin(t, have(), func(c *admission.Config) {
-			c.Live, c.WaitTimeout = live, time.Minute
+			c.Live, c.DisableWait, c.WaitTimeout = live, false, time.Minute
 			c.Wait = func(ctx context.Context, namespace, name string) error {
 				if namespace != "shop" || name != "default" {
 					t.Errorf("waited for %s/%s", namespace, name)
@@ -238,7 +262,7 @@ func TestWaitThatNeverHelps(t *testing.T) {
 	calls, answer := 0, error(nil)
 	live := have()
 	p := plugin(t, have(), func(c *admission.Config) {
-		c.Live, c.WaitTimeout = live, 0
+		c.Live, c.DisableWait = live, false
 		c.Wait = func(context.Context, string, string) error { calls++; return answer }
 	})
 	wantStatus(t, p.Admit(t.Context(), create(pod())), missing)

@@ -16,6 +16,7 @@ type Plugin struct {
 	live        ServiceAccountGetter // nil if cached is live
 	wait        func(ctx context.Context, namespace, name string) error
 	waitTimeout time.Duration
+	disableWait bool
 	secrets     SecretGetter
 }
 
@@ -31,6 +32,7 @@ func New(cfg Config) (*Plugin, error) {
 		live:        cfg.Live,
 		wait:        cfg.Wait,
 		waitTimeout: cfg.WaitTimeout,
+		disableWait: cfg.DisableWait,
 		secrets:     cfg.Secrets,
 	}
 	if p.waitTimeout == 0 {

@@ -24,6 +24,9 @@ func TestNewReportsEveryMistake(t *testing.T) {
 		{name: "good", change: func(*admission.Config) {}},
 		// ADM-8
 		{"no getter", func(c *admission.Config) { c.ServiceAccounts = nil }, []string{"ServiceAccounts"}},
+		{"typed nil getter", func(c *admission.Config) { c.ServiceAccounts = (*objects)(nil) }, []string{"ServiceAccounts"}},
+		{"typed nil live getter", func(c *admission.Config) { c.Live = (*objects)(nil) }, []string{"Live"}},
+		{"negative wait", func(c *admission.Config) { c.WaitTimeout = -1 }, []string{"WaitTimeout"}},
 		{"secret-backed without Secrets", func(c *admission.Config) { c.TokenVolume = admission.SecretBacked }, []string{"Secrets"}},
 		{"unknown volume", func(c *admission.Config) { c.TokenVolume = 7 }, []string{"TokenVolume"}},
 		{"bad account", func(c *admission.Config) { c.DefaultAccount = "A b" }, []string{"DefaultAccount"}},

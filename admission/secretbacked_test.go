@@ -27,6 +27,8 @@ func noToken(account string) *metav1.Status {
 }
 
 func TestChoiceOfToken(t *testing.T) {
+	misfiled := tokenSecret("t1", "default", "uid-1") // what a careless getter returns for shop/t1
+	misfiled.Namespace = "bank"
 	opaque := tokenSecret("opaque", "default", "uid-1")
 	opaque.Type = corev1.SecretTypeOpaque
 	tests := []struct {
@@ -40,6 +42,7 @@ func TestChoiceOfToken(t *testing.T) {
 		{"token without a UID", []any{tokenSecret("t1", "default", "")}, []string{"t1"}, "t1"},
 		{"token of a namesake", []any{tokenSecret("t1", "default", "uid-0")}, []string{"t1"}, ""},
 		{"token of another account", []any{tokenSecret("t1", "other", "")}, []string{"t1"}, ""},
+		{"token of another namespace", []any{misfiled}, []string{"t1"}, ""},
 		{"another type", []any{opaque}, []string{"opaque"}, ""},
 		// ADM-104, ADM-T19
 		{"first of two", []any{tokenSecret("t1", "default", ""), tokenSecret("t2", "default", "")}, []string{"t1", "t2"}, "t1"},

@@ -331,7 +331,7 @@ func FuzzHandler(f *testing.F) {
 		f.Add(body)
 	}
 	var last webhook.Event
-	p, err := admission.New(admission.Config{ServiceAccounts: have(account("default", pulls("registry"))), NewName: fixedName, WaitTimeout: -1})
+	p, err := admission.New(admission.Config{ServiceAccounts: have(account("default", pulls("registry"))), NewName: fixedName, DisableWait: true})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func newPlane(opts options, signer keys.Signer, verifying keys.Source) (*plane, 
 func newPlugin(cluster *fake.Cluster, opts options) (*admission.Plugin, error) {
 	cfg := admission.Config{
 		ServiceAccounts: cluster,
-		WaitTimeout:     -1, // the controllers have settled before a pod comes
+		DisableWait:     true, // the controllers have settled before a pod comes
 		Strict:          opts.strict,
 		// The same output every time.
 		NewName: func(base string) string { return base + "2xk8b" },

@@ -71,7 +71,7 @@ func TestServerPlugin(t *testing.T) {
 	account.ImagePullSecrets = []corev1.LocalObjectReference{{Name: "registry"}}
 	plugins := upstreamadmission.NewPlugins()
 	register(plugins, must(admission.New(admission.Config{
-		ServiceAccounts: cachedAccount{&admissionCase{cached: account}}, Live: &admissionCase{}, WaitTimeout: -1,
+		ServiceAccounts: cachedAccount{&admissionCase{cached: account}}, Live: &admissionCase{}, DisableWait: true,
 	})))
 	noConfig := must(upstreamadmission.ReadAdmissionConfiguration(nil, "", nil))
 	chain, err := plugins.NewFromPlugins([]string{"ServiceAccount"}, noConfig, upstreamadmission.PluginInitializers{}, nil)

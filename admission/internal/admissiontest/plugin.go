@@ -20,7 +20,7 @@ const TokenVolumeName = "kube-api-access-abc12"
 // Plugin returns a Plugin over o, with fixed names.
 func Plugin(t testing.TB, o *Objects, changes ...func(*admission.Config)) *admission.Plugin {
 	t.Helper()
-	cfg := admission.Config{ServiceAccounts: o, NewName: FixedName, WaitTimeout: -1}
+	cfg := admission.Config{ServiceAccounts: o, NewName: FixedName, DisableWait: true}
 	for _, change := range changes {
 		change(&cfg)
 	}

@@ -80,7 +80,7 @@ func RandomPlugin(t testing.TB, r *rand.Rand) (*admission.Plugin, *Objects, admi
 		TokenSecret("t1", "default", "uid-1"),
 	)
 	cfg := admission.Config{
-		ServiceAccounts: o, NewName: FixedName, WaitTimeout: -1,
+		ServiceAccounts: o, NewName: FixedName, DisableWait: true,
 		Strict: r.IntN(2) == 0, LimitSecretReferences: r.IntN(4) == 0,
 	}
 	if r.IntN(3) == 0 {
