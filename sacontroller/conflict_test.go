@@ -1,0 +1,184 @@
+package sacontroller_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+// overtaken is a Client whose account is changed by another writer right before
+// it is updated for the first time.
+type overtaken struct {
+	*fake.Cluster
+	before func()
+}
+
+func (o *overtaken) UpdateServiceAccount(ctx context.Context, account *corev1.ServiceAccount) (*corev1.ServiceAccount, error) {
+	if before := o.before; before != nil {
+		o.before = nil
+		before()
+	}
+	return o.Cluster.UpdateServiceAccount(ctx, account)
+}
+
+// What becomes of a Secret that was generated when its account is changed before
+// it lists the Secret (CTL-89..91).
+func TestGenerateConflicts(t *testing.T) {
+	const generated = "default-token-xxxx2"
+	update := func(t *testing.T, cluster *fake.Cluster, mutate func(*corev1.ServiceAccount)) {
+		t.Helper()
+		a := getAccount(t, cluster, "ns", "default").DeepCopy()
+		mutate(a)
+		if _, err := cluster.UpdateServiceAccount(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove := func(t *testing.T, cluster *fake.Cluster) {
+		t.Helper()
+		if err := cluster.DeleteServiceAccount(t.Context(), "ns", "default", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	held := account()
+	held.Finalizers = []string{"a/b"}
+	tests := []struct {
+		name       string
+		account    *corev1.ServiceAccount // account() if nil
+		before     func(*testing.T, *fake.Cluster)
+		fault      fake.Fault
+		wantErr    string
+		wantWrites []string // besides the create
+		references []string // nil if there is no account
+	}{
+		{name: "labelled", before: func(t *testing.T, cluster *fake.Cluster) {
+			update(t, cluster, func(a *corev1.ServiceAccount) { a.Labels = map[string]string{"a": "b"} })
+		}, wantWrites: []string{updateSA, updateSA}, references: []string{generated}},
+		{name: "lists another Secret", before: func(t *testing.T, cluster *fake.Cluster) {
+			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: "opaque"}} })
+		}, wantWrites: []string{updateSA, updateSA}, references: []string{"opaque", generated}},
+		{name: "lists another token", before: func(t *testing.T, cluster *fake.Cluster) {
+			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: "token-secret-1"}} })
+		}, wantWrites: []string{updateSA, "delete secrets"}, references: []string{"token-secret-1"}},
+		{name: "lists it already", before: func(t *testing.T, cluster *fake.Cluster) {
+			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: generated}} })
+		}, wantWrites: []string{updateSA}, references: []string{generated}},
+		{name: "deleted", before: remove, wantWrites: []string{updateSA, "delete secrets"}},
+		{name: "being deleted", account: held, before: remove, wantWrites: []string{updateSA, "delete secrets"}, references: []string{}},
+		{name: "created again", before: func(t *testing.T, cluster *fake.Cluster) {
+			remove(t, cluster)
+			if _, err := cluster.CreateServiceAccount(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: "default"}}); err != nil {
+				t.Fatal(err)
+			}
+		}, wantWrites: []string{updateSA, "delete secrets"}, references: []string{}},
+		{name: "no answer about the Secrets that it lists", before: func(t *testing.T, cluster *fake.Cluster) {
+			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: "opaque"}} })
+		}, fault: fake.On("get", "secrets", errBusy), wantErr: "etcd is busy", wantWrites: []string{updateSA}, references: []string{"opaque"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.account == nil {
+				tt.account = account()
+			}
+			cluster := fake.New(tt.account, token(), opaque())
+			client := &overtaken{Cluster: cluster, before: func() {
+				tt.before(t, cluster)
+				cluster.ClearActions()
+				if tt.fault != nil {
+					cluster.Inject(tt.fault)
+				}
+			}}
+			c := newTokens(t, cluster, numbered, func(cfg *sacontroller.TokensConfig) { cfg.Client = client })
+			_, err := c.Reconcile(t.Context(), accountKey)
+			if (err != nil) != (tt.wantErr != "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
+				t.Fatalf("Reconcile() = %v, want the error %q", err, tt.wantErr)
+			}
+			var got []string
+			for _, w := range writes(cluster) {
+				if strings.HasPrefix(w, "delete secrets ns/"+generated) {
+					w = "delete secrets"
+				}
+				got = append(got, w)
+			}
+			diff(t, "writes after the change", tt.wantWrites, got)
+			if tt.references != nil {
+				diff(t, "references", tt.references, references(getAccount(t, cluster, "ns", "default")))
+			}
+			if tt.name == "labelled" && getAccount(t, cluster, "ns", "default").Labels["a"] != "b" {
+				t.Error("the other writer's label is lost")
+			}
+		})
+	}
+}
+
+// An account whose Secrets can't be read gets no second token.
+func TestGenerateCannotReadListed(t *testing.T) {
+	cluster := fake.New(accountListing("token-secret-1"), token())
+	cluster.Inject(fake.On("get", "secrets", errBusy))
+	c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) { cfg.Reader = noTokens{cluster.Reader()} })
+	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || !strings.Contains(err.Error(), "reading Secret ns/token-secret-1: ") {
+		t.Errorf("Reconcile() = %v, want an error about the listed Secret", err)
+	}
+	diff(t, "writes", []string{}, writes(cluster))
+}
+
+// Another writer empties the Secret each time: SECURITY C15.
+func TestTokensFight(t *testing.T) {
+	now := fake.Epoch
+	cluster := fake.New(account(), token())
+	c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Now = func() time.Time { return now } })
+	waited := 0
+	for range 500 {
+		s := getSecret(t, cluster, "ns", "token-secret-1").DeepCopy()
+		s.Data = nil
+		if _, err := cluster.UpdateSecret(fake.As(t.Context(), "somebody"), s); err != nil {
+			t.Fatal(err)
+		}
+		result, err := c.Reconcile(t.Context(), secretKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if result.RequeueAfter > 0 {
+			waited++
+			if err := c.LastError(secretKey); err == nil || !strings.Contains(err.Error(), "Secret ns/token-secret-1 is being reverted by another writer") {
+				t.Fatalf("LastError() = %v while waiting, want it to say why", err)
+			}
+		} else if err := c.LastError(secretKey); err != nil {
+			t.Fatalf("LastError() = %v after a success, want none", err)
+		}
+		now = now.Add(240 * time.Millisecond) // two minutes in all
+	}
+	ours := 0
+	for _, a := range cluster.Writes() {
+		if a.Actor != "somebody" {
+			ours++
+		}
+	}
+	if waited == 0 || ours > 2*60+1 {
+		t.Errorf("it wrote %d times in two minutes and waited %d times, want at most 60 writes a minute", ours, waited)
+	}
+}
+
+// Another writer deletes the ConfigMap each time: SECURITY C15.
+func TestRootCAPublisherFightsDeletes(t *testing.T) {
+	cluster := fake.New(active("ns"))
+	c := newPublisher(t, cluster, func(cfg *sacontroller.RootCAPublisherConfig) { cfg.Now = func() time.Time { return fake.Epoch } })
+	key := sacontroller.Key{Kind: "Namespace", Name: "ns"}
+	for i := range 61 {
+		result, err := c.Reconcile(t.Context(), key)
+		if err != nil || (result.RequeueAfter > 0) != (i == 60) {
+			t.Fatalf("attempt %d: Reconcile() = %v, %v, want it to wait from the 61st on", i+1, result, err)
+		}
+		if i < 60 {
+			if err := cluster.DeleteConfigMap(t.Context(), "ns", "kube-root-ca.crt", metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
