@@ -14,10 +14,10 @@ import (
 )
 
 // overtaken is a Client whose account is changed by another writer right before
-// it is updated for the first time.
+// it is updated for the first time, and before it is read after that.
 type overtaken struct {
 	*fake.Cluster
-	before func()
+	before, beforeRead func()
 }
 
 func (o *overtaken) UpdateServiceAccount(ctx context.Context, account *corev1.ServiceAccount) (*corev1.ServiceAccount, error) {
@@ -26,6 +26,13 @@ func (o *overtaken) UpdateServiceAccount(ctx context.Context, account *corev1.Se
 		before()
 	}
 	return o.Cluster.UpdateServiceAccount(ctx, account)
+}
+
+func (o *overtaken) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	if o.before == nil && o.beforeRead != nil {
+		o.beforeRead()
+	}
+	return o.Cluster.GetServiceAccount(ctx, namespace, name)
 }
 
 // What becomes of a Secret that was generated when its account is changed before
@@ -52,6 +59,7 @@ func TestGenerateConflicts(t *testing.T) {
 		name       string
 		account    *corev1.ServiceAccount // account() if nil
 		before     func(*testing.T, *fake.Cluster)
+		beforeRead func(*testing.T, *fake.Cluster)
 		fault      fake.Fault
 		wantErr    string
 		wantWrites []string // besides the create
@@ -70,6 +78,9 @@ func TestGenerateConflicts(t *testing.T) {
 			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: generated}} })
 		}, wantWrites: []string{updateSA}, references: []string{generated}},
 		{name: "deleted", before: remove, wantWrites: []string{updateSA, "delete secrets"}},
+		{name: "deleted after a conflict", before: func(t *testing.T, cluster *fake.Cluster) {
+			update(t, cluster, func(a *corev1.ServiceAccount) { a.Labels = map[string]string{"a": "b"} })
+		}, beforeRead: remove, wantWrites: []string{updateSA, "delete serviceaccounts ns/default", "delete secrets"}},
 		{name: "being deleted", account: held, before: remove, wantWrites: []string{updateSA, "delete secrets"}, references: []string{}},
 		{name: "created again", before: func(t *testing.T, cluster *fake.Cluster) {
 			remove(t, cluster)
@@ -94,6 +105,9 @@ func TestGenerateConflicts(t *testing.T) {
 					cluster.Inject(tt.fault)
 				}
 			}}
+			if tt.beforeRead != nil {
+				client.beforeRead = func() { tt.beforeRead(t, cluster) }
+			}
 			c := newTokens(t, cluster, numbered, func(cfg *sacontroller.TokensConfig) { cfg.Client = client })
 			_, err := c.Reconcile(t.Context(), accountKey)
 			if (err != nil) != (tt.wantErr != "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
@@ -110,10 +124,29 @@ func TestGenerateConflicts(t *testing.T) {
 			if tt.references != nil {
 				diff(t, "references", tt.references, references(getAccount(t, cluster, "ns", "default")))
 			}
+			if n := c.Pending(); (n > 0) != (tt.wantErr != "") {
+				t.Errorf("%d Secrets are remembered as unfinished", n)
+			}
 			if tt.name == "labelled" && getAccount(t, cluster, "ns", "default").Labels["a"] != "b" {
 				t.Error("the other writer's label is lost")
 			}
 		})
+	}
+}
+
+// What is remembered of an account is forgotten with it.
+func TestGenerateForgetsDeletedAccounts(t *testing.T) {
+	cluster := fake.New(account())
+	cluster.Inject(fake.On("create", "secrets", errBusy))
+	c := newTokens(t, cluster, autoGenerate)
+	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || c.Pending() != 1 {
+		t.Fatalf("Reconcile() = %v, %d Secrets are remembered, want an error and one", err, c.Pending())
+	}
+	if err := cluster.DeleteServiceAccount(t.Context(), "ns", "default", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Reconcile(t.Context(), accountKey); err != nil || c.Pending() != 0 {
+		t.Errorf("Reconcile() = %v, %d Secrets are remembered, want none", err, c.Pending())
 	}
 }
 

@@ -135,6 +135,9 @@ func TestGenerateCases(t *testing.T) {
 				return
 			}
 			diff(t, "calls", tt.want, calls(api))
+			if n := c.Pending(); tt.wantErr == "" && n > 0 {
+				t.Errorf("%d Secrets are remembered as unfinished", n)
+			}
 			if tt.secrets == nil {
 				tt.secrets = []string{}
 			}

@@ -14,13 +14,13 @@ import (
 )
 
 // ReasonNotFilled is the reason of the Event, of type Warning, that is recorded
-// for a Secret that fails again and again to be filled. Its message is the error
-// of the last attempt.
+// for a Secret that could not be filled in several attempts. Its message is the
+// error of the last one.
 const ReasonNotFilled = "NotFilled"
 
 const (
 	// eventAfter is the number of attempts, about half a second's worth, that may
-	// fail before somebody is told: conflicts and short outages pass.
+	// fail before there is an Event: conflicts and short outages pass.
 	eventAfter = 8
 	// maxMessage is what the API allows for a message, in bytes.
 	maxMessage = 1024
@@ -40,8 +40,8 @@ func newEvents(ctx context.Context, client kubernetes.Interface) *events {
 
 func (e *events) stop() { e.broadcaster.Shutdown() }
 
-// failed logs a failed attempt, and records an Event for a Secret that exists. As
-// the back-off grows, both become rare: attempts 1, 2, 4, 8… are told.
+// failed logs a failed attempt, and records an Event for a Secret that exists, both
+// for attempts 1, 2, 4, 8… only.
 func (m *Manager) failed(controller string, key sacontroller.Key, attempts int, err error) {
 	log := m.log.Debug
 	told := bits.OnesCount(uint(attempts)) <= 1

@@ -6,8 +6,8 @@ import (
 	"net/http"
 )
 
-// Healthy returns nil unless the process should be started again: Run has
-// returned, or holds a lease that it could not renew for long.
+// Healthy returns nil unless the process should be restarted: Run has returned, or
+// its lease has expired long ago and is still held.
 func (m *Manager) Healthy() error {
 	m.mu.Lock()
 	stopped := m.stopped
@@ -21,8 +21,8 @@ func (m *Manager) Healthy() error {
 	return nil
 }
 
-// Ready returns nil if the caches are filled and Run hasn't returned. A Manager
-// that waits for the lease is ready.
+// Ready returns nil once the caches are filled, until Run returns. A Manager that
+// waits for the lease is ready.
 func (m *Manager) Ready() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -35,9 +35,9 @@ func (m *Manager) Ready() error {
 	return nil
 }
 
-// HealthHandler returns a handler for GET of /healthz and /livez, which answer for
-// [Manager.Healthy], and of /readyz, which answers for [Manager.Ready]: with 200 or
-// with 503 and the reason, which holds nothing of the cluster.
+// HealthHandler returns a handler that answers GET of /healthz and /livez by
+// [Manager.Healthy], and of /readyz by [Manager.Ready]: with 200, or with 503 and
+// the error, which holds no data of the cluster.
 func (m *Manager) HealthHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /healthz", check(m.Healthy))

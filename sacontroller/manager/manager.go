@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
@@ -20,30 +22,36 @@ import (
 
 // Config configures [New].
 type Config struct {
-	// Client is required: what is watched, the lease and the Events go through
-	// it. What the controllers write goes through their own Client, which is
-	// best made from the same one with serviceaccount.FromCoreV1.
+	// Client is required. It serves the watches, the lease and the Events. The
+	// controllers write through their own Client, such as
+	// serviceaccount.FromCoreV1 returns for the same clientset.
 	Client kubernetes.Interface
-	// Metadata watches what only the metadata is needed of. If nil, Client
-	// watches whole objects.
+	// Metadata watches objects of which only the metadata is needed. If nil,
+	// Client watches whole objects.
 	Metadata metadata.Interface
 
 	// LeaderElection, if not nil, lets the controllers run only while this
 	// process holds a lease. Without it there must be no second process: two do
-	// no harm to objects, but cost each other conflicts.
+	// no harm to objects, but cause each other conflicts.
 	LeaderElection *LeaderElection
 
-	// Metrics gets the metrics of the Manager. If nil, there are none.
+	// Metrics registers the metrics of the Manager. If nil, there are none.
 	Metrics prometheus.Registerer
-	// Logger gets the Manager's messages, and client-go's as far as they know a
+	// Logger logs the Manager's messages, and those of client-go that come with a
 	// context. A logr.Logger is wrapped with slog.New(logr.ToSlogHandler(l)). If
 	// nil, nothing is logged.
 	Logger *slog.Logger
 
-	// ShutdownTimeout is how long keys that are being worked on may take to
-	// finish when Run is to return. Zero means 20 seconds.
+	// ShutdownTimeout is how long running Reconcile calls may take to finish when
+	// Run is to return. Zero means 20 seconds.
 	ShutdownTimeout time.Duration
 }
+
+// A ConfigError is one mistake in [Config] or [Options]. All mistakes are returned
+// at once, joined: [errors.As] finds the first. Config is the struct, such as
+// "manager.Config", Field is the field, such as "LeaderElection.Name", and Problem
+// says what is wrong with it, for people.
+type ConfigError = configerror.Error
 
 const defaultShutdownTimeout = 20 * time.Second
 
@@ -63,15 +71,21 @@ type Manager struct {
 	events    *events // of a running Manager
 }
 
-// New returns a Manager without controllers, which doesn't do anything yet, or an
-// error that names every mistake in cfg. It registers its metrics.
+// New returns a Manager without controllers, which starts nothing yet. It returns
+// a [*ConfigError] if Client is unset, for each negative duration, and for each
+// unset name and impossible duration of LeaderElection. It registers its metrics
+// with cfg.Metrics, and returns an error if that refuses them.
 func New(cfg Config) (*Manager, error) {
-	var errs []error
-	if cfg.Client == nil {
-		errs = append(errs, errors.New("manager: Config.Client is nil, want a client"))
+	mistakes := configerror.List{Config: "manager.Config"}
+	mistakes.Require("Client", cfg.Client, "a kubernetes.Interface")
+	configerror.NotNegative(&mistakes, "ShutdownTimeout", cfg.ShutdownTimeout)
+	if cfg.LeaderElection != nil {
+		election := cfg.LeaderElection.withDefaults()
+		election.check(&mistakes)
+		cfg.LeaderElection = &election
 	}
-	if cfg.ShutdownTimeout < 0 {
-		errs = append(errs, fmt.Errorf("manager: Config.ShutdownTimeout is %v, want a positive one", cfg.ShutdownTimeout))
+	if err := mistakes.Err(); err != nil {
+		return nil, err
 	}
 	if cfg.ShutdownTimeout == 0 {
 		cfg.ShutdownTimeout = defaultShutdownTimeout
@@ -83,11 +97,8 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.LeaderElection != nil {
 		var err error
 		if m.leader, err = newLeadership(cfg.LeaderElection, cfg.Client); err != nil {
-			errs = append(errs, err)
+			return nil, err
 		}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
 	}
 	if cfg.Metrics != nil {
 		if err := m.metrics.register(cfg.Metrics); err != nil {
@@ -103,36 +114,43 @@ func (m *Manager) Reader() *Reader { return &Reader{m} }
 
 // Options say how [Manager.Add] runs a controller.
 type Options struct {
-	// Workers is how many keys are reconciled at a time. Zero means 1.
+	// Workers is the number of keys to reconcile at a time. Zero means 1.
 	Workers int
-	// Watch are the resources whose changes the controller is told of, and that
-	// its Reader needs. It may be empty for the controllers of package
-	// sacontroller.
+	// Watch are the resources whose changes the controller needs, for Due or for
+	// its Reader. It may be empty for the controllers of package sacontroller.
 	Watch []Resource
 }
 
-// Add makes m run c. It is an error if m runs already, if a controller of the name
-// was added before, or if it isn't known what c watches.
+// Add makes m run c. It returns a [*ConfigError] for each mistake in opts, and
+// another error if c is nil, if Run was called already, or if a controller of the
+// same name was added before.
 func (m *Manager) Add(c sacontroller.Controller, opts Options) error {
-	if c == nil {
-		return errors.New("manager: got no controller to add")
+	if v := reflect.ValueOf(c); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return errors.New("manager: the controller to add is nil")
 	}
-	if opts.Workers < 0 {
-		return fmt.Errorf("manager: %s has %d workers, want at least 1", c.Name(), opts.Workers)
-	}
+	mistakes := configerror.List{Config: "manager.Options"}
+	configerror.NotNegative(&mistakes, "Workers", opts.Workers)
 	if len(opts.Watch) == 0 {
 		opts.Watch = resourcesOf(c)
 	}
 	if len(opts.Watch) == 0 {
-		return fmt.Errorf("manager: %s is a %T, want Options.Watch to say what it watches", c.Name(), c)
+		mistakes.Add("Watch", "is empty, want the resources that %s, a %T, needs", c.Name(), c)
+	}
+	for i, r := range opts.Watch {
+		if !r.isKnown() {
+			mistakes.Add(fmt.Sprintf("Watch[%d]", i), "is %q, want a Resource of this package", r)
+		}
+	}
+	if err := mistakes.Err(); err != nil {
+		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.started {
-		return fmt.Errorf("manager: %s comes too late, want it added before Run", c.Name())
+		return fmt.Errorf("manager: %s is added too late, want it added before Run", c.Name())
 	}
 	if slices.ContainsFunc(m.workers, func(w *worker) bool { return w.controller.Name() == c.Name() }) {
-		return fmt.Errorf("manager: there is a %s already", c.Name())
+		return fmt.Errorf("manager: a controller called %s was added already", c.Name())
 	}
 	m.workers = append(m.workers, &worker{
 		controller: c,
@@ -147,16 +165,16 @@ func (m *Manager) Add(c sacontroller.Controller, opts Options) error {
 	return nil
 }
 
-// Run watches, waits for the lease if there is one to be had, runs the
-// controllers until ctx is done, and returns once they have finished what they
-// were at and the lease is given back. No controller is called before every cache
-// is filled. Run can be called once; all that it starts has ended when it returns,
-// but for what the errors say.
+// Run starts the watches, waits for the lease with [Config.LeaderElection], runs
+// the controllers until ctx is done, and returns once their running calls have
+// finished and the lease is released. No controller is called before every cache
+// is filled. Run can be called once. All goroutines that it starts have ended when
+// it returns, unless its error says otherwise.
 //
-// It returns nil after a shutdown that went well, an error that wraps
-// [ErrLeadershipLost], and otherwise an error that says what is wrong with the
-// Manager, or which controllers didn't finish in time; then the lease is kept as
-// long as the process lives. In all cases the process should end.
+// It returns nil after ctx is done, and an error that wraps [ErrLeadershipLost]
+// when the lease could not be renewed. Any other error says what is wrong with
+// the Manager, or which controllers didn't finish in time; then the lease is kept
+// as long as the process lives. In all cases the process should end.
 func (m *Manager) Run(ctx context.Context) error {
 	if err := m.start(); err != nil {
 		return err
@@ -191,10 +209,10 @@ func (m *Manager) start() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.started {
-		return errors.New("manager: Run was called before, want a new Manager")
+		return errors.New("manager: Run was called already, want a new Manager")
 	}
 	if len(m.workers) == 0 {
-		return errors.New("manager: there is nothing to run, want a controller added")
+		return errors.New("manager: there is no controller to run, want Add called before Run")
 	}
 	whole := m.cfg.Metadata == nil || slices.ContainsFunc(m.workers, func(w *worker) bool {
 		return slices.Contains(w.resources, ServiceAccounts)
@@ -229,8 +247,8 @@ func (m *Manager) end() {
 	m.stopped = true
 }
 
-// watchFailed counts what goes wrong with a watch, and leaves the rest to
-// client-go, which goes on with back-off.
+// watchFailed counts failures of a watch, and leaves the rest to client-go, which
+// tries again with back-off.
 func (m *Manager) watchFailed(r Resource) cache.WatchErrorHandlerWithContext {
 	return func(ctx context.Context, reflector *cache.Reflector, err error) {
 		m.metrics.watches.WithLabelValues(string(r)).Inc()
@@ -253,8 +271,8 @@ func (m *Manager) waitForCaches(ctx context.Context) bool {
 	return true
 }
 
-// lead runs the controllers until ctx or hard is done. Requests are made with a
-// context that is done with hard, or when finishing takes too long.
+// lead runs the controllers until ctx or hard is done. Their requests get a context
+// that is done with hard, or when finishing takes too long.
 func (m *Manager) lead(ctx, hard context.Context) error {
 	m.metrics.leader.Set(1)
 	defer m.metrics.leader.Set(0)

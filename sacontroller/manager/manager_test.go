@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	clientset "k8s.io/client-go/kubernetes"
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/kubesa/serviceaccount/fake"
@@ -413,12 +414,35 @@ func TestShutdownIsBounded(t *testing.T) {
 	}
 }
 
+// New reports all mistakes at once.
+func TestConfigErrors(t *testing.T) {
+	_, err := manager.New(manager.Config{
+		Client: (*clientset.Clientset)(nil), ShutdownTimeout: -1,
+		LeaderElection: &manager.LeaderElection{Name: "l", RetryPeriod: -time.Second},
+	})
+	want := `manager: Config.Client is required, want a kubernetes.Interface
+manager: Config.ShutdownTimeout is -1ns, want 0 for the default or a positive value
+manager: Config.LeaderElection.Namespace is required, want a name
+manager: Config.LeaderElection.Identity is required, want a name
+manager: Config.LeaderElection.RetryPeriod is -1s, want 0 for the default or a positive value`
+	if err == nil || err.Error() != want {
+		t.Errorf("New() =\n%v\nwant\n%s", err, want)
+	}
+	if e, ok := errors.AsType[*manager.ConfigError](err); !ok || e.Config != "manager.Config" || e.Field != "Client" {
+		t.Errorf("New() = %#v, want a ConfigError", e)
+	}
+	_, err = manager.New(manager.Config{Client: newServer().client, LeaderElection: &manager.LeaderElection{
+		Namespace: "kube-system", Name: "l", Identity: "a", LeaseDuration: 10 * time.Second, RetryPeriod: 9 * time.Second,
+	}})
+	want = `manager: Config.LeaderElection.RenewDeadline is 10s, want less than the LeaseDuration of 10s
+manager: Config.LeaderElection.RenewDeadline is 10s, want more than 1.2 times the RetryPeriod of 9s`
+	if err == nil || err.Error() != want {
+		t.Errorf("New() =\n%v\nwant\n%s", err, want)
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	s := newServer()
-	if _, err := manager.New(manager.Config{LeaderElection: &manager.LeaderElection{}, ShutdownTimeout: -1}); err == nil ||
-		!strings.Contains(err.Error(), "Client") || !strings.Contains(err.Error(), "ShutdownTimeout") || !strings.Contains(err.Error(), "LeaderElection") {
-		t.Errorf("New() = %v, want every mistake named", err)
-	}
 	m, err := manager.New(manager.Config{Client: s.client})
 	if err != nil {
 		t.Fatal(err)
@@ -426,24 +450,28 @@ func TestRunRefuses(t *testing.T) {
 	if err := m.Run(t.Context()); err == nil {
 		t.Error("Run() without controllers = nil, want an error")
 	}
-	if err := m.Add(nil, manager.Options{}); err == nil {
-		t.Error("Add(nil) = nil, want an error")
+	for _, c := range []sacontroller.Controller{nil, (*sacontroller.Tokens)(nil)} {
+		if err := m.Add(c, manager.Options{}); err == nil {
+			t.Error("Add(nil) = nil, want an error")
+		}
 	}
 	c, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: m.Reader(), Client: s})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Add(c, manager.Options{Workers: -1}); err == nil {
-		t.Error("Add() with -1 workers = nil, want an error")
+	want := `manager: Options.Workers is -1, want 0 for the default or a positive value
+manager: Options.Watch[1] is "moons", want a Resource of this package`
+	if err := m.Add(c, manager.Options{Workers: -1, Watch: []manager.Resource{manager.Pods, "moons"}}); err == nil || err.Error() != want {
+		t.Errorf("Add() =\n%v\nwant\n%s", err, want)
 	}
-	if err := m.Add(c, manager.Options{Watch: []manager.Resource{"moons"}}); err != nil {
+	if err := m.Add(poisoned{}, manager.Options{}); err == nil || !strings.Contains(err.Error(), "Options.Watch is empty") {
+		t.Errorf("Add() of a foreign controller = %v, want an error about Watch", err)
+	}
+	if err := m.Add(c, manager.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Add(c, manager.Options{}); err == nil {
 		t.Error("Add() of the same controller = nil, want an error")
-	}
-	if err := m.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "moons") {
-		t.Errorf("Run() = %v, want an error about the resource", err)
 	}
 	if _, err := m.Reader().GetSecret(t.Context(), "ns", "s"); err == nil || apierrors.IsNotFound(err) {
 		t.Errorf("GetSecret() = %v, want an error: nobody watches Secrets", err)

@@ -10,7 +10,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 )
 
-// metrics are what a Manager counts. The labels hold the names of controllers and
+// metrics are the metrics of a Manager. Their labels are the names of controllers and
 // resources, and no text from the cluster.
 type metrics struct {
 	queues     queueMetrics
@@ -35,11 +35,11 @@ func newMetrics() *metrics {
 	return &metrics{
 		queues: newQueueMetrics(),
 		reconciles: counter("reconcile_total",
-			"Keys reconciled, by controller and result: success, requeue (look again later), error (try again later), panic.", "controller", "result"),
+			"Keys reconciled, by controller and result: success, requeue (due again later), error (retried with back-off), panic.", "controller", "result"),
 		issued: counter("tokens_issued_total",
 			"Tokens signed for Secrets, by result: success, error.", "result"),
 		watches: counter("watch_failures_total",
-			"Lists and watches that failed, by resource. They are repeated.", "resource"),
+			"Lists and watches that failed, by resource. They are retried.", "resource"),
 		leader: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "serviceaccount", Name: "leader",
 			Help: "1 while this process runs its controllers, 0 while it waits for the lease."}),
 	}
@@ -83,12 +83,12 @@ func newQueueMetrics() queueMetrics {
 	}
 	return queueMetrics{
 		depth:      gauge("depth", "Keys that wait for a worker."),
-		unfinished: gauge("unfinished_work_seconds", "Seconds that the keys in work have been worked on, in total."),
-		longest:    gauge("longest_running_processor_seconds", "Seconds that the key longest in work has been worked on."),
+		unfinished: gauge("unfinished_work_seconds", "Seconds that running Reconcile calls have taken so far, in total."),
+		longest:    gauge("longest_running_processor_seconds", "Seconds that the longest running Reconcile call has taken so far."),
 		adds:       counter("adds_total", "Keys that became due."),
-		retries:    counter("retries_total", "Keys that are to be tried again."),
+		retries:    counter("retries_total", "Retries of keys."),
 		latency:    histogram("queue_duration_seconds", "Seconds that a key waited for a worker."),
-		duration:   histogram("work_duration_seconds", "Seconds that a key was worked on."),
+		duration:   histogram("work_duration_seconds", "Seconds that a Reconcile call took."),
 	}
 }
 
@@ -125,7 +125,7 @@ func (m queueMetrics) NewRetriesMetric(name string) workqueue.CounterMetric {
 	return m.retries.WithLabelValues(name)
 }
 
-// CountIssued returns issuer, whose tokens and errors are counted by the metric
+// CountIssued returns issuer with its tokens and errors counted by the metric
 // serviceaccount_tokens_issued_total.
 func (m *Manager) CountIssued(issuer sacontroller.LegacyIssuer) sacontroller.LegacyIssuer {
 	return countingIssuer{issuer, m.metrics.issued}

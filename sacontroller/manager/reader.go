@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -13,14 +14,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// A Reader answers from the caches of a [Manager]. It has the methods of every
-// Reader of package sacontroller. It makes no requests; it is behind the API
-// server by as long as a watch takes, and empty until [Manager.Run] has filled it.
-// What it returns must not be changed.
+// A Reader reads from the caches of a [Manager]. It has the methods of every Reader
+// of package sacontroller. It makes no requests. It is stale by as long as a watch
+// takes, and empty until [Manager.Run] has filled it. The objects that it returns
+// must not be changed. It is safe for concurrent use.
 //
-// A resource that no controller of the Manager watches is an error, and so are
-// Secrets that aren't token Secrets: they are NotFound. It is safe for concurrent
-// use.
+// Reading a resource that no controller of the Manager watches is an error. Secrets
+// that aren't token Secrets are NotFound.
 type Reader struct{ manager *Manager }
 
 // GetNamespace returns the Namespace called name.
@@ -62,7 +62,7 @@ func (r *Reader) ListPods(_ context.Context, namespace string) ([]*corev1.Pod, e
 	return list[corev1.Pod](r, Pods, byNamespace, namespace)
 }
 
-// GetConfigMap returns the ConfigMap of that name, which has to be one of
+// GetConfigMap returns the ConfigMap of that name, which must be one of
 // [RootCAConfigMaps] or the [TrackingConfigMap].
 func (r *Reader) GetConfigMap(_ context.Context, namespace, name string) (*corev1.ConfigMap, error) {
 	resource := RootCAConfigMaps
@@ -115,15 +115,15 @@ func list[T any](r *Reader, resource Resource, index, value string) ([]*T, error
 	return typed, nil
 }
 
-// served reports whether the cache is meant to have object: client-go's fake sends
+// served reports whether the caches should have object: client-go's fake sends
 // Secrets of every type.
 func served(object any) bool {
 	secret, ok := object.(*corev1.Secret)
-	return !ok || secret.Type == corev1.SecretTypeServiceAccountToken
+	return !ok || tokensecret.Is(secret)
 }
 
 // nameOf returns a text by which objects sort by namespace, then name: NUL sorts
-// before whatever a name can hold.
+// before any character of a name.
 func nameOf(object any) string {
 	o, err := meta.Accessor(object)
 	if err != nil {

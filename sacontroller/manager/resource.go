@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,9 +16,9 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// A Resource is something that a [Manager] watches. Each is watched once,
-// however many controllers ask for it, and no more of it is kept in memory than
-// its comment says.
+// A Resource is something that a [Manager] can watch. Each is watched once,
+// however many controllers need it, and no more of it is kept in memory than its
+// comment says.
 type Resource string
 
 const (
@@ -25,22 +26,32 @@ const (
 	Namespaces Resource = "namespaces"
 	// ServiceAccounts are all ServiceAccounts.
 	ServiceAccounts Resource = "serviceaccounts"
-	// ServiceAccountMetadata is for controllers that only ask which accounts
-	// there are: they get ServiceAccounts that have nothing but metadata, unless
-	// another controller needs all of them or there is no [Config.Metadata].
+	// ServiceAccountMetadata is for controllers that need only the metadata of
+	// ServiceAccounts. They get whole ones if another controller needs those or
+	// there is no [Config.Metadata].
 	ServiceAccountMetadata Resource = "serviceaccounts-metadata"
 	// TokenSecrets are the Secrets of type kubernetes.io/service-account-token.
-	// The API server doesn't send any other.
+	// The API server sends no others.
 	TokenSecrets Resource = "token-secrets"
 	// Pods are all Pods, without their status.
 	Pods Resource = "pods"
-	// RootCAConfigMaps are the ConfigMaps called kube-root-ca.crt (CST-12).
+	// RootCAConfigMaps are the ConfigMaps called kube-root-ca.crt.
 	RootCAConfigMaps Resource = "root-ca-configmaps"
 	// TrackingConfigMap is the ConfigMap of kube-system that says since when the
-	// use of token Secrets is tracked (CST-11).
+	// use of Secret-based tokens is recorded.
 	TrackingConfigMap Resource = "tracking-configmap"
 )
 
+// isKnown reports whether r is one of the above.
+func (r Resource) isKnown() bool {
+	switch r {
+	case Namespaces, ServiceAccounts, ServiceAccountMetadata, TokenSecrets, Pods, RootCAConfigMaps, TrackingConfigMap:
+		return true
+	}
+	return false
+}
+
+// The ConfigMaps that controllers know (CST-11, CST-12).
 const (
 	rootCAName        = "kube-root-ca.crt"
 	trackingNamespace = "kube-system"
@@ -118,8 +129,8 @@ type listerWatcher[L runtime.Object] interface {
 	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
 }
 
-// listWatch lists and watches what in has and selector, if any, selects. client
-// is what in was made from; it knows whether watches can begin with a list.
+// listWatch lists and watches the objects of in that match selector, if there is
+// one. client is what in comes from; it knows whether watches can begin with a list.
 func listWatch[L runtime.Object](client any, in listerWatcher[L], selector string) cache.ListerWatcher {
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
@@ -135,10 +146,11 @@ func listWatch[L runtime.Object](client any, in listerWatcher[L], selector strin
 
 func indexByAccount(object any) ([]string, error) {
 	secret, ok := object.(*corev1.Secret)
-	if !ok || secret.Type != corev1.SecretTypeServiceAccountToken {
-		return nil, nil // client-go's fake doesn't know field selectors
+	if !ok || !tokensecret.Is(secret) {
+		return nil, nil // client-go's fake ignores field selectors
 	}
-	return []string{accountKey(secret.Namespace, secret.Annotations[corev1.ServiceAccountNameKey])}, nil
+	name, _ := tokensecret.Owner(secret)
+	return []string{accountKey(secret.Namespace, name)}, nil
 }
 
 // accountKey joins the two names. No namespace holds a slash.

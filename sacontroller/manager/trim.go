@@ -8,10 +8,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A trimmer keeps the cache of one informer small: it drops what isn't needed of an
-// object, and what most objects have in common it lets them share. That is most of a
-// token Secret, the token aside: the CA bundle, the namespace, and the names of the
-// data and of the annotations.
+// A trimmer keeps the cache of one informer small: it drops the parts of an object
+// that no controller needs, and lets objects share what most have in common. Of a
+// token Secret that is all but the token: the CA bundle, the namespace, and the keys
+// of the data and of the annotations.
 //
 // It changes objects in place, which [cache.TransformFunc] allows, and may see them
 // more than once.

@@ -35,16 +35,16 @@ type worker struct {
 	informers  []cache.SharedIndexInformer
 	metrics    *metrics
 	log        *slog.Logger
-	// failed is told of each attempt that failed, and how many did in a row: none
-	// if the controller only puts the key off.
+	// failed is called for each attempt that failed, with how many did in a row: 0
+	// if the controller only put the key off.
 	failed func(key sacontroller.Key, attempts int, err error)
 
 	queue workqueue.TypedRateLimitingInterface[sacontroller.Key]
 }
 
-// run works until stop is done, and returns once the keys that were being worked
-// on then are finished. ctx is that of their requests. What is still in the queue
-// is left: it becomes due again wherever the controller runs next.
+// run reconciles keys until stop is done, and returns once the running calls have
+// finished. ctx is that of their requests. The rest of the queue is dropped: those
+// keys become due again wherever the controller runs next.
 func (w *worker) run(ctx, stop context.Context) error {
 	name := w.controller.Name()
 	w.queue = workqueue.NewTypedRateLimitingQueueWithConfig(
@@ -98,8 +98,8 @@ func (w *worker) resync(stop context.Context) {
 // OnAdd, OnUpdate and OnDelete implement [cache.ResourceEventHandler].
 func (w *worker) OnAdd(object any, _ bool) { w.changed(watch.Added, object, nil) }
 
-// OnUpdate passes the old object on as well: when it has another UID than the new
-// one, a deletion was missed.
+// OnUpdate passes on the old object too: if it has another UID than the new one, a
+// deletion was missed.
 func (w *worker) OnUpdate(old, object any) { w.changed(watch.Modified, object, old) }
 
 // OnDelete also gets the tombstones of deletions that were noticed late (CTL-7).
@@ -112,17 +112,17 @@ func (w *worker) OnDelete(object any) {
 
 // changed queues the keys that a change makes due.
 func (w *worker) changed(t watch.EventType, object, old any) {
-	event := sacontroller.Change{Type: t}
-	event.Object, _ = object.(runtime.Object)
-	event.Old, _ = old.(runtime.Object)
-	if event.Object == nil || !served(object) {
+	change := sacontroller.Change{Type: t}
+	change.Object, _ = object.(runtime.Object)
+	change.Old, _ = old.(runtime.Object)
+	if change.Object == nil || !served(object) {
 		return
 	}
 	// Due is the controller's code; it must not take the process down.
-	due, err := flight.Catch(w.controller.Name(), func() ([]sacontroller.Key, error) { return w.controller.Due(event), nil })
+	due, err := flight.Catch(w.controller.Name(), func() ([]sacontroller.Key, error) { return w.controller.Due(change), nil })
 	if p, ok := errors.AsType[*flight.PanicError](err); ok {
 		w.metrics.reconciles.WithLabelValues(w.controller.Name(), resultPanic).Inc()
-		w.log.Error("Panic while looking at an event", "panic", p.PanicText(), "stack", string(p.PanicStack()))
+		w.log.Error("Panic in Due", "panic", p.PanicText(), "stack", string(p.PanicStack()))
 	}
 	for _, key := range due {
 		w.queue.Add(key)
@@ -139,8 +139,8 @@ func (w *worker) next(ctx, stop context.Context) bool {
 	if stop.Err() != nil {
 		return false
 	}
-	result, outcome, err := w.reconcile(ctx, key)
-	w.metrics.reconciles.WithLabelValues(w.controller.Name(), outcome).Inc()
+	result, label, err := w.reconcile(ctx, key)
+	w.metrics.reconciles.WithLabelValues(w.controller.Name(), label).Inc()
 	switch {
 	case err != nil:
 		w.queue.AddRateLimited(key)
@@ -159,7 +159,7 @@ func (w *worker) next(ctx, stop context.Context) bool {
 	return true
 }
 
-// lastError returns why the controller puts key off, if it says so.
+// lastError returns why the controller put key off, if it says so.
 func (w *worker) lastError(key sacontroller.Key) error {
 	c, ok := w.controller.(interface {
 		LastError(sacontroller.Key) error
@@ -172,7 +172,7 @@ func (w *worker) lastError(key sacontroller.Key) error {
 
 // reconcile calls the controller. A panic is an error like any other: the key
 // waits, the others go on.
-func (w *worker) reconcile(ctx context.Context, key sacontroller.Key) (result sacontroller.Result, outcome string, err error) {
+func (w *worker) reconcile(ctx context.Context, key sacontroller.Key) (result sacontroller.Result, label string, err error) {
 	result, err = flight.Catch(w.controller.Name(), func() (sacontroller.Result, error) { return w.controller.Reconcile(ctx, key) })
 	p, panicked := errors.AsType[*flight.PanicError](err) // of the controller, or of what it calls, such as a signer
 	if panicked {
@@ -180,13 +180,13 @@ func (w *worker) reconcile(ctx context.Context, key sacontroller.Key) (result sa
 	}
 	switch {
 	case panicked && err == error(p):
-		outcome, err = resultPanic, fmt.Errorf("manager: %w", err)
+		label, err = resultPanic, fmt.Errorf("manager: %w", err)
 	case err != nil:
-		outcome = resultError
+		label = resultError
 	case result.RequeueAfter > 0:
-		outcome = resultRequeue
+		label = resultRequeue
 	default:
-		outcome = resultSuccess
+		label = resultSuccess
 	}
-	return result, outcome, err
+	return result, label, err
 }
