@@ -6,4 +6,9 @@ type Event struct {
 	Keys    int   // how many keys there are now
 	Changed bool  // whether they are others than before
 	Err     error // why there are no new keys; the last good ones are still used
+
+	// Panic and Stack are set if code of the caller panicked that was to get the
+	// keys. The value may hold a secret.
+	Panic any
+	Stack []byte
 }

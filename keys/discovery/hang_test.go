@@ -1,6 +1,7 @@
 package discovery_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"runtime"
@@ -50,4 +51,30 @@ func TestRemoteHangs(t *testing.T) {
 		time.Sleep(time.Second)
 		keystest.WantKnown(t, r, id, true)
 	})
+}
+
+// The Event of a fetch that panicked has the value and the stack; what PublicKeys
+// returns shows neither.
+func TestEventPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events := make(chan keys.Event, 2)
+		observe := func(_ context.Context, e keys.Event) { events <- e }
+		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/jwks", Transport: &publisher{}, Observe: observe,
+			BearerToken: func(context.Context) (string, error) { panic("hunter2") }})
+		_, fetching := r.PublicKeys(t.Context(), "")
+		p := keystest.Must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: panickingSource{}, Observe: observe}))
+		publishing := p.Refresh(t.Context())
+		for _, err := range []error{fetching, publishing} {
+			e := <-events
+			if err == nil || strings.Contains(err.Error(), "hunter2") || e.Panic != "hunter2" || !bytes.Contains(e.Stack, []byte("discovery_test")) {
+				t.Errorf("%v with the panic %v and a stack of %d bytes, want both, and nothing of them in the text", err, e.Panic, len(e.Stack))
+			}
+		}
+	})
+}
+
+type panickingSource struct{}
+
+func (panickingSource) PublicKeys(context.Context, string) ([]keys.PublicKey, error) {
+	panic("hunter2")
 }

@@ -208,7 +208,9 @@ func (p *Publisher) refresh(ctx context.Context) error {
 	next, changed, err := p.next(ctx)
 	p.current.Store(next)
 	if p.observe != nil {
-		p.observe(ctx, keys.Event{Keys: len(next.keys), Changed: changed, Err: err})
+		e := keys.Event{Keys: len(next.keys), Changed: changed, Err: err}
+		e.Panic, e.Stack = flight.PanicOf(err)
+		p.observe(ctx, e)
 	}
 	return next.err
 }

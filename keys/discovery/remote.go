@@ -235,6 +235,7 @@ func (r *Remote) fetch(ctx context.Context) (struct{}, error) {
 		r.refresh = now.Add(min(r.cfg.RefreshEvery, max(answer.maxAge, r.cfg.CoolDown)))
 	}
 	e := keys.Event{Keys: len(all(r.set)), Changed: changed, Err: r.err}
+	e.Panic, e.Stack = flight.PanicOf(err)
 	r.mu.Unlock()
 	if r.cfg.Observe != nil {
 		r.cfg.Observe(ctx, e)

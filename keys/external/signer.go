@@ -174,6 +174,7 @@ func (s *Signer) fetch(ctx context.Context) (struct{}, error) {
 	}
 	s.err, s.ended = err, s.cfg.Now()
 	e := keys.Event{Keys: len(allKeys(s.set)), Changed: changed, Err: err}
+	e.Panic, e.Stack = flight.PanicOf(err)
 	s.mu.Unlock()
 	if s.cfg.Observe != nil {
 		s.cfg.Observe(ctx, e)
