@@ -9,11 +9,11 @@ import (
 	"github.com/kubesa/serviceaccount/internal/podsecrets"
 )
 
-// Check says what [Plugin.Validate] says once it has looked up account, the account
+// Check does what [Plugin.Validate] does once it has looked up account, the account
 // of req.Pod. It does no I/O and changes nothing. The getters of cfg are not used,
 // and account only if the pod is not a mirror pod.
 //
-// The error is a refusal as in [Plugin.Admit], or says that account is nil.
+// The error is a denial as in [Plugin.Admit]. A nil account is an error.
 func Check(cfg Config, req Request, account *corev1.ServiceAccount) error {
 	if req.Pod == nil {
 		return nil
@@ -25,7 +25,7 @@ func Check(cfg Config, req Request, account *corev1.ServiceAccount) error {
 	case req.creates() && isMirror(req.Pod):
 		return checkMirror(&req)
 	case givenAccount(&req.Pod.Spec) == "":
-		return refuseNoAccount(&req)
+		return denyNoAccount(&req)
 	case account == nil:
 		return errNilAccount
 	case req.creates():
@@ -40,14 +40,14 @@ func isMirror(pod *corev1.Pod) bool {
 	return ok
 }
 
-// checkMirror refuses mirror pods that use what only the API server may hand out.
+// checkMirror denies mirror pods that use what only the API server may hand out.
 func checkMirror(req *Request) error {
 	spec := &req.Pod.Spec
 	if givenAccount(spec) != "" {
-		return refuse(req, "a mirror pod may not reference service accounts")
+		return deny(req, "a mirror pod may not reference service accounts")
 	}
 	if !podsecrets.Visit(spec, podsecrets.FirstSource, func(ref podsecrets.Reference) bool { return ref.Name == "" }) {
-		return refuse(req, "a mirror pod may not reference secrets")
+		return deny(req, "a mirror pod may not reference secrets")
 	}
 	for i := range spec.Volumes {
 		if spec.Volumes[i].Projected == nil {
@@ -55,7 +55,7 @@ func checkMirror(req *Request) error {
 		}
 		for _, source := range spec.Volumes[i].Projected.Sources {
 			if source.ServiceAccountToken != nil {
-				return refuse(req, "a mirror pod may not use ServiceAccountToken volume projections")
+				return deny(req, "a mirror pod may not use ServiceAccountToken volume projections")
 			}
 		}
 	}
@@ -84,30 +84,30 @@ func (r *rules) checkCreate(req *Request, account *corev1.ServiceAccount) error 
 	l := newLimit(account)
 	for i := range spec.Volumes {
 		if s := spec.Volumes[i].Secret; s != nil && !l.secrets[s.SecretName] {
-			return refuse(req, l.text("volume with", s.SecretName))
+			return deny(req, l.text("volume with", s.SecretName))
 		}
 	}
 	for i := range spec.InitContainers {
 		c := &spec.InitContainers[i]
 		if text := l.container("init container", c.Name, c.Env, c.EnvFrom); text != "" {
-			return refuse(req, text)
+			return deny(req, text)
 		}
 	}
 	for i := range spec.Containers {
 		c := &spec.Containers[i]
 		if text := l.container("container", c.Name, c.Env, c.EnvFrom); text != "" {
-			return refuse(req, text)
+			return deny(req, text)
 		}
 	}
 	for i, ref := range spec.ImagePullSecrets {
 		if !l.pullSecrets[ref.Name] {
-			return refuse(req, fmt.Sprintf(`imagePullSecrets[%d].name="%s" is not allowed because service account %s does not reference that imagePullSecret`,
+			return deny(req, fmt.Sprintf(`imagePullSecrets[%d].name="%s" is not allowed because service account %s does not reference that imagePullSecret`,
 				i, ref.Name, account.Name))
 		}
 	}
 	if r.strict {
 		if text := l.strict(spec); text != "" {
-			return refuse(req, text)
+			return deny(req, text)
 		}
 	}
 	return nil
@@ -120,7 +120,7 @@ func (r *rules) checkEphemeral(req *Request, account *corev1.ServiceAccount) err
 		return nil
 	}
 	if text := newLimit(account).ephemeral(&req.Pod.Spec); text != "" {
-		return refuseUnwrapped(req, text) // ADM-226 as we differ
+		return denyUnwrapped(req, text) // ADM-226 as we differ
 	}
 	return nil
 }

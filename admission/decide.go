@@ -73,7 +73,7 @@ func (r *rules) decideToken(edits []Edit, pod *corev1.Pod, account *corev1.Servi
 	case automount != automountOn:
 		return append(edits, Edit{Field: fieldVolumes, Keep: true, why: automount}), nil
 	case r.tokenVolume == SecretBacked && token == "" && !r.tokenOptional:
-		return nil, refuseNoToken(account)
+		return nil, denyNoToken(account)
 	case len(spec.InitContainers)+len(spec.Containers) == 0:
 		return append(edits, Edit{Field: fieldVolumes, Keep: true, why: noContainers}), nil
 	case r.tokenVolume == SecretBacked && token == "":

@@ -42,7 +42,7 @@ func (d Decision) Apply(pod *corev1.Pod) {
 		e := &d.Edits[i]
 		if e.Keep {
 			if e.why == accountHasNoPullSecrets {
-				spec.ImagePullSecrets = []corev1.LocalObjectReference{} // a copy of the account's (ADM-50)
+				spec.ImagePullSecrets = []corev1.LocalObjectReference{} // a copy of the account's, as in Kubernetes
 			}
 			continue
 		}

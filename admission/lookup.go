@@ -109,7 +109,7 @@ func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.Se
 		case apierrors.IsNotFound(err):
 			continue
 		default:
-			return "", refuseTokenLookup(req, account, err)
+			return "", denyTokenLookup(req, account, err)
 		}
 		if IsTokenOf(secret, account) {
 			return secret.Name, nil

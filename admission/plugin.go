@@ -136,7 +136,7 @@ func (p *Plugin) decideCreate(ctx context.Context, req *Request, edits []Edit) (
 	name := p.rules.accountName(&req.Pod.Spec)
 	account, err := p.findAccount(ctx, req.namespace(), name)
 	if err != nil {
-		return Decision{}, p.rules.refuseLookup(req, name, err, false)
+		return Decision{}, p.rules.denyLookup(req, name, err, false)
 	}
 	token, err := p.findToken(ctx, req, account)
 	if err != nil {
@@ -158,11 +158,11 @@ func (p *Plugin) decideCreate(ctx context.Context, req *Request, edits []Edit) (
 func (p *Plugin) validate(ctx context.Context, req *Request) ([]string, error) {
 	name := givenAccount(&req.Pod.Spec)
 	if name == "" {
-		return nil, refuseNoAccount(req)
+		return nil, denyNoAccount(req)
 	}
 	account, err := p.findAccount(ctx, req.namespace(), name)
 	if err != nil {
-		return nil, p.rules.refuseLookup(req, name, err, req.creates())
+		return nil, p.rules.denyLookup(req, name, err, req.creates())
 	}
 	if req.creates() {
 		err = p.rules.checkCreate(req, account)

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // existingVolume returns the name of the volume that already has the token, or "".
@@ -66,25 +68,7 @@ func hasVolume(volumes []corev1.Volume, name string) bool {
 	return false
 }
 
-// The alphabet of generated names, without vowels and look-alikes, and the
-// longest base (CST-19).
-const (
-	nameAlphabet  = "bcdfghjklmnpqrstvwxz2456789"
-	nameSuffix    = 5
-	maxNameLength = 63
-)
-
-func randomName(base string) string {
-	var buf [maxNameLength]byte
-	n := copy(buf[:maxNameLength-nameSuffix], base)
-	x := rand.Uint64()
-	for range nameSuffix {
-		buf[n] = nameAlphabet[x%uint64(len(nameAlphabet))]
-		x /= uint64(len(nameAlphabet))
-		n++
-	}
-	return string(buf[:n])
-}
+func randomName(base string) string { return tokensecret.GeneratedName(base, rand.Uint64()) }
 
 // mount returns the mount that containers get. Nothing else is set (ADM-37).
 func (r *rules) mount(volume string) corev1.VolumeMount {

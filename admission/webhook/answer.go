@@ -8,9 +8,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// An answer is what a review gets. Without a refusal it is allowed.
+// An answer is the answer to a review. Without a denial it is allowed.
 type answer struct {
-	refusal  *apierrors.StatusError
+	denial   *apierrors.StatusError
 	patch    []byte
 	warnings []string
 }
@@ -21,14 +21,14 @@ func (a *answer) encode(uid string) []byte {
 	buf = append(buf, `{"kind":"`+reviewKind+`","apiVersion":"`+reviewVersion+`","response":{"uid":`...)
 	buf = appendText(buf, uid)
 	buf = append(buf, `,"allowed":`...)
-	if a.refusal == nil {
+	if a.denial == nil {
 		buf = append(buf, "true"...)
 	} else {
 		buf = append(buf, `false,"status":`...)
-		status, _ := json.Marshal(a.refusal.ErrStatus) // a struct of texts and numbers always can be
+		status, _ := json.Marshal(a.denial.ErrStatus) // a struct of texts and numbers always can be
 		buf = append(buf, status...)
 	}
-	if a.refusal == nil && len(a.patch) > 0 {
+	if a.denial == nil && len(a.patch) > 0 {
 		buf = append(buf, `,"patch":"`...)
 		buf = base64.StdEncoding.AppendEncode(buf, a.patch)
 		buf = append(buf, `","patchType":"JSONPatch"`...)

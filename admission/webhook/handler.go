@@ -8,13 +8,8 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"runtime/debug"
-	"strings"
 	"sync"
 	"time"
-
-	admissionv1 "k8s.io/api/admission/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/internal/configerror"
@@ -162,9 +157,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time,
 		p = new(patch)
 	}
 	answer := h.answer(ctx, rq, p, out)
-	out.Allowed, out.Err, out.Warnings, out.PatchBytes = answer.refusal == nil, nil, answer.warnings, len(answer.patch)
-	if answer.refusal != nil {
-		out.Err = answer.refusal
+	out.Allowed, out.Err, out.Warnings, out.PatchBytes = answer.denial == nil, nil, answer.warnings, len(answer.patch)
+	if answer.denial != nil {
+		out.Err = answer.denial
 	}
 	body := answer.encode(rq.uid)
 	if cap(p.buf) <= maxPooled {
@@ -251,97 +246,4 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, deadline time.Tim
 
 func (h *Handler) tooLarge() error {
 	return &httpError{http.StatusRequestEntityTooLarge, fmt.Sprintf("want a body of at most %d bytes", h.cfg.MaxBytes)}
-}
-
-// answer decides about a request. A panic refuses it.
-func (h *Handler) answer(ctx context.Context, rq *reviewRequest, p *patch, out *Event) (a answer) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			out.Panic, out.Stack = reason, debug.Stack()
-			a = answer{refusal: refuseInternal()}
-		}
-	}()
-	switch admissionv1.Operation(rq.operation) {
-	case admissionv1.Create, admissionv1.Update:
-	case admissionv1.Delete, admissionv1.Connect:
-		return answer{}
-	default:
-		return answer{refusal: refuseBadRequest("unknown operation " + cut(rq.operation))}
-	}
-	if rq.resource.group != "" {
-		return answer{}
-	}
-	switch rq.resource.name {
-	case "pods":
-		return h.answerPod(ctx, rq, p)
-	case "serviceaccounts":
-		return answer{warnings: rq.accountWarnings()}
-	}
-	return answer{}
-}
-
-func (h *Handler) answerPod(ctx context.Context, rq *reviewRequest, p *patch) answer {
-	req := admission.Request{
-		Operation:   admissionv1.Operation(rq.operation),
-		Namespace:   rq.namespace,
-		Name:        rq.name,
-		Subresource: rq.subresource,
-		Pod:         &rq.object.pod,
-
-		ValidateOnly: h.cfg.ValidateOnly,
-	}
-	if req.Ignored() {
-		return answer{}
-	}
-	if err := rq.checkPod(); err != nil {
-		return answer{refusal: refuseBadRequest(err.Error())}
-	}
-	d, err := h.plugin.Decide(ctx, req)
-	if err != nil {
-		var denial *apierrors.StatusError
-		if !errors.As(err, &denial) {
-			denial = refuseInternal()
-		}
-		return answer{refusal: denial}
-	}
-	p.write(&rq.object, d.Edits)
-	return answer{patch: p.buf, warnings: d.Warnings}
-}
-
-// checkPod says why there is no pod to decide about.
-func (rq *reviewRequest) checkPod() error {
-	pod := groupVersion{version: "v1", name: "Pod"}
-	switch {
-	case rq.resource.version != "v1":
-		return fmt.Errorf("got pods of version %s, want v1", cut(rq.resource.version))
-	case rq.kind != pod:
-		return fmt.Errorf("got an object of kind %s, want v1/Pod", cut(rq.kind.String()))
-	case rq.wrong != nil:
-		return fmt.Errorf("the object is not a pod: %v", rq.wrong)
-	case !rq.object.present:
-		return errors.New("the request has no object")
-	case rq.object.kind != "" && rq.object.kind != "Pod" || rq.object.apiVersion != "" && rq.object.apiVersion != "v1":
-		return fmt.Errorf("got an object of kind %s of %s, want Pod of v1", cut(rq.object.kind), cut(rq.object.apiVersion))
-	case rq.namespace == "":
-		return errors.New("the request has no namespace")
-	}
-	return nil
-}
-
-// accountWarnings returns what the API server warns of when a ServiceAccount gets
-// EnforceAnnotation (ADM-234).
-func (rq *reviewRequest) accountWarnings() []string {
-	_, enforced := rq.object.pod.Annotations[admission.EnforceAnnotation]
-	if !enforced || rq.oldEnforced || rq.subresource != "" {
-		return nil
-	}
-	return []string{"metadata.annotations[" + admission.EnforceAnnotation + "]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"}
-}
-
-func refuseBadRequest(why string) *apierrors.StatusError {
-	return apierrors.NewBadRequest("admission: " + strings.TrimSpace(why))
-}
-
-func refuseInternal() *apierrors.StatusError {
-	return apierrors.NewInternalError(errors.New("the request was not decided"))
 }

@@ -10,18 +10,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A refusal is an *apierrors.StatusError with the status that Kubernetes gives.
+// A denial is an *apierrors.StatusError with the status that Kubernetes gives.
 
-// retrySoon is the advice for refusals that may heal by themselves.
+// retrySoon is the retryAfterSeconds of retryable denials.
 const retrySoon = 1 // second
 
-// refuse returns a 403 about the pod that says why.
-func refuse(req *Request, why string) *apierrors.StatusError {
-	return refuseUnwrapped(req, fmt.Sprintf("pods %q is forbidden: %s", req.podName(), why))
+// deny returns a 403 about the pod that says why.
+func deny(req *Request, why string) *apierrors.StatusError {
+	return denyUnwrapped(req, fmt.Sprintf("pods %q is forbidden: %s", req.podName(), why))
 }
 
-// refuseUnwrapped returns a 403 about the pod whose whole text is message.
-func refuseUnwrapped(req *Request, message string) *apierrors.StatusError {
+// denyUnwrapped returns a 403 about the pod whose whole text is message.
+func denyUnwrapped(req *Request, message string) *apierrors.StatusError {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status:  metav1.StatusFailure,
 		Code:    http.StatusForbidden,
@@ -31,7 +31,7 @@ func refuseUnwrapped(req *Request, message string) *apierrors.StatusError {
 	}}
 }
 
-// podName is what refusals call the pod (ADM-20).
+// podName is what denials call the pod (ADM-20).
 func (req *Request) podName() string {
 	switch {
 	case req.Name != "":
@@ -44,37 +44,37 @@ func (req *Request) podName() string {
 	return "Unknown"
 }
 
-// refuseNoAccount refuses a pod that Mutate has not been given to (ADM-202).
-func refuseNoAccount(req *Request) error {
-	return refuse(req, fmt.Sprintf("no service account specified for pod %s/%s", req.namespace(), req.Pod.Name))
+// denyNoAccount denies a pod that has not been given an account (ADM-202).
+func denyNoAccount(req *Request) error {
+	return deny(req, fmt.Sprintf("no service account specified for pod %s/%s", req.namespace(), req.Pod.Name))
 }
 
-// refuseLookup refuses a pod whose account could not be looked up.
-func (r *rules) refuseLookup(req *Request, account string, err error, wrapForbidden bool) error {
+// denyLookup denies a pod whose account could not be looked up.
+func (r *rules) denyLookup(req *Request, account string, err error, wrapForbidden bool) error {
 	why := fmt.Sprintf("error looking up service account %s/%s: %v", req.namespace(), account, err)
 	// Kubernetes validates new pods with the longer text, and wraps the error as
 	// it is everywhere else (ADM-22).
 	if apierrors.IsForbidden(err) && !wrapForbidden {
-		return refuseUnwrapped(req, why)
+		return denyUnwrapped(req, why)
 	}
-	refusal := refuse(req, why)
+	denial := deny(req, why)
 	if !apierrors.IsForbidden(err) && (!apierrors.IsNotFound(err) || account == r.defaultAccount) {
-		refusal.ErrStatus.Details.RetryAfterSeconds = retrySoon
+		denial.ErrStatus.Details.RetryAfterSeconds = retrySoon
 	}
-	return refusal
+	return denial
 }
 
-// refuseTokenLookup refuses a pod whose account's token could not be looked up (ADM-115).
-func refuseTokenLookup(req *Request, account *corev1.ServiceAccount, err error) error {
-	refusal := refuse(req, fmt.Sprintf("Error looking up service account token for %s/%s: %v", req.namespace(), account.Name, err))
+// denyTokenLookup denies a pod whose account's token could not be looked up (ADM-115).
+func denyTokenLookup(req *Request, account *corev1.ServiceAccount, err error) error {
+	denial := deny(req, fmt.Sprintf("Error looking up service account token for %s/%s: %v", req.namespace(), account.Name, err))
 	if !apierrors.IsForbidden(err) {
-		refusal.ErrStatus.Details.RetryAfterSeconds = retrySoon
+		denial.ErrStatus.Details.RetryAfterSeconds = retrySoon
 	}
-	return refusal
+	return denial
 }
 
-// refuseNoToken refuses a pod whose account has no token yet (ADM-106).
-func refuseNoToken(account *corev1.ServiceAccount) error {
+// denyNoToken denies a pod whose account has no token yet (ADM-106).
+func denyNoToken(account *corev1.ServiceAccount) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status:  metav1.StatusFailure,
 		Code:    http.StatusInternalServerError,

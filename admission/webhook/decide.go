@@ -1,0 +1,107 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/admission"
+)
+
+// answer decides about a request. A panic denies it.
+func (h *Handler) answer(ctx context.Context, rq *reviewRequest, p *patch, out *Event) (a answer) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			out.Panic, out.Stack = reason, debug.Stack()
+			a = answer{denial: denyInternal()}
+		}
+	}()
+	switch admissionv1.Operation(rq.operation) {
+	case admissionv1.Create, admissionv1.Update:
+	case admissionv1.Delete, admissionv1.Connect:
+		return answer{}
+	default:
+		return answer{denial: denyBadRequest("unknown operation " + cut(rq.operation))}
+	}
+	if rq.resource.group != "" {
+		return answer{}
+	}
+	switch rq.resource.name {
+	case "pods":
+		return h.answerPod(ctx, rq, p)
+	case "serviceaccounts":
+		return answer{warnings: rq.accountWarnings()}
+	}
+	return answer{}
+}
+
+func (h *Handler) answerPod(ctx context.Context, rq *reviewRequest, p *patch) answer {
+	req := admission.Request{
+		Operation:   admissionv1.Operation(rq.operation),
+		Namespace:   rq.namespace,
+		Name:        rq.name,
+		Subresource: rq.subresource,
+		Pod:         &rq.object.pod,
+
+		ValidateOnly: h.cfg.ValidateOnly,
+	}
+	if req.Ignored() {
+		return answer{}
+	}
+	if err := rq.checkPod(); err != nil {
+		return answer{denial: denyBadRequest(err.Error())}
+	}
+	d, err := h.plugin.Decide(ctx, req)
+	if err != nil {
+		var denial *apierrors.StatusError
+		if !errors.As(err, &denial) {
+			denial = denyInternal()
+		}
+		return answer{denial: denial}
+	}
+	p.write(&rq.object, d.Edits)
+	return answer{patch: p.buf, warnings: d.Warnings}
+}
+
+// checkPod says why there is no pod to decide about.
+func (rq *reviewRequest) checkPod() error {
+	pod := groupVersion{version: "v1", name: "Pod"}
+	switch {
+	case rq.resource.version != "v1":
+		return fmt.Errorf("got pods of version %s, want v1", cut(rq.resource.version))
+	case rq.kind != pod:
+		return fmt.Errorf("got an object of kind %s, want v1/Pod", cut(rq.kind.String()))
+	case rq.wrong != nil:
+		return fmt.Errorf("the object is not a pod: %v", rq.wrong)
+	case !rq.object.present:
+		return errors.New("the request has no object")
+	case rq.object.kind != "" && rq.object.kind != "Pod" || rq.object.apiVersion != "" && rq.object.apiVersion != "v1":
+		return fmt.Errorf("got an object of kind %s of %s, want Pod of v1", cut(rq.object.kind), cut(rq.object.apiVersion))
+	case rq.namespace == "":
+		return errors.New("the request has no namespace")
+	}
+	return nil
+}
+
+// accountWarnings returns what the API server warns of when a ServiceAccount gets
+// EnforceAnnotation (ADM-234).
+func (rq *reviewRequest) accountWarnings() []string {
+	_, enforced := rq.object.pod.Annotations[admission.EnforceAnnotation]
+	if !enforced || rq.oldEnforced || rq.subresource != "" {
+		return nil
+	}
+	return []string{"metadata.annotations[" + admission.EnforceAnnotation + "]: deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets"}
+}
+
+func denyBadRequest(why string) *apierrors.StatusError {
+	return apierrors.NewBadRequest("admission: " + strings.TrimSpace(why))
+}
+
+func denyInternal() *apierrors.StatusError {
+	return apierrors.NewInternalError(errors.New("the request was not decided"))
+}
