@@ -31,7 +31,7 @@ type Op struct {
 	Preconditions *metav1.Preconditions
 
 	// Actor is who calls, if known: the name of a controller that
-	// [Cluster.Settle] drives, or what was given to [As].
+	// [Cluster.Settle] drives, or what was given to [WithActor].
 	Actor string
 }
 
@@ -109,10 +109,10 @@ func (c *Cluster) ClearActions() {
 	c.actions = nil
 }
 
-// Story returns actions as text for failure messages, one a line, with the
+// FormatActions returns actions as text for failure messages, one a line, with the
 // actors that are known. Of lines that repeat, as in a retry that goes on, only the
 // first are told, and how often they come again.
-func Story(actions []Action) string {
+func FormatActions(actions []Action) string {
 	lines := make([]string, len(actions))
 	for i, a := range actions {
 		if a.Actor != "" {

@@ -31,7 +31,7 @@ func TestStory(t *testing.T) {
 			line + "x\n" + line + "a\n" + line + "b\n… and these 2 lines 4 more times\n" + line + "a\n" + line + "y\n",
 		},
 	} {
-		if diff := cmp.Diff(tt.want, fake.Story(actions(tt.names...))); diff != "" {
+		if diff := cmp.Diff(tt.want, fake.FormatActions(actions(tt.names...))); diff != "" {
 			t.Errorf("%s: Story() (-want +got):\n%s", tt.name, diff)
 		}
 	}

@@ -39,11 +39,11 @@ type AuthorityConfig struct {
 	AutoGenerate bool          // each account gets a token Secret, as up to Kubernetes 1.23
 }
 
-// An Authority makes and judges real tokens for the accounts of a Cluster: it is
+// An Authority issues and verifies real tokens for the accounts of a Cluster: it is
 // issuer, TokenRequest, TokenReview and discovery, on a clock that only the test
 // moves. It is safe for concurrent use.
 //
-// What it is made of is there for tests that need more: wrap it, or make another
+// What it is made of is there for tests that need more: wrap it, or create another
 // Authenticator from the same Keys and Cluster.
 type Authority struct {
 	Cluster       *Cluster
@@ -57,8 +57,7 @@ type Authority struct {
 	Accounts *sacontroller.ServiceAccounts
 	Secrets  *sacontroller.Tokens
 
-	handler  http.Handler
-	settling chan struct{} // holds one while the controllers work
+	handler http.Handler
 
 	mu  sync.Mutex
 	now time.Time
@@ -76,7 +75,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if len(cfg.APIAudiences) == 0 {
 		cfg.APIAudiences = []string{cfg.Issuer}
 	}
-	a := &Authority{Cluster: cfg.Cluster, now: Epoch, settling: make(chan struct{}, 1)}
+	a := &Authority{Cluster: cfg.Cluster, now: Epoch}
 	a.Cluster.Now = a.Now
 	if err := a.makeKeys(cfg.Key); err != nil {
 		return nil, fmt.Errorf("fake: AuthorityConfig.Key: %w", err)
@@ -147,15 +146,8 @@ func (a *Authority) Advance(d time.Duration) {
 
 // Settle lets the controllers work until nothing is left to do: Namespaces get
 // their account "default", token Secrets are filled and deleted. It fails as
-// [Cluster.Settle] does. Calls of it, and those of a handler of
-// [Authority.NewAPIHandler], wait for each other.
+// [Cluster.Settle] does.
 func (a *Authority) Settle(ctx context.Context) error {
-	select {
-	case a.settling <- struct{}{}:
-		defer func() { <-a.settling }()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 	return a.Cluster.Settle(ctx, a.Accounts, a.Secrets)
 }
 

@@ -55,9 +55,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 type actorKey struct{}
 
-// As returns a context whose calls are recorded as those of actor (see
-// [Action.Actor]). [Cluster.Settle] does it for controllers.
-func As(ctx context.Context, actor string) context.Context {
+// WithActor returns a context whose calls are recorded as those of actor, in
+// [Op.Actor]. [Cluster.Settle] does it for controllers.
+func WithActor(ctx context.Context, actor string) context.Context {
 	return context.WithValue(ctx, actorKey{}, actor)
 }
 

@@ -45,6 +45,7 @@ type Cluster struct {
 	drivers   []*driver
 	readers   []*Reader
 	watches   map[*Watch]bool // those that are open
+	settling  chan struct{}   // holds one while Settle runs; nil before the first
 	shuffler  *shuffler
 	disturber *disturber
 }

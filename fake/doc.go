@@ -17,19 +17,15 @@
 // patches, and the life of a Namespace, which refuses new content while it is
 // being deleted.
 //
-// [Cluster.Actions] is the list of calls so far; [Story] makes text of it. A
+// [Cluster.Actions] is the list of calls so far; [FormatActions] makes text of it. A
 // [Reader] is a cache of the cluster that may lag. A [Watch] delivers changes.
 //
 // [Cluster.Settle] drives controllers to the fixed point. It returns only when
 // nothing is left to do, so a test needs no polling and no sleep.
 //
-// An [Authority] makes and judges real tokens for the accounts of a Cluster, on a
-// clock that the test moves. [Authority.NewAPIHandler] serves both as an API, so
-// that kubectl, client-go and programs in other languages can use them, and
-// "kubectl create -f secret.json" fills a token Secret:
-//
-//	server := httptest.NewServer(authority.NewAPIHandler(fake.APIConfig{}))
-//	out, err := exec.Command("kubectl", "--server="+server.URL, "get", "secrets").Output()
+// An [Authority] issues and verifies real tokens for the accounts of a Cluster, on
+// a clock that the test moves. The module fake/apiserver serves both over HTTP, for
+// kubectl, client-go and programs in other languages.
 //
 // # Failure
 //
@@ -49,8 +45,7 @@
 // # Security
 //
 // There is no authorization: whoever has a Cluster may do anything, and so may
-// whoever reaches its API. Texts of errors and actions never show what a Secret
-// holds.
+// whoever reaches its API. Errors and actions never show what a Secret holds.
 //
 // # Compatibility
 //

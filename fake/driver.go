@@ -118,7 +118,7 @@ func (d *driver) step(ctx context.Context, c *Cluster) bool {
 	delete(d.queued, key)
 	d.waiting = slices.DeleteFunc(d.waiting, func(w wait) bool { return w.key == key })
 
-	result, err := d.controller.Reconcile(As(ctx, d.controller.Name()), key)
+	result, err := d.controller.Reconcile(WithActor(ctx, d.controller.Name()), key)
 	switch {
 	case err != nil:
 		d.attempts[key]++

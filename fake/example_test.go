@@ -65,7 +65,7 @@ func ExampleCluster_Inject() {
 		secret.Data = map[string][]byte{"value": []byte("hunter2")}
 		_, err = c.UpdateSecret(ctx, secret)
 	}
-	fmt.Print(fake.Story(c.Actions()))
+	fmt.Print(fake.FormatActions(c.Actions()))
 
 	secret, err = c.GetSecret(ctx, "ci", "password")
 	fmt.Println(len(secret.Data), err)
@@ -112,7 +112,7 @@ func ExampleCluster_Settle() {
 	if err := c.Settle(ctx, stamper{c}); err != nil {
 		fmt.Println(err)
 	}
-	fmt.Print(fake.Story(c.Writes()))
+	fmt.Print(fake.FormatActions(c.Writes()))
 
 	// Output:
 	// stamper: update serviceaccounts ci/builder: Timeout: request did not complete within the allowed duration [fault: call 1 of update serviceaccounts: timeout]

@@ -19,7 +19,7 @@ func (e *LivelockError) Error() string {
 	if len(e.Cycle) == 0 {
 		return "fake: the controllers never come to rest, although they write nothing"
 	}
-	return fmt.Sprintf("fake: livelock: %d writes and no end; they repeat:\n%s", e.Writes, strings.TrimSuffix(indent(Story(e.Cycle)), "\n"))
+	return fmt.Sprintf("fake: livelock: %d writes and no end; they repeat:\n%s", e.Writes, strings.TrimSuffix(indent(FormatActions(e.Cycle)), "\n"))
 }
 
 func indent(text string) string {

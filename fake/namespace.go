@@ -27,7 +27,7 @@ func (c *Cluster) FinalizeNamespace(ctx context.Context, name string) error {
 	if err := apirules.CheckPath(object.Namespaces, "", name); err != nil {
 		return err
 	}
-	ctx = As(ctx, namespaceController)
+	ctx = WithActor(ctx, namespaceController)
 	ns, err := c.terminating(name)
 	if err != nil {
 		return err

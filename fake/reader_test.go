@@ -45,7 +45,7 @@ func TestReaderLags(t *testing.T) {
 		t.Errorf("after CatchUp it sees %q, want b c", got)
 	}
 	if a := c.Writes(); len(a) != len(c.Actions()) {
-		t.Errorf("reads of a Reader were recorded:\n%s", fake.Story(c.Actions()))
+		t.Errorf("reads of a Reader were recorded:\n%s", fake.FormatActions(c.Actions()))
 	}
 }
 

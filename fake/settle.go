@@ -43,8 +43,13 @@ const (
 //
 // The error is ctx's, an [*UnsettledError] if keys still failed after many
 // attempts, or a [*LivelockError] if controllers kept writing. Keys that failed
-// are tried again by the next Settle. Calls of Settle must not overlap.
+// are tried again by the next Settle. Calls of Settle wait for each other.
 func (c *Cluster) Settle(ctx context.Context, controllers ...sacontroller.Controller) error {
+	leave, err := c.enterSettle(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	s := &settling{cluster: c, writes: map[written]int{}}
 	c.mu.Lock()
 	s.start = len(c.actions)
@@ -60,6 +65,27 @@ func (c *Cluster) Settle(ctx context.Context, controllers ...sacontroller.Contro
 		s.drivers = append(s.drivers, d)
 	}
 	return s.run(ctx)
+}
+
+// enterSettle waits until no other Settle runs.
+func (c *Cluster) enterSettle(ctx context.Context) (leave func(), err error) {
+	c.mu.Lock()
+	if c.settling == nil {
+		c.settling = make(chan struct{}, 1)
+	}
+	turn := c.settling
+	c.mu.Unlock()
+	select { // a turn that is free is taken although ctx may be done
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	default:
+	}
+	select {
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // settling is one run of Settle.

@@ -292,7 +292,7 @@ func TestShuffle(t *testing.T) {
 				t.Errorf("seed %d: %s has labels %v, want both", seed, s.Name, s.Labels)
 			}
 		}
-		return fake.Story(c.Writes())
+		return fake.FormatActions(c.Writes())
 	}
 	stories := map[string]bool{}
 	for seed := range uint64(20) {

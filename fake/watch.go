@@ -38,7 +38,7 @@ type Watch struct {
 }
 
 // Watch returns a watch of resource in namespace, or in all if it is empty. An
-// empty resource stands for all six. opts.ResourceVersion says after which
+// empty resource stands for all six. The resource "events" has no objects. opts.ResourceVersion says after which
 // Change to start; if it is empty or "0", the watch starts with an Added event
 // for every object that exists. opts.SendInitialEvents asks for those, too, and
 // for a bookmark at their end (KEP-3157).
@@ -53,12 +53,16 @@ func (c *Cluster) Watch(ctx context.Context, resource, namespace string, opts me
 		stopped: make(chan struct{}), left: -1,
 	}
 	if resource != "" {
-		if w.kind = object.KindNamed(resource); w.kind == nil {
+		switch w.kind = object.KindNamed(resource); {
+		case resource == object.Events.Resource:
+			w.kind = object.Events
+		case w.kind == nil:
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("fake: no resource %q", resource))
-		}
-		var err error
-		if w.labels, w.fields, err = store.ParseSelectors(w.kind, opts); err != nil {
-			return nil, err
+		default:
+			var err error
+			if w.labels, w.fields, err = store.ParseSelectors(w.kind, opts); err != nil {
+				return nil, err
+			}
 		}
 	}
 	from, err := store.ParseRevision(opts.ResourceVersion)
@@ -286,4 +290,11 @@ func (c *Cluster) DropWatches() {
 	for w := range c.watches {
 		w.close()
 	}
+}
+
+// OpenWatches returns how many watches are open, for tests that look for leaks.
+func (c *Cluster) OpenWatches() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.watches)
 }

@@ -225,7 +225,7 @@ func TestLegacyTokenCleanerDryRun(t *testing.T) {
 	diff(t, "Report()", want, report)
 	diff(t, "event of the round", sacontroller.Event{Controller: c.Name(), Cleanup: want}, observed)
 	if w := cluster.Writes(); len(w) != 0 {
-		t.Errorf("a dry run wrote:\n%s", fake.Story(w))
+		t.Errorf("a dry run wrote:\n%s", fake.FormatActions(w))
 	}
 }
 

@@ -170,7 +170,7 @@ func TestTokensFight(t *testing.T) {
 	for range 500 {
 		s := getSecret(t, cluster, "ns", "token-secret-1").DeepCopy()
 		s.Data = nil
-		if _, err := cluster.UpdateSecret(fake.As(t.Context(), "somebody"), s); err != nil {
+		if _, err := cluster.UpdateSecret(fake.WithActor(t.Context(), "somebody"), s); err != nil {
 			t.Fatal(err)
 		}
 		result, err := c.Reconcile(t.Context(), secretKey)

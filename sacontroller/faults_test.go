@@ -170,7 +170,7 @@ func TestSteadyState(t *testing.T) {
 		settle(t, cluster, controllers...)
 	}
 	if w := cluster.Writes(); len(w) != 0 {
-		t.Errorf("the writes of a day:\n%s", fake.Story(w))
+		t.Errorf("the writes of a day:\n%s", fake.FormatActions(w))
 	}
 }
 

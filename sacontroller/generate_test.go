@@ -188,7 +188,7 @@ func checkOneToken(t *testing.T, cluster *fake.Cluster) {
 	t.Helper()
 	names, refs := secretNames(t, cluster, "ns"), references(getAccount(t, cluster, "ns", "default"))
 	if len(names) != 1 || len(refs) != 1 || names[0] != refs[0] {
-		t.Errorf("there are the Secrets %q, and the account lists %q, want one and the same\n%s", names, refs, fake.Story(cluster.Actions()))
+		t.Errorf("there are the Secrets %q, and the account lists %q, want one and the same\n%s", names, refs, fake.FormatActions(cluster.Actions()))
 	}
 }
 
@@ -333,7 +333,7 @@ func TestCrashAnywhere(t *testing.T) {
 	whole := scenario(t, func(*fake.Cluster) {})
 	want, n := state(whole), len(whole.Actions())
 	if n < 14 {
-		t.Fatalf("the scenario makes %d calls, want more to stop at:\n%s", n, fake.Story(whole.Actions()))
+		t.Fatalf("the scenario makes %d calls, want more to stop at:\n%s", n, fake.FormatActions(whole.Actions()))
 	}
 	for i := range n {
 		for _, after := range []bool{false, true} {
@@ -351,7 +351,7 @@ func TestCrashAnywhere(t *testing.T) {
 				})
 			})
 			if d := state(crashed); d != want {
-				t.Errorf("stopped at call %d, after it %t: the end is\n%swant\n%s%s", i+1, after, d, want, fake.Story(crashed.Actions()))
+				t.Errorf("stopped at call %d, after it %t: the end is\n%swant\n%s%s", i+1, after, d, want, fake.FormatActions(crashed.Actions()))
 			}
 		}
 	}

@@ -270,7 +270,7 @@ func (w *model) attempt(r *replica, i int) (waits bool) {
 	w.interfered = false
 	before := len(w.cluster.Actions())
 	c := r.controllers[item.controller]
-	result, err := c.Reconcile(fake.As(context.Background(), r.name), item.key)
+	result, err := c.Reconcile(fake.WithActor(context.Background(), r.name), item.key)
 	if w.trace != nil {
 		w.log("%s: %s, %s: error %v", r.name, c.Name(), item.key, err)
 		for _, a := range w.cluster.Actions()[before:] {
@@ -316,7 +316,7 @@ func (w *model) faultOf(verb string, call int) error {
 
 // user does what a user could do. Errors are the user's problem.
 func (w *model) user(s step) {
-	ctx := fake.As(context.Background(), "user")
+	ctx := fake.WithActor(context.Background(), "user")
 	namespace := []string{"n0", "n0", "n1"}[s.a%3]
 	account := []string{"default", "a", "b"}[s.b%3]
 	secret := []string{"s0", "s1", "default-token-bbbbb", "a-token-ccccc"}[s.c%4]

@@ -168,7 +168,7 @@ func TestRootCAPublisherFight(t *testing.T) {
 		}
 		m = m.DeepCopy()
 		m.Data["ca.crt"] = "theirs"
-		if _, err := cluster.UpdateConfigMap(fake.As(t.Context(), "somebody"), m); err != nil {
+		if _, err := cluster.UpdateConfigMap(fake.WithActor(t.Context(), "somebody"), m); err != nil {
 			t.Fatal(err)
 		}
 		now = now.Add(240 * time.Millisecond) // ten minutes in all

@@ -150,7 +150,7 @@ func writes(cluster *fake.Cluster) []string {
 func settle(t testing.TB, cluster *fake.Cluster, controllers ...sacontroller.Controller) {
 	t.Helper()
 	if err := cluster.Settle(context.Background(), controllers...); err != nil {
-		t.Fatalf("Settle: %v\n%s", err, fake.Story(cluster.Actions()))
+		t.Fatalf("Settle: %v\n%s", err, fake.FormatActions(cluster.Actions()))
 	}
 }
 

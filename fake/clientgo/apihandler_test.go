@@ -17,14 +17,19 @@ import (
 
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 	"github.com/kubesa/serviceaccount/fake/clustertest"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
 // serve returns the address of an API server for authority.
-func serve(t *testing.T, authority *fake.Authority, cfg fake.APIConfig) *rest.Config {
+func serve(t *testing.T, authority *fake.Authority, cfg apiserver.Config) *rest.Config {
 	t.Helper()
-	server := httptest.NewServer(authority.NewAPIHandler(cfg))
+	handler, err := apiserver.New(authority, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(handler)
 	t.Cleanup(func() {
 		authority.Cluster.DropWatches()
 		server.Close()
@@ -43,11 +48,11 @@ func clientFor(t *testing.T, config *rest.Config) *kubernetes.Clientset {
 
 // Over the wire, by client-go, in both of its encodings, the Cluster keeps the
 // promises that it keeps when it is called.
-func TestAPIHandlerKeepsPromises(t *testing.T) {
+func TestAPIServerKeepsPromises(t *testing.T) {
 	for _, encoding := range []string{"application/json", "application/vnd.kubernetes.protobuf"} {
 		t.Run(encoding, func(t *testing.T) {
 			clustertest.Run(t, func(t *testing.T) clustertest.Cluster {
-				config := serve(t, newAuthority(t), fake.APIConfig{Controllers: []sacontroller.Controller{}})
+				config := serve(t, newAuthority(t), apiserver.Config{Controllers: []sacontroller.Controller{}})
 				config.ContentType = encoding
 				return serviceaccount.FromCoreV1(clientFor(t, config).CoreV1())
 			})
@@ -57,9 +62,9 @@ func TestAPIHandlerKeepsPromises(t *testing.T) {
 
 // An informer sees what happens, and a token of the account lets its bearer in
 // until the account is gone.
-func TestAPIHandlerWithClientGo(t *testing.T) {
+func TestAPIServerWithClientGo(t *testing.T) {
 	authority := newAuthority(t)
-	config := serve(t, authority, fake.APIConfig{})
+	config := serve(t, authority, apiserver.Config{})
 	clientset := clientFor(t, config)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -1,5 +1,5 @@
 // Package clientgo makes the fake clientset of client-go behave for service
-// accounts: tokens are real JWTs, reviews of them are real verdicts, and what is
+// accounts: tokens are real JWTs, reviews verify them, and what is
 // stored follows the API's rules. It is a module of its own, so that only those
 // who use it depend on client-go. The package controllerruntime below it does
 // the same for the fake client of controller-runtime.
@@ -52,6 +52,6 @@
 // lists, and without server-side apply of the six kinds, which is answered with
 // 415. client-go's fakes of its dynamic and metadata clients have trackers of
 // their own and know nothing of the Cluster: point the real ones at
-// [fake.Authority.NewAPIHandler]. Reactors are not given the context of a call, so it can't be cancelled; the
-// clientset holds its lock meanwhile, and calls are made one after the other.
+// the module fake/apiserver. Reactors are not given the context of a call, so it
+// can't be cancelled; the clientset holds its lock meanwhile, and calls are made one after the other.
 package clientgo

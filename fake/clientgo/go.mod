@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/kubesa/serviceaccount v0.0.0
+	github.com/kubesa/serviceaccount/fake/apiserver v0.0.0
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2
 	k8s.io/client-go v0.37.2
@@ -67,3 +68,5 @@ require (
 )
 
 replace github.com/kubesa/serviceaccount => ../..
+
+replace github.com/kubesa/serviceaccount/fake/apiserver => ../apiserver

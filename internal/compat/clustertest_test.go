@@ -19,6 +19,7 @@ import (
 
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 	"github.com/kubesa/serviceaccount/fake/clustertest"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
@@ -30,7 +31,7 @@ import (
 func TestPromises(t *testing.T) {
 	e := startEndToEnd(t, keys.ES256)
 	authority := must(fake.NewAuthority(fake.AuthorityConfig{}))
-	server := httptest.NewServer(authority.NewAPIHandler(fake.APIConfig{Controllers: []sacontroller.Controller{}}))
+	server := httptest.NewServer(must(apiserver.New(authority, apiserver.Config{Controllers: []sacontroller.Controller{}})))
 	defer server.Close()
 	var theirs, ours recorder
 	real, fakes := theirs.clients(t, e.server.Admin()), ours.clients(t, &rest.Config{Host: server.URL, QPS: -1})

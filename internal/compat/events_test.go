@@ -281,7 +281,7 @@ func (d *eventDifference) String() string {
 }
 
 func story(actions []fake.Action) string {
-	return fake.Story(slices.DeleteFunc(slices.Clone(actions), func(a fake.Action) bool { return a.Verb == "list" || a.Verb == "watch" }))
+	return fake.FormatActions(slices.DeleteFunc(slices.Clone(actions), func(a fake.Action) bool { return a.Verb == "list" || a.Verb == "watch" }))
 }
 
 // ignoreErrors discards what upstream logs. One of its handlers of errors makes a

@@ -416,4 +416,4 @@ func resourceOf(object runtime.Object) string {
 }
 
 // user is the context of users' calls.
-func userContext(ctx context.Context) context.Context { return fake.As(ctx, userActor) }
+func userContext(ctx context.Context) context.Context { return fake.WithActor(ctx, userActor) }

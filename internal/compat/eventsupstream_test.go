@@ -59,7 +59,7 @@ type typedClient[P runtime.Object, L any] interface {
 // cluster, too, until ctx is done.
 func newUpstreamClient(ctx context.Context, cluster *fake.Cluster, watches func(resource string) watch.Interface) *clientfake.Clientset {
 	client := &clientfake.Clientset{}
-	ctx = fake.As(ctx, upstreamActor)
+	ctx = fake.WithActor(ctx, upstreamActor)
 	core := cluster.CoreV1()
 	answer(ctx, client, "namespaces", watches, func(string) typedClient[*namespace, namespaceList] { return core.Namespaces() })
 	answer(ctx, client, "serviceaccounts", watches, func(ns string) typedClient[*serviceAccount, serviceAccountList] { return core.ServiceAccounts(ns) })

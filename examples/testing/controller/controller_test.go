@@ -67,12 +67,12 @@ func TestPullSecrets(t *testing.T) {
 				c.Reader = cluster // so that faults meet its reads
 			}
 			if err := cluster.Settle(t.Context(), c); err != nil {
-				t.Fatalf("the controller doesn't come to rest: %v\n%s", err, fake.Story(cluster.Actions()))
+				t.Fatalf("the controller doesn't come to rest: %v\n%s", err, fake.FormatActions(cluster.Actions()))
 			}
 			cluster.ClearFaults()
 			for account, want := range map[string][]string{"cart": {"registry"}, "default": {"other", "registry"}} {
 				if got := pulls(t, cluster, "shop", account); !slices.Equal(got, want) {
-					t.Errorf("shop/%s pulls with %q, want %q\n%s", account, got, want, fake.Story(cluster.Actions()))
+					t.Errorf("shop/%s pulls with %q, want %q\n%s", account, got, want, fake.FormatActions(cluster.Actions()))
 				}
 			}
 			if got := pulls(t, cluster, "lab", "default"); got != nil {
@@ -85,7 +85,7 @@ func TestPullSecrets(t *testing.T) {
 				t.Fatal(err)
 			}
 			if writes := cluster.Writes(); len(writes) > 0 {
-				t.Errorf("after it came to rest, the controller writes:\n%s", fake.Story(writes))
+				t.Errorf("after it came to rest, the controller writes:\n%s", fake.FormatActions(writes))
 			}
 		})
 	}
@@ -115,7 +115,7 @@ func Example() {
 	cluster := newCluster()
 	cluster.Inject(fake.Nth(1, "update", "serviceaccounts", fake.AnswerLost))
 	err := cluster.Settle(context.Background(), &controller.PullSecrets{Reader: cluster, Client: cluster})
-	fmt.Print(fake.Story(cluster.Writes()))
+	fmt.Print(fake.FormatActions(cluster.Writes()))
 	fmt.Println(err)
 	// Output:
 	// pull-secrets: update serviceaccounts shop/cart: Timeout: request did not complete within the allowed duration [fault: call 1 of update serviceaccounts: answer lost]

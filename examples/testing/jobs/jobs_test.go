@@ -47,7 +47,7 @@ func TestStartAgain(t *testing.T) {
 			}
 			pod, err := jobs.Start(ctx, w, "ci", "build", "example.com/build")
 			if err != nil {
-				t.Fatalf("the second Start() = %v\n%s", err, fake.Story(w.Writes()))
+				t.Fatalf("the second Start() = %v\n%s", err, fake.FormatActions(w.Writes()))
 			}
 			if got := w.who(t, w.mount(t, pod)); got != buildUser {
 				t.Errorf("the token stands for %q, want %q", got, buildUser)

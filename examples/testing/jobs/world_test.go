@@ -62,7 +62,7 @@ func newWorld(t *testing.T, namespaces ...string) *world {
 func (w *world) settle(t *testing.T) {
 	t.Helper()
 	if err := w.Authority.Settle(t.Context()); err != nil {
-		t.Fatalf("the controllers don't come to rest: %v\n%s", err, fake.Story(w.Actions()))
+		t.Fatalf("the controllers don't come to rest: %v\n%s", err, fake.FormatActions(w.Actions()))
 	}
 }
 

@@ -133,7 +133,7 @@ func TestWebhook(t *testing.T) {
 				return
 			}
 			if !response.Allowed {
-				t.Fatalf("the pod is refused: %+v\n%s", response.Result, fake.Story(cluster.Actions()))
+				t.Fatalf("the pod is refused: %+v\n%s", response.Result, fake.FormatActions(cluster.Actions()))
 			}
 			for _, part := range tt.patch {
 				if !strings.Contains(string(response.Patch), part) {

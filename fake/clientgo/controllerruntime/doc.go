@@ -1,5 +1,5 @@
 // Package controllerruntime makes the fake client of controller-runtime behave
-// for service accounts: tokens are real JWTs, reviews of them are real verdicts,
+// for service accounts: tokens are real JWTs, reviews verify them,
 // and what is stored follows the API's rules.
 //
 //	authority, err := fake.NewAuthority(fake.AuthorityConfig{})

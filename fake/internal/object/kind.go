@@ -109,6 +109,13 @@ var (
 		CheckName: validation.IsDNS1123Subdomain,
 	}
 
+	// Events has no objects: it can only be watched.
+	Events = &Kind{
+		Name: "Event", Resource: "events", Singular: "event", Namespaced: true,
+		New: func() Object { return new(corev1.Event) },
+	}
+
+	// Kinds are the six.
 	Kinds = [...]*Kind{Namespaces, Nodes, ServiceAccounts, Secrets, Pods, ConfigMaps}
 )
 

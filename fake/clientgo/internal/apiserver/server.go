@@ -104,7 +104,7 @@ func (s *Server) login(ctx context.Context) (context.Context, authenticationv1.U
 	}
 	user := identity.UserInfo()
 	user.Groups = append(user.Groups, authenticated)
-	return fake.As(ctx, user.Username), user, nil
+	return fake.WithActor(ctx, user.Username), user, nil
 }
 
 // authenticated is the group of everybody who is not anonymous (REV-15).

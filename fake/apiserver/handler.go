@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"context"
@@ -10,17 +10,26 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/keys/discovery"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
-// APIConfig configures [Authority.NewAPIHandler]. The zero value is a good one.
-type APIConfig struct {
+// A ConfigError says what is wrong with one field of a [Config], or with the
+// authority, which has the field name "authority". It is the same type in every package of
+// this library.
+type ConfigError = configerror.Error
+
+// Config configures [New]. The zero value is a good one.
+type Config struct {
 	// Controllers work before the first request is served, and after each write
 	// before it is answered, until nothing is left to do. If nil, they are the
 	// two of the Authority; an empty list stands for none, but Namespaces that
@@ -37,12 +46,12 @@ type APIConfig struct {
 	// read the Cluster.
 	AdmitPod func(ctx context.Context, op PodOperation) error
 
-	// Observe, if set, is told of each request once it has been answered. It
-	// must be safe for concurrent use.
-	Observe func(APIOutcome)
+	// Observe, if set, is told of each request once it has been answered, with
+	// the context of the request. It must be safe for concurrent use.
+	Observe func(ctx context.Context, e Event)
 }
 
-// A PodOperation is what [APIConfig.AdmitPod] decides about.
+// A PodOperation is what [Config.AdmitPod] decides about.
 type PodOperation struct {
 	Operation admissionv1.Operation // CREATE, or UPDATE for updates and patches
 	Namespace string
@@ -55,10 +64,10 @@ type PodOperation struct {
 	Old *corev1.Pod
 }
 
-// An APIOutcome says how a request to the handler went. Its texts come from the
+// An Event says how a request to the Handler ended. Its texts come from the
 // client; none of them is a token or what a Secret holds, unless a hook or a
 // fault put it there.
-type APIOutcome struct {
+type Event struct {
 	Method, Path string
 	User         string // empty for anonymous requests
 	HTTPStatus   int    // 0 if nothing was sent
@@ -72,53 +81,44 @@ type APIOutcome struct {
 	Stack []byte
 }
 
-// NewAPIHandler returns an API server for the Cluster of a: kubectl, client-go
-// and other clients of the Kubernetes API can be pointed at a server that
-// serves it. It is safe for concurrent use, starts no goroutine, and never
-// calls the Cluster but for a request.
-//
-// It serves create, get, list, watch, update, patch (all but apply), delete and
-// deletecollection of the six kinds of a [Cluster] with their subresources,
-// TokenRequests, TokenReviews, SelfSubjectReviews, the discovery documents of
-// the API and of the issuer, tables for kubectl and partial metadata. Events
-// are an empty list. Bodies are JSON or protobuf of at most 3 MiB, answers are
-// JSON. Unknown fields are refused or warned of as fieldValidation asks, but
-// for those in JSON patches.
-//
-// Every refusal is a Status with the code and reason of Kubernetes; a panic of
-// a hook, a fault or a controller is a 500. The calls appear in
-// [Cluster.Actions] and meet the faults of [Cluster.Inject].
-//
-// A request with a bearer token is refused with 401 unless the Authenticator of
-// a accepts the token; its calls have the account as [Action.Actor]. A request
-// without an Authorization header is anonymous, and allowed: there is no
-// authorization, so serve it on the loopback interface only.
-//
-// Controllers that don't come to rest don't make a write fail: the answer has a
-// Warning header, which kubectl prints.
-//
-// Watches stay open until their client goes, their timeoutSeconds have passed,
-// or [Cluster.DropWatches] is called: call it before a server is shut down.
-func (a *Authority) NewAPIHandler(cfg APIConfig) http.Handler {
-	if cfg.Controllers == nil {
-		cfg.Controllers = []sacontroller.Controller{a.Accounts, a.Secrets}
-	}
-	cfg.Controllers = slices.Clone(cfg.Controllers)
-	return &apiHandler{authority: a, cluster: a.Cluster, cfg: cfg}
-}
-
-type apiHandler struct {
-	authority *Authority
-	cluster   *Cluster
-	cfg       APIConfig
+// A Handler is an API server for the Cluster of an Authority: kubectl, client-go
+// and other clients of the Kubernetes API can be pointed at a server that serves
+// it. It is safe for concurrent use, starts no goroutine, and never calls the
+// Cluster but for a request.
+type Handler struct {
+	authority *fake.Authority
+	cluster   *fake.Cluster
+	cfg       Config
 	started   atomic.Bool // the controllers have worked once
 }
 
-func (h *apiHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := &apiCall{
-		apiHandler: h, request: r, answer: &apiWriter{ResponseWriter: w},
+// New returns a Handler that serves the Cluster of authority, which is one of
+// [fake.NewAuthority], or an error that wraps a [*ConfigError] for each mistake.
+func New(authority *fake.Authority, cfg Config) (*Handler, error) {
+	errs := configerror.List{Config: "apiserver.Config"}
+	if authority == nil || authority.Cluster == nil || authority.Authenticator == nil || authority.Requester == nil || authority.Discovery == nil {
+		errs.Add("authority", "is nil or incomplete, want one of fake.NewAuthority")
+		return nil, errs.Err()
+	}
+	if cfg.Controllers == nil {
+		cfg.Controllers = []sacontroller.Controller{authority.Accounts, authority.Secrets}
+	}
+	cfg.Controllers = slices.Clone(cfg.Controllers)
+	for i, controller := range cfg.Controllers {
+		errs.Require(fmt.Sprintf("Controllers[%d]", i), controller, "want a Controller")
+	}
+	if err := errs.Err(); err != nil {
+		return nil, err
+	}
+	return &Handler{authority: authority, cluster: authority.Cluster, cfg: cfg}, nil
+}
+
+// ServeHTTP answers one request of the API.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := &call{
+		Handler: h, request: r, answer: &responseWriter{ResponseWriter: w},
 		ctx: r.Context(), query: r.URL.Query(),
-		out: APIOutcome{Method: r.Method, Path: r.URL.Path},
+		out: Event{Method: r.Method, Path: r.URL.Path},
 	}
 	defer c.finish()
 	if err := c.serve(); err != nil {
@@ -126,20 +126,20 @@ func (h *apiHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// apiCall is one request.
-type apiCall struct {
-	*apiHandler
+// call is one request.
+type call struct {
+	*Handler
 	request *http.Request
-	answer  *apiWriter
+	answer  *responseWriter
 	ctx     context.Context
 	query   url.Values
 	user    *tokens.Identity // nil for anonymous
-	view    apiView
-	out     APIOutcome
+	view    view
+	out     Event
 }
 
 // finish turns a panic into an answer, and tells the observer.
-func (c *apiCall) finish() {
+func (c *call) finish() {
 	if p := recover(); p != nil {
 		c.out.Panic, c.out.Stack = p, debug.Stack()
 		if c.answer.status == 0 && p != http.ErrAbortHandler {
@@ -151,11 +151,11 @@ func (c *apiCall) finish() {
 	}
 	c.out.HTTPStatus = c.answer.status
 	if c.cfg.Observe != nil {
-		c.cfg.Observe(c.out)
+		c.cfg.Observe(c.ctx, c.out)
 	}
 }
 
-func (c *apiCall) serve() error {
+func (c *call) serve() error {
 	if err := c.authenticate(); err != nil {
 		return err
 	}
@@ -191,16 +191,16 @@ func (c *apiCall) serve() error {
 	if resource, ok := strings.CutPrefix(path, "/apis/authentication.k8s.io/v1/"); ok {
 		return c.review(resource)
 	}
-	target, ok := parseTarget(path)
+	t, ok := parseTarget(path)
 	if !ok {
 		return errNoSuchPath()
 	}
-	return c.dispatch(target)
+	return c.dispatch(t)
 }
 
 // authenticate finds out who calls. Only a request that says nothing of its
 // sender is anonymous.
-func (c *apiCall) authenticate() error {
+func (c *call) authenticate() error {
 	headers := c.request.Header.Values("Authorization")
 	if len(headers) == 0 {
 		return nil
@@ -215,30 +215,25 @@ func (c *apiCall) authenticate() error {
 	}
 	c.user = identity
 	c.out.User = identity.UserInfo().Username
-	c.ctx = As(c.ctx, c.out.User)
+	c.ctx = fake.WithActor(c.ctx, c.out.User)
 	return nil
 }
 
 // settle lets the controllers work. What they report is told as a warning: the
 // write that they were to follow up has happened. So it is settled although the
 // client may go now.
-func (c *apiCall) settle() {
-	select {
-	case c.authority.settling <- struct{}{}:
-	default:
-		select {
-		case c.authority.settling <- struct{}{}:
-		case <-c.ctx.Done():
-			c.out.Settle = c.ctx.Err()
-			return
-		}
-	}
-	defer func() {
-		c.started.Store(true)
-		<-c.authority.settling
-	}()
+func (c *call) settle() {
+	defer c.started.Store(true)
 	if err := c.cluster.Settle(context.WithoutCancel(c.ctx), c.cfg.Controllers...); err != nil {
 		c.out.Settle = err
 		c.warn(fmt.Sprintf("the controllers did not come to rest: %v", err))
 	}
 }
+
+// now returns the time of the cluster, as precisely as objects can say it.
+func (c *call) now() metav1.Time {
+	return metav1.NewTime(c.authority.Now().Truncate(time.Second))
+}
+
+// of returns access to the objects of target's kind.
+func (c *call) of(t target) *fake.Resource { return c.cluster.Resource(t.resource) }

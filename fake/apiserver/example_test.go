@@ -1,4 +1,4 @@
-package fake_test
+package apiserver_test
 
 import (
 	"encoding/json"
@@ -10,17 +10,23 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 )
 
 // An API server for kubectl, client-go, or plain HTTP: the Secret that is
-// posted is filled when it is read, and a Secret that names nobody is refused.
-func ExampleAuthority_NewAPIHandler() {
+// posted is filled when it is read, and a Secret that names no account is rejected.
+func ExampleNew() {
 	authority, err := fake.NewAuthority(fake.AuthorityConfig{RootCA: []byte("ca")})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	server := httptest.NewServer(authority.NewAPIHandler(fake.APIConfig{}))
+	handler, err := apiserver.New(authority, apiserver.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewServer(handler)
 	defer server.Close()
 	defer authority.Cluster.DropWatches() // none here, but Close would wait for them
 

@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"fmt"
@@ -11,17 +11,16 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
-	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
 
 func gvkOf(k *object.Kind) schema.GroupVersionKind { return corev1.SchemeGroupVersion.WithKind(k.Name) }
 
-func (t apiTarget) groupResource() schema.GroupResource {
+func (t target) groupResource() schema.GroupResource {
 	return schema.GroupResource{Resource: t.resource}
 }
 
 // sendObject answers with a copy of o, in the form that the client wants.
-func (c *apiCall) sendObject(status int, k *object.Kind, o object.Object) error {
+func (c *call) sendObject(status int, k *object.Kind, o object.Object) error {
 	if c.view.table {
 		return c.sendJSON(status, c.tableOf(k, []object.Object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}))
 	}
@@ -29,7 +28,7 @@ func (c *apiCall) sendObject(status int, k *object.Kind, o object.Object) error 
 }
 
 // form returns o, or its metadata, with its kind. It may change o.
-func (v apiView) form(k *object.Kind, o object.Object) runtime.Object {
+func (v view) form(k *object.Kind, o object.Object) runtime.Object {
 	if v.metadata {
 		return metadataOf(o)
 	}
@@ -38,7 +37,7 @@ func (v apiView) form(k *object.Kind, o object.Object) runtime.Object {
 }
 
 // sendList answers with what was found, in the form that the client wants.
-func (c *apiCall) sendList(k *object.Kind, found object.Page) error {
+func (c *call) sendList(k *object.Kind, found object.Page) error {
 	if c.view.table {
 		return c.sendJSON(http.StatusOK, c.tableOf(k, found.Items, found.Meta))
 	}
@@ -56,8 +55,8 @@ func (c *apiCall) sendList(k *object.Kind, found object.Page) error {
 }
 
 // sendEvents answers that nothing was recorded.
-func (c *apiCall) sendEvents() error {
-	meta := metav1.ListMeta{ResourceVersion: store.FormatRevision(c.cluster.lastRevision())}
+func (c *call) sendEvents() error {
+	meta := metav1.ListMeta{ResourceVersion: c.cluster.Revision()}
 	if c.view.table {
 		return c.sendJSON(http.StatusOK, newTable(eventColumns(), meta))
 	}
@@ -98,10 +97,10 @@ func newTable(columns []column, meta metav1.ListMeta) *metav1.Table {
 
 // tableOf returns items as a table. The rows have what includeObject asks for,
 // the metadata if it asks for nothing.
-func (c *apiCall) tableOf(k *object.Kind, items []object.Object, meta metav1.ListMeta) *metav1.Table {
+func (c *call) tableOf(k *object.Kind, items []object.Object, meta metav1.ListMeta) *metav1.Table {
 	columns := columnsOf(k)
 	table := newTable(columns, meta)
-	now := c.cluster.now().Time
+	now := c.now().Time
 	for _, o := range items {
 		var row metav1.TableRow
 		for _, col := range columns {
@@ -110,7 +109,7 @@ func (c *apiCall) tableOf(k *object.Kind, items []object.Object, meta metav1.Lis
 		switch metav1.IncludeObjectPolicy(c.query.Get("includeObject")) {
 		case metav1.IncludeNone:
 		case metav1.IncludeObject:
-			row.Object = runtime.RawExtension{Object: apiView{}.form(k, object.CopyOf(o))}
+			row.Object = runtime.RawExtension{Object: view{}.form(k, object.CopyOf(o))}
 		default:
 			row.Object = runtime.RawExtension{Object: metadataOf(o)}
 		}

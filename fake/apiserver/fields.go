@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 
 // checkFields does what fieldValidation asks for about fields that the kind
 // does not have. Field names that occur twice are not looked for.
-func (c *apiCall) checkFields(data []byte, into runtime.Object, gvk schema.GroupVersionKind) error {
+func (c *call) checkFields(data []byte, into runtime.Object, gvk schema.GroupVersionKind) error {
 	unknown, err := c.unknownFields(data, into, false)
 	if err != nil || unknown == "" {
 		return err
@@ -29,7 +29,7 @@ func (c *apiCall) checkFields(data []byte, into runtime.Object, gvk schema.Group
 }
 
 // checkPatchFields does the same for a patch that has the form of the object.
-func (c *apiCall) checkPatchFields(data []byte, pt types.PatchType, into runtime.Object) error {
+func (c *call) checkPatchFields(data []byte, pt types.PatchType, into runtime.Object) error {
 	if pt == types.JSONPatchType {
 		return nil
 	}
@@ -45,7 +45,7 @@ func (c *apiCall) checkPatchFields(data []byte, pt types.PatchType, into runtime
 
 // unknownFields returns what is wrong with the fields of data, "" if nothing is
 // or nobody wants to know.
-func (c *apiCall) unknownFields(data []byte, into runtime.Object, directives bool) (string, error) {
+func (c *call) unknownFields(data []byte, into runtime.Object, directives bool) (string, error) {
 	mode := c.query.Get("fieldValidation")
 	switch mode {
 	case metav1.FieldValidationStrict, metav1.FieldValidationWarn:

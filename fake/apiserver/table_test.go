@@ -1,4 +1,4 @@
-package fake_test
+package apiserver_test
 
 import (
 	"encoding/json"
@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 )
 
 const asTable = "Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -40,7 +41,7 @@ func show(table *metav1.Table) []string {
 
 // What kubectl shows of each kind.
 func TestAPITables(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	running := goodPod("running")
 	running.Spec.NodeName = "n1"
 	running.Spec.Containers = append(running.Spec.Containers, corev1.Container{Name: "more", Image: "busybox"})
@@ -102,7 +103,7 @@ func TestAPITables(t *testing.T) {
 
 // Rows have the metadata of their objects, or what includeObject asks for.
 func TestAPITableObjects(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	for query, want := range map[string]string{
 		"":                        `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"password"`,
 		"?includeObject=Metadata": `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"name":"password"`,
@@ -127,7 +128,7 @@ func TestAPITableObjects(t *testing.T) {
 
 // The first form that can be served is.
 func TestAPINegotiates(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	for accept, want := range map[string]string{
 		"":                 "SecretList",
 		"*/*":              "SecretList",
@@ -155,7 +156,7 @@ func TestAPINegotiates(t *testing.T) {
 
 // Whoever asks for metadata sees nothing else, least of all Secrets.
 func TestAPIPartialMetadata(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	const accept = "Accept: application/json;v=v1;g=meta.k8s.io;as=PartialObjectMetadata"
 	one := ok[metav1.PartialObjectMetadata](t, a, "GET /api/v1/namespaces/ci/secrets/password", "", accept)
 	list := ok[metav1.PartialObjectMetadataList](t, a, "GET /api/v1/namespaces/ci/secrets", "", accept+"List")
@@ -176,7 +177,7 @@ func TestAPIPartialMetadata(t *testing.T) {
 
 // Ages are as short as kubectl's.
 func TestAPIAges(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	a.do("GET /version", "")
 	for age, want := range map[time.Duration]string{
 		-time.Hour: "<invalid>", -time.Second: "0s", 0: "0s", 119 * time.Second: "119s",

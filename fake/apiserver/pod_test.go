@@ -1,4 +1,4 @@
-package fake_test
+package apiserver_test
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 )
 
 const newPod = `{"metadata": {"name": "new"}, "spec": {"containers": [{"name": "main", "image": "busybox"}]}}`
@@ -21,7 +22,7 @@ const newPod = `{"metadata": {"name": "new"}, "spec": {"containers": [{"name": "
 // The hook changes new pods, and sees what an update would make of a pod.
 func TestAPIAdmitsPods(t *testing.T) {
 	var seen []string
-	cfg := fake.APIConfig{AdmitPod: func(_ context.Context, op fake.PodOperation) error {
+	cfg := apiserver.Config{AdmitPod: func(_ context.Context, op apiserver.PodOperation) error {
 		old := "nothing"
 		if op.Old != nil {
 			old = fmt.Sprintf("%s %d", op.Old.Spec.Containers[0].Image, len(op.Old.Labels))
@@ -75,7 +76,7 @@ func TestAPIAdmitPodRefuses(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			calls := 0
-			a := newAPI(t, fake.APIConfig{AdmitPod: func(context.Context, fake.PodOperation) error { calls++; return tt.hook() }})
+			a := newAPI(t, apiserver.Config{AdmitPod: func(context.Context, apiserver.PodOperation) error { calls++; return tt.hook() }})
 			for _, line := range []string{"POST /api/v1/namespaces/ci/pods", "PUT /api/v1/namespaces/ci/pods/web"} {
 				body := newPod
 				if line[:3] == "PUT" {
@@ -90,7 +91,7 @@ func TestAPIAdmitPodRefuses(t *testing.T) {
 				t.Errorf("the hook was called %d times, want 3", calls)
 			}
 			if writes := a.cluster.Writes(); len(writes) != 2 { // the controllers' accounts
-				t.Errorf("something was written:\n%s", fake.Story(writes))
+				t.Errorf("something was written:\n%s", fake.FormatActions(writes))
 			}
 		})
 	}
@@ -98,7 +99,7 @@ func TestAPIAdmitPodRefuses(t *testing.T) {
 
 // What the Cluster refuses by itself, the hook is not asked about.
 func TestAPIAdmitPodIsNotAsked(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{AdmitPod: func(context.Context, fake.PodOperation) error { panic("asked") }})
+	a := newAPI(t, apiserver.Config{AdmitPod: func(context.Context, apiserver.PodOperation) error { panic("asked") }})
 	merge := "Content-Type: application/merge-patch+json"
 	code, body := a.do("POST /api/v1/namespaces/gone/pods", newPod)
 	checkStatus(t, code, body, 404, metav1.StatusReasonNotFound, `namespaces "gone" not found`)

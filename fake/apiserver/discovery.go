@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
@@ -18,7 +19,7 @@ const (
 
 // discovery returns the document at path, or nil. It describes the API itself.
 // Clients that would rather have the aggregated form take these.
-func (c *apiCall) discovery(path string) any {
+func (c *call) discovery(path string) any {
 	group := metav1.APIGroup{
 		Name:             authenticationv1.GroupName,
 		Versions:         []metav1.GroupVersionForDiscovery{{GroupVersion: authenticationv1.SchemeGroupVersion.String(), Version: "v1"}},
@@ -28,7 +29,7 @@ func (c *apiCall) discovery(path string) any {
 	case "/version":
 		return map[string]string{
 			"major": apiMajor, "minor": apiMinor, "gitVersion": apiVersion, "gitCommit": "", "gitTreeState": "clean",
-			"buildDate": Epoch.Format("2006-01-02T15:04:05Z"), "goVersion": "go", "compiler": "gc", "platform": "linux/amd64",
+			"buildDate": fake.Epoch.Format("2006-01-02T15:04:05Z"), "goVersion": "go", "compiler": "gc", "platform": "linux/amd64",
 		}
 	case "/api":
 		return metav1.APIVersions{
@@ -93,7 +94,7 @@ func coreResources() []metav1.APIResource {
 
 func subresource(k *object.Kind, name string) metav1.APIResource {
 	r := metav1.APIResource{Name: k.Resource + "/" + name, Namespaced: k.Namespaced, Kind: k.Name}
-	for _, method := range (apiTarget{kind: k, name: "x", subresource: name}).methods() {
+	for _, method := range (target{kind: k, name: "x", subresource: name}).methods() {
 		r.Verbs = append(r.Verbs, verbOf(method))
 	}
 	if name == object.TokenSubresource {

@@ -1,4 +1,4 @@
-package fake_test
+package apiserver_test
 
 import (
 	"context"
@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -31,17 +32,17 @@ type api struct {
 	cluster   *fake.Cluster
 
 	mu   sync.Mutex
-	last fake.APIOutcome
+	last apiserver.Event
 }
 
 // outcome returns what the observer was told last.
-func (a *api) outcome() fake.APIOutcome {
+func (a *api) outcome() apiserver.Event {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.last
 }
 
-func newAPI(t testing.TB, cfg fake.APIConfig) *api {
+func newAPI(t testing.TB, cfg apiserver.Config) *api {
 	t.Helper()
 	c := fake.New(
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}},
@@ -55,13 +56,15 @@ func newAPI(t testing.TB, cfg fake.APIConfig) *api {
 	}
 	a := &api{authority: authority, cluster: c}
 	if cfg.Observe == nil {
-		cfg.Observe = func(o fake.APIOutcome) {
+		cfg.Observe = func(_ context.Context, o apiserver.Event) {
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			a.last = o
 		}
 	}
-	a.Handler = authority.NewAPIHandler(cfg)
+	if a.Handler, err = apiserver.New(authority, cfg); err != nil {
+		t.Fatal(err)
+	}
 	return a
 }
 
@@ -104,7 +107,7 @@ const guideSecret = `{"kind": "Secret", "apiVersion": "v1", "type": "kubernetes.
 // The manual token Secret of the guide, on the wire: it is filled when the
 // answer to its creation arrives, its token is accepted, and it ends with it.
 func TestAPIFillsTokenSecrets(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	created := ok[corev1.Secret](t, a, "POST /api/v1/namespaces/ci/secrets", guideSecret)
 	if created.Kind != "Secret" || created.APIVersion != "v1" || created.Namespace != "ci" || created.UID == "" {
 		t.Errorf("created %+v", created.ObjectMeta)
@@ -142,7 +145,7 @@ func TestAPIFillsTokenSecrets(t *testing.T) {
 
 // A token Secret whose account is deleted goes with it, before the answer.
 func TestAPISettlesAfterEachWrite(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	if account := ok[corev1.ServiceAccount](t, a, "GET /api/v1/namespaces/default/serviceaccounts/default", ""); account.UID == "" {
 		t.Error("the account default is not there at the first request")
 	}
@@ -167,13 +170,13 @@ func TestAPISettlesAfterEachWrite(t *testing.T) {
 // Without controllers a token Secret stays empty; a controller that fails is
 // told as a warning, because the write has happened.
 func TestAPIControllers(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{Controllers: []sacontroller.Controller{}})
+	a := newAPI(t, apiserver.Config{Controllers: []sacontroller.Controller{}})
 	ok[corev1.Secret](t, a, "POST /api/v1/namespaces/ci/secrets", guideSecret)
 	if s := ok[corev1.Secret](t, a, "GET /api/v1/namespaces/ci/secrets/mysecretname", ""); len(s.Data) != 0 {
 		t.Errorf("nobody has filled the Secret, but it holds %d keys", len(s.Data))
 	}
 
-	a = newAPI(t, fake.APIConfig{})
+	a = newAPI(t, apiserver.Config{})
 	a.cluster.Inject(fake.On("update", "secrets", errors.New("the disk is\nfull, \"quite\"")))
 	w := httptest.NewRecorder()
 	a.ServeHTTP(w, request("POST /api/v1/namespaces/ci/secrets", guideSecret))
@@ -244,7 +247,7 @@ func TestAPIReadsAndWrites(t *testing.T) {
 		{name: "anonymous", line: "POST /apis/authentication.k8s.io/v1/selfsubjectreviews", body: `{}`, code: 201, want: `"username":"system:anonymous"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAPI(t, fake.APIConfig{})
+			a := newAPI(t, apiserver.Config{})
 			code, body := a.do(tt.line, tt.body, tt.headers...)
 			if code != tt.code || !strings.Contains(body, tt.want) {
 				t.Errorf("%s: got %d %s\nwant %d with %s", tt.line, code, body, tt.code, tt.want)
@@ -338,7 +341,7 @@ func TestAPIRefuses(t *testing.T) {
 		{name: "the future", line: "GET /api/v1/namespaces/ci?resourceVersion=1000", code: 504, reason: "Timeout", want: "Too large resource version"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAPI(t, fake.APIConfig{})
+			a := newAPI(t, apiserver.Config{})
 			a.cluster.Compact()
 			code, body := a.do(tt.line, tt.body, tt.headers...)
 			checkStatus(t, code, body, tt.code, tt.reason, tt.want)
@@ -368,7 +371,7 @@ func checkStatus(t *testing.T, gotCode int, body string, code int32, reason meta
 
 // Whoever says who they are has to be right about it.
 func TestAPIAuthenticates(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	token := ok[authenticationv1.TokenRequest](t, a, "POST /api/v1/namespaces/ci/serviceaccounts/builder/token", "{}").Status.Token
 	other := ok[authenticationv1.TokenRequest](t, a, "POST /api/v1/namespaces/ci/serviceaccounts/builder/token", `{"spec": {"audiences": ["vault"]}}`).Status.Token
 	for _, tt := range []struct {
@@ -412,7 +415,7 @@ func TestAPIFaults(t *testing.T) {
 		{"deadline", fmt.Errorf("etcd: %w", context.DeadlineExceeded), 504, metav1.StatusReasonTimeout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			a := newAPI(t, fake.APIConfig{})
+			a := newAPI(t, apiserver.Config{})
 			a.cluster.Inject(fake.On("create", "configmaps", tt.err))
 			code, body := a.do("POST /api/v1/namespaces/ci/configmaps", `{"metadata": {"name": "x"}}`)
 			checkStatus(t, code, body, tt.code, tt.reason, "")
@@ -422,7 +425,7 @@ func TestAPIFaults(t *testing.T) {
 
 // A panic below the handler is a 500 that shows nothing of it.
 func TestAPIPanics(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	a.cluster.Inject(func(op fake.Op) error {
 		if op.Resource == "secrets" && op.Verb == "get" {
 			panic("hunter2")
@@ -456,7 +459,7 @@ func TestAPIPanics(t *testing.T) {
 
 // A handler that asks for the connection to be cut gets that.
 func TestAPIAborts(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{AdmitPod: func(context.Context, fake.PodOperation) error { panic(http.ErrAbortHandler) }})
+	a := newAPI(t, apiserver.Config{AdmitPod: func(context.Context, apiserver.PodOperation) error { panic(http.ErrAbortHandler) }})
 	defer func() {
 		if p := recover(); p != http.ErrAbortHandler || a.outcome().HTTPStatus != 0 {
 			t.Errorf("got the panic %v, status %d", p, a.outcome().HTTPStatus)
@@ -468,7 +471,7 @@ func TestAPIAborts(t *testing.T) {
 // Many clients at once, and a test that settles meanwhile: every Secret is
 // filled when its creation was answered.
 func TestAPIConcurrentClients(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	var all sync.WaitGroup
 	for i := range 8 {
 		all.Go(func() {
@@ -497,7 +500,7 @@ func TestAPIConcurrentClients(t *testing.T) {
 
 // A client that has gone away is told so, should it still listen.
 func TestAPICancelledRequests(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	w := httptest.NewRecorder()

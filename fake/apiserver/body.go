@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"bytes"
@@ -20,7 +20,7 @@ import (
 const maxBody = 3 << 20
 
 // mediaType returns the media type of the request, "" if it has none.
-func (c *apiCall) mediaType() (string, error) {
+func (c *call) mediaType() (string, error) {
 	if encoding := c.request.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
 		return "", unsupportedMediaType("a body without a content encoding")
 	}
@@ -41,7 +41,7 @@ func unsupportedMediaType(want string) error {
 }
 
 // body reads the body.
-func (c *apiCall) body() ([]byte, error) {
+func (c *call) body() ([]byte, error) {
 	tooLarge := apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", maxBody))
 	if c.request.ContentLength > maxBody {
 		return nil, tooLarge
@@ -61,7 +61,7 @@ func (c *apiCall) body() ([]byte, error) {
 
 // read decodes the body into an object of one of the kinds gvks. A body that
 // doesn't say what it is, is taken for the first.
-func (c *apiCall) read(into apiMessage, gvks ...schema.GroupVersionKind) error {
+func (c *call) read(into message, gvks ...schema.GroupVersionKind) error {
 	data, err := c.body()
 	if err != nil {
 		return err
@@ -69,7 +69,7 @@ func (c *apiCall) read(into apiMessage, gvks ...schema.GroupVersionKind) error {
 	return c.decode(data, into, gvks...)
 }
 
-func (c *apiCall) decode(data []byte, into apiMessage, gvks ...schema.GroupVersionKind) error {
+func (c *call) decode(data []byte, into message, gvks ...schema.GroupVersionKind) error {
 	mediaType, err := c.mediaType()
 	if err != nil {
 		return err
@@ -86,14 +86,14 @@ func (c *apiCall) decode(data []byte, into apiMessage, gvks ...schema.GroupVersi
 	return unsupportedMediaType("application/json, or " + protobufType)
 }
 
-// apiMessage is what a body can hold.
-type apiMessage interface {
+// message is what a body can hold.
+type message interface {
 	runtime.Object
 	Unmarshal(protobuf []byte) error
 }
 
 // decodeJSON decodes data. The error shows no value of it: it could be a secret.
-func decodeJSON(data []byte, into apiMessage, gvks []schema.GroupVersionKind) error {
+func decodeJSON(data []byte, into message, gvks []schema.GroupVersionKind) error {
 	if trimmed := bytes.TrimLeft(data, " \t\r\n"); len(trimmed) == 0 || trimmed[0] != '{' {
 		return apierrors.NewBadRequest(fmt.Sprintf("the body is not a JSON object, want a %s", gvks[0].Kind))
 	}
@@ -121,7 +121,7 @@ const (
 	protobufPrefix = "k8s\x00"
 )
 
-func decodeProtobuf(data []byte, into apiMessage, gvks []schema.GroupVersionKind) error {
+func decodeProtobuf(data []byte, into message, gvks []schema.GroupVersionKind) error {
 	bad := apierrors.NewBadRequest(fmt.Sprintf("the body can't be read as a %s in protobuf", gvks[0].Kind))
 	rest, ok := bytes.CutPrefix(data, []byte(protobufPrefix))
 	var envelope runtime.Unknown

@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"net/http"
@@ -10,7 +10,7 @@ import (
 )
 
 // requestToken answers a TokenRequest, the subresource "token" of an account.
-func (c *apiCall) requestToken(t apiTarget) error {
+func (c *call) requestToken(t target) error {
 	gvk := authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
 	request := new(authenticationv1.TokenRequest)
 	if err := c.read(request, gvk); err != nil {
@@ -24,13 +24,13 @@ func (c *apiCall) requestToken(t apiTarget) error {
 	if err != nil {
 		return err
 	}
-	answer.Name, answer.Namespace, answer.CreationTimestamp = t.name, t.namespace, c.cluster.now()
+	answer.Name, answer.Namespace, answer.CreationTimestamp = t.name, t.namespace, c.now()
 	answer.SetGroupVersionKind(gvk)
 	return c.sendJSON(http.StatusCreated, answer)
 }
 
 // review answers the reviews of the group authentication.k8s.io.
-func (c *apiCall) review(resource string) error {
+func (c *call) review(resource string) error {
 	switch resource {
 	case "tokenreviews", "selfsubjectreviews":
 	default:
@@ -65,14 +65,14 @@ func (c *apiCall) review(resource string) error {
 }
 
 // reviewSelf tells the client who it is.
-func (c *apiCall) reviewSelf() error {
+func (c *call) reviewSelf() error {
 	gvk := authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview")
 	review := new(authenticationv1.SelfSubjectReview)
 	if err := c.read(review, gvk); err != nil {
 		return err
 	}
 	review.SetGroupVersionKind(gvk)
-	review.CreationTimestamp = c.cluster.now()
+	review.CreationTimestamp = c.now()
 	review.Status.UserInfo = authenticationv1.UserInfo{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}}
 	if c.user != nil {
 		user := c.user.UserInfo()

@@ -1,4 +1,4 @@
-package fake_test
+package apiserver_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 )
 
 // goneAtOnce is a client that leaves as soon as a stream has begun.
@@ -45,12 +45,12 @@ func FuzzAPIHandler(f *testing.F) {
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4], []byte(seed[5]))
 	}
-	admit := func(_ context.Context, op fake.PodOperation) error {
+	admit := func(_ context.Context, op apiserver.PodOperation) error {
 		_ = op.Pod.Spec
 		return nil
 	}
 	f.Fuzz(func(t *testing.T, method, path, query, accept, contentType string, body []byte) {
-		a := newAPI(t, fake.APIConfig{AdmitPod: admit})
+		a := newAPI(t, apiserver.Config{AdmitPod: admit})
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		r := &http.Request{

@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"context"
@@ -15,20 +15,20 @@ import (
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
-// apiWriter remembers which status was sent.
-type apiWriter struct {
+// responseWriter remembers which status was sent.
+type responseWriter struct {
 	http.ResponseWriter
 	status int
 }
 
-func (w *apiWriter) WriteHeader(status int) {
+func (w *responseWriter) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
 
-func (w *apiWriter) Write(data []byte) (int, error) {
+func (w *responseWriter) Write(data []byte) (int, error) {
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
@@ -36,10 +36,10 @@ func (w *apiWriter) Write(data []byte) (int, error) {
 }
 
 // Unwrap is for http.ResponseController.
-func (w *apiWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // sendJSON answers with document.
-func (c *apiCall) sendJSON(status int, document any) error {
+func (c *call) sendJSON(status int, document any) error {
 	data, err := json.Marshal(document)
 	if err != nil {
 		return apierrors.NewInternalError(errors.New("the answer can't be encoded"))
@@ -49,7 +49,7 @@ func (c *apiCall) sendJSON(status int, document any) error {
 	return nil
 }
 
-func (c *apiCall) send(status int, body []byte) {
+func (c *call) send(status int, body []byte) {
 	header := c.answer.Header()
 	header.Set("Cache-Control", "no-cache, private")
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -58,7 +58,7 @@ func (c *apiCall) send(status int, body []byte) {
 }
 
 // refuse answers with err as a Status.
-func (c *apiCall) refuse(err error) {
+func (c *call) refuse(err error) {
 	c.out.Err = err
 	status := statusOf(err)
 	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
@@ -106,7 +106,7 @@ func errNoSuchPath() error {
 func errUnauthorized() error { return apierrors.NewUnauthorized("Unauthorized") }
 
 // allow refuses other methods than those.
-func (c *apiCall) allow(methods ...string) error {
+func (c *call) allow(methods ...string) error {
 	for _, m := range methods {
 		if m == c.request.Method {
 			return nil
@@ -120,7 +120,7 @@ func (c *apiCall) allow(methods ...string) error {
 const maxWarning = 1 << 10
 
 // warn adds a Warning header (RFC 9110 took it out, Kubernetes has kept it).
-func (c *apiCall) warn(text string) {
+func (c *call) warn(text string) {
 	var b strings.Builder
 	for _, r := range text {
 		switch {

@@ -1,4 +1,4 @@
-package fake_test
+package apiserver_test
 
 import (
 	"bufio"
@@ -19,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 )
 
 // wireEvent is an event as a client reads it.
@@ -93,7 +93,7 @@ func stream(t *testing.T, server *httptest.Server, path string, headers ...strin
 }
 
 func TestAPIWatch(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	server := a.serve(t)
 	table := "Accept: application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
 	a.do("GET /version", "") // makes the accounts "default", revisions 6 and 7
@@ -145,7 +145,7 @@ func TestAPIWatch(t *testing.T) {
 // A watch from a revision that is forgotten begins, and says so; so does one
 // that falls behind.
 func TestAPIWatchExpires(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	server := a.serve(t)
 	a.do("GET /version", "")
 	behind := stream(t, server, "/api/v1/secrets?watch=true&resourceVersion=7")
@@ -166,7 +166,7 @@ func TestAPIWatchExpires(t *testing.T) {
 // A client may ask for what is there, and for a bookmark that says that this
 // was all.
 func TestAPIWatchInitialEvents(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	next := stream(t, a.serve(t), "/api/v1/secrets?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true")
 	if got := []string{next(), next()}; !cmp.Equal(got, []string{"ADDED Secret password@4", "BOOKMARK Secret @7"}) {
 		t.Errorf("got %q", got)
@@ -175,7 +175,7 @@ func TestAPIWatchInitialEvents(t *testing.T) {
 
 // A watch ends when its time is over.
 func TestAPIWatchTimeout(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	if got := stream(t, a.serve(t), "/api/v1/nodes?watch=true&timeoutSeconds=1")(); got != "" {
 		t.Errorf("got %q, want the end", got)
 	}
@@ -183,7 +183,7 @@ func TestAPIWatchTimeout(t *testing.T) {
 
 // A hundred clients that go in the middle of a watch leave nothing behind.
 func TestAPIWatchLeavesNothing(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	server := a.serve(t)
 	a.do("GET /version", "")
 	before := runtime.NumGoroutine()

@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"mime"
@@ -10,9 +10,9 @@ import (
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
-// apiTarget is what the path of a request names: all objects of a kind, those
+// target is what the path of a request names: all objects of a kind, those
 // of a namespace, an object, or a subresource of it.
-type apiTarget struct {
+type target struct {
 	kind        *object.Kind // nil for events
 	resource    string
 	namespace   string // "" for cluster-scoped kinds and for all namespaces
@@ -23,48 +23,48 @@ type apiTarget struct {
 const eventsResource = "events"
 
 // parseTarget reads a path below /api/v1.
-func parseTarget(path string) (apiTarget, bool) {
+func parseTarget(path string) (target, bool) {
 	rest, ok := strings.CutPrefix(path, "/api/v1/")
 	if !ok {
-		return apiTarget{}, false
+		return target{}, false
 	}
 	parts := strings.Split(rest, "/")
-	t := apiTarget{}
+	t := target{}
 	// "namespaces/ci/secrets" is about Secrets, "namespaces/ci/status" about the
 	// Namespace.
 	if len(parts) > 2 && parts[0] == object.Namespaces.Resource && !object.Namespaces.HasSubresource(parts[2]) {
 		if t.namespace, parts = parts[1], parts[2:]; t.namespace == "" {
-			return apiTarget{}, false
+			return target{}, false
 		}
 	}
 	if t.resource = parts[0]; t.resource != eventsResource {
 		if t.kind = object.KindNamed(t.resource); t.kind == nil {
-			return apiTarget{}, false
+			return target{}, false
 		}
 	}
 	namespaced := t.kind == nil || t.kind.Namespaced
 	switch {
 	case !namespaced && t.namespace != "", namespaced && t.namespace == "" && len(parts) > 1, len(parts) > 3:
-		return apiTarget{}, false
+		return target{}, false
 	case len(parts) > 2:
 		if t.subresource = parts[2]; t.kind == nil || !t.kind.HasSubresource(t.subresource) {
-			return apiTarget{}, false
+			return target{}, false
 		}
 		fallthrough
 	case len(parts) > 1:
 		if t.name = parts[1]; t.name == "" {
-			return apiTarget{}, false
+			return target{}, false
 		}
 	}
 	return t, true
 }
 
-// apiView is the form in which a client wants objects: whole if it is zero.
-type apiView struct{ table, metadata bool }
+// view is the form in which a client wants objects: whole if it is zero.
+type view struct{ table, metadata bool }
 
 // negotiate finds the first form in Accept headers that can be served. No
 // header at all asks for JSON.
-func negotiate(headers []string) (apiView, bool) {
+func negotiate(headers []string) (view, bool) {
 	asked := false
 	for _, header := range headers {
 		for item := range strings.SplitSeq(header, ",") {
@@ -84,14 +84,14 @@ func negotiate(headers []string) (apiView, bool) {
 			}
 			switch as := params["as"]; {
 			case as == "":
-				return apiView{}, true
+				return view{}, true
 			case params["g"] != metav1.GroupName || params["v"] != "v1":
 			case as == "Table":
-				return apiView{table: true}, true
+				return view{table: true}, true
 			case as == "PartialObjectMetadata" || as == "PartialObjectMetadataList":
-				return apiView{metadata: true}, true
+				return view{metadata: true}, true
 			}
 		}
 	}
-	return apiView{}, !asked
+	return view{}, !asked
 }

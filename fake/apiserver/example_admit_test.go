@@ -1,4 +1,4 @@
-package fake_test
+package apiserver_test
 
 import (
 	"context"
@@ -10,11 +10,12 @@ import (
 
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 )
 
 // Pods that are created through the API get their account and their token, or
-// are refused, by the Plugin of the package admission.
-func ExampleAPIConfig() {
+// are denied, by the Plugin of the package admission.
+func ExampleConfig() {
 	authority, err := fake.NewAuthority(fake.AuthorityConfig{})
 	if err != nil {
 		fmt.Println(err)
@@ -25,13 +26,18 @@ func ExampleAPIConfig() {
 		fmt.Println(err)
 		return
 	}
-	server := httptest.NewServer(authority.NewAPIHandler(fake.APIConfig{
-		AdmitPod: func(ctx context.Context, op fake.PodOperation) error {
+	handler, err := apiserver.New(authority, apiserver.Config{
+		AdmitPod: func(ctx context.Context, op apiserver.PodOperation) error {
 			return plugin.Admit(ctx, admission.Request{
 				Operation: op.Operation, Namespace: op.Namespace, Name: op.Name, Subresource: op.Subresource, Pod: op.Pod,
 			})
 		},
-	}))
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := httptest.NewServer(handler)
 	defer server.Close()
 
 	for _, account := range []string{"", "nobody"} {

@@ -1,4 +1,4 @@
-package fake_test
+package apiserver_test
 
 import (
 	"bufio"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 )
 
 // kubectl runs the machine's kubectl against one server, with a home and a
@@ -66,7 +67,11 @@ func TestKubectl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &api{Handler: authority.NewAPIHandler(fake.APIConfig{}), authority: authority, cluster: authority.Cluster}
+	handler, err := apiserver.New(authority, apiserver.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &api{Handler: handler, authority: authority, cluster: authority.Cluster}
 	k := newKubectl(t, a.serve(t).URL)
 	const manifest = `{"kind": "Secret", "apiVersion": "v1", "type": "kubernetes.io/service-account-token",
 		"metadata": {"name": "mysecretname", "annotations": {"kubernetes.io/service-account.name": "myserviceaccount"}}}`
@@ -131,7 +136,7 @@ func TestKubectl(t *testing.T) {
 
 // kubectl get --watch shows changes as they come.
 func TestKubectlWatch(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	k := newKubectl(t, a.serve(t).URL)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"fmt"
@@ -18,34 +18,34 @@ import (
 )
 
 // dispatch does what a request asks of target.
-func (c *apiCall) dispatch(target apiTarget) error {
-	if c.allow(target.methods()...) != nil {
-		return apierrors.NewMethodNotSupported(target.groupResource(), verbOf(c.request.Method))
+func (c *call) dispatch(t target) error {
+	if c.allow(t.methods()...) != nil {
+		return apierrors.NewMethodNotSupported(t.groupResource(), verbOf(c.request.Method))
 	}
-	if target.subresource == object.TokenSubresource {
-		return c.requestToken(target)
+	if t.subresource == object.TokenSubresource {
+		return c.requestToken(t)
 	}
 	switch c.request.Method {
 	case http.MethodPost:
-		return c.create(target)
+		return c.create(t)
 	case http.MethodPut:
-		return c.update(target)
+		return c.update(t)
 	case http.MethodPatch:
-		return c.patch(target)
+		return c.patch(t)
 	case http.MethodDelete:
-		if target.name == "" {
-			return c.deleteCollection(target)
+		if t.name == "" {
+			return c.deleteCollection(t)
 		}
-		return c.delete(target)
+		return c.delete(t)
 	}
-	if target.name != "" {
-		return c.get(target)
+	if t.name != "" {
+		return c.get(t)
 	}
-	return c.list(target)
+	return c.list(t)
 }
 
 // methods returns what is allowed on t.
-func (t apiTarget) methods() []string {
+func (t target) methods() []string {
 	switch {
 	case t.kind == nil:
 		return []string{http.MethodGet}
@@ -81,7 +81,7 @@ func verbOf(method string) string {
 	return "use this method on"
 }
 
-func (c *apiCall) get(t apiTarget) error {
+func (c *call) get(t target) error {
 	var opts metav1.GetOptions
 	if err := metav1.Convert_url_Values_To_v1_GetOptions(&c.query, &opts, nil); err != nil {
 		return badQuery()
@@ -93,17 +93,17 @@ func (c *apiCall) get(t apiTarget) error {
 	if err != nil {
 		return err
 	}
-	if last := c.cluster.lastRevision(); revision > last {
+	if last := c.revision(); revision > last {
 		return store.TooLarge(revision, last)
 	}
-	found, err := c.cluster.get(c.ctx, t.kind, t.namespace, t.name)
+	found, err := c.of(t).Get(c.ctx, t.namespace, t.name)
 	if err != nil {
 		return err
 	}
 	return c.sendObject(http.StatusOK, t.kind, found)
 }
 
-func (c *apiCall) list(t apiTarget) error {
+func (c *call) list(t target) error {
 	opts, err := c.listOptions()
 	if err != nil {
 		return err
@@ -114,15 +114,15 @@ func (c *apiCall) list(t apiTarget) error {
 	if t.kind == nil {
 		return c.sendEvents()
 	}
-	found, err := c.cluster.list(c.ctx, t.kind, t.namespace, opts)
+	items, meta, err := c.of(t).List(c.ctx, t.namespace, opts)
 	if err != nil {
 		return err
 	}
-	return c.sendList(t.kind, found)
+	return c.sendList(t.kind, object.Page{Items: items, Meta: meta})
 }
 
 // listOptions reads and judges the query of a list or a watch.
-func (c *apiCall) listOptions() (metav1.ListOptions, error) {
+func (c *call) listOptions() (metav1.ListOptions, error) {
 	var opts metav1.ListOptions
 	if err := metav1.Convert_url_Values_To_v1_ListOptions(&c.query, &opts, nil); err != nil {
 		return opts, badQuery()
@@ -139,9 +139,9 @@ func (c *apiCall) listOptions() (metav1.ListOptions, error) {
 	return opts, nil
 }
 
-func (c *apiCall) create(t apiTarget) error {
+func (c *call) create(t target) error {
 	sent := t.kind.New()
-	if err := c.read(sent.(apiMessage), gvkOf(t.kind)); err != nil {
+	if err := c.read(sent.(message), gvkOf(t.kind)); err != nil {
 		return err
 	}
 	if err := t.place(sent); err != nil {
@@ -150,7 +150,7 @@ func (c *apiCall) create(t apiTarget) error {
 	if err := c.admitCreate(t, sent); err != nil {
 		return err
 	}
-	stored, err := c.cluster.create(c.ctx, t.kind, sent, c.query["dryRun"])
+	stored, err := c.of(t).Create(c.ctx, sent, metav1.CreateOptions{DryRun: c.query["dryRun"]})
 	c.settle()
 	if err != nil {
 		return err
@@ -158,9 +158,9 @@ func (c *apiCall) create(t apiTarget) error {
 	return c.sendObject(http.StatusCreated, t.kind, stored)
 }
 
-func (c *apiCall) update(t apiTarget) error {
+func (c *call) update(t target) error {
 	sent := t.kind.New()
-	if err := c.read(sent.(apiMessage), gvkOf(t.kind)); err != nil {
+	if err := c.read(sent.(message), gvkOf(t.kind)); err != nil {
 		return err
 	}
 	switch sent.GetName() {
@@ -176,7 +176,7 @@ func (c *apiCall) update(t apiTarget) error {
 	if err := c.admitUpdate(t, func(object.Object) (object.Object, error) { return object.CopyOf(sent), nil }); err != nil {
 		return err
 	}
-	stored, err := c.cluster.update(c.ctx, t.kind, t.subresource, sent, c.query["dryRun"])
+	stored, err := c.of(t).Update(c.ctx, t.subresource, sent, metav1.UpdateOptions{DryRun: c.query["dryRun"]})
 	c.settle()
 	if err != nil {
 		return err
@@ -185,7 +185,7 @@ func (c *apiCall) update(t apiTarget) error {
 }
 
 // place puts what was sent into the namespace of the path.
-func (t apiTarget) place(sent object.Object) error {
+func (t target) place(sent object.Object) error {
 	switch sent.GetNamespace() {
 	case t.namespace:
 	case "":
@@ -198,7 +198,7 @@ func (t apiTarget) place(sent object.Object) error {
 	return nil
 }
 
-func (c *apiCall) patch(t apiTarget) error {
+func (c *call) patch(t target) error {
 	mediaType, err := c.mediaType()
 	if err != nil {
 		return err
@@ -232,7 +232,7 @@ func (c *apiCall) patch(t apiTarget) error {
 	if err != nil {
 		return err
 	}
-	stored, err := c.cluster.patch(c.ctx, t.kind, t.subresource, t.namespace, t.name, patchType, data, opts.DryRun)
+	stored, err := c.of(t).Patch(c.ctx, t.namespace, t.name, t.subresource, patchType, data, opts)
 	c.settle()
 	if err != nil {
 		return err
@@ -240,16 +240,16 @@ func (c *apiCall) patch(t apiTarget) error {
 	return c.sendObject(http.StatusOK, t.kind, stored)
 }
 
-func (c *apiCall) delete(t apiTarget) error {
+func (c *call) delete(t target) error {
 	opts, err := c.deleteOptions()
 	if err != nil {
 		return err
 	}
-	last, err := c.cluster.delete(c.ctx, t.kind, t.namespace, t.name, opts)
+	last, err := c.of(t).Delete(c.ctx, t.namespace, t.name, opts)
 	stays := false
 	if err == nil {
-		now, ok := c.cluster.peek(t.kind, t.namespace, t.name)
-		stays = ok && now.GetUID() == last.GetUID() && len(opts.DryRun) == 0
+		now := c.of(t).Stored(t.namespace, t.name)
+		stays = now != nil && now.GetUID() == last.GetUID() && len(opts.DryRun) == 0
 	}
 	c.settle()
 	switch {
@@ -261,7 +261,7 @@ func (c *apiCall) delete(t apiTarget) error {
 	return c.sendJSON(http.StatusOK, success(t.kind.GroupResource(), last))
 }
 
-func (c *apiCall) deleteCollection(t apiTarget) error {
+func (c *call) deleteCollection(t target) error {
 	listOpts, err := c.listOptions()
 	if err != nil {
 		return err
@@ -270,12 +270,12 @@ func (c *apiCall) deleteCollection(t apiTarget) error {
 	if err != nil {
 		return err
 	}
-	found, err := c.cluster.list(c.ctx, t.kind, t.namespace, listOpts)
+	items, meta, err := c.of(t).List(c.ctx, t.namespace, listOpts)
 	if err != nil {
 		return err
 	}
-	for _, o := range found.Items {
-		_, err = c.cluster.delete(c.ctx, t.kind, o.GetNamespace(), o.GetName(), opts)
+	for _, o := range items {
+		_, err = c.of(t).Delete(c.ctx, o.GetNamespace(), o.GetName(), opts)
 		if err != nil && !apierrors.IsNotFound(err) {
 			break
 		}
@@ -285,11 +285,11 @@ func (c *apiCall) deleteCollection(t apiTarget) error {
 	if err != nil {
 		return err
 	}
-	return c.sendList(t.kind, found)
+	return c.sendList(t.kind, object.Page{Items: items, Meta: meta})
 }
 
 // deleteOptions come in the body, or in the query if there is no body.
-func (c *apiCall) deleteOptions() (metav1.DeleteOptions, error) {
+func (c *call) deleteOptions() (metav1.DeleteOptions, error) {
 	var opts metav1.DeleteOptions
 	data, err := c.body()
 	if err != nil {
@@ -327,23 +327,11 @@ func badQuery() error {
 	return apierrors.NewBadRequest("a parameter of the query can't be read")
 }
 
-// lastRevision returns the revision of the last change.
-func (c *Cluster) lastRevision() uint64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.history.Last()
-}
-
-// peek returns what is stored, without a call of the API.
-func (c *Cluster) peek(k *object.Kind, namespace, name string) (object.Object, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.state.Get(k, namespace, name)
-}
-
-// mayCreate reports what stands against creating o in its Namespace.
-func (c *Cluster) mayCreate(k *object.Kind, o object.Object) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return apirules.CheckNamespace(k, o, c.namespaceOf(o))
+// revision returns the revision of the last change.
+func (c *call) revision() uint64 {
+	revision, err := store.ParseRevision(c.cluster.Revision())
+	if err != nil { // it is a number
+		return 0
+	}
+	return revision
 }

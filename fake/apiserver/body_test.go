@@ -1,4 +1,4 @@
-package fake_test
+package apiserver_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
 )
 
 // What can't be read is a 400 that says where it is wrong, and never what is
@@ -88,7 +88,7 @@ func TestAPIMalformedBodies(t *testing.T) {
 			if tt.header != "" {
 				headers = append(headers, tt.header)
 			}
-			a := newAPI(t, fake.APIConfig{})
+			a := newAPI(t, apiserver.Config{})
 			before := a.cluster.Revision()
 			code, body := a.do(tt.line, tt.body, headers...)
 			checkStatus(t, code, body, 400, metav1.StatusReasonBadRequest, tt.want)
@@ -118,7 +118,7 @@ func envelope(apiVersion, kind string, object []byte) string {
 
 // kubectl and client-go send built-in types in protobuf, and accept JSON.
 func TestAPIReadsProtobuf(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	data, err := (&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "new", Labels: map[string]string{"a": "b"}}}).Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestAPIReadsProtobuf(t *testing.T) {
 
 // Unknown fields are told as warnings if the client wants that.
 func TestAPIWarnsOfUnknownFields(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	w := httptest.NewRecorder()
 	a.ServeHTTP(w, request("POST /api/v1/namespaces/ci/configmaps?fieldValidation=Warn",
 		`{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {"name": "x", "creationTimestamp": null}, "dta": {}, "é\n": 1}`))
@@ -155,7 +155,7 @@ func TestAPIWarnsOfUnknownFields(t *testing.T) {
 
 // Bodies are read up to the limit of an API server and no further.
 func TestAPILargeBodies(t *testing.T) {
-	a := newAPI(t, fake.APIConfig{})
+	a := newAPI(t, apiserver.Config{})
 	large := `{"metadata": {"name": "` + strings.Repeat("x", 3<<20) + `"}}`
 	for _, line := range []string{
 		"POST /api/v1/namespaces/ci/secrets", "PUT /api/v1/namespaces/ci/secrets/password", "DELETE /api/v1/namespaces/ci/secrets/password",

@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	admissionv1 "k8s.io/api/admission/v1"
@@ -9,13 +9,13 @@ import (
 )
 
 // admitCreate asks the hook about a new pod, which it may change.
-func (c *apiCall) admitCreate(t apiTarget, sent object.Object) error {
+func (c *call) admitCreate(t target, sent object.Object) error {
 	pod, ok := sent.(*corev1.Pod)
 	if !ok || c.cfg.AdmitPod == nil {
 		return nil
 	}
 	// As in an API server, a Namespace that isn't there comes first.
-	if err := c.cluster.mayCreate(t.kind, sent); err != nil {
+	if err := c.mayCreate(t, sent); err != nil {
 		return err
 	}
 	return c.cfg.AdmitPod(c.ctx, PodOperation{Operation: admissionv1.Create, Namespace: t.namespace, Name: pod.Name, Pod: pod})
@@ -23,15 +23,14 @@ func (c *apiCall) admitCreate(t apiTarget, sent object.Object) error {
 
 // admitUpdate asks the hook about what change makes of a pod. Without a pod it
 // is not asked: the Cluster has the right error.
-func (c *apiCall) admitUpdate(t apiTarget, change func(old object.Object) (object.Object, error)) error {
+func (c *call) admitUpdate(t target, change func(old object.Object) (object.Object, error)) error {
 	if t.kind != object.Pods || c.cfg.AdmitPod == nil {
 		return nil
 	}
-	old, ok := c.cluster.peek(t.kind, t.namespace, t.name)
-	if !ok {
+	old := c.of(t).Stored(t.namespace, t.name)
+	if old == nil {
 		return nil
 	}
-	old = object.CopyOf(old)
 	changed, err := change(old)
 	if err != nil {
 		return err
@@ -45,4 +44,10 @@ func (c *apiCall) admitUpdate(t apiTarget, change func(old object.Object) (objec
 		Operation: admissionv1.Update, Namespace: t.namespace, Name: t.name, Subresource: t.subresource,
 		Pod: next.(*corev1.Pod), Old: object.CopyOf(old).(*corev1.Pod),
 	})
+}
+
+// mayCreate returns the error of a create in the Namespace of t, if there is one.
+func (c *call) mayCreate(t target, o object.Object) error {
+	ns, _ := c.cluster.Resource(object.Namespaces.Resource).Stored("", t.namespace).(*corev1.Namespace)
+	return apirules.CheckNamespace(t.kind, o, ns)
 }

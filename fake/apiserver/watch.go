@@ -1,4 +1,4 @@
-package fake
+package apiserver
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 
@@ -21,21 +19,21 @@ const maxWatch = 24 * time.Hour
 
 // watch streams events until the client goes, the time is over or the watch is
 // dropped.
-func (c *apiCall) watch(t apiTarget, opts metav1.ListOptions) error {
+func (c *call) watch(t target, opts metav1.ListOptions) error {
 	ctx := c.ctx
 	if s := opts.TimeoutSeconds; s != nil && *s > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(min(*s, int64(maxWatch/time.Second)))*time.Second)
 		defer cancel()
 	}
-	stream := &apiStream{call: c, kind: t.kind}
-	w, err := c.openWatch(ctx, t, opts)
+	out := &stream{call: c, kind: t.kind}
+	w, err := c.cluster.Watch(ctx, t.resource, t.namespace, opts)
 	if apierrors.IsResourceExpired(err) {
 		// Clients expect that in the stream, because the API server finds it
 		// out when it has begun.
 		status := statusOf(err)
 		c.beginStream()
-		stream.send(watch.Event{Type: watch.Error, Object: &status})
+		out.send(watch.Event{Type: watch.Error, Object: &status})
 		return nil
 	}
 	if err != nil {
@@ -45,35 +43,13 @@ func (c *apiCall) watch(t apiTarget, opts metav1.ListOptions) error {
 	c.beginStream()
 	for {
 		event, err := w.Next(ctx)
-		if err != nil || !stream.send(event) {
+		if err != nil || !out.send(event) {
 			return nil
 		}
 	}
 }
 
-func (c *apiCall) openWatch(ctx context.Context, t apiTarget, opts metav1.ListOptions) (*Watch, error) {
-	if t.kind == nil {
-		return c.cluster.watchNothing(), nil
-	}
-	return c.cluster.Watch(ctx, t.resource, t.namespace, opts)
-}
-
-// watchNothing returns a watch of what never changes.
-func (c *Cluster) watchNothing() *Watch {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	w := &Watch{
-		cluster: c, kind: new(object.Kind), labels: labels.Everything(), fields: fields.Everything(),
-		stopped: make(chan struct{}), left: -1, seen: c.history.Last(),
-	}
-	if c.watches == nil {
-		c.watches = map[*Watch]bool{}
-	}
-	c.watches[w] = true
-	return w
-}
-
-func (c *apiCall) beginStream() {
+func (c *call) beginStream() {
 	header := c.answer.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-cache, private")
@@ -82,17 +58,17 @@ func (c *apiCall) beginStream() {
 }
 
 // flush sends what was written; a writer that can't has sent it already.
-func (c *apiCall) flush() { _ = http.NewResponseController(c.answer).Flush() }
+func (c *call) flush() { _ = http.NewResponseController(c.answer).Flush() }
 
-// apiStream writes the events of a watch.
-type apiStream struct {
-	call  *apiCall
+// stream writes the events of a watch.
+type stream struct {
+	call  *call
 	kind  *object.Kind
 	begun bool // the columns of a table were sent
 }
 
 // send writes one event, and reports whether the client got it.
-func (s *apiStream) send(event watch.Event) bool {
+func (s *stream) send(event watch.Event) bool {
 	data, err := json.Marshal(metav1.WatchEvent{Type: string(event.Type), Object: runtime.RawExtension{Object: s.form(event)}})
 	if err != nil {
 		return false
@@ -106,7 +82,7 @@ func (s *apiStream) send(event watch.Event) bool {
 
 // form returns the object of event as the client wants it. It is a copy
 // already.
-func (s *apiStream) form(event watch.Event) runtime.Object {
+func (s *stream) form(event watch.Event) runtime.Object {
 	o, ok := event.Object.(object.Object)
 	if !ok {
 		if status, ok := event.Object.(*metav1.Status); ok {

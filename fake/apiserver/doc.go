@@ -1,0 +1,47 @@
+// Package apiserver serves a fake cluster over HTTP as an API server does, so that
+// kubectl, client-go and programs in other languages can use it in tests. It is a
+// module of its own.
+//
+//	authority, err := fake.NewAuthority(fake.AuthorityConfig{})
+//	handler, err := apiserver.New(authority, apiserver.Config{})
+//	server := httptest.NewServer(handler)
+//	out, err := exec.Command("kubectl", "--server="+server.URL, "get", "secrets").Output()
+//
+// # Concepts
+//
+// A [Handler] serves create, get, list, watch, update, patch (all but apply),
+// delete and deletecollection of the six kinds of a [fake.Cluster] with their
+// subresources, TokenRequests, TokenReviews, SelfSubjectReviews, the discovery
+// documents of the API and of the issuer, tables for kubectl and partial
+// metadata. Events are an empty list. Bodies are JSON or protobuf of at most
+// 3 MiB, answers are JSON. Unknown fields are rejected or warned of as
+// fieldValidation asks, but for those in JSON patches.
+//
+// The controllers of [Config] work after each write and before its answer, so a
+// token Secret that is created is filled when it is read. [Config.AdmitPod] calls
+// admission plugins.
+//
+// Watches stay open until their client goes, their timeoutSeconds have passed,
+// or [fake.Cluster.DropWatches] is called: call it before a server is shut down.
+//
+// # Failure
+//
+// Every error is a Status with the code and reason of Kubernetes; a panic of a
+// hook, a fault or a controller is a 500. The calls appear in
+// [fake.Cluster.Actions] and meet the faults of [fake.Cluster.Inject].
+//
+// Controllers that don't come to rest don't make a write fail: the answer has a
+// Warning header, which kubectl prints.
+//
+// # Security
+//
+// A request with a bearer token gets 401 unless the Authenticator of the Authority
+// accepts the token; its calls have the account as [fake.Op.Actor]. A request
+// without an Authorization header is anonymous, and allowed: there is no
+// authorization, so serve it on the loopback interface only.
+//
+// # Compatibility
+//
+// The model is Kubernetes v1.37, with the limits that the comment of package fake
+// lists.
+package apiserver
