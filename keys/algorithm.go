@@ -17,8 +17,7 @@ import (
 // An Algorithm is a JWS algorithm by its name in RFC 7518.
 type Algorithm string
 
-// The algorithms of service-account tokens. Which one is used follows from the
-// key alone (KEY-10).
+// The algorithms of service-account tokens. The key determines which one is used.
 const (
 	RS256 Algorithm = jose.RS256 // RSA PKCS#1 v1.5 with SHA-256
 	ES256 Algorithm = jose.ES256 // ECDSA on P-256 with SHA-256
@@ -26,14 +25,13 @@ const (
 	ES512 Algorithm = jose.ES512 // ECDSA on P-521 with SHA-512
 )
 
-// generatedModulusBits is the size of RSA keys that Generate makes: what
-// kubeadm uses, and the size at which verifying is cheapest.
+// generatedModulusBits is the size of generated RSA keys: what kubeadm uses, and the size at which verifying is cheapest.
 const generatedModulusBits = 2048
 
 // AlgorithmOf returns the one algorithm that pub may verify. It accepts
 // *[rsa.PublicKey] of 2048 to 8192 bits with an odd exponent from 3 to 2³¹-1,
-// and *[ecdsa.PublicKey] on P-256, P-384 and P-521. Any error is a [*KeyError]
-// that names the fault: the key is not to be used.
+// and *[ecdsa.PublicKey] on P-256, P-384 and P-521. Any error is a [*KeyError]:
+// the key must not be used.
 func AlgorithmOf(pub crypto.PublicKey) (Algorithm, error) {
 	alg, err := jose.AlgorithmOf(pub)
 	if err != nil {
@@ -43,8 +41,7 @@ func AlgorithmOf(pub crypto.PublicKey) (Algorithm, error) {
 }
 
 // ID returns the "kid" of tokens that pub verifies: the SHA-256 of its PKIX
-// DER in base64url without padding, as Kubernetes computes it (KEY-14). It
-// fails as [AlgorithmOf] does.
+// DER in base64url without padding, as in Kubernetes. It fails as [AlgorithmOf] does.
 func ID(pub crypto.PublicKey) (string, error) {
 	if _, err := AlgorithmOf(pub); err != nil {
 		return "", err
@@ -57,9 +54,8 @@ func ID(pub crypto.PublicKey) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(sum[:]), nil
 }
 
-// Generate makes a key for alg: an *[ecdsa.PrivateKey], or for [RS256] an
-// *[rsa.PrivateKey] of 2048 bits. It fails only for an alg that is none of the
-// constants.
+// Generate returns a new key for alg: an *[ecdsa.PrivateKey], or for [RS256] an
+// *[rsa.PrivateKey] of 2048 bits. It fails only for an unknown alg.
 func Generate(alg Algorithm) (crypto.Signer, error) {
 	switch alg {
 	case RS256:

@@ -75,15 +75,15 @@ func ExampleID() {
 	// SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc <nil>
 }
 
-// A key of another kind is refused with a KeyError that names the fault.
+// A key of an unsupported type is rejected with a KeyError.
 func ExampleNewSigner() {
 	_, err := keys.NewSigner(ed25519.NewKeyFromSeed(make([]byte, 32)))
 	if e, ok := errors.AsType[*keys.KeyError](err); ok {
-		fmt.Printf("%s: %s\n", e.Fault, e.Detail)
+		fmt.Printf("%s: %s\n", e.Reason, e.Problem)
 	}
 
 	// Output:
-	// type: type ed25519.PublicKey, want *rsa.PublicKey or *ecdsa.PublicKey
+	// Type: type ed25519.PublicKey, want *rsa.PublicKey or *ecdsa.PublicKey
 }
 
 // A set knows the public halves of the keys that it is given.
@@ -171,7 +171,7 @@ func ExampleSelfTest() {
 
 // Verify with the key files of a kube-apiserver, which may be replaced at any
 // time.
-func ExampleNewFileSource() {
+func ExampleOpenFileSource() {
 	dir, err := os.MkdirTemp("", "keys")
 	if err != nil {
 		fmt.Println(err)
@@ -183,7 +183,7 @@ func ExampleNewFileSource() {
 		fmt.Println(err)
 		return
 	}
-	source, err := keys.NewFileSource(keys.FileSourceConfig{Files: []string{name}})
+	source, err := keys.OpenFileSource(context.Background(), keys.FileSourceConfig{Files: []string{name}})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -193,4 +193,50 @@ func ExampleNewFileSource() {
 
 	// Output:
 	// 1 RS256 <nil>
+}
+
+// Write a Source of your own: here, one of a key that is kept out of discovery.
+func ExampleSetOf() {
+	key, _ := keys.Generate(keys.ES384)
+	public, err := keys.NewPublicKey(key.Public())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	public.ID, public.Unpublished = "hidden", true
+	set := keys.SetOf([]keys.PublicKey{public})
+	found, _ := set.PublicKeys(context.Background(), "hidden")
+	_, err = set.JWKS()
+	fmt.Println(len(found), err, keys.MaxAge(set))
+
+	// Output:
+	// 1 keys: no keys provided for validating keyset 1h0m0s
+}
+
+// Generate a key and keep it as PEM.
+func ExampleGenerate() {
+	key, err := keys.Generate(keys.ES256)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	text, err := keys.EncodePrivateKey(key)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	again, err := keys.ParsePrivateKey(text)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	algorithm, err := keys.AlgorithmOf(again.Public())
+	fmt.Println(algorithm, err)
+
+	_, err = keys.Generate("HS256")
+	fmt.Println(err)
+
+	// Output:
+	// ES256 <nil>
+	// keys: unknown algorithm "HS256", want one of RS256, ES256, ES384, ES512
 }

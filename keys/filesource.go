@@ -7,12 +7,13 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
@@ -24,34 +25,37 @@ const (
 	quietTime       = 2 * time.Second
 )
 
-// FileSourceConfig configures [NewFileSource].
+// FileSourceConfig configures [OpenFileSource].
 type FileSourceConfig struct {
 	// Files are PEM files as [ReadPublicKeyFiles] reads them, each with one key
-	// or several: the --service-account-key-file of Kubernetes. Required.
+	// or more, such as kube-apiserver's --service-account-key-file. Required.
 	Files []string
-	// ReloadEvery is how often the files are read again, when keys are asked
-	// for. Zero means ten seconds. A key that isn't known makes it happen after
-	// one second already.
+	// ReloadEvery is the interval at which the files are read again while keys are
+	// asked for. Zero means ten seconds. If an unknown key is asked for, they are
+	// read again after one second.
 	ReloadEvery time.Duration
-	// Now returns the current time, which is also compared with that of the
-	// files. If nil, time.Now is used.
+	// Observe, if set, is called each time that the files had other keys or could not
+	// be used, with the context of the request. It must not call the FileSource.
+	Observe func(ctx context.Context, e Event)
+	// Now returns the current time, which is compared with that of the files too. If
+	// nil, time.Now is used.
 	Now func() time.Time
 }
 
-// A FileSource is a [Source] of the keys in files, which may change at any time
-// (KEY-58). It starts no goroutine: files are read when keys are asked for.
+// A FileSource is a [Source] of the keys in files, which may change at any time. It
+// starts no goroutine: files are read when keys are asked for.
 //
-// A file may be caught while it is being written. So a change counts only if
-// all files were left alone for two seconds, or if two readings have found the
-// same. If a file can't be read, has no keys, one that isn't used, or ends in the
-// middle of one, the keys that were there before stay, those of all files, and
-// [FileSource.Err] says why.
+// A file may be read while it is being written. So a change counts only once all
+// files have been left alone for two seconds, or two readings have found the same. If
+// a file can't be read, has no key or an unusable one, or ends within one, the last
+// good keys, those of all files, are used, and [FileSource.Err] says why.
 //
 // It is safe for concurrent use.
 type FileSource struct {
-	files []string
-	every time.Duration
-	now   func() time.Time
+	files   []string
+	every   time.Duration
+	observe func(context.Context, Event)
+	now     func() time.Time
 
 	current atomic.Pointer[Set]
 	err     atomic.Pointer[error]
@@ -62,18 +66,25 @@ type FileSource struct {
 	pending [sha256.Size]byte // what the last reading found
 }
 
-// NewFileSource reads the files once, which must succeed, with the errors of
-// [ReadPublicKeyFiles].
-func NewFileSource(cfg FileSourceConfig) (*FileSource, error) {
-	if len(cfg.Files) == 0 || cfg.ReloadEvery < 0 {
-		return nil, fmt.Errorf("keys: file source: %d files, ReloadEvery %s, want at least one file and no negative time", len(cfg.Files), cfg.ReloadEvery)
+// OpenFileSource reads the files once, until ctx is done, which must succeed. Its errors
+// are those of [ReadPublicKeyFiles], of ctx, or name every invalid field, each as a
+// [*ConfigError].
+func OpenFileSource(ctx context.Context, cfg FileSourceConfig) (*FileSource, error) {
+	list := configerror.List{Config: "keys.FileSourceConfig"}
+	if len(cfg.Files) == 0 {
+		list.Add("Files", "is empty, want at least one file")
+	}
+	configerror.NotNegative(&list, "ReloadEvery", cfg.ReloadEvery)
+	if err := list.Err(); err != nil {
+		return nil, err
 	}
 	cfg.ReloadEvery = cmp.Or(cfg.ReloadEvery, 10*time.Second)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &FileSource{files: slices.Clone(cfg.Files), every: cfg.ReloadEvery, now: cfg.Now}
-	found, err := s.readFiles()
+	s := &FileSource{files: slices.Clone(cfg.Files), every: cfg.ReloadEvery, observe: cfg.Observe, now: cfg.Now}
+	// A file on a network may never answer.
+	found, err := flight.Do(ctx, flight.NewGuard("the file system", 1), func(context.Context) (*reading, error) { return s.readFiles() })
 	if err != nil {
 		return nil, err
 	}
@@ -89,17 +100,17 @@ func NewFileSource(cfg FileSourceConfig) (*FileSource, error) {
 
 // PublicKeys implements [Source]. It never fails.
 func (s *FileSource) PublicKeys(ctx context.Context, id string) ([]PublicKey, error) {
-	s.reloadAfter(s.every)
+	s.reloadAfter(ctx, s.every)
 	list, _ := s.current.Load().PublicKeys(ctx, id)
 	if len(list) == 0 {
-		s.reloadAfter(min(s.every, unknownInterval))
+		s.reloadAfter(ctx, min(s.every, unknownInterval))
 		list, _ = s.current.Load().PublicKeys(ctx, id)
 	}
 	return list, nil
 }
 
-// Err returns nil if the keys are those of the files as they were last read,
-// otherwise why they are older.
+// Err returns why the keys are not those of the files as of the last reading: nil if
+// they are.
 func (s *FileSource) Err() error {
 	if err := s.err.Load(); err != nil {
 		return *err
@@ -109,15 +120,19 @@ func (s *FileSource) Err() error {
 
 // reloadAfter reads the files if the last time was that long ago and nobody is
 // reading them.
-func (s *FileSource) reloadAfter(interval time.Duration) {
+func (s *FileSource) reloadAfter(ctx context.Context, interval time.Duration) {
 	now, read := s.now(), time.Unix(0, s.read.Load())
 	if now.Sub(read) < interval && !now.Before(read) || !s.mu.TryLock() {
 		return
 	}
-	defer s.mu.Unlock()
+	before := s.current.Load()
 	err := s.reload(now)
 	s.err.Store(&err)
 	s.read.Store(now.UnixNano())
+	s.mu.Unlock()
+	if set := s.current.Load(); s.observe != nil && (err != nil || set != before) {
+		s.observe(ctx, Event{Keys: len(set.keys), Changed: set != before, Err: err})
+	}
 }
 
 func (s *FileSource) reload(now time.Time) error {

@@ -42,7 +42,7 @@ func TestFileSourceReload(t *testing.T) {
 	two := keyFile{t, filepath.Join(t.TempDir(), "two.pub"), clock}
 	one.write(keystest.PEMs(keystest.RSAKey()))
 	two.write(keystest.PEMs(keystest.P256Key(), keystest.P384Key()))
-	source := keystest.Must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{one.name, two.name}, Now: clock.Now}))
+	source := keystest.Must(keys.OpenFileSource(t.Context(), keys.FileSourceConfig{Files: []string{one.name, two.name}, Now: clock.Now}))
 	check := func(want string) {
 		t.Helper()
 		if got := keystest.Algorithms(t, source); got != want {
@@ -85,7 +85,7 @@ func TestFileSourceUnknownKey(t *testing.T) {
 	clock := keystest.NewClock()
 	file := keyFile{t, filepath.Join(t.TempDir(), "sa.pub"), clock}
 	file.write(keystest.PEMs(keystest.RSAKey()))
-	source := keystest.Must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{file.name}, Now: clock.Now}))
+	source := keystest.Must(keys.OpenFileSource(t.Context(), keys.FileSourceConfig{Files: []string{file.name}, Now: clock.Now}))
 	known := func(key crypto.Signer) int {
 		t.Helper()
 		return len(keystest.Must(source.PublicKeys(t.Context(), keystest.ID(key))))
@@ -136,7 +136,7 @@ func TestFileSourceKeepsLastGood(t *testing.T) {
 			two := keyFile{t, filepath.Join(t.TempDir(), "two.pub"), clock}
 			one.write(keystest.PEMs(keystest.RSAKey()))
 			two.write(good)
-			source := keystest.Must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{one.name, two.name}, Now: clock.Now, ReloadEvery: time.Minute}))
+			source := keystest.Must(keys.OpenFileSource(t.Context(), keys.FileSourceConfig{Files: []string{one.name, two.name}, Now: clock.Now, ReloadEvery: time.Minute}))
 			one.write(keystest.PEMs(keystest.P521Key())) // good, but it stays out with the other
 			if err := tt.spoil(two.name); err != nil {
 				t.Fatal(err)
@@ -171,22 +171,22 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-func TestNewFileSourceRefuses(t *testing.T) {
+func TestOpenFileSourceRefuses(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "none")
 	for _, tt := range []struct {
 		cfg  keys.FileSourceConfig
 		want string
 	}{
-		{keys.FileSourceConfig{}, "keys: file source: 0 files, ReloadEvery 0s, want at least one file and no negative time"},
-		{keys.FileSourceConfig{Files: []string{name}, ReloadEvery: -1}, "keys: file source: 1 files, ReloadEvery -1ns, want at least one file and no negative time"},
+		{keys.FileSourceConfig{}, "keys: FileSourceConfig.Files is empty, want at least one file"},
+		{keys.FileSourceConfig{Files: []string{name}, ReloadEvery: -1}, "keys: FileSourceConfig.ReloadEvery is -1ns, want 0 for the default or a positive value"},
 		{keys.FileSourceConfig{Files: []string{name}}, "keys: error reading public key file " + name + ": open " + name + ": no such file or directory"},
 	} {
-		_, err := keys.NewFileSource(tt.cfg)
+		_, err := keys.OpenFileSource(t.Context(), tt.cfg)
 		if err == nil {
-			t.Fatalf("NewFileSource(%+v) = nil, want %s", tt.cfg, tt.want)
+			t.Fatalf("OpenFileSource(%+v) = nil, want %s", tt.cfg, tt.want)
 		}
 		if diff := cmp.Diff(tt.want, err.Error()); diff != "" {
-			t.Errorf("NewFileSource() (-want +got):\n%s", diff)
+			t.Errorf("OpenFileSource() (-want +got):\n%s", diff)
 		}
 	}
 }
@@ -201,7 +201,7 @@ func TestFileSourceConcurrent(t *testing.T) {
 		}
 	}
 	replace(texts[0])
-	source := keystest.Must(keys.NewFileSource(keys.FileSourceConfig{Files: []string{name}, ReloadEvery: time.Nanosecond}))
+	source := keystest.Must(keys.OpenFileSource(t.Context(), keys.FileSourceConfig{Files: []string{name}, ReloadEvery: time.Nanosecond}))
 	var readers sync.WaitGroup
 	stop := make(chan struct{})
 	for range 4 {

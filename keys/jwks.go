@@ -8,20 +8,19 @@ import (
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
-// ErrMalformedJWKS means that a text isn't a JWK Set: not one JSON object with
-// an array "keys", longer than 1 MiB, with more than 64 keys, nested deeply, or
-// such that two decoders could read different keys from it.
+// ErrMalformedJWKS means that a text isn't a JWK Set: not one JSON object with an
+// array "keys", longer than 1 MiB, with more than 64 keys, nested too deep, or
+// ambiguous, so that two decoders could read different keys.
 var ErrMalformedJWKS = errors.New("keys: malformed JWK Set")
 
-// ErrNoKeys means that there is no key to publish (KEY-33).
+// ErrNoKeys means that there is no key to publish.
 var ErrNoKeys = errors.New("keys: no keys provided for validating keyset")
 
-// ParseJWKS returns the keys of a JWK Set (RFC 7517) under the ids that it
-// gives them. Keys of types and curves that aren't used are left out, see
-// [Set.Skipped]. Any other fault fails the whole set, because its publisher
-// means something else than we would read: private and shared keys, ids that
-// are missing or occur twice, keys for encryption or for another algorithm
-// than their own, weak and broken keys.
+// ParseJWKS returns the keys of a JWK Set (RFC 7517) under the ids in it. Keys of
+// unsupported types and curves are left out, see [Set.Skipped]. Any other mistake
+// fails the whole set, because its publisher may mean something else than we would
+// read: private and symmetric keys, missing and repeated ids, keys for encryption or
+// for an algorithm that isn't theirs, weak and broken keys.
 //
 // The error wraps [ErrMalformedJWKS] or a [*KeyError]. It never holds any of
 // the text.
@@ -52,11 +51,11 @@ func jwksError(err error) error {
 	return err
 }
 
-// Skipped says which keys [ParseJWKS] left out and why, one [*KeyError] each.
+// Skipped returns why [ParseJWKS] left keys out, one [*KeyError] each.
 func (s *Set) Skipped() []error { return s.skipped }
 
-// JWKS returns the JWK Set that publishes the keys of s, byte for byte as
-// Kubernetes would (KEY-31), or [ErrNoKeys].
+// JWKS returns the JWK Set that publishes the keys of s, byte for byte that of
+// Kubernetes, or [ErrNoKeys].
 func (s *Set) JWKS() ([]byte, error) {
 	data, _, err := EncodeJWKS(s.keys)
 	return data, err
@@ -89,10 +88,10 @@ func EncodeJWKS(list []PublicKey) (data []byte, bad []error, err error) {
 // badKeyError adds to err what Kubernetes says of such keys (KEY-33).
 func badKeyError(err error) error {
 	e, _ := errors.AsType[*KeyError](err)
-	switch e.Fault {
-	case FaultType, FaultMissing:
+	switch e.Reason {
+	case ReasonType, ReasonMissing:
 		return wrap.Errorf(err, "keys: unknown public key type, must be *rsa.PublicKey, *ecdsa.PublicKey, or jose.OpaqueSigner")
-	case FaultCurve:
+	case ReasonCurve:
 		return wrap.Errorf(err, "keys: unknown private key curve, must be 256, 384, or 521")
 	}
 	return err

@@ -69,16 +69,16 @@ func TestParseJWKS(t *testing.T) {
 	for _, tt := range []struct {
 		name, data string
 		err        error
-		fault      keys.Fault
+		fault      keys.Reason
 		text       string
 	}{
-		{name: "private", data: change(`"x"`, `"d":"canary","x"`), fault: keys.FaultPrivate, text: "keys: JWK Set: key #0: unusable key: private or shared key where public ones belong"},
-		{name: "shared", data: `{"keys":[` + ec + `,{"kty":"oct","k":"canary"}]}`, fault: keys.FaultPrivate, text: "keys: JWK Set: key #1: unusable key: private or shared key where public ones belong"},
-		{name: "use", data: change(`"use":"sig"`, `"use":"canary"`), fault: keys.FaultUse, text: `keys: JWK Set: key #0: unusable key: "use" is not sig`},
-		{name: "algorithm", data: change("ES256", "canary"), fault: keys.FaultUse, text: `keys: JWK Set: key #0: unusable key: "alg" is not the algorithm of the key, ES256`},
-		{name: "no id", data: change(`"SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc"`, `""`), fault: keys.FaultKeyID, text: `keys: JWK Set: key #0: unusable key: "kid" is missing, empty or too long`},
-		{name: "same id", data: `{"keys":[` + ec + "," + ec + `]}`, fault: keys.FaultKeyID, text: `keys: JWK Set: key #1: unusable key: "kid" of another key of the set`},
-		{name: "point", data: change(`"y":"B`, `"y":"C`), fault: keys.FaultPoint, text: "keys: JWK Set: key #0: unusable key: ECDSA public key is not a point of P-256"},
+		{name: "private", data: change(`"x"`, `"d":"canary","x"`), fault: keys.ReasonPrivateKey, text: "keys: JWK Set: key #0: unusable key: private or shared key where public ones belong"},
+		{name: "shared", data: `{"keys":[` + ec + `,{"kty":"oct","k":"canary"}]}`, fault: keys.ReasonPrivateKey, text: "keys: JWK Set: key #1: unusable key: private or shared key where public ones belong"},
+		{name: "use", data: change(`"use":"sig"`, `"use":"canary"`), fault: keys.ReasonUse, text: `keys: JWK Set: key #0: unusable key: "use" is not sig`},
+		{name: "algorithm", data: change("ES256", "canary"), fault: keys.ReasonUse, text: `keys: JWK Set: key #0: unusable key: "alg" is not the algorithm of the key, ES256`},
+		{name: "no id", data: change(`"SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc"`, `""`), fault: keys.ReasonKeyID, text: `keys: JWK Set: key #0: unusable key: "kid" is missing, empty or too long`},
+		{name: "same id", data: `{"keys":[` + ec + "," + ec + `]}`, fault: keys.ReasonKeyID, text: `keys: JWK Set: key #1: unusable key: "kid" of another key of the set`},
+		{name: "point", data: change(`"y":"B`, `"y":"C`), fault: keys.ReasonPoint, text: "keys: JWK Set: key #0: unusable key: ECDSA public key is not a point of P-256"},
 		{name: "no JSON", data: "canary", err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: not a JSON object"},
 		{name: "no keys", data: `{"canary":[]}`, err: keys.ErrMalformedJWKS, text: `keys: malformed JWK Set: "keys" is not an array`},
 		{name: "large", data: strings.Repeat(" ", 1<<20) + keystest.UpstreamJWKS, err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: too long"},
@@ -86,7 +86,7 @@ func TestParseJWKS(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			set, err := keys.ParseJWKS([]byte(tt.data))
 			e, ok := errors.AsType[*keys.KeyError](err)
-			if set != nil || err == nil || err.Error() != tt.text || ok != (tt.fault != "") || ok && e.Fault != tt.fault || tt.err != nil && !errors.Is(err, tt.err) {
+			if set != nil || err == nil || err.Error() != tt.text || ok != (tt.fault != "") || ok && e.Reason != tt.fault || tt.err != nil && !errors.Is(err, tt.err) {
 				t.Fatalf("ParseJWKS() = %v, want %s", err, tt.text)
 			}
 		})

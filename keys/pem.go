@@ -31,11 +31,11 @@ const (
 	blockPublicKey = "PUBLIC KEY"
 )
 
-// The errors of PEM texts. Another text helps, trying again doesn't.
+// The errors of PEM texts. They are permanent.
 var (
-	// ErrNoPrivateKey means that no PEM block is a private key (KEY-1).
+	// ErrNoPrivateKey means that no PEM block is a private key.
 	ErrNoPrivateKey = errors.New("keys: data does not contain a valid RSA or ECDSA private key")
-	// ErrNoPublicKeys means that no PEM block has a public key (KEY-3).
+	// ErrNoPublicKeys means that no PEM block has a public key.
 	ErrNoPublicKeys = errors.New("keys: data does not contain any valid RSA or ECDSA public keys")
 	// ErrTooLarge means more than 1 MiB or 64 keys in one text.
 	ErrTooLarge = errors.New("keys: data is larger than 1 MiB or has more than 64 keys")
@@ -43,12 +43,12 @@ var (
 
 // ParsePrivateKey returns the first private key in PEM text: a block of type
 // PRIVATE KEY (PKCS#8), RSA PRIVATE KEY (PKCS#1) or EC PRIVATE KEY (SEC1).
-// Other blocks, those of more than 8 KiB and those that don't parse, encrypted
-// ones among them, are skipped (KEY-1). An Ed25519 key is returned although [NewSigner] refuses it
-// (KEY-2).
+// Other blocks, those of more than 8 KiB and those that can't be parsed, such as
+// encrypted ones, are skipped. An Ed25519 key is returned although [NewSigner] rejects
+// it.
 //
 // The error is [ErrNoPrivateKey], [ErrTooLarge], or a [*KeyError] if the key
-// is one that must not be used. It never holds any of the text.
+// must not be used. It never holds any of the text.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	if len(pemData) > maxPEMBytes {
 		return nil, ErrTooLarge
@@ -59,7 +59,7 @@ func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 			continue
 		}
 		_, err := AlgorithmOf(key.Public())
-		if e, ok := errors.AsType[*KeyError](err); ok && e.Fault != FaultType {
+		if e, ok := errors.AsType[*KeyError](err); ok && e.Reason != ReasonType {
 			return nil, err
 		}
 		return key, nil
@@ -93,7 +93,7 @@ func parsePrivate(block *pem.Block) crypto.Signer {
 // text, in order and with duplicates. A block may hold a public key (PKIX or
 // PKCS#1), a certificate, or a private key (PKCS#8, PKCS#1 or SEC1), whose
 // public half is returned; its type doesn't matter. Blocks that are none of
-// these are skipped (KEY-3).
+// these are skipped.
 //
 // The error is [ErrNoPublicKeys], [ErrTooLarge], or wraps a [*KeyError] if
 // one of the keys must not be used. It never holds any of the text.
@@ -181,7 +181,7 @@ func EncodePrivateKey(key crypto.Signer) ([]byte, error) {
 	switch key.(type) {
 	case *rsa.PrivateKey, *ecdsa.PrivateKey:
 	default:
-		return nil, &KeyError{Fault: FaultType, Detail: fmt.Sprintf("type %T, want *rsa.PrivateKey or *ecdsa.PrivateKey", key)}
+		return nil, &KeyError{Reason: ReasonType, Problem: fmt.Sprintf("type %T, want *rsa.PrivateKey or *ecdsa.PrivateKey", key)}
 	}
 	// The encoders of crypto/x509 expect a key that is whole.
 	if _, err := NewSigner(key); err != nil {
@@ -189,7 +189,7 @@ func EncodePrivateKey(key crypto.Signer) ([]byte, error) {
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return nil, &KeyError{Fault: FaultPrivate, Detail: "private key that can't be encoded"}
+		return nil, &KeyError{Reason: ReasonPrivateKey, Problem: "private key that can't be encoded"}
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: blockPKCS8, Bytes: der}), nil
 }
@@ -202,7 +202,7 @@ func EncodePublicKey(pub crypto.PublicKey) ([]byte, error) {
 	}
 	der, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
-		return nil, &KeyError{Fault: FaultPoint, Detail: "public key that can't be encoded"}
+		return nil, &KeyError{Reason: ReasonPoint, Problem: "public key that can't be encoded"}
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: blockPublicKey, Bytes: der}), nil
 }

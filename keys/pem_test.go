@@ -41,7 +41,7 @@ func TestParsePrivateKey(t *testing.T) {
 		name, data string
 		want       crypto.Signer
 		err        error
-		fault      keys.Fault
+		fault      keys.Reason
 	}{
 		{name: "RSA PKCS#1", data: keystest.PKCS1(keystest.RSAKey()), want: keystest.RSAKey()},
 		{name: "RSA PKCS#8", data: keystest.PKCS8(keystest.RSAKey()), want: keystest.RSAKey()},
@@ -68,15 +68,15 @@ func TestParsePrivateKey(t *testing.T) {
 		{name: "trailing bytes in PKCS#8", data: keystest.Block("PRIVATE KEY", append(keystest.Must(x509.MarshalPKCS8PrivateKey(keystest.P256Key())), 0)), want: keystest.P256Key()},
 		{name: "trailing bytes in DER", data: keystest.Block("EC PRIVATE KEY", append(keystest.Must(x509.MarshalECPrivateKey(keystest.P256Key())), 0)), want: keystest.P256Key()},
 		{name: "cut short", data: keystest.SEC1(keystest.P256Key())[:80], err: keys.ErrNoPrivateKey},
-		{name: "RSA of 1024 bits", data: keystest.PKCS8(keystest.WeakKey()), fault: keys.FaultSize},
-		{name: "P-224", data: keystest.SEC1(keystest.P224Key()), fault: keys.FaultCurve},
+		{name: "RSA of 1024 bits", data: keystest.PKCS8(keystest.WeakKey()), fault: keys.ReasonSize},
+		{name: "P-224", data: keystest.SEC1(keystest.P224Key()), fault: keys.ReasonCurve},
 		{name: "1 MiB and a byte", data: keystest.SEC1(keystest.P256Key()) + strings.Repeat("\n", 1<<20), err: keys.ErrTooLarge},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := keys.ParsePrivateKey([]byte(tt.data))
 			e, _ := errors.AsType[*keys.KeyError](err)
-			if tt.fault == "" && !errors.Is(err, tt.err) || (e != nil) != (tt.fault != "") || e != nil && e.Fault != tt.fault {
+			if tt.fault == "" && !errors.Is(err, tt.err) || (e != nil) != (tt.fault != "") || e != nil && e.Reason != tt.fault {
 				t.Fatalf("ParsePrivateKey() = %v, want %v or fault %q", err, tt.err, tt.fault)
 			}
 			if tt.want == nil {
@@ -101,7 +101,7 @@ func TestParsePublicKeys(t *testing.T) {
 		name, data string
 		want       []crypto.PublicKey
 		err        error
-		fault      keys.Fault
+		fault      keys.Reason
 	}{
 		{name: "RSA PKIX", data: keystest.PKIX(rsaPub), want: []crypto.PublicKey{rsaPub}},
 		{name: "EC PKIX", data: keystest.PKIX(p256Pub), want: []crypto.PublicKey{p256Pub}},
@@ -124,8 +124,8 @@ func TestParsePublicKeys(t *testing.T) {
 		{name: "Ed25519 only", data: keystest.PKIX(keystest.EdKey().Public()) + keystest.PKCS8(keystest.EdKey()), err: keys.ErrNoPublicKeys},
 		{name: "encrypted", data: keystest.Block("ENCRYPTED PRIVATE KEY", []byte("x")), err: keys.ErrNoPublicKeys},
 		{name: "trailing bytes in DER", data: keystest.Block("PUBLIC KEY", append(keystest.Must(x509.MarshalPKIXPublicKey(rsaPub)), 0)), err: keys.ErrNoPublicKeys},
-		{name: "RSA of 1024 bits", data: keystest.PKIX(p256Pub) + keystest.PKIX(keystest.WeakKey().Public()), fault: keys.FaultSize},
-		{name: "P-224", data: keystest.PKIX(keystest.P224Key().Public()), fault: keys.FaultCurve},
+		{name: "RSA of 1024 bits", data: keystest.PKIX(p256Pub) + keystest.PKIX(keystest.WeakKey().Public()), fault: keys.ReasonSize},
+		{name: "P-224", data: keystest.PKIX(keystest.P224Key().Public()), fault: keys.ReasonCurve},
 		{name: "1 MiB and a byte", data: keystest.PKIX(p256Pub) + strings.Repeat("\n", 1<<20), err: keys.ErrTooLarge},
 		{name: "65 keys", data: many(65), err: keys.ErrTooLarge},
 	}
@@ -133,7 +133,7 @@ func TestParsePublicKeys(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := keys.ParsePublicKeys([]byte(tt.data))
 			e, _ := errors.AsType[*keys.KeyError](err)
-			if tt.fault == "" && !errors.Is(err, tt.err) || (e != nil) != (tt.fault != "") || e != nil && e.Fault != tt.fault {
+			if tt.fault == "" && !errors.Is(err, tt.err) || (e != nil) != (tt.fault != "") || e != nil && e.Reason != tt.fault {
 				t.Fatalf("ParsePublicKeys() = %v, want %v or fault %q", err, tt.err, tt.fault)
 			}
 			if diff := cmp.Diff(texts(tt.want), texts(got)); diff != "" {

@@ -13,10 +13,10 @@ import (
 // ErrMismatch means that a source doesn't verify what a signer signs.
 var ErrMismatch = errors.New("keys: the source does not verify what the signer signs")
 
-// SelfTest proves that source verifies what signer signs: it has signer sign
-// an empty object, which no authenticator takes for a token, and verifies the
-// result with a key of source. Run it before an issuer starts: the wrong pair of
-// files then stops the start instead of every client.
+// SelfTest checks that source verifies what signer signs: signer signs an empty
+// object, which no authenticator accepts as a token, and a key of source must verify
+// it. Call it when an issuer starts: mismatched key files then fail the start instead
+// of every client.
 //
 // A pair that doesn't match gives an error that wraps [ErrMismatch]; any other
 // error came from signer or source, is a panic of theirs, or is that of ctx: neither

@@ -30,10 +30,9 @@ type Set struct {
 	skipped []error
 }
 
-// NewSet returns the Set of the given keys in their order; duplicates stay,
-// and a private key gives its public half (KEY-20, KEY-22). There may be none
-// at all: such a set verifies nothing. The error reports every key that
-// [AlgorithmOf] refuses, each as a [*KeyError] with its place.
+// NewSet returns the Set of keys in their order, with duplicates; of a private key it
+// has the public half. A set without keys verifies nothing. The error reports every
+// key that [AlgorithmOf] rejects, each as a [*KeyError] with its index.
 func NewSet(keys ...crypto.PublicKey) (*Set, error) {
 	list := make([]PublicKey, 0, len(keys))
 	var errs []error
@@ -80,7 +79,7 @@ func (s *Set) MaxAge() time.Duration { return time.Hour }
 // is.
 func publicHalf(key any) (crypto.PublicKey, error) {
 	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-		return nil, &KeyError{Fault: FaultMissing, Detail: "no key"}
+		return nil, &KeyError{Reason: ReasonMissing, Problem: "no key"}
 	}
 	if private, ok := key.(crypto.Signer); ok {
 		return private.Public(), nil

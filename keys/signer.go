@@ -25,7 +25,7 @@ type ContextSigner = jose.ContextSigner
 // NewSigner returns a LocalSigner for key: an *[rsa.PrivateKey], an
 // *[ecdsa.PrivateKey], or any other [crypto.Signer] with such a public key, for
 // example one of a key management service or a PKCS#11 token. The algorithm
-// follows from the key (KEY-10).
+// follows from the key.
 //
 // A key in memory proves at once that its halves belong together. Any other
 // is asked only for its public key, once; each signature that it makes is
@@ -55,9 +55,9 @@ func NewSigner(key crypto.Signer) (*LocalSigner, error) {
 func signerError(key crypto.Signer, err error) error {
 	e, ok := errors.AsType[*KeyError](err)
 	switch {
-	case ok && e.Fault == FaultType, ok && e.Fault == FaultMissing:
+	case ok && e.Reason == ReasonType, ok && e.Reason == ReasonMissing:
 		return wrap.Errorf(err, "keys: unknown private key type %T, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner", key)
-	case ok && e.Fault == FaultCurve:
+	case ok && e.Reason == ReasonCurve:
 		return wrap.Errorf(err, "keys: could not generate signer for ECDSA keypair: unknown private key curve, must be 256, 384, or 521")
 	}
 	return err

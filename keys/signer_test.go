@@ -72,22 +72,22 @@ func TestGenerate(t *testing.T) {
 func TestNewSignerRefuses(t *testing.T) {
 	for _, tt := range []struct {
 		key   crypto.Signer
-		fault keys.Fault
+		fault keys.Reason
 		text  string
 	}{
-		{keystest.EdKey(), keys.FaultType, "unknown private key type ed25519.PrivateKey, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner"},
-		{nil, keys.FaultMissing, "unknown private key type <nil>, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner"},
-		{(*rsa.PrivateKey)(nil), keys.FaultMissing, "unknown private key type *rsa.PrivateKey"},
-		{(*ecdsa.PrivateKey)(nil), keys.FaultMissing, "unknown private key type *ecdsa.PrivateKey"},
-		{&kms{}, keys.FaultMissing, "unknown private key type *keys_test.kms"},
-		{keystest.P224Key(), keys.FaultCurve, "could not generate signer for ECDSA keypair: unknown private key curve, must be 256, 384, or 521"},
-		{keystest.WeakKey(), keys.FaultSize, "RSA modulus of 1024 bits, want 2048 to 8192"},
-		{&rsa.PrivateKey{PublicKey: keystest.RSAKey().PublicKey, D: keystest.P256Key().D}, keys.FaultPrivate, "doesn't belong to its public key"},
-		{&ecdsa.PrivateKey{PublicKey: keystest.P256Key().PublicKey, D: keystest.P384Key().D}, keys.FaultPrivate, "doesn't belong to its public key"},
+		{keystest.EdKey(), keys.ReasonType, "unknown private key type ed25519.PrivateKey, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner"},
+		{nil, keys.ReasonMissing, "unknown private key type <nil>, must be *rsa.PrivateKey, *ecdsa.PrivateKey, or jose.OpaqueSigner"},
+		{(*rsa.PrivateKey)(nil), keys.ReasonMissing, "unknown private key type *rsa.PrivateKey"},
+		{(*ecdsa.PrivateKey)(nil), keys.ReasonMissing, "unknown private key type *ecdsa.PrivateKey"},
+		{&kms{}, keys.ReasonMissing, "unknown private key type *keys_test.kms"},
+		{keystest.P224Key(), keys.ReasonCurve, "could not generate signer for ECDSA keypair: unknown private key curve, must be 256, 384, or 521"},
+		{keystest.WeakKey(), keys.ReasonSize, "RSA modulus of 1024 bits, want 2048 to 8192"},
+		{&rsa.PrivateKey{PublicKey: keystest.RSAKey().PublicKey, D: keystest.P256Key().D}, keys.ReasonPrivateKey, "doesn't belong to its public key"},
+		{&ecdsa.PrivateKey{PublicKey: keystest.P256Key().PublicKey, D: keystest.P384Key().D}, keys.ReasonPrivateKey, "doesn't belong to its public key"},
 	} {
 		_, err := keys.NewSigner(tt.key)
 		e, ok := errors.AsType[*keys.KeyError](err)
-		if !ok || e.Fault != tt.fault || !strings.Contains(err.Error(), tt.text) || !strings.HasPrefix(err.Error(), "keys: ") {
+		if !ok || e.Reason != tt.fault || !strings.Contains(err.Error(), tt.text) || !strings.HasPrefix(err.Error(), "keys: ") {
 			t.Errorf("NewSigner(%T) = %v, want fault %q and %q", tt.key, err, tt.fault, tt.text)
 		}
 	}

@@ -11,27 +11,25 @@ type PublicKey struct {
 	Algorithm Algorithm        // the one JWS algorithm that it may verify
 	Key       crypto.PublicKey // *rsa.PublicKey or *ecdsa.PublicKey, never nil
 
-	// Unpublished keys verify tokens but stay out of discovery documents
-	// (KEY-32).
+	// Unpublished keys verify tokens but are left out of discovery documents.
 	Unpublished bool
 }
 
-// A Source knows the keys that verify tokens. It must be safe for concurrent
-// use.
+// A Source has the keys that verify tokens. It must be safe for concurrent use.
 type Source interface {
-	// PublicKeys returns the keys called id, in the order in which they are to
-	// be tried, or every key if id is empty. A source that is up to date and
-	// knows no such key returns none and no error; an error means that the
-	// source could not be consulted and says nothing about the token. The
-	// caller doesn't change the result.
+	// PublicKeys returns the keys with this id, in the order in which to try them, or
+	// all keys if id is empty. A source that is up to date and has no such key
+	// returns none and no error; an error means that the source could not be
+	// asked, and says nothing about the token. The caller must not change the
+	// result.
 	PublicKeys(ctx context.Context, id string) ([]PublicKey, error)
 }
 
-// A Signer makes compact JWS: a local key, a ring of keys, a key management
+// A Signer signs compact JWS: a local key, a ring of keys, a key management
 // service, an external process. It must be safe for concurrent use.
 type Signer interface {
 	// Sign returns the compact JWS of payload. Its protected header has "alg"
-	// and "kid" and nothing else but, optionally, "typ": "JWT" (TOK-1). An
+	// and "kid" and nothing else but, optionally, "typ": "JWT". An
 	// error means that nothing was signed; it never holds key material or the
 	// payload. Sign honours ctx if it blocks.
 	Sign(ctx context.Context, payload []byte) (compactJWS string, err error)

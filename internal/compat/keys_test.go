@@ -213,15 +213,15 @@ func (f *keyFile) diff() string {
 }
 
 // refusedAs says whether we refuse the file because of a key of such faults.
-func (f *keyFile) refusedAs(faults ...keys.Fault) bool {
+func (f *keyFile) refusedAs(faults ...keys.Reason) bool {
 	e, ok := errors.AsType[*keys.KeyError](f.oursErr)
-	return ok && slices.Contains(faults, e.Fault)
+	return ok && slices.Contains(faults, e.Reason)
 }
 
 func TestPublicKeyFiles(t *testing.T) {
 	known := newDeviations(
 		deviation[keyFile]{"KEY-10: RSA keys below 2048 bits, P-224 and broken RSA keys are refused", func(f *keyFile) bool {
-			return f.refusedAs(keys.FaultSize, keys.FaultCurve, keys.FaultModulus, keys.FaultExponent, keys.FaultROCA)
+			return f.refusedAs(keys.ReasonSize, keys.ReasonCurve, keys.ReasonModulus, keys.ReasonExponent, keys.ReasonWeakPrimes)
 		}},
 		deviation[keyFile]{"KEY-3: at most 64 keys in a file", func(f *keyFile) bool {
 			return errors.Is(f.oursErr, keys.ErrTooLarge) && (len(f.upstream) > 64 || len(f.contents) > 1)
@@ -238,7 +238,7 @@ func TestPublicKeyFiles(t *testing.T) {
 func TestPrivateKeyFiles(t *testing.T) {
 	known := newDeviations(
 		deviation[keyFile]{"KEY-10: RSA keys below 2048 bits are refused", func(f *keyFile) bool {
-			return f.refusedAs(keys.FaultSize)
+			return f.refusedAs(keys.ReasonSize)
 		}},
 		deviation[keyFile]{"KEY-4: the key behind one for key exchange is found", func(f *keyFile) bool {
 			_, ok := f.upstreamKeys[0].(*ecdh.PrivateKey)

@@ -25,17 +25,17 @@ func (e *MalformedError) Error() string { return "jose: malformed " + e.Part + "
 
 // The faults of keys, the values of [KeyError.Fault].
 const (
-	FaultMissing  = "missing"     // nil, a nil pointer, or a key without numbers
-	FaultType     = "type"        // neither RSA nor ECDSA, or not a public key
-	FaultSize     = "size"        // RSA modulus too short or too long
-	FaultModulus  = "modulus"     // RSA modulus that can't be the product of two primes
-	FaultExponent = "exponent"    // RSA public exponent even, too small or too large
-	FaultCurve    = "curve"       // not P-256, P-384 or P-521
-	FaultPoint    = "point"       // not a point of the curve
-	FaultROCA     = "weak primes" // made by a generator whose keys can be factored (CVE-2017-15361)
-	FaultPrivate  = "private key" // doesn't belong to the public key, or is where no private key belongs
-	FaultUse      = "use"         // published for another use or algorithm
-	FaultKeyID    = "key id"      // none, too long, or that of another key
+	FaultMissing  = "Missing"    // nil, a nil pointer, or a key without numbers
+	FaultType     = "Type"       // neither RSA nor ECDSA, or not a public key
+	FaultSize     = "Size"       // RSA modulus too short or too long
+	FaultModulus  = "Modulus"    // RSA modulus that can't be the product of two primes
+	FaultExponent = "Exponent"   // RSA public exponent even, too small or too large
+	FaultCurve    = "Curve"      // not P-256, P-384 or P-521
+	FaultPoint    = "Point"      // not a point of the curve
+	FaultROCA     = "WeakPrimes" // made by a generator whose keys can be factored (CVE-2017-15361)
+	FaultPrivate  = "PrivateKey" // doesn't belong to the public key, or is where no private key belongs
+	FaultUse      = "Use"        // published for another use or algorithm
+	FaultKeyID    = "KeyID"      // none, too long, or that of another key
 )
 
 // A KeyError says why a key isn't used. It never holds key material.

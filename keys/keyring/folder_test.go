@@ -69,7 +69,7 @@ func TestOpen(t *testing.T) {
 		t.Errorf("the other ring hasn't noticed: %v, %v", ring, ring.Err())
 	}
 	_, err := ring.Add(t.Context(), elsewhere{keystest.P256Key()})
-	if e, ok := errors.AsType[*keys.KeyError](err); !ok || e.Fault != keys.FaultType {
+	if e, ok := errors.AsType[*keys.KeyError](err); !ok || e.Reason != keys.ReasonType {
 		t.Errorf("Add(a key elsewhere) = %v, want a KeyError: it can't be in a folder", err)
 	}
 }
