@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +25,42 @@ func orPanic[T any](value T, err error) T {
 
 func exampleIssuer(key crypto.Signer) *tokens.Issuer {
 	return orPanic(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://issuer.example", Signer: orPanic(keys.NewSigner(key))}))
+}
+
+// Every Namespace gets its accounts, and gets a deleted one back.
+func ExampleNewServiceAccounts() {
+	ctx := context.Background()
+	cluster := fake.New()
+	accounts := []corev1.ServiceAccount{{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, {ObjectMeta: metav1.ObjectMeta{Name: "builder"}}}
+	controller, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: cluster, Client: cluster, Accounts: accounts})
+	if err != nil {
+		fmt.Println(err) // names every mistake in the config
+		return
+	}
+	orPanic(cluster.CreateNamespace(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}}))
+	fmt.Println(cluster.Settle(ctx, controller))
+	fmt.Println(cluster.DeleteServiceAccount(ctx, "ci", "builder", metav1.DeleteOptions{}))
+	fmt.Println(cluster.Settle(ctx, controller))
+	account, err := cluster.GetServiceAccount(ctx, "ci", "builder")
+	fmt.Println(account.Name, err)
+	// Output:
+	// <nil>
+	// <nil>
+	// <nil>
+	// builder <nil>
+}
+
+// All mistakes in a config are reported at once.
+func ExampleConfigError() {
+	_, err := sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{Reader: fake.New(), CleanupPeriod: -time.Hour})
+	fmt.Println(err)
+	if mistake, ok := errors.AsType[*sacontroller.ConfigError](err); ok {
+		fmt.Println("the first is in", mistake.Field)
+	}
+	// Output:
+	// sacontroller: LegacyTokenCleanerConfig.Client is required, want a live LegacyTokenCleanerClient
+	// sacontroller: LegacyTokenCleanerConfig.CleanupPeriod is -1h0m0s, want 0 for the default or a positive value
+	// the first is in Client
 }
 
 // A token Secret is filled, and deleted together with its account.
@@ -54,8 +91,8 @@ func ExampleNewTokens() {
 	// secrets "builder-token" not found
 }
 
-// Whoever creates Namespaces makes sure that pods which come right after find
-// their account.
+// A program that creates Namespaces calls Ensure, so that pods created right after
+// find their account.
 func ExampleServiceAccounts_Ensure() {
 	ctx := context.Background()
 	cluster := fake.New()
@@ -76,8 +113,8 @@ func (t theSecret) GetSecret(context.Context, string, string) (*corev1.Secret, e
 	return t.secret, nil
 }
 
-// May the old key be retired? Not while a Secret holds a token that it signed. The
-// judge asks an authenticator that knows the new key only.
+// The old key must not be retired while a Secret holds a token that it signed. The
+// check asks an authenticator that knows only the new key.
 func ExampleTokens_InvalidTokens() {
 	ctx := context.Background()
 	oldKey, newKey := orPanic(keys.Generate(keys.ES256)), orPanic(keys.Generate(keys.ES256))
@@ -94,7 +131,7 @@ func ExampleTokens_InvalidTokens() {
 	}
 
 	verifying := orPanic(keys.NewSet(newKey.Public()))
-	judge := func(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
+	check := func(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
 		authenticator := orPanic(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 			APIAudiences: []string{"api"}, Keys: verifying, Legacy: true,
 			ServiceAccounts: cluster, Secrets: theSecret{secret}, // it may not be stored yet
@@ -109,7 +146,7 @@ func ExampleTokens_InvalidTokens() {
 		return "", nil
 	}
 	controller := orPanic(sacontroller.NewTokens(sacontroller.TokensConfig{
-		Reader: cluster, Client: cluster, Issuer: exampleIssuer(newKey), CheckToken: judge, ReplaceInvalid: true,
+		Reader: cluster, Client: cluster, Issuer: exampleIssuer(newKey), CheckToken: check, ReplaceInvalid: true,
 	}))
 	for _, stale := range orPanic(controller.InvalidTokens(ctx)) {
 		fmt.Println(stale.Name, stale.Problem)
@@ -121,4 +158,126 @@ func ExampleTokens_InvalidTokens() {
 	// Output:
 	// builder-token tokens: invalid signature, no keys found
 	// 0
+}
+
+// legacyCluster has a generated token Secret that nobody has used for years.
+func legacyCluster() *fake.Cluster {
+	created := metav1.NewTime(fake.Epoch.AddDate(-3, 0, 0))
+	return fake.New(
+		&corev1.ServiceAccount{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "1"},
+			Secrets:    []corev1.ObjectReference{{Name: "builder-token-x7k2q"}},
+		},
+		&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: "ci", Name: "builder-token-x7k2q", CreationTimestamp: created,
+				Annotations: map[string]string{corev1.ServiceAccountNameKey: "builder", corev1.ServiceAccountUIDKey: "1"},
+			},
+			Type: corev1.SecretTypeServiceAccountToken,
+		},
+		&corev1.ConfigMap{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-apiserver-legacy-service-account-token-tracking"},
+			Data:       map[string]string{"since": "2020-01-01"},
+		},
+	)
+}
+
+// An unused generated token is first labelled as invalid, and deleted a period later.
+func ExampleNewLegacyTokenCleaner() {
+	ctx := context.Background()
+	cluster := legacyCluster()
+	now := fake.Epoch
+	cleaner := orPanic(sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{
+		Reader: cluster, Client: cluster, Now: func() time.Time { return now },
+		Observe: func(_ context.Context, e sacontroller.Event) {
+			for _, d := range e.Cleanup.Decisions {
+				fmt.Println(d.Action, d.Name, d.Reason, d.Err)
+			}
+		},
+	}))
+	key := sacontroller.Key{Kind: "ConfigMap", Namespace: "kube-system", Name: "kube-apiserver-legacy-service-account-token-tracking"}
+	for range 3 {
+		result := orPanic(cleaner.Reconcile(ctx, key)) // a driver calls it again after result.RequeueAfter
+		fmt.Println("next round in", result.RequeueAfter)
+		now = now.Add(200 * 24 * time.Hour)
+	}
+	// Output:
+	// Invalidate builder-token-x7k2q Unused <nil>
+	// next round in 24h0m0s
+	// Keep builder-token-x7k2q RecentlyInvalidated <nil>
+	// next round in 24h0m0s
+	// Delete builder-token-x7k2q Invalid <nil>
+	// next round in 24h0m0s
+}
+
+// What would a round do, without doing it?
+func ExampleLegacyTokenCleaner_Report() {
+	cluster := legacyCluster()
+	cleaner := orPanic(sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{
+		Reader: cluster, Client: cluster, Now: func() time.Time { return fake.Epoch },
+	}))
+	for _, d := range orPanic(cleaner.Report(context.Background())).Decisions {
+		fmt.Println(d.Action, d.Name, d.Reason)
+	}
+	fmt.Println(len(cluster.Writes()), "writes")
+	// Output:
+	// Invalidate builder-token-x7k2q Unused
+	// 0 writes
+}
+
+// Where tokens are authenticated, the ConfigMap says since when their use is recorded.
+func ExampleNewLegacyTokenTracker() {
+	ctx := context.Background()
+	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system"}})
+	tracker := orPanic(sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{
+		Reader: cluster, Client: cluster, Now: func() time.Time { return fake.Epoch },
+	}))
+	fmt.Println(cluster.Settle(ctx, tracker))
+	m, err := cluster.GetConfigMap(ctx, "kube-system", "kube-apiserver-legacy-service-account-token-tracking")
+	fmt.Println(m.Data, err)
+	// Output:
+	// <nil>
+	// map[since:2026-01-01] <nil>
+}
+
+// Every Namespace gets the CA bundle, and the new one after a rotation.
+func ExampleNewRootCAPublisher() {
+	ctx := context.Background()
+	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}})
+	publisher := orPanic(sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{
+		Reader: cluster, Client: cluster, RootCA: []byte("-----BEGIN CERTIFICATE-----…"),
+	}))
+	fmt.Println(cluster.Settle(ctx, publisher))
+	m, err := cluster.GetConfigMap(ctx, "ci", "kube-root-ca.crt")
+	fmt.Println(m.Data["ca.crt"], err)
+
+	// A half-written file doesn't replace it.
+	fmt.Println(publisher.SetRootCA([]byte("-----BEGIN CERTIFICATE-----\nMIIB")))
+	// Output:
+	// <nil>
+	// -----BEGIN CERTIFICATE-----… <nil>
+	// sacontroller: CA bundle has a damaged block beside 0 certificates, want it complete
+}
+
+// A Controller fits another framework's reconcilers.
+func ExampleReconcileFunc() {
+	type result struct{ After time.Duration }
+	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}})
+	controller := orPanic(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: cluster, Client: cluster}))
+	reconcile := sacontroller.ReconcileFunc(controller, func(after time.Duration) result { return result{after} })
+	fmt.Println(reconcile(context.Background(), sacontroller.Key{Kind: "Namespace", Name: "ci"}))
+	// Output:
+	// {0s} <nil>
+}
+
+// The rule by itself, for a report of one's own.
+func ExampleCleanupPolicy_Decide() {
+	policy := sacontroller.CleanupPolicy{Period: 365 * 24 * time.Hour, Since: fake.Epoch.AddDate(-2, 0, 0)}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "t", Labels: map[string]string{"kubernetes.io/legacy-token-last-used": "2025-12-24"}},
+		Type:       corev1.SecretTypeServiceAccountToken,
+	}
+	fmt.Println(policy.Decide(secret, nil, nil, fake.Epoch))
+	// Output:
+	// Keep Used
 }
