@@ -32,11 +32,11 @@ var importRules = map[string]struct{ ours, others []string }{
 	// For tests of the packages above.
 	"keys/internal/keystest": {ours: []string{"keys"}},
 
-	"tokens":                  {ours: []string{"keys", "internal/configerror", "internal/flight", "internal/jose", "tokens/internal/objects"}, others: kubernetes},
+	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/tokensecret", "keys", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/jose", "tokens"}, others: kubernetes},
-	"tokens/tokensource":      {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/objects"}, others: kubernetes},
-	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/tokensource":      {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens"}, others: kubernetes},
 	"tokens/internal/objects": {others: kubernetes},
 	"admission":               {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
 	"admission/webhook":       {ours: []string{"admission", "internal/configerror"}, others: kubernetes},

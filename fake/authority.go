@@ -103,10 +103,14 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
+	reviews, err := tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{a.Authenticator}, V1beta1: true})
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
 	mux.Handle(discovery.ConfigPath, a.Discovery)
 	mux.Handle(discovery.JWKSPath, a.Discovery)
-	mux.Handle("/authenticate", tokenreview.NewHandler(a.Authenticator, tokenreview.HandlerConfig{V1beta1: true}))
+	mux.Handle("/authenticate", reviews)
 	a.handler = mux
 	return a, nil
 }

@@ -97,7 +97,7 @@ func TestAuthorityFillsSecrets(t *testing.T) {
 	if err := a.Settle(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	secret, err := tokensource.WaitPopulated(t.Context(), a.Cluster, "default", "manual")
+	secret, err := tokensource.WaitPopulated(t.Context(), a.Cluster, "default", "manual", tokensource.WaitOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,9 +66,11 @@ type AuthenticatorConfig struct {
 	// [DefaultSignatureCacheSize]; a negative value means none.
 	SignatureCacheSize int
 
-	// Observe, if set, is told every judgement before Authenticate returns. It
-	// must be fast and safe for concurrent use.
-	Observe func(Event)
+	// Observe, if set, is called before Authenticate returns, with its context.
+	// That leads to the request: an API server sends [Event.Warnings] with the
+	// response and adds [Event.AuditAnnotations] to the request's audit event.
+	// It must be fast and safe for concurrent use.
+	Observe func(ctx context.Context, e Event)
 
 	// Now returns the current time. If nil, [time.Now] is used.
 	Now func() time.Time
@@ -163,7 +165,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string, audience
 	j := judgement{Authenticator: a, now: a.cfg.Now(), detailed: a.cfg.Observe != nil}
 	identity, err := j.judge(ctx, token, audiences)
 	if a.cfg.Observe != nil {
-		a.cfg.Observe(j.event(err))
+		a.cfg.Observe(ctx, j.event(err))
 	}
 	return identity, err
 }

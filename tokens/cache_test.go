@@ -30,7 +30,7 @@ func newCachedAuthenticator(t testing.TB, w *tokentest.World, change func(*token
 	t.Helper()
 	a := &cachedAuthenticator{now: now}
 	a.Authenticator = tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
-		cfg.Observe = func(e tokens.Event) { a.cached = e.SignatureCached }
+		cfg.Observe = func(_ context.Context, e tokens.Event) { a.cached = e.SignatureCached }
 		cfg.Now = func() time.Time { return a.now }
 		if change != nil {
 			change(cfg)

@@ -2,6 +2,7 @@ package tokens_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,7 @@ func observed(t *testing.T, w *tokentest.World, token string, audiences ...strin
 	t.Helper()
 	var events []tokens.Event
 	a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
-		cfg.Observe = func(e tokens.Event) { events = append(events, e) }
+		cfg.Observe = func(_ context.Context, e tokens.Event) { events = append(events, e) }
 	})
 	_, err := a.Authenticate(t.Context(), token, audiences...)
 	if len(events) != 1 || !errors.Is(events[0].Err, err) {

@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func TestExplain(t *testing.T) {
 				tt.change(w)
 			}
 			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
-				cfg.Observe = func(tokens.Event) { t.Error("Observe was told") }
+				cfg.Observe = func(_ context.Context, _ tokens.Event) { t.Error("Observe was told") }
 			})
 			e := tokens.Explain(t.Context(), a, tt.token)
 			text := e.String()

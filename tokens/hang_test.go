@@ -163,7 +163,7 @@ func TestEventPanic(t *testing.T) {
 	var event tokens.Event
 	a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 		cfg.ServiceAccounts = getters.ServiceAccounts
-		cfg.Observe = func(e tokens.Event) { event = e }
+		cfg.Observe = func(_ context.Context, e tokens.Event) { event = e }
 	})
 	_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
 	if want := "tokens: looking up the ServiceAccount: the getter panicked"; err == nil || err.Error() != want {

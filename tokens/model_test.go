@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"context"
 	"crypto"
 	"fmt"
 	"maps"
@@ -57,7 +58,7 @@ func newModel(t *testing.T, seed uint64) *model {
 			cfg.SignatureCacheSize = size
 			cfg.Now = func() time.Time { return m.now }
 			cfg.Keys = sourceByID(func(id string) []keys.PublicKey { return m.published(id, reversed) })
-			cfg.Observe = func(e tokens.Event) { m.labels[string(e.Reason)+" "+e.What] = true }
+			cfg.Observe = func(_ context.Context, e tokens.Event) { m.labels[string(e.Reason)+" "+e.What] = true }
 		})
 	}
 	// T4: the verdict depends neither on what is cached nor on the order of keys.

@@ -120,7 +120,7 @@ func routes(s *store, ring *keyring.Ring, signer *tokens.Issuer,
 	answer(mux, "POST "+namespaced+"serviceaccounts/{name}/token", func(r *http.Request, o *tokenRequest) (any, error) {
 		return requester.Create(r.Context(), r.PathValue("namespace"), r.PathValue("name"), o)
 	})
-	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", tokenreview.NewHandler(authenticator, tokenreview.HandlerConfig{}))
+	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", must(tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{authenticator}})))
 	mux.Handle(discovery.ConfigPath, publisher)
 	mux.Handle(discovery.JWKSPath, publisher)
 	answer(mux, "GET /whoami", func(r *http.Request, _ *struct{}) (any, error) {

@@ -145,7 +145,7 @@ func (p *plane) waitFirstAccount(ctx context.Context) error {
 		account, err := clients.GetServiceAccount(ctx, "default", "default")
 		if err == nil && p.era == eraSecrets {
 			if len(account.Secrets) > 0 {
-				_, err = tokensource.WaitPopulated(ctx, clients, "default", account.Secrets[0].Name)
+				_, err = tokensource.WaitPopulated(ctx, clients, "default", account.Secrets[0].Name, tokensource.WaitOptions{})
 			} else {
 				err = errors.New("it has no token")
 			}

@@ -246,7 +246,7 @@ func TestEndToEndGuide(t *testing.T) {
 	}
 	kubectl("create", "-f", file)
 	e.poll(t)
-	filled, err := tokensource.WaitPopulated(t.Context(), e.ours, "default", "build-robot-secret")
+	filled, err := tokensource.WaitPopulated(t.Context(), e.ours, "default", "build-robot-secret", tokensource.WaitOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

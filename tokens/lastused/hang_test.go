@@ -31,13 +31,13 @@ func TestTrackerHangs(t *testing.T) {
 		var last error
 		tracker := must(lastused.New(lastused.Config{
 			Secrets: patcher(func() (*corev1.Secret, error) { <-release; panic("hunter2") }),
-			OnError: func(_, _ string, err error) { last = err },
+			Observe: func(_ context.Context, e lastused.Event) { last = e.Err },
 			Timeout: time.Second,
 		}))
 		before := runtime.NumGoroutine()
 		use := func() {
 			time.Sleep(time.Minute) // the pause after a failure
-			tracker.Observe(legacyUse("a"))
+			tracker.Observe(t.Context(), legacyUse("a"))
 			tracker.Flush(t.Context())
 		}
 		for range 1000 {

@@ -2,9 +2,6 @@ package lastused
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -12,9 +9,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens"
-	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // A SecretPatcher changes Secrets.
@@ -29,32 +27,54 @@ type SecretPatcher interface {
 type Config struct {
 	Secrets SecretPatcher // required
 
-	// MaxPending is for how many Secrets a patch may be due at once. The use of
-	// others is recorded the next time. Zero or less means 1024.
+	// MaxPending bounds the pending patches. The use of further Secrets is
+	// recorded with their next use. Zero means 1024.
 	MaxPending int
-	// Timeout bounds one patch. Zero or less means 10 s.
+	// Timeout bounds one patch. Zero means 10 s.
 	Timeout time.Duration
-	// OnError, if set, is told why the use of a Secret was not recorded. The
-	// token was accepted or refused all the same.
-	OnError func(namespace, secret string, err error)
+
+	// Observe, if set, is called after each patch, with the context of
+	// [Tracker.Run] or [Tracker.Flush]. It must not call the Tracker.
+	Observe func(ctx context.Context, e Event)
+
 	// Now returns the current time. If nil, [time.Now] is used.
 	Now func() time.Time
 }
 
-// A Tracker records on which day the token of a Secret was last used,
-// in its label [tokens.LastUsedLabel] (CLN-10..13), for the cleaner of legacy tokens.
-// That happens beside authentication, which it neither slows nor fails:
-// [Tracker.Observe] notes that a patch is due, and [Tracker.Run]
-// makes it, once a day and Secret. It is safe for concurrent use.
+// An Event is one patch of a Secret.
+type Event struct {
+	Namespace, Secret string
+	SecretUID         types.UID
+
+	// Err says why the use was not recorded; nil if it was. The token was
+	// authenticated all the same. A patch that failed is retried with the first
+	// use a minute later.
+	Err error
+
+	// Panic and Stack are set if the patcher panicked. The value may hold a
+	// secret.
+	Panic any
+	Stack []byte
+}
+
+// A ConfigError is one mistake in a [Config]: Config says which struct, Field
+// which field, and Problem what is wrong with it.
+type ConfigError = configerror.Error
+
+// A Tracker records the day on which the token of a Secret was last used in the
+// Secret's label [tokens.LastUsedLabel], for the cleaner of legacy tokens. It
+// neither delays nor fails authentication: [Tracker.Observe] only queues a
+// patch, and [Tracker.Run] sends it, at most once per Secret and day. It is safe
+// for concurrent use.
 type Tracker struct {
 	cfg   Config
 	guard *flight.Guard
 	wake  chan struct{}
 
 	mu      sync.Mutex
-	pending map[secretKey]bool      // a patch is due or being made
-	due     []secretKey             // those that are not being made
-	after   map[secretKey]time.Time // no other patch before
+	pending map[secretKey]bool      // queued or being sent
+	queue   []secretKey             // those not being sent
+	after   map[secretKey]time.Time // no further patch before
 }
 
 type secretKey struct {
@@ -68,20 +88,21 @@ const retryPatch = time.Minute
 // maxPatches bounds the patches that may be left hanging.
 const maxPatches = 4
 
-// New returns a Tracker, or an error that says what is
-// wrong with cfg.
+// New returns a Tracker, or a [*ConfigError] for each invalid field of cfg,
+// joined.
 func New(cfg Config) (*Tracker, error) {
-	if cfg.Secrets == nil {
-		return nil, errors.New("tokens: Config.Secrets is nil, want a SecretPatcher")
+	mistakes := configerror.List{Config: "lastused.Config"}
+	mistakes.Require("Secrets", cfg.Secrets, "a SecretPatcher")
+	configerror.NotNegative(&mistakes, "MaxPending", cfg.MaxPending)
+	configerror.NotNegative(&mistakes, "Timeout", cfg.Timeout)
+	if err := mistakes.Err(); err != nil {
+		return nil, err
 	}
-	if cfg.MaxPending <= 0 {
+	if cfg.MaxPending == 0 {
 		cfg.MaxPending = 1024
 	}
-	if cfg.Timeout <= 0 {
+	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
-	}
-	if cfg.OnError == nil {
-		cfg.OnError = func(string, string, error) {}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -95,17 +116,17 @@ func New(cfg Config) (*Tracker, error) {
 	}, nil
 }
 
-// Observe notes the use of a token of a Secret, if e is about one and today's
-// use is not recorded. It does no I/O and is meant for
-// [tokens.AuthenticatorConfig.Observe].
-func (t *Tracker) Observe(e tokens.Event) {
+// Observe queues a patch if e is the use of a Secret-based token that is not yet
+// recorded for today. It does no I/O. Set [tokens.AuthenticatorConfig.Observe]
+// to it, or call it from there.
+func (t *Tracker) Observe(_ context.Context, e tokens.Event) {
 	use := e.Legacy
 	if use == nil || use.SecretUID == "" {
 		return
 	}
 	now := t.cfg.Now()
 	// Tomorrow's is that of a server whose clock is ahead (CLN-11).
-	if use.LastUsed == tokens.FormatDay(now) || use.LastUsed == tokens.FormatDay(now.AddDate(0, 0, 1)) {
+	if use.LastUsed == tokensecret.FormatDay(now) || use.LastUsed == tokensecret.FormatDay(now.AddDate(0, 0, 1)) {
 		return
 	}
 	key := secretKey{use.Namespace, use.Secret, use.SecretUID}
@@ -115,15 +136,15 @@ func (t *Tracker) Observe(e tokens.Event) {
 		return
 	}
 	t.pending[key] = true
-	t.due = append(t.due, key)
+	t.queue = append(t.queue, key)
 	select {
 	case t.wake <- struct{}{}:
 	default: // Run has been woken already
 	}
 }
 
-// Run makes the patches that are due, one after the other, until ctx is done.
-// What is due then is noted again with the next use.
+// Run sends the pending patches, one at a time, until ctx is done. Those still
+// pending then are queued again with the next use.
 func (t *Tracker) Run(ctx context.Context) {
 	for {
 		select {
@@ -135,8 +156,8 @@ func (t *Tracker) Run(ctx context.Context) {
 	}
 }
 
-// Flush makes the patches that are due now and returns. It is for programs that
-// have no goroutine for Run, and for tests.
+// Flush sends the pending patches and returns. It is for programs without a
+// goroutine for Run, and for tests.
 func (t *Tracker) Flush(ctx context.Context) {
 	for ctx.Err() == nil {
 		key, ok := t.next()
@@ -145,8 +166,10 @@ func (t *Tracker) Flush(ctx context.Context) {
 		}
 		err := t.patch(ctx, key)
 		t.finish(key, err)
-		if err != nil {
-			t.cfg.OnError(key.namespace, key.name, err)
+		if t.cfg.Observe != nil {
+			e := Event{Namespace: key.namespace, Secret: key.name, SecretUID: key.uid, Err: err}
+			e.Panic, e.Stack = flight.PanicOf(err)
+			t.cfg.Observe(ctx, e)
 		}
 	}
 }
@@ -154,11 +177,11 @@ func (t *Tracker) Flush(ctx context.Context) {
 func (t *Tracker) next() (key secretKey, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.due) == 0 {
+	if len(t.queue) == 0 {
 		return secretKey{}, false
 	}
-	key = t.due[0]
-	t.due = t.due[1:]
+	key = t.queue[0]
+	t.queue = t.queue[1:]
 	return key, true
 }
 
@@ -167,30 +190,14 @@ func (t *Tracker) next() (key secretKey, ok bool) {
 func (t *Tracker) patch(ctx context.Context, key secretKey) error {
 	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
 	defer cancel()
-	var patch struct {
-		Kind       string `json:"kind"`
-		APIVersion string `json:"apiVersion"`
-		Metadata   struct {
-			Name      string            `json:"name"`
-			Namespace string            `json:"namespace"`
-			UID       types.UID         `json:"uid"`
-			Labels    map[string]string `json:"labels"`
-		} `json:"metadata"`
-	}
-	patch.Kind, patch.APIVersion = objects.Secret, "v1"
-	patch.Metadata.Name, patch.Metadata.Namespace, patch.Metadata.UID = key.name, key.namespace, key.uid
-	patch.Metadata.Labels = map[string]string{tokens.LastUsedLabel: tokens.FormatDay(t.cfg.Now())}
-	data, err := json.Marshal(patch)
-	if err != nil {
-		return fmt.Errorf("tokens: encoding a patch: %w", err) // can't be, of texts
-	}
-	_, err = flight.Do(ctx, t.guard, func(ctx context.Context) (*corev1.Secret, error) {
+	data := tokensecret.LabelPatch(key.namespace, key.name, key.uid, tokensecret.LastUsedLabel, tokensecret.FormatDay(t.cfg.Now()))
+	_, err := flight.Do(ctx, t.guard, func(ctx context.Context) (*corev1.Secret, error) {
 		return t.cfg.Secrets.PatchSecret(ctx, key.namespace, key.name, types.MergePatchType, data)
 	})
 	return err
 }
 
-// finish notes when the Secret may be patched again: tomorrow, if it was or is
+// finish records when the Secret may be patched again: tomorrow, if it was or is
 // gone; soon, if that failed.
 func (t *Tracker) finish(key secretKey, err error) {
 	now := t.cfg.Now().UTC()

@@ -123,12 +123,15 @@ func TestLastUsedFailures(t *testing.T) {
 			var reported []string
 			tracker := must(lastused.New(lastused.Config{
 				Secrets: p, Now: func() time.Time { return clock },
-				OnError: func(namespace, secret string, err error) {
-					reported = append(reported, namespace+"/"+secret+": "+err.Error())
+				Observe: func(_ context.Context, e lastused.Event) {
+					namespace, secret, err := e.Namespace, e.Secret, e.Err
+					if err != nil {
+						reported = append(reported, namespace+"/"+secret+": "+err.Error())
+					}
 				},
 			}))
 			use := func() {
-				tracker.Observe(legacyUse("builder-token"))
+				tracker.Observe(t.Context(), legacyUse("builder-token"))
 				tracker.Flush(t.Context())
 			}
 			use()
@@ -154,14 +157,14 @@ func TestLastUsedRun(t *testing.T) {
 		errs := make(chan error, 10)
 		tracker := must(lastused.New(lastused.Config{
 			Secrets: p, MaxPending: 2, Timeout: 3 * time.Second,
-			OnError: func(_, _ string, err error) { errs <- err },
+			Observe: func(_ context.Context, e lastused.Event) { errs <- e.Err },
 		}))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { tracker.Run(ctx); close(done) }()
 		start := time.Now()
 		for _, name := range []string{"a", "b", "a", "c", "d"} {
-			tracker.Observe(legacyUse(name))
+			tracker.Observe(t.Context(), legacyUse(name))
 		}
 		if time.Since(start) != 0 {
 			t.Error("Observe() waited")
@@ -179,7 +182,7 @@ func TestLastUsedRun(t *testing.T) {
 			t.Errorf("%d patches more than MaxPending", len(errs))
 		}
 		p.hang = false
-		tracker.Observe(legacyUse("c"))
+		tracker.Observe(t.Context(), legacyUse("c"))
 		synctest.Wait()
 		if len(p.made) != 1 || !strings.HasPrefix(p.made[0], "ci/c ") {
 			t.Errorf("patches %v, want the one that was left out before", p.made)
@@ -194,7 +197,7 @@ func TestLastUsedManySecrets(t *testing.T) {
 	p := &patches{}
 	tracker := must(lastused.New(lastused.Config{Secrets: p, MaxPending: 10, Now: func() time.Time { return now }}))
 	for i := range 1000 {
-		tracker.Observe(legacyUse(fmt.Sprint(i)))
+		tracker.Observe(t.Context(), legacyUse(fmt.Sprint(i)))
 		tracker.Flush(t.Context())
 	}
 	if len(p.made) != 1000 {
@@ -203,8 +206,11 @@ func TestLastUsedManySecrets(t *testing.T) {
 }
 
 func TestNewLastUsedTrackerRefuses(t *testing.T) {
-	if _, err := lastused.New(lastused.Config{}); err == nil || !strings.Contains(err.Error(), "Secrets is nil") {
-		t.Errorf("NewLastUsedTracker() = %v", err)
+	_, err := lastused.New(lastused.Config{MaxPending: -1, Timeout: -1})
+	for _, want := range []string{"lastused: Config.Secrets is required", "Config.MaxPending is -1", "Config.Timeout is -1ns"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New() = %v, want %q", err, want)
+		}
 	}
 }
 
@@ -219,7 +225,7 @@ func ExampleTracker() {
 		return
 	}
 	// AuthenticatorConfig{…, Observe: tracker.Observe}; go tracker.Run(ctx)
-	tracker.Observe(tokens.Event{Legacy: &tokens.LegacyUse{Namespace: "ci", Secret: "builder-token", SecretUID: "6d1a", LastUsed: "2025-12-30"}})
+	tracker.Observe(context.Background(), tokens.Event{Legacy: &tokens.LegacyUse{Namespace: "ci", Secret: "builder-token", SecretUID: "6d1a", LastUsed: "2025-12-30"}})
 	tracker.Flush(context.Background())
 
 	// Output:

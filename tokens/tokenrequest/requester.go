@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tokens"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -32,84 +33,82 @@ const (
 type Config struct {
 	Issuer *tokens.Issuer // required; its clock is used
 
-	// APIAudiences are required. They are what a request without audiences
-	// asks for.
+	// APIAudiences are required: the default of requests without audiences.
 	APIAudiences []string
 
-	// ServiceAccounts is required; each of the others makes it possible to bind
-	// tokens to objects of that kind. They should read live: what has just been
-	// created should be found. Their errors are returned as they are.
+	// ServiceAccounts is required. Each other getter allows tokens bound to
+	// objects of its kind. They should read live, so that they find what has
+	// just been created. Their errors are returned as they are.
 	ServiceAccounts tokens.ServiceAccountGetter
 	Secrets         tokens.SecretGetter
 	Pods            tokens.PodGetter
 	Nodes           tokens.NodeGetter
 	Objects         tokens.ObjectGetter
 
-	// Webhooks and Attest, both or neither, make it possible to bind tokens to
-	// webhook configurations, an alpha feature of Kubernetes 1.37. Attest says
-	// whether user may attest that a token is for admission reviews of the API
-	// group, "*" for all (REQ-43).
+	// Webhooks and Attest, both or neither, allow tokens bound to webhook
+	// configurations, an alpha feature of Kubernetes 1.37. Attest says whether
+	// user may attest that a token is for admission reviews of the API group,
+	// "*" for all.
 	Webhooks tokens.WebhookGetter
 	Attest   func(ctx context.Context, user authenticationv1.UserInfo, apiGroup string) (allowed bool, reason string, err error)
 
-	// Authorize, if set, may refuse a request after it was validated and before
-	// any bound object is read: it gets a copy with all defaults. An error of
+	// Authorize, if set, may deny a request after it was validated and before any
+	// bound object is read: it gets a copy with all defaults. An error of
 	// k8s.io/apimachinery is returned as it is, any other as Forbidden.
 	Authorize func(ctx context.Context, account *corev1.ServiceAccount, request *authenticationv1.TokenRequest) error
 
-	// MaxLifetime is what longer requests are shortened to, with a warning: 0
-	// for none, or from 1 hour to 2³² seconds. The MaxLifetime of the Issuer
-	// holds too (REQ-50, REQ-57).
+	// MaxLifetime shortens longer lifetimes, with a warning: 0 for none, or from
+	// 1 hour to 2³² seconds. The MaxLifetime of the Issuer applies too.
 	MaxLifetime time.Duration
 
-	// ExtendedLifetime is how long the tokens live that kubelets mount into
-	// pods, which ask for 3607 seconds: clients that don't reread their token
-	// keep working, and [tokens.Event.Stale] tells who they are. It is not subject to
-	// MaxLifetime. Zero means 365 days (REQ-51).
+	// ExtendedLifetime is the lifetime of tokens that kubelets mount into pods,
+	// which ask for 3607 seconds: clients that don't reread their token keep
+	// working, and [tokens.Event.Stale] tells which they are. MaxLifetime doesn't
+	// apply to it. Zero means 365 days.
 	ExtendedLifetime time.Duration
 	DisableExtension bool
 
 	// IgnoreUID issues a token although the request has the UID of another
-	// account, with a warning, as Kubernetes did before 1.34 (REQ-9).
+	// account, with a warning, as Kubernetes did before 1.34.
 	IgnoreUID bool
 
-	// Warn, if set, is given warnings for whoever made the request. Audit, if
-	// set, is given the annotations of the request's audit event.
-	Warn  func(ctx context.Context, warning string)
-	Audit func(ctx context.Context, key, value string)
+	// Observe, if set, is called once per request, before Create returns, with
+	// the context of the request: an API server sends the warnings with the
+	// response and adds the annotations to the request's audit event. It must be
+	// safe for concurrent use.
+	Observe func(ctx context.Context, e Event)
 }
 
+// A ConfigError is one mistake in a [Config]: Config says which struct, Field
+// which field, and Problem what is wrong with it.
+type ConfigError = configerror.Error
+
 // A Requester answers TokenRequests as kube-apiserver does. It is safe for
-// concurrent use if what it was made from is. Whether the caller may request
-// tokens for an account is not its business, except through Authorize.
+// concurrent use if its Issuer and getters are. It doesn't authorize the caller,
+// except through [Config.Authorize].
 type Requester struct {
 	cfg Config
 }
 
-// New returns a Requester, or an error that names everything
-// that is wrong with cfg.
+// New returns a Requester, or a [*ConfigError] for each invalid field of cfg,
+// joined.
 func New(cfg Config) (*Requester, error) {
-	var errs []error
-	bad := func(text string) { errs = append(errs, errors.New("tokens: Config."+text)) }
-	if cfg.Issuer == nil {
-		bad("Issuer is nil, want an Issuer")
-	}
+	mistakes := configerror.List{Config: "tokenrequest.Config"}
+	mistakes.Require("Issuer", cfg.Issuer, "an Issuer")
 	if len(cfg.APIAudiences) == 0 || slices.Contains(cfg.APIAudiences, "") {
-		bad("APIAudiences has none or an empty one, want at least one audience")
+		mistakes.Add("APIAudiences", "is %q, want at least one audience and no empty one", cfg.APIAudiences)
 	}
-	if cfg.ServiceAccounts == nil {
-		bad("ServiceAccounts is nil, want a getter")
-	}
+	mistakes.Require("ServiceAccounts", cfg.ServiceAccounts, "a ServiceAccountGetter")
 	if (cfg.Webhooks == nil) != (cfg.Attest == nil) {
-		bad("Webhooks and Attest: one of them is nil, want both or neither")
+		mistakes.Add("Webhooks", "is set without Attest or Attest without it, want both or neither")
 	}
 	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < time.Hour || cfg.MaxLifetime > tokens.MaxLifetime) {
-		bad("MaxLifetime: the service-account-max-token-expiration must be between 1 hour and 2^32 seconds")
+		mistakes.Add("MaxLifetime", "is %v: the service-account-max-token-expiration must be between 1 hour and 2^32 seconds", cfg.MaxLifetime)
 	}
 	if cfg.ExtendedLifetime != 0 && (cfg.ExtendedLifetime < time.Second || cfg.ExtendedLifetime > tokens.MaxLifetime) {
-		bad("ExtendedLifetime is not within 1 s and 2^32 s")
+		mistakes.Add("ExtendedLifetime", "is %v, want 0 or 1 s to 2^32 s", cfg.ExtendedLifetime)
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
 	cfg.APIAudiences = slices.Clone(cfg.APIAudiences)
@@ -119,24 +118,28 @@ func New(cfg Config) (*Requester, error) {
 	if own := cfg.Issuer.MaxLifetime(); own != 0 && (cfg.MaxLifetime == 0 || own < cfg.MaxLifetime) {
 		cfg.MaxLifetime = own
 	}
-	if cfg.Warn == nil {
-		cfg.Warn = func(context.Context, string) {}
-	}
-	if cfg.Audit == nil {
-		cfg.Audit = func(context.Context, string, string) {}
-	}
 	return &Requester{cfg: cfg}, nil
 }
 
 // Create issues a token for the ServiceAccount called name, as tr asks, and
-// returns tr with its defaults and status filled in (REQ-2..58). It doesn't
-// change tr. The status holds the token: don't log the result.
+// returns tr with its defaults and its status. It doesn't change its argument.
+// The status holds the token: don't log the result.
 //
 // An error is what kube-apiserver would answer, a status error of
-// k8s.io/apimachinery, or what a getter has returned. Of those, only
-// InternalError, and what the getters say of themselves, may pass when tried
-// again.
+// k8s.io/apimachinery, or the error of a getter. Only InternalError, and errors
+// of getters, may be retried.
 func (r *Requester) Create(ctx context.Context, namespace, name string, tr *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {
+	e := Event{Namespace: namespace, Name: name}
+	answer, err := r.create(ctx, namespace, name, tr, &e)
+	if r.cfg.Observe != nil {
+		e.finish(err)
+		r.cfg.Observe(ctx, e)
+	}
+	return answer, err
+}
+
+// create is Create, which adds warnings and annotations to e.
+func (r *Requester) create(ctx context.Context, namespace, name string, tr *authenticationv1.TokenRequest, e *Event) (*authenticationv1.TokenRequest, error) {
 	if tr == nil {
 		return nil, apierrors.NewBadRequest("not a TokenRequest: nil")
 	}
@@ -144,7 +147,7 @@ func (r *Requester) Create(ctx context.Context, namespace, name string, tr *auth
 		return nil, apierrors.NewBadRequest("namespace is required")
 	}
 	tr = tr.DeepCopy()
-	account, err := r.account(ctx, namespace, name, tr)
+	account, err := r.account(ctx, namespace, name, tr, e)
 	if err != nil {
 		return nil, err
 	}
@@ -162,11 +165,11 @@ func (r *Requester) Create(ctx context.Context, namespace, name string, tr *auth
 			return nil, err
 		}
 	}
-	r.setLifetime(ctx, tr, &req)
+	r.setLifetime(tr, &req, e)
 	token, err := r.cfg.Issuer.Issue(ctx, req)
 	if err != nil {
-		if e, ok := errors.AsType[*tokens.RequestError](err); ok {
-			return nil, apierrors.NewBadRequest(e.Error())
+		if bad, ok := errors.AsType[*tokens.RequestError](err); ok {
+			return nil, apierrors.NewBadRequest(bad.Error())
 		}
 		return nil, apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}
@@ -174,7 +177,8 @@ func (r *Requester) Create(ctx context.Context, namespace, name string, tr *auth
 		Token:               token.Value,
 		ExpirationTimestamp: metav1.NewTime(now.Add(time.Duration(*tr.Spec.ExpirationSeconds) * time.Second)),
 	}
-	r.cfg.Audit(ctx, auditCredentialID, token.CredentialID())
+	e.CredentialID = token.CredentialID()
+	e.annotate(auditCredentialID, e.CredentialID)
 	return tr, nil
 }
 
@@ -182,7 +186,7 @@ var tokenRequestKind = schema.GroupKind{Group: authenticationv1.GroupName, Kind:
 
 // account looks the account up and compares it with what tr says of it
 // (REQ-5..9).
-func (r *Requester) account(ctx context.Context, namespace, name string, tr *authenticationv1.TokenRequest) (*corev1.ServiceAccount, error) {
+func (r *Requester) account(ctx context.Context, namespace, name string, tr *authenticationv1.TokenRequest, e *Event) (*corev1.ServiceAccount, error) {
 	metadata := field.NewPath("metadata")
 	if tr.Name != "" && tr.Name != name {
 		return nil, apierrors.NewInvalid(tokenRequestKind, name, field.ErrorList{
@@ -203,8 +207,8 @@ func (r *Requester) account(ctx context.Context, namespace, name string, tr *aut
 	if !r.cfg.IgnoreUID {
 		return nil, apierrors.NewConflict(schema.GroupResource{Group: authenticationv1.GroupName, Resource: "TokenRequest"}, name, errors.New(mismatch))
 	}
-	r.cfg.Audit(ctx, auditUIDMismatch, mismatch)
-	r.cfg.Warn(ctx, mismatch+" but TokenRequestServiceAccountUIDValidation is not enabled. In the future, this will return a conflict error")
+	e.annotate(auditUIDMismatch, mismatch)
+	e.warn(mismatch + " but TokenRequestServiceAccountUIDValidation is not enabled. In the future, this will return a conflict error")
 	return account, nil
 }
 
@@ -245,10 +249,10 @@ func (r *Requester) authorize(ctx context.Context, account *corev1.ServiceAccoun
 
 // setLifetime shortens what is too long, and lengthens what kubelets ask for
 // (REQ-50..54). The latter doesn't show in tr.
-func (r *Requester) setLifetime(ctx context.Context, tr *authenticationv1.TokenRequest, req *tokens.IssueRequest) {
+func (r *Requester) setLifetime(tr *authenticationv1.TokenRequest, req *tokens.IssueRequest, e *Event) {
 	maximum := int64(r.cfg.MaxLifetime / time.Second)
 	if requested := *tr.Spec.ExpirationSeconds; maximum > 0 && requested > maximum {
-		r.cfg.Warn(ctx, fmt.Sprintf("requested expiration of %d seconds shortened to %d seconds", requested, maximum))
+		e.warn(fmt.Sprintf("requested expiration of %d seconds shortened to %d seconds", requested, maximum))
 		tr.Spec.ExpirationSeconds = &maximum
 	}
 	req.Lifetime = time.Duration(*tr.Spec.ExpirationSeconds) * time.Second

@@ -3,6 +3,7 @@ package tokenrequest_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -36,14 +37,18 @@ type requestWorld struct {
 	request  *authenticationv1.TokenRequest
 	warnings []string
 	audit    map[string]string
+	event    tokenrequest.Event // the last one
 }
 
 func newRequestWorld() *requestWorld {
 	w := &requestWorld{World: tokentest.NewWorld(), issuer: tokentest.IssuerConfig(), audit: map[string]string{}}
 	w.issuer.NewID = func() string { return "id-1" }
 	w.cfg = requesterConfig(w.World, nil)
-	w.cfg.Warn = func(_ context.Context, text string) { w.warnings = append(w.warnings, text) }
-	w.cfg.Audit = func(_ context.Context, key, value string) { w.audit[key] = value }
+	w.cfg.Observe = func(_ context.Context, e tokenrequest.Event) {
+		w.warnings = append(w.warnings, e.Warnings...)
+		maps.Copy(w.audit, e.AuditAnnotations)
+		w.event = e
+	}
 	w.request = &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{api}, ExpirationSeconds: new(int64(3600))}}
 	return w
 }
@@ -498,12 +503,12 @@ func TestTokenRequestForWebhook(t *testing.T) {
 // REQ-57
 func TestNewTokenRequesterRefuses(t *testing.T) {
 	for name, change := range map[string]func(*tokenrequest.Config){
-		"Issuer is nil":                  func(cfg *tokenrequest.Config) { cfg.Issuer = nil },
-		"APIAudiences has none":          func(cfg *tokenrequest.Config) { cfg.APIAudiences = nil },
-		"ServiceAccounts is nil":         func(cfg *tokenrequest.Config) { cfg.ServiceAccounts = nil },
-		"Webhooks and Attest":            func(cfg *tokenrequest.Config) { cfg.Webhooks = tokentest.NewWorld() },
+		"Issuer is required":             func(cfg *tokenrequest.Config) { cfg.Issuer = nil },
+		"APIAudiences is [], want":       func(cfg *tokenrequest.Config) { cfg.APIAudiences = nil },
+		"ServiceAccounts is required":    func(cfg *tokenrequest.Config) { cfg.ServiceAccounts = nil },
+		"Webhooks is set without":        func(cfg *tokenrequest.Config) { cfg.Webhooks = tokentest.NewWorld() },
 		"between 1 hour and 2^32 second": func(cfg *tokenrequest.Config) { cfg.MaxLifetime = time.Hour - 1 },
-		"ExtendedLifetime is not within": func(cfg *tokenrequest.Config) { cfg.ExtendedLifetime = -1 },
+		"ExtendedLifetime is -1ns":       func(cfg *tokenrequest.Config) { cfg.ExtendedLifetime = -1 },
 	} {
 		cfg := requesterConfig(tokentest.NewWorld(), tokentest.NewIssuer(t, nil))
 		change(&cfg)

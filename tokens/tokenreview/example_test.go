@@ -43,7 +43,11 @@ func ExampleReview() {
 // --authentication-token-webhook-config-file.
 func ExampleNewHandler() {
 	_, authenticator, _ := newExample()
-	handler := tokenreview.NewHandler(authenticator, tokenreview.HandlerConfig{})
+	handler, err := tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{authenticator}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
 
 	request := httptest.NewRequest(http.MethodPost, "/authenticate", strings.NewReader(
 		`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"not one of ours"}}`))

@@ -14,38 +14,37 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tokens"
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
-// HandlerConfig configures [NewHandler]. The zero value is a good
-// one.
+// HandlerConfig configures [NewHandler].
 type HandlerConfig struct {
-	// Others are asked, in their order, about tokens that the first
-	// Authenticator doesn't recognize: those of issuers that don't trust each
-	// other.
-	Others []*tokens.Authenticator
+	// Authenticators are asked in order until one recognizes the token. At least
+	// one is required. Issuers that don't trust each other have one each.
+	Authenticators []*tokens.Authenticator
 
 	// V1beta1 also answers reviews of authentication.k8s.io/v1beta1, which
 	// kube-apiserver sends unless its flag
 	// --authentication-token-webhook-version is v1.
 	V1beta1 bool
 
-	// MaxBytes bounds the body of a request. Zero or less means 64 KiB.
+	// MaxBytes bounds the body of a request. Zero means 64 KiB.
 	MaxBytes int64
-	// Timeout bounds the time for one request, reading included. The timeout in
-	// the query of the request counts too, if it is shorter. Zero or less means
+	// Timeout bounds the time for one request, reading included. The query
+	// parameter timeout of the request counts too, if it is shorter. Zero means
 	// 10 s.
 	Timeout time.Duration
 
-	// MaxConcurrent bounds how many tokens are judged at once; four times as
-	// many requests wait for their turn, and any above that get HTTP 429 at
-	// once. Zero or less means 128.
+	// MaxConcurrent bounds the tokens that are authenticated at once. Four times
+	// as many requests wait for their turn; requests over that limit get 429
+	// immediately. Zero means 128.
 	MaxConcurrent int
 
-	// Observe, if set, is told of each request once it has been answered. It
-	// must be safe for concurrent use.
-	Observe func(Event)
+	// Observe, if set, is called with each request's context once it has been
+	// answered. It must be safe for concurrent use.
+	Observe func(ctx context.Context, e Event)
 }
 
 const (
@@ -55,8 +54,9 @@ const (
 	waitersPerSlot          = 4
 )
 
-// A Event says how a request to the handler went. It never holds the
-// token. Err and Username may come from the client: escape them in logs.
+// An Event is one request to the handler. It never holds the token. Err and
+// Username may come from the client: escape them in logs. For the reason of a
+// rejected token see [tokens.AuthenticatorConfig.Observe].
 type Event struct {
 	HTTPStatus    int
 	Took          time.Duration
@@ -65,56 +65,71 @@ type Event struct {
 	Err           error  // why not, or what was wrong with the request
 
 	// Panic and Stack are set if a getter or a key source panicked, which
-	// refuses the token.
+	// rejects the token.
 	Panic any
 	Stack []byte
 }
 
-// NewHandler returns a webhook for token authentication: a handler of
-// TokenReview requests of authentication.k8s.io/v1, as kube-apiserver sends them
-// with --authentication-token-webhook-config-file. It is safe for concurrent
-// use. An Authenticator that is nil recognizes no token.
+// A ConfigError is one mistake in a [HandlerConfig]: Config says which struct,
+// Field which field, and Problem what is wrong with it.
+type ConfigError = configerror.Error
+
+// NewHandler returns a webhook for token authentication: a handler of TokenReview
+// requests of authentication.k8s.io/v1, as kube-apiserver sends them with
+// --authentication-token-webhook-config-file. It is safe for concurrent use. The
+// error is a [*ConfigError] for each invalid field of cfg, joined.
 //
-// The body has to be strict JSON: names that occur twice or differ from the
-// known ones only in case, invalid UTF-8 and nesting deeper than 32 are refused.
+// The body must be strict JSON: duplicate names, names that differ from the known
+// ones only in case, invalid UTF-8 and nesting deeper than 32 are rejected.
 //
 // A request that is not a review gets 405, 408, 413, 415 or 400 and a text that
-// says why, none of it from the request; one too many gets 429. A review gets
-// 200 and what [tokens.Authenticator.Review] answers. A lookup that fails or panics is
-// never taken for a yes. Getters must return when their context is done, or
-// requests wait for them.
+// says why, none of it from the request; requests over the limit get 429. A
+// review gets 200 and what [Review] answers. A lookup that fails or panics fails
+// closed. Getters must return when their context is done, or requests wait for
+// them.
 //
 // The API server caches answers, by default for two minutes: its flag
 // --authentication-token-webhook-cache-ttl says how long a token outlives its
 // revocation there.
 //
-// An API server that offers TokenReview itself answers with 201, and with a Status
-// where this handler has a text: it calls [tokens.Authenticator.Review] and writes the
-// answer as it writes all others.
-func NewHandler(a *tokens.Authenticator, cfg HandlerConfig) http.Handler {
-	list := slices.DeleteFunc(append([]*tokens.Authenticator{a}, cfg.Others...), func(a *tokens.Authenticator) bool { return a == nil })
-	if cfg.MaxBytes <= 0 {
+// An API server that serves TokenReview itself answers with 201, and with a Status
+// where this handler has a text: it calls [Review] and encodes the answer as any
+// other.
+func NewHandler(cfg HandlerConfig) (http.Handler, error) {
+	mistakes := configerror.List{Config: "tokenreview.HandlerConfig"}
+	if len(cfg.Authenticators) == 0 {
+		mistakes.Add("Authenticators", "is empty, want at least one")
+	}
+	for i, a := range cfg.Authenticators {
+		mistakes.Require(fmt.Sprintf("Authenticators[%d]", i), a, "an Authenticator")
+	}
+	configerror.NotNegative(&mistakes, "MaxBytes", cfg.MaxBytes)
+	configerror.NotNegative(&mistakes, "Timeout", cfg.Timeout)
+	configerror.NotNegative(&mistakes, "MaxConcurrent", cfg.MaxConcurrent)
+	if err := mistakes.Err(); err != nil {
+		return nil, err
+	}
+	cfg.Authenticators = slices.Clone(cfg.Authenticators)
+	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = defaultReviewBytes
 	}
-	if cfg.Timeout <= 0 {
+	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultReviewTimeout
 	}
-	if cfg.MaxConcurrent <= 0 {
+	if cfg.MaxConcurrent == 0 {
 		cfg.MaxConcurrent = defaultReviewConcurrent
 	}
 	return &reviewHandler{
-		list:    list,
 		cfg:     cfg,
 		slots:   make(chan struct{}, cfg.MaxConcurrent),
 		waiting: make(chan struct{}, cfg.MaxConcurrent*(1+waitersPerSlot)),
-	}
+	}, nil
 }
 
 type reviewHandler struct {
-	list    []*tokens.Authenticator
 	cfg     HandlerConfig
-	slots   chan struct{} // holds one for each token that is being judged
-	waiting chan struct{} // and for each that is or waits to be
+	slots   chan struct{} // one for each token that is being authenticated
+	waiting chan struct{} // one for each of those and of those that wait
 }
 
 func (h *reviewHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -138,7 +153,7 @@ func (h *reviewHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if h.cfg.Observe != nil {
 		out.Took = time.Since(start)
-		h.cfg.Observe(out)
+		h.cfg.Observe(r.Context(), out)
 	}
 }
 
@@ -236,7 +251,7 @@ func (h *reviewHandler) read(w http.ResponseWriter, r *http.Request, deadline ti
 	return body, nil
 }
 
-// enter waits until a token may be judged. If that works, leave must be called.
+// enter waits for a slot. Unless it fails, leave must be called.
 func (h *reviewHandler) enter(ctx context.Context) error {
 	tooMany := &httpError{http.StatusTooManyRequests, "too many reviews at once"}
 	select {
@@ -258,17 +273,17 @@ func (h *reviewHandler) leave() {
 	<-h.waiting
 }
 
-// answer judges. A panic refuses the token.
+// answer authenticates. A panic rejects the token.
 func (h *reviewHandler) answer(ctx context.Context, review *authenticationv1.TokenReview, out *Event) (answer *authenticationv1.TokenReview) {
 	defer func() {
 		if p := recover(); p != nil {
 			out.Panic, out.Stack = p, debug.Stack()
-			out.Err = errors.New(errUnjudged)
+			out.Err = errors.New(errUnavailable)
 			answer = &authenticationv1.TokenReview{TypeMeta: review.TypeMeta}
-			answer.Status.Error = errUnjudged
+			answer.Status.Error = errUnavailable
 		}
 	}()
-	answer, out.Err = reviewBy(ctx, h.list, review)
+	answer, out.Err = reviewBy(ctx, h.cfg.Authenticators, review)
 	out.Authenticated, out.Username = answer.Status.Authenticated, answer.Status.User.Username
 	return answer
 }

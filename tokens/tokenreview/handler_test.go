@@ -115,7 +115,7 @@ func TestReviewHandlerRefusesWhatIsNotAReview(t *testing.T) {
 		{"SPEC", replace(`"spec":{`, `"SPEC":{},"spec":{`), nil, 400, "only in case"},
 		{"folded by Unicode", replace(`"spec":{`, `"\u017Fpec":{},"spec":{`), nil, 400, "only in case"},
 	}
-	h := tokenreview.NewHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{})
+	h := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{})
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.request == nil {
@@ -139,7 +139,7 @@ func TestReviewHandlerRefusesWhatIsNotAReview(t *testing.T) {
 
 	// The kind of the request is the kind of the answer.
 	for _, version := range []string{"authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"} {
-		h := tokenreview.NewHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{V1beta1: true})
+		h := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{V1beta1: true})
 		w := postReview(h, strings.Replace(good, "authentication.k8s.io/v1", version, 1))
 		if start := `{"kind":"TokenReview","apiVersion":"` + version + `","status":{"authenticated":true,`; !strings.HasPrefix(w.Body.String(), start) {
 			t.Errorf("got %s, want %s…", w.Body, start)
@@ -156,8 +156,8 @@ func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 func TestReviewHandlerAnswers(t *testing.T) {
 	var outcomes []tokenreview.Event
 	w := tokentest.NewWorld()
-	h := tokenreview.NewHandler(tokentest.NewAuthenticator(t, w, nil), tokenreview.HandlerConfig{
-		Observe: func(o tokenreview.Event) { outcomes = append(outcomes, o) },
+	h := newHandler(tokentest.NewAuthenticator(t, w, nil), tokenreview.HandlerConfig{
+		Observe: func(_ context.Context, o tokenreview.Event) { outcomes = append(outcomes, o) },
 	})
 	token := tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	post := func() *authenticationv1.TokenReview {
@@ -182,8 +182,8 @@ func TestReviewHandlerAnswers(t *testing.T) {
 		t.Errorf("status %+v, want the refusal at the very next request", got.Status)
 	}
 	w.Err = errors.New("no connection to 10.0.0.1") // H12
-	if got := post(); got.Status.Authenticated || got.Status.Error != "tokens: the token could not be judged, try again" {
-		t.Errorf("status %+v, want that it could not be judged", got.Status)
+	if got := post(); got.Status.Authenticated || got.Status.Error != "tokens: the token could not be verified, try again" {
+		t.Errorf("status %+v, want that it could not be verified", got.Status)
 	}
 	postReview(h, "x")
 	if len(outcomes) != 4 || !outcomes[0].Authenticated || outcomes[0].Username != "system:serviceaccount:ci:builder" || outcomes[0].Err != nil ||
@@ -200,10 +200,6 @@ func TestReviewHandlerAnswers(t *testing.T) {
 		t.Errorf("the outcomes hold the token: %s", all)
 	}
 
-	// REV-5
-	if got := postReview(tokenreview.NewHandler(nil, tokenreview.HandlerConfig{}), reviewBody(token)).Body.String(); strings.Contains(got, "true") {
-		t.Errorf("without an Authenticator: %s", got)
-	}
 }
 
 // H08
@@ -211,14 +207,14 @@ func TestReviewHandlerSurvivesAPanic(t *testing.T) {
 	panics := true
 	var outcome tokenreview.Event
 	w := tokentest.NewWorld()
-	h := tokenreview.NewHandler(tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+	h := newHandler(tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 		cfg.ServiceAccounts = tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
 			if panics {
 				panic("s3cr3t")
 			}
 			return w.Accounts["ci/builder"], nil
 		})
-	}), tokenreview.HandlerConfig{MaxConcurrent: 1, Observe: func(o tokenreview.Event) { outcome = o }})
+	}), tokenreview.HandlerConfig{MaxConcurrent: 1, Observe: func(_ context.Context, o tokenreview.Event) { outcome = o }})
 	body := reviewBody(tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
 	for range 3 { // a slot that leaked would block the second
 		rec := postReview(h, body)
@@ -241,7 +237,7 @@ func TestReviewHandlerFlood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		running, most := 0, 0
-		h := tokenreview.NewHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) {
+		h := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) {
 			cfg.ServiceAccounts = tokentest.AccountFunc(func(ctx context.Context) (*corev1.ServiceAccount, error) {
 				mu.Lock()
 				running++
@@ -290,7 +286,7 @@ func TestReviewHandlerFlood(t *testing.T) {
 
 // H02: an endless body is read no further than the limit.
 func TestReviewHandlerEndlessBody(t *testing.T) {
-	h := tokenreview.NewHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{MaxBytes: 1000})
+	h := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{MaxBytes: 1000})
 	body := &blanks{}
 	rec := postReview(h, "", func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(body), -1 })
 	if rec.Code != http.StatusRequestEntityTooLarge || body.read > 4096 {
@@ -311,7 +307,7 @@ func (b *blanks) Read(p []byte) (int, error) {
 
 // H10
 func TestReviewHandlerInParallel(t *testing.T) {
-	h := tokenreview.NewHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{MaxConcurrent: 1000})
+	h := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{MaxConcurrent: 1000})
 	good, bad := reviewBody(tokentest.Mint(t, ecKey, tokentest.BoundClaims())), reviewBody(tokentest.Mint(t, otherKey, tokentest.BoundClaims()))
 	var wg sync.WaitGroup
 	for i := range 1000 {
@@ -332,7 +328,7 @@ func FuzzReviewHandler(f *testing.F) {
 	f.Add(reviewBody("x"))
 	f.Add(reviewBody(token, api))
 	f.Add(`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":{"token":"a.b.c","audiences":["\ud800"]}}`)
-	h := tokenreview.NewHandler(tokentest.NewAuthenticator(f, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{})
+	h := newHandler(tokentest.NewAuthenticator(f, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{})
 	f.Fuzz(func(t *testing.T, body string) {
 		rec := postReview(h, body)
 		switch rec.Code {
@@ -348,4 +344,17 @@ func FuzzReviewHandler(f *testing.F) {
 			t.Fatalf("authenticated %q, which encoding/json reads otherwise: %v", body, err)
 		}
 	})
+}
+
+func TestNewHandlerRefuses(t *testing.T) {
+	_, err := tokenreview.NewHandler(tokenreview.HandlerConfig{MaxBytes: -1, Timeout: -1, MaxConcurrent: -1})
+	for _, want := range []string{"tokenreview: HandlerConfig.Authenticators is empty", "MaxBytes is -1", "Timeout is -1ns", "MaxConcurrent is -1"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("NewHandler() = %v, want %q", err, want)
+		}
+	}
+	_, err = tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{nil}})
+	if e, ok := errors.AsType[*tokenreview.ConfigError](err); !ok || e.Field != "Authenticators[0]" {
+		t.Errorf("NewHandler() = %v, want a ConfigError of Authenticators[0]", err)
+	}
 }

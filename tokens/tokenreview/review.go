@@ -8,18 +8,19 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
-// errUnjudged is all that whoever asks learns of a failed lookup.
-const errUnjudged = "tokens: the token could not be judged, try again"
+// errUnavailable is what a client learns of a failed lookup.
+const errUnavailable = "tokens: the token could not be verified, try again"
 
-// Review answers a TokenReview as kube-apiserver does: its status says who the
-// token stands for, if it is made for one of spec.audiences, or of the API
-// audiences if there are none (REV-6..10). It doesn't change review and returns
-// another one, which has everything but the token.
+// Review answers a TokenReview as kube-apiserver does: its status says who
+// presents the token, if it was issued for one of spec.audiences, or of the API
+// audiences if there are none. The authenticators are asked in order until one
+// recognizes the token. Review doesn't change its argument and returns another
+// one, with everything but the token.
 //
 // Groups have neither system:authenticated nor what else a chain of
 // authenticators adds. A token that is not recognized leaves status.error
-// empty, so that another authenticator may be asked; a lookup that failed sets
-// it to a text that says only that, because an answer without an error may be
+// empty, so that another authenticator may be asked; a failed lookup sets it
+// to a text that says only that, because an answer without an error may be
 // cached. [tokens.AuthenticatorConfig.Observe] learns the details.
 func Review(ctx context.Context, review *authenticationv1.TokenReview, authenticators ...*tokens.Authenticator) *authenticationv1.TokenReview {
 	answer, _ := reviewBy(ctx, authenticators, review)
@@ -86,5 +87,5 @@ func reviewError(err error) string {
 	if e, ok := errors.AsType[*tokens.InvalidError](err); ok {
 		return e.Error()
 	}
-	return errUnjudged
+	return errUnavailable
 }

@@ -76,7 +76,7 @@ func TestReview(t *testing.T) {
 		{"bad signature", reviewOf(tokentest.Mint(t, otherKey, tokentest.BoundClaims())), nil, fails("tokens: invalid signature, no keys found")},
 		{"no pod", reviewOf(token), func(w *tokentest.World) { delete(w.Pods, "ci/job") }, fails("tokens: service account token has been invalidated: its Pod is gone")},
 		{"another pod", reviewOf(token), func(w *tokentest.World) { w.Pods["ci/job"].UID = "x" }, fails("tokens: service account token has been invalidated: its Pod is gone")},
-		{"backend down", reviewOf(token), func(w *tokentest.World) { w.Err = errors.New("dial tcp 10.0.0.1: refused") }, fails("tokens: the token could not be judged, try again")},
+		{"backend down", reviewOf(token), func(w *tokentest.World) { w.Err = errors.New("dial tcp 10.0.0.1: refused") }, fails("tokens: the token could not be verified, try again")},
 		{"status of the request", func() *authenticationv1.TokenReview {
 			r := reviewOf("opaque")
 			r.Status = good(builder, api)
@@ -125,7 +125,7 @@ func TestReviewByIssuers(t *testing.T) {
 	first := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) {
 		cfg.Keys = tokentest.SourceFunc(func() []keys.PublicKey { return []keys.PublicKey{{ID: "shared", Key: ecKey.Public()}} })
 	})
-	h := tokenreview.NewHandler(first, tokenreview.HandlerConfig{Others: []*tokens.Authenticator{nil, other}})
+	h := newHandler(first, tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{other}})
 	foreign := tokentest.BoundClaims()
 	foreign["iss"] = otherIssuer
 	for range 2 { // the second time from the signature caches

@@ -1,7 +1,11 @@
 package tokenreview_test
 
 import (
+	"net/http"
+
+	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 )
 
 const api = tokentest.APIAudience
@@ -13,3 +17,9 @@ var (
 )
 
 func must[T any](v T, err error) T { return tokentest.Must(v, err) }
+
+// newHandler returns a handler that asks a first.
+func newHandler(a *tokens.Authenticator, cfg tokenreview.HandlerConfig) http.Handler {
+	cfg.Authenticators = append([]*tokens.Authenticator{a}, cfg.Authenticators...)
+	return must(tokenreview.NewHandler(cfg))
+}

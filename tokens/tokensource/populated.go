@@ -8,21 +8,29 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
-// PopulatedGetter is what [WaitPopulated] reads with.
-type PopulatedGetter interface {
+// WaitOptions are the options of [WaitPopulated]. The zero value is valid.
+type WaitOptions struct {
+	// LastError, if set, returns why a controller last failed to fill the
+	// Secret, nil if it didn't. The [NotPopulatedError] quotes it. For
+	// sacontroller.Tokens it is its LastError.
+	LastError func() error
+}
+
+// populatedGetter is what [WaitPopulated] reads with.
+type populatedGetter interface {
 	tokens.SecretGetter
 	tokens.ServiceAccountGetter
 }
 
-// How often [WaitPopulated] looks: the second time after the first pause, then
-// after twice the pause each, up to the longest.
+// [WaitPopulated] polls with a pause that doubles, from the first to the longest.
 const (
-	firstLook = 20 * time.Millisecond
-	mostLook  = time.Second
+	firstPause   = 20 * time.Millisecond
+	longestPause = time.Second
 )
 
 // A PopulatedReason says why a token Secret has no token.
@@ -95,20 +103,21 @@ func (e *NotPopulatedError) Unwrap() error { return e.Err }
 
 // WaitPopulated waits until the token Secret called name has a token of its
 // account, and returns it; it belongs to the caller if what getter returns does.
-// The Secret may be created meanwhile. Any error is a [*NotPopulatedError],
-// whose Reason says what was the matter when ctx ended, or at once if waiting
-// can't help: if the Secret is of another type, or was deleted.
+// The Secret may be created meanwhile.
 //
-// If lastError is given, it says why a controller failed to fill the Secret,
-// nil if it didn't, and the error quotes it; for sacontroller.Tokens that is
-// its LastError.
-func WaitPopulated(ctx context.Context, getter PopulatedGetter, namespace, name string, lastError ...func() error) (*corev1.Secret, error) {
+// Any error is a [*NotPopulatedError]. It comes when ctx is done, with the Reason
+// that held then, or immediately if waiting can't help: if the Secret has
+// another type or was deleted.
+func WaitPopulated(ctx context.Context, getter interface {
+	tokens.SecretGetter
+	tokens.ServiceAccountGetter
+}, namespace, name string, opts WaitOptions) (*corev1.Secret, error) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	<-timer.C
 	seen := false
-	for pause := firstLook; ; pause = min(2*pause, mostLook) {
-		secret, missing := lookPopulated(ctx, getter, namespace, name)
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		secret, missing := readPopulated(ctx, getter, namespace, name)
 		switch {
 		case missing == nil:
 			return secret, nil
@@ -123,8 +132,8 @@ func WaitPopulated(ctx context.Context, getter PopulatedGetter, namespace, name 
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
-			for _, last := range lastError {
-				if err := last(); err != nil && missing.Reason == PopulatedPending {
+			if opts.LastError != nil && missing.Reason == PopulatedPending {
+				if err := opts.LastError(); err != nil {
 					missing.Detail = err.Error()
 				}
 			}
@@ -134,12 +143,12 @@ func WaitPopulated(ctx context.Context, getter PopulatedGetter, namespace, name 
 	}
 }
 
-// lookPopulated reads the Secret and its account once.
-func lookPopulated(ctx context.Context, getter PopulatedGetter, namespace, name string) (*corev1.Secret, *NotPopulatedError) {
+// readPopulated reads the Secret and its account once.
+func readPopulated(ctx context.Context, getter populatedGetter, namespace, name string) (*corev1.Secret, *NotPopulatedError) {
 	missing := &NotPopulatedError{Namespace: namespace, Name: name}
 	secret, err := getter.GetSecret(ctx, namespace, name)
 	if err != nil || secret == nil {
-		missing.Reason, missing.Detail = whyUnread(err, PopulatedNoSecret)
+		missing.Reason, missing.Detail = readFailure(err, PopulatedNoSecret)
 		return nil, missing
 	}
 	missing.Account = secret.Annotations[tokens.AccountNameAnnotation]
@@ -148,7 +157,7 @@ func lookPopulated(ctx context.Context, getter PopulatedGetter, namespace, name 
 	}
 	account, err := getter.GetServiceAccount(ctx, namespace, missing.Account)
 	if err != nil || account == nil {
-		missing.Reason, missing.Detail = whyUnread(err, PopulatedNoAccount)
+		missing.Reason, missing.Detail = readFailure(err, PopulatedNoAccount)
 		return secret, missing
 	}
 	if missing.Reason = accountReason(secret, account); missing.Reason != "" {
@@ -157,8 +166,8 @@ func lookPopulated(ctx context.Context, getter PopulatedGetter, namespace, name 
 	return secret, nil
 }
 
-// whyUnread says what a getter means that returned err or nothing.
-func whyUnread(err error, notFound PopulatedReason) (PopulatedReason, string) {
+// readFailure says what a getter means that returned err or nothing.
+func readFailure(err error, notFound PopulatedReason) (PopulatedReason, string) {
 	switch {
 	case err == nil:
 		return PopulatedUnavailable, objects.ErrNothing.Error()
@@ -172,7 +181,7 @@ func whyUnread(err error, notFound PopulatedReason) (PopulatedReason, string) {
 // itself; empty if nothing does.
 func secretReason(secret *corev1.Secret) PopulatedReason {
 	switch {
-	case !tokens.IsTokenSecret(secret):
+	case !tokensecret.Is(secret):
 		return PopulatedWrongType
 	case secret.DeletionTimestamp != nil:
 		return PopulatedSecretDeleted
@@ -188,7 +197,7 @@ func accountReason(secret *corev1.Secret, account *corev1.ServiceAccount) Popula
 	switch {
 	case account.DeletionTimestamp != nil:
 		return PopulatedAccountDeleted
-	case !tokens.IsTokenSecretOf(secret, account):
+	case !tokensecret.BelongsTo(secret, account):
 		return PopulatedAccountRecreated
 	case secret.Annotations[tokens.AccountUIDAnnotation] == "", len(secret.Data[corev1.ServiceAccountTokenKey]) == 0:
 		return PopulatedPending

@@ -65,7 +65,7 @@ func TestWaitPopulatedSaysWhy(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				start := time.Now()
-				_, err := tokensource.WaitPopulated(ctx, w, "ci", tt.secret, func() error { return errors.New("the signer is down") })
+				_, err := tokensource.WaitPopulated(ctx, w, "ci", tt.secret, tokensource.WaitOptions{LastError: func() error { return errors.New("the signer is down") }})
 				e, ok := errors.AsType[*tokensource.NotPopulatedError](err)
 				if !ok || e.Reason != tt.reason || !strings.Contains(err.Error(), tt.text) || strings.Contains(err.Error(), "secret-token") {
 					t.Errorf("got %v, want the reason %s and %q", err, tt.reason, tt.text)
@@ -99,7 +99,7 @@ func TestWaitPopulated(t *testing.T) {
 			w.Secrets["ci/builder-token"] = copied
 		}()
 		start := time.Now()
-		got, err := tokensource.WaitPopulated(t.Context(), w, "ci", "builder-token")
+		got, err := tokensource.WaitPopulated(t.Context(), w, "ci", "builder-token", tokensource.WaitOptions{})
 		if err != nil || string(got.Data[corev1.ServiceAccountTokenKey]) != "secret-token" {
 			t.Fatalf("got %v, %v, want the Secret with its token", got, err)
 		}
@@ -122,7 +122,7 @@ func TestWaitPopulatedDeleted(t *testing.T) {
 			defer w.Mu.Unlock()
 			delete(w.Secrets, "ci/builder-token")
 		}()
-		_, err := tokensource.WaitPopulated(t.Context(), w, "ci", "builder-token")
+		_, err := tokensource.WaitPopulated(t.Context(), w, "ci", "builder-token", tokensource.WaitOptions{})
 		e, ok := errors.AsType[*tokensource.NotPopulatedError](err)
 		if !ok || e.Reason != tokensource.PopulatedSecretGone || e.Err != nil {
 			t.Errorf("got %v, want that it is gone", err)
@@ -133,7 +133,7 @@ func TestWaitPopulatedDeleted(t *testing.T) {
 func TestWaitPopulatedGetterOfNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := tokensource.WaitPopulated(ctx, tokentest.Nothing{}, "ci", "builder-token")
+	_, err := tokensource.WaitPopulated(ctx, tokentest.Nothing{}, "ci", "builder-token", tokensource.WaitOptions{})
 	if e, ok := errors.AsType[*tokensource.NotPopulatedError](err); !ok || e.Reason != tokensource.PopulatedUnavailable {
 		t.Errorf("got %v, want an error about the getter", err)
 	}

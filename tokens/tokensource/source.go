@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/tokens"
 )
@@ -52,6 +53,10 @@ type Config struct {
 	Now func() time.Time
 }
 
+// A ConfigError is one mistake in a [Config]: Config says which struct, Field
+// which field, and Problem what is wrong with it.
+type ConfigError = configerror.Error
+
 // A Source is the client's side of bound tokens: it keeps one fresh. The first
 // call of [Source.Token] gets one and later ones return it. A new one is got
 // in the background once four fifths of its life or a day have passed, up to a
@@ -81,17 +86,13 @@ type heldToken struct {
 	renew time.Time // when to get the next one
 }
 
-// New returns a Source, or an error that says what is wrong with cfg. It
-// doesn't call Mint.
+// New returns a Source, or a [*ConfigError] for each invalid field of cfg,
+// joined. It doesn't call Mint.
 func New(cfg Config) (*Source, error) {
-	var errs []error
-	if cfg.Mint == nil {
-		errs = append(errs, errors.New("tokens: Config.Mint is nil, want a function that returns a new token"))
-	}
-	if cfg.MintTimeout < 0 {
-		errs = append(errs, fmt.Errorf("tokens: Config.MintTimeout is %v, want 0 or more", cfg.MintTimeout))
-	}
-	if err := errors.Join(errs...); err != nil {
+	mistakes := configerror.List{Config: "tokensource.Config"}
+	mistakes.Require("Mint", cfg.Mint, "a function that returns a new token")
+	configerror.NotNegative(&mistakes, "MintTimeout", cfg.MintTimeout)
+	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
 	if cfg.UID == nil {

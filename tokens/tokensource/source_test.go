@@ -263,7 +263,7 @@ func TestSourceBadMints(t *testing.T) {
 
 func TestNewSourceRefuses(t *testing.T) {
 	_, err := tokensource.New(tokensource.Config{MintTimeout: -1})
-	if err == nil || !strings.Contains(err.Error(), "Config.Mint is nil") || !strings.Contains(err.Error(), "Config.MintTimeout is -1ns") {
+	if err == nil || !strings.Contains(err.Error(), "Config.Mint is required") || !strings.Contains(err.Error(), "Config.MintTimeout is -1ns") {
 		t.Errorf("got %v, want both mistakes", err)
 	}
 }
