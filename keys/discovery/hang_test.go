@@ -6,6 +6,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,3 +79,54 @@ type panickingSource struct{}
 func (panickingSource) PublicKeys(context.Context, string) ([]keys.PublicKey, error) {
 	panic("hunter2")
 }
+
+// A slow source holds up nobody for longer than his context allows. Refresh asks again
+// if an earlier call, which may have missed a change, is under way.
+func TestPublisherHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := keystest.Must(keys.NewSet(keystest.P256Key()))
+		release := make(chan struct{})
+		var calls atomic.Int32
+		p := keystest.Must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: sourceFunc(func() ([]keys.PublicKey, error) {
+			calls.Add(1)
+			<-release
+			return set.PublicKeys(context.Background(), "")
+		})}))
+		start := time.Now()
+		if resp, _ := get(t, p, "GET", discovery.JWKSPath, nil); resp.StatusCode != 503 || time.Since(start) != 5*time.Second {
+			t.Errorf("status %d after %v, want 503 after 5s", resp.StatusCode, time.Since(start))
+		}
+		impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := p.Refresh(impatient); err != context.DeadlineExceeded || calls.Load() != 1 {
+			t.Errorf("Refresh() = %v after %d calls, want the error of its own context", err, calls.Load())
+		}
+		refreshed := make(chan error)
+		go func() { refreshed <- p.Refresh(t.Context()) }()
+		synctest.Wait()
+		close(release)
+		if err := <-refreshed; err != nil || calls.Load() != 2 {
+			t.Errorf("Refresh() = %v after %d calls, want a call of its own", err, calls.Load())
+		}
+
+		release = make(chan struct{})
+		before := runtime.NumGoroutine()
+		var err error
+		for range 100 {
+			err = p.Refresh(t.Context())
+		}
+		synctest.Wait()
+		if left := runtime.NumGoroutine() - before; left > 4 || calls.Load() != 6 {
+			t.Errorf("100 calls that hang left %d goroutines after %d calls, want 4", left, calls.Load()-2)
+		}
+		if want := "discovery: asking for the keys to publish: the source of the keys hangs: 4 calls have not returned"; err == nil || err.Error() != want {
+			t.Errorf("Refresh() = %v, want %q", err, want)
+		}
+		close(release)
+	})
+}
+
+// A sourceFunc returns the same keys for every id.
+type sourceFunc func() ([]keys.PublicKey, error)
+
+func (f sourceFunc) PublicKeys(context.Context, string) ([]keys.PublicKey, error) { return f() }

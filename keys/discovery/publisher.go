@@ -30,10 +30,11 @@ const (
 )
 
 // A request asks the source at most once in refreshInterval and waits for it
-// no longer than refreshTimeout.
+// no longer than requestTimeout. The source has askTimeout to answer.
 const (
 	refreshInterval = time.Second
-	refreshTimeout  = 5 * time.Second
+	requestTimeout  = 5 * time.Second
+	askTimeout      = 30 * time.Second
 )
 
 // hungCalls is how many calls of a source may hang.
@@ -77,9 +78,11 @@ type Publisher struct {
 	now             func() time.Time
 	guard           *flight.Guard // of calls of keys
 
-	current   atomic.Pointer[documents]
-	refreshMu sync.Mutex // held by the one that asks keys
-	asked     atomic.Int64
+	asks flight.Group[struct{}, *documents]
+
+	current atomic.Pointer[documents]
+	asked   atomic.Int64
+	askedMu sync.Mutex // held while asked is set, and while a request looks at it to start an ask
 }
 
 // documents are what is served until the keys change.
@@ -195,24 +198,38 @@ func (p *Publisher) cacheControl() string {
 
 // Refresh asks the source for its keys and renders the documents again if they
 // have changed. Requests do so by themselves: call it at the start, before
-// [Publisher.Publish], or to make a change visible immediately. Its error is that
-// of [Publisher.Err]; it wraps [keys.ErrNoKeys] if no key can be published.
+// [Publisher.Publish], or to make a change visible immediately. Its error is that of
+// ctx or of [Publisher.Err]; the latter wraps [keys.ErrNoKeys] if no key can be
+// published. The source has 30 seconds to answer.
 func (p *Publisher) Refresh(ctx context.Context) error {
-	p.refreshMu.Lock()
-	defer p.refreshMu.Unlock()
-	return p.refresh(ctx)
+	// What is under way may have asked before the change that the caller wants to see.
+	if ask := p.asks.Running(struct{}{}); ask != nil {
+		if _, err := ask.Wait(ctx); err != nil {
+			return err
+		}
+	}
+	docs, err := p.asks.Do(ctx, struct{}{}, p.ask)
+	if err != nil {
+		return err
+	}
+	return docs.err
 }
 
-func (p *Publisher) refresh(ctx context.Context) error {
-	defer func() { p.asked.Store(p.now().UnixNano()) }()
-	next, changed, err := p.next(ctx)
+// ask asks the source once, for everyone who waits.
+func (p *Publisher) ask(ctx context.Context) (*documents, error) {
+	limited, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	next, changed, err := p.next(limited)
 	p.current.Store(next)
 	if p.observe != nil {
 		e := keys.Event{Keys: len(next.keys), Changed: changed, Err: err}
 		e.Panic, e.Stack = flight.PanicOf(err)
 		p.observe(ctx, e)
 	}
-	return next.err
+	p.askedMu.Lock()
+	defer p.askedMu.Unlock()
+	p.asked.Store(p.now().UnixNano())
+	return next, nil
 }
 
 // next asks the source and returns the documents after that: the last ones, with the
@@ -252,20 +269,21 @@ func sameKey(a, b keys.PublicKey) bool {
 // fresh returns the documents to serve, asking the source if it is time to. Only one
 // request at a time asks; the others wait for it only if there are no documents.
 func (p *Publisher) fresh(ctx context.Context) *documents {
+	docs := p.current.Load()
 	if !p.due() {
-		return p.current.Load()
+		return docs
 	}
-	if p.current.Load().config.data == nil {
-		p.refreshMu.Lock()
-	} else if !p.refreshMu.TryLock() {
-		return p.current.Load()
+	p.askedMu.Lock()
+	ask := p.asks.Running(struct{}{})
+	mine := ask == nil && p.due()
+	if mine {
+		ask = p.asks.Start(ctx, struct{}{}, p.ask)
 	}
-	defer p.refreshMu.Unlock()
-	if p.due() {
-		// The client may leave, the others still want the answer.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTimeout)
+	p.askedMu.Unlock()
+	if mine || ask != nil && docs.config.data == nil {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		_ = p.refresh(ctx) // kept for Err
+		_, _ = ask.Wait(ctx) // who leaves gets the last documents
 	}
 	return p.current.Load()
 }
