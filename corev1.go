@@ -2,7 +2,9 @@ package serviceaccount
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -10,9 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// A Resource is the part of client-go's typed clients that [FromCoreV1] uses,
-// for objects of type T in lists of type L. Its methods are shaped like
-// client-go's, so client-go's clients have them already.
+// A Resource is the part of client-go's typed clients that [FromCoreV1] uses, for
+// objects of type T and lists of type L. client-go's clients implement it.
 type Resource[T, L any] interface {
 	Create(ctx context.Context, object *T, opts metav1.CreateOptions) (*T, error)
 	Update(ctx context.Context, object *T, opts metav1.UpdateOptions) (*T, error)
@@ -22,13 +23,14 @@ type Resource[T, L any] interface {
 	Patch(ctx context.Context, name string, pt types.PatchType, data []byte, opts metav1.PatchOptions, subresources ...string) (*T, error)
 }
 
-// CoreV1 gives live access to a Kubernetes API server, in the shape of the
-// getters, readers and clients of the packages of this module: it implements
-// every one of them. Make one with [FromCoreV1]; the zero value is not usable.
+// CoreV1 gives live access to a Kubernetes API server: it implements every getter,
+// reader and client interface of this module's packages. [FromCoreV1] returns one;
+// the methods of the zero value return an error.
 //
-// Its methods do one request each (a list may take several pages), return the
-// API server's errors unchanged, and honour the context. It is safe for
-// concurrent use if the client that it was made from is; client-go's are.
+// Each method sends one request (a list may take several pages) with the caller's
+// context, and returns the API server's errors unchanged. A nil object is a
+// BadRequest. A CoreV1 is safe for concurrent use if the client below it is;
+// client-go's are.
 type CoreV1 struct {
 	namespaces      resource[corev1.Namespace, corev1.NamespaceList]
 	nodes           resource[corev1.Node, corev1.NodeList]
@@ -44,9 +46,9 @@ type CoreV1 struct {
 //	clients := serviceaccount.FromCoreV1(clientset.CoreV1())
 //	controller, err := sacontroller.NewTokens(sacontroller.TokensConfig{Reader: clients, Client: clients, …})
 //
-// It does no I/O. Everything that is read through the result is read live; for
-// work at scale give controllers a Reader that is fed by a watch, and keep this
-// one as their Client.
+// It does no I/O. All reads are live: at scale, give controllers a Reader that is
+// fed by a watch, and this one as their Client. If core is a nil pointer, every
+// method of the result returns an error.
 func FromCoreV1[
 	NS Resource[corev1.Namespace, corev1.NamespaceList],
 	NO Resource[corev1.Node, corev1.NodeList],
@@ -62,6 +64,9 @@ func FromCoreV1[
 	Pods(namespace string) PO
 	ConfigMaps(namespace string) CM
 }) *CoreV1 {
+	if v := reflect.ValueOf(core); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
+		return new(CoreV1)
+	}
 	return &CoreV1{
 		namespaces: resource[corev1.Namespace, corev1.NamespaceList]{
 			in:    func(string) Resource[corev1.Namespace, corev1.NamespaceList] { return core.Namespaces() },
@@ -99,46 +104,71 @@ const pageSize = 500
 
 // resource turns a typed client of one kind into calls without options.
 type resource[T, L any] struct {
-	in    func(namespace string) Resource[T, L]
+	in    func(namespace string) Resource[T, L] // nil without a client
 	items func(*L) (items []T, continueToken string)
 }
 
+// errNoClient is what every method returns if there is no client to call.
+var errNoClient = errors.New("serviceaccount: CoreV1 has no client, want one that FromCoreV1 returns for a client that is not nil")
+
+func (r resource[T, L]) client(namespace string) (Resource[T, L], error) {
+	if r.in == nil {
+		return nil, errNoClient
+	}
+	return r.in(namespace), nil
+}
+
 func (r resource[T, L]) get(ctx context.Context, namespace, name string) (*T, error) {
-	return r.in(namespace).Get(ctx, name, metav1.GetOptions{})
+	client, err := r.client(namespace)
+	if err != nil {
+		return nil, err
+	}
+	return client.Get(ctx, name, metav1.GetOptions{})
 }
 
 func (r resource[T, L]) create(ctx context.Context, object *T) (*T, error) {
-	namespace, err := namespaceOf(object)
+	client, err := r.clientFor(object)
 	if err != nil {
 		return nil, err
 	}
-	return r.in(namespace).Create(ctx, object, metav1.CreateOptions{})
+	return client.Create(ctx, object, metav1.CreateOptions{})
 }
 
 func (r resource[T, L]) update(ctx context.Context, object *T) (*T, error) {
-	namespace, err := namespaceOf(object)
+	client, err := r.clientFor(object)
 	if err != nil {
 		return nil, err
 	}
-	return r.in(namespace).Update(ctx, object, metav1.UpdateOptions{})
+	return client.Update(ctx, object, metav1.UpdateOptions{})
 }
 
 func (r resource[T, L]) patch(ctx context.Context, namespace, name string, pt types.PatchType, data []byte) (*T, error) {
-	return r.in(namespace).Patch(ctx, name, pt, data, metav1.PatchOptions{})
+	client, err := r.client(namespace)
+	if err != nil {
+		return nil, err
+	}
+	return client.Patch(ctx, name, pt, data, metav1.PatchOptions{})
 }
 
 func (r resource[T, L]) delete(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error {
-	return r.in(namespace).Delete(ctx, name, opts)
+	client, err := r.client(namespace)
+	if err != nil {
+		return err
+	}
+	return client.Delete(ctx, name, opts)
 }
 
-// list reads page by page. A continue token that has expired in the middle
-// means that the rest can't be read consistently any more, so it starts over,
-// once, without pages.
+// list reads page by page. If the continue token expires in between, the rest can't
+// be read consistently any more: it starts over, once, without pages.
 func (r resource[T, L]) list(ctx context.Context, namespace string, opts metav1.ListOptions) ([]*T, error) {
+	client, err := r.client(namespace)
+	if err != nil {
+		return nil, err
+	}
 	opts.Limit = pageSize
 	var all []*T
 	for {
-		page, err := r.in(namespace).List(ctx, opts)
+		page, err := client.List(ctx, opts)
 		if apierrors.IsResourceExpired(err) && opts.Continue != "" {
 			all, opts.Continue, opts.Limit = nil, "", 0
 			continue
@@ -157,11 +187,10 @@ func (r resource[T, L]) list(ctx context.Context, namespace string, opts metav1.
 	}
 }
 
-// namespaceOf returns the namespace of object, or a BadRequest error if object
-// is nil.
-func namespaceOf[T any](object *T) (string, error) {
+// clientFor returns the client for the namespace of object.
+func (r resource[T, L]) clientFor(object *T) (Resource[T, L], error) {
 	if object == nil {
-		return "", apierrors.NewBadRequest(fmt.Sprintf("serviceaccount: got a nil %T", object))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("serviceaccount: got a nil %T", object))
 	}
-	return any(object).(metav1.Object).GetNamespace(), nil
+	return r.client(any(object).(metav1.Object).GetNamespace())
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -25,7 +26,7 @@ func (c *CoreV1) CreateNamespace(ctx context.Context, namespace *corev1.Namespac
 	return c.namespaces.create(ctx, namespace)
 }
 
-// UpdateNamespace replaces namespace, but for its status.
+// UpdateNamespace replaces namespace, except its status.
 func (c *CoreV1) UpdateNamespace(ctx context.Context, namespace *corev1.Namespace) (*corev1.Namespace, error) {
 	return c.namespaces.update(ctx, namespace)
 }
@@ -55,7 +56,7 @@ func (c *CoreV1) CreateNode(ctx context.Context, node *corev1.Node) (*corev1.Nod
 	return c.nodes.create(ctx, node)
 }
 
-// UpdateNode replaces node, but for its status.
+// UpdateNode replaces node, except its status.
 func (c *CoreV1) UpdateNode(ctx context.Context, node *corev1.Node) (*corev1.Node, error) {
 	return c.nodes.update(ctx, node)
 }
@@ -122,9 +123,10 @@ func (c *CoreV1) TokenSecrets(ctx context.Context, namespace, serviceAccountName
 	if err != nil {
 		return nil, err
 	}
-	// client-go's fake ignores field selectors, so the type is looked at again.
+	// client-go's fake ignores field selectors, so the type is checked again.
 	list = slices.DeleteFunc(list, func(s *corev1.Secret) bool {
-		return s.Type != corev1.SecretTypeServiceAccountToken || s.Annotations[corev1.ServiceAccountNameKey] != serviceAccountName
+		account, _ := tokensecret.Owner(s)
+		return !tokensecret.Is(s) || account != serviceAccountName
 	})
 	slices.SortFunc(list, func(a, b *corev1.Secret) int { return strings.Compare(a.Name, b.Name) })
 	return list, nil
@@ -165,7 +167,7 @@ func (c *CoreV1) CreatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, e
 	return c.pods.create(ctx, pod)
 }
 
-// UpdatePod replaces pod, but for its status.
+// UpdatePod replaces pod, except its status.
 func (c *CoreV1) UpdatePod(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	return c.pods.update(ctx, pod)
 }

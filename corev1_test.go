@@ -138,6 +138,33 @@ func TestCoreV1RefusesNilObjects(t *testing.T) {
 	}
 }
 
+// Without a client there is an error, never a panic.
+func TestCoreV1WithoutClient(t *testing.T) {
+	var missing *requestLog
+	for name, clients := range map[string]*serviceaccount.CoreV1{
+		"nil pointer": serviceaccount.FromCoreV1(missing),
+		"zero value":  new(serviceaccount.CoreV1),
+	} {
+		const want = "CoreV1 has no client"
+		for _, call := range []struct {
+			method string
+			args   []any
+		}{
+			{"GetNode", []any{"x"}},
+			{"ListPods", []any{"shop"}},
+			{"TokenSecrets", []any{"shop", "builder"}},
+			{"CreateSecret", []any{&corev1.Secret{}}},
+			{"UpdatePod", []any{&corev1.Pod{}}},
+			{"PatchSecret", []any{"shop", "x", types.MergePatchType, []byte("{}")}},
+			{"DeleteConfigMap", []any{"shop", "x", metav1.DeleteOptions{}}},
+		} {
+			if _, err := invoke(t.Context(), clients, call.method, call.args); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %s = %v, want an error that has %q", name, call.method, err, want)
+			}
+		}
+	}
+}
+
 func TestCoreV1ReadsAllPages(t *testing.T) {
 	expired := apierrors.NewResourceExpired("the continue token is too old")
 	tests := []struct {

@@ -16,7 +16,7 @@ const modulePath = "github.com/kubesa/serviceaccount"
 // standard library, tests excluded. A package without a row fails the test:
 // weight is part of the interface, so a new dependency is a decision.
 var importRules = map[string]struct{ ours, others []string }{
-	".":                    {others: kubernetes},
+	".":                    {ours: []string{"internal/tokensecret"}, others: kubernetes},
 	"internal/configerror": {},
 	"internal/flight":      {},
 	"internal/jose":        {ours: []string{"internal/flight"}, others: []string{"gopkg.in/square/go-jose.v2"}},

@@ -2,11 +2,11 @@
 // which rule. People write the meanings of the rules; the command writes the lists
 // of tests beside them.
 //
-//	go run -C internal/tools ./cmd/behavior -w     rewrite the lists
+//	go run -C internal/tools ./cmd/behavior -w     rewrite the lists, drop rules that nothing cites
 //	go run -C internal/tools ./cmd/behavior        fail if anything is missing or stale
 //
 // It reads every Go file of the repository and docs/deviations.md, and fails if a
-// rule that they cite has no line, if a line has no meaning, or if nothing cites it.
+// rule that they cite has no line, or if a line has no meaning.
 package main
 
 import (
@@ -50,7 +50,7 @@ func run(root string, write bool) error {
 		return errors.Join(err, os.WriteFile(path.Join(root, document), []byte(text), 0o644))
 	}
 	if !bytes.Equal(old, []byte(text)) {
-		err = errors.Join(err, errors.New(document+": lists of tests are stale, run: go run -C internal/tools ./cmd/behavior -w"))
+		err = errors.Join(err, errors.New(document+" is stale, run: go run -C internal/tools ./cmd/behavior -w"))
 	}
 	return err
 }
