@@ -9,9 +9,8 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
-// A loop drives one controller: the keys that are due, one at a time, and those that fail again and
-// again, later and later. It keeps nothing on disk: when the program starts, every object counts as
-// new, so that what was not done when it ended is due.
+// A loop drives one controller: one due key at a time, failed ones with back-off. It stores
+// nothing: when the program starts, every object counts as new, so unfinished work is due again.
 type loop struct {
 	sacontroller.Controller
 	wake chan struct{} // has room for one value
@@ -20,7 +19,7 @@ type loop struct {
 	due map[sacontroller.Key]bool
 }
 
-// add makes keys due. One that waits already is not done twice.
+// add makes keys due. A key that is due already is reconciled once.
 func (l *loop) add(keys ...sacontroller.Key) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -33,7 +32,7 @@ func (l *loop) add(keys ...sacontroller.Key) {
 	}
 }
 
-// run works until ctx is done.
+// run reconciles keys until ctx is done.
 func (l *loop) run(ctx context.Context) {
 	failures := map[sacontroller.Key]int{}
 	for ctx.Err() == nil {

@@ -1,6 +1,6 @@
 // Command controlplane is a control plane that is not kube-apiserver: namespaces, accounts, Secrets
-// and pods over HTTP, in a file on disk. It shows how a store and a loop of one's own get the
-// service-account machinery of Kubernetes. README.md has more.
+// and pods over HTTP, stored in a file. It shows how to add the service-account machinery of
+// Kubernetes to your own store and loop. README.md has more.
 package main
 
 import (
@@ -33,7 +33,7 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 )
 
-// must ends the program if a part of it can't be made.
+// must ends the program if a constructor fails.
 func must[T any](part T, err error) T {
 	if err != nil {
 		slog.Error("controlplane", "err", err)
@@ -50,7 +50,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
-	// The keys. The first is made here; keys.Ring says how it is replaced one day.
+	// The keys. The first is generated here; keyring.Ring says how to rotate it.
 	ring := must(keyring.Open(ctx, filepath.Join(*folder, "keys"), keyring.Config{}))
 	must(ring.EnsureSigning(ctx, keys.ES256))
 
@@ -73,7 +73,7 @@ func main() {
 		working.Go(func() { l.run(ctx) })
 	}
 
-	// To the end, when all requests have been answered and no key is being worked on.
+	// Wait until all requests are answered and no controller works any more.
 	api := routes(s, ring, signer, accounts, *issuer)
 	server := &http.Server{Handler: api, ReadTimeout: 30 * time.Second, WriteTimeout: time.Minute, IdleTimeout: time.Minute}
 	listener := must(net.Listen("tcp", *listen))
@@ -89,7 +89,7 @@ func main() {
 	must(s, s.db.Close())
 }
 
-// routes is the API. It asks nobody who they are: authentication and authorization go in front.
+// routes is the API. It has neither authentication nor authorization: put them in front.
 func routes(s *store, ring *keyring.Ring, signer *tokens.Issuer,
 	accounts *sacontroller.ServiceAccounts, issuer string) http.Handler {
 	plugin := must(admission.New(admission.Config{ServiceAccounts: s, Strict: true}))

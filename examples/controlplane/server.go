@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// serve adds the routes of a kind below at. add is how an object is created.
+// serve adds the routes of a kind below at; add creates an object.
 func serve[T any, P object[T]](mux *http.ServeMux, s *store, at string, add func(context.Context, P) (P, error)) {
 	answer(mux, "POST "+at, func(r *http.Request, sent *T) (any, error) {
 		o, namespace := P(sent), r.PathValue("namespace")
@@ -40,8 +40,8 @@ func serve[T any, P object[T]](mux *http.ServeMux, s *store, at string, add func
 	})
 }
 
-// answer has f answer what matches pattern: f gets the body, and its errors are those of the
-// Kubernetes API, or the server's own fault.
+// answer serves pattern with f, which gets the body. An error of f is an API status, or an
+// internal error.
 func answer[T any](mux *http.ServeMux, pattern string, f func(r *http.Request, body *T) (any, error)) {
 	mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		body, out, code := new(T), any(nil), http.StatusOK
@@ -71,6 +71,6 @@ func answer[T any](mux *http.ServeMux, pattern string, f func(r *http.Request, b
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(code)
-		_ = json.NewEncoder(w).Encode(out) // a client that is gone is told nothing
+		_ = json.NewEncoder(w).Encode(out) // the client may be gone
 	})
 }

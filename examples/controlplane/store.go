@@ -29,10 +29,10 @@ import (
 )
 
 // A store keeps objects in a file, as JSON under namespace/name in a bucket for each kind. Its errors
-// are those of the Kubernetes API; what it returns is the caller's own.
+// are those of the Kubernetes API; what it returns belongs to the caller.
 type store struct {
 	db      *bolt.DB
-	changed func(sacontroller.Change) // is told of each write, once it is on disk
+	changed func(sacontroller.Change) // is called after each write, once it is on disk
 }
 
 // tokenIndex is the bucket with the key namespace/account/name for each token Secret.
@@ -52,7 +52,7 @@ func openStore(file string, changed func(sacontroller.Change)) (*store, error) {
 	})
 }
 
-// A change is a transaction, and what to tell of it.
+// A change is a transaction and its events.
 type change struct {
 	*bolt.Tx
 	events []sacontroller.Change
@@ -77,17 +77,17 @@ type object[T any] interface {
 	runtime.Object
 }
 
-// kindOf returns the name of T, which is that of its bucket too.
+// kindOf returns the name of T, which is also the name of its bucket.
 func kindOf[T any]() string { return reflect.TypeFor[T]().Name() }
 
 func resourceOf[T any]() schema.GroupResource {
 	return corev1.Resource(strings.ToLower(kindOf[T]()) + "s")
 }
 
-// key joins what names an object. Names have no slash, so no two objects share a key.
+// key joins namespace and name. Names have no slash, so keys are unique.
 func key(namespace, name string) []byte { return []byte(namespace + "/" + name) }
 
-// indexKey returns the key of o in tokenIndex: nil unless o is the Secret of an account that can be.
+// indexKey returns the key of o in tokenIndex: nil unless o is a token Secret that names an account.
 func indexKey(o metav1.Object) []byte {
 	secret, _ := o.(*corev1.Secret)
 	account, _ := tokens.TokenSecretOwner(secret)
@@ -97,7 +97,7 @@ func indexKey(o metav1.Object) []byte {
 	return key(secret.Namespace, account+"/"+secret.Name)
 }
 
-// read returns an object: the very one that has uid and version, where these aren't empty.
+// read returns an object. If uid or version is set, the object must have it.
 func read[T any, P object[T]](c *change, namespace, name string, uid types.UID, version string) (P, error) {
 	data := c.Bucket([]byte(kindOf[T]())).Get(key(namespace, name))
 	if data == nil {
@@ -121,7 +121,7 @@ func scan[T any, P object[T]](c *change, prefix []byte) (found []P, err error) {
 	return found, err
 }
 
-// put writes o in the place of old, and the index with it. Either may be nil.
+// put replaces old by o, and updates the index. Either may be nil.
 func put[T any, P object[T]](c *change, old, o P) (err error) {
 	kind := corev1.SchemeGroupVersion.WithKind(kindOf[T]())
 	bucket, index := c.Bucket([]byte(kind.Kind)), c.Bucket([]byte(tokenIndex))
@@ -164,7 +164,7 @@ func list[T any, P object[T]](ctx context.Context, s *store, prefix []byte) (fou
 	return found, err
 }
 
-// write stores a copy of sent: as a new object, or in the place of the one that sent was made of.
+// write stores a copy of sent: as a new object, or as the next version of a stored one.
 func write[T any, P object[T]](ctx context.Context, s *store, sent P, isNew bool) (P, error) {
 	o := sent.DeepCopyObject().(P)
 	return o, s.do(ctx, s.db.Update, func(c *change) error {
@@ -180,7 +180,7 @@ func write[T any, P object[T]](ctx context.Context, s *store, sent P, isNew bool
 			o.SetUID(uuid.NewUUID())
 			o.SetCreationTimestamp(metav1.Unix(time.Now().Unix(), 0))
 			o.SetDeletionTimestamp(nil)
-			o.SetFinalizers(nil) // nothing here waits for them
+			o.SetFinalizers(nil) // not supported
 		case isNew:
 			return apierrors.NewAlreadyExists(resourceOf[T](), o.GetName())
 		default:
@@ -190,7 +190,7 @@ func write[T any, P object[T]](ctx context.Context, s *store, sent P, isNew bool
 	})
 }
 
-// remove deletes an object, and with a namespace all that is in it, in one transaction.
+// remove deletes an object, and with a namespace its contents, in one transaction.
 func remove[T any, P object[T]](ctx context.Context, s *store, namespace, name string, want *metav1.Preconditions) error {
 	want = cmp.Or(want, new(metav1.Preconditions))
 	return s.do(ctx, s.db.Update, func(c *change) error {
@@ -213,7 +213,7 @@ func empty[T any, P object[T]](c *change, namespace string) error {
 	return err
 }
 
-// replay tells of all objects of a kind as if they were new.
+// replay reports all objects of a kind as if they were new.
 func replay[T any, P object[T]](ctx context.Context, s *store) error {
 	found, err := list[T, P](ctx, s, nil)
 	for _, o := range found {
@@ -252,7 +252,7 @@ func (s *store) DeleteSecret(ctx context.Context, namespace, name string, opts m
 	return remove[corev1.Secret](ctx, s, namespace, name, opts.Preconditions)
 }
 
-// TokenSecrets reads the Secrets of the account alone, however many others there are.
+// TokenSecrets reads the Secrets of the account only, however many others there are.
 func (s *store) TokenSecrets(ctx context.Context, namespace, account string) (found []*corev1.Secret, err error) {
 	err = s.do(ctx, s.db.View, func(c *change) error {
 		at, cursor := key(namespace, account+"/"), c.Bucket([]byte(tokenIndex)).Cursor()

@@ -16,8 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A load is clients that use old and new tokens, without a pause, and note which are
-// refused.
+// A load is a number of clients that use old and new tokens all the time, and count
+// rejected ones.
 type load struct {
 	t      *tour
 	client *http.Client
@@ -28,7 +28,7 @@ type load struct {
 	tokens []string
 
 	issued, accepted, refused, unreached atomic.Int64
-	reason                               atomic.Value // of the last refusal
+	reason                               atomic.Value // of the last rejection
 }
 
 // How many clients a load has, how long each pauses, and how many tokens they share.
@@ -60,7 +60,7 @@ func (t *tour) startLoad(ctx context.Context) *load {
 	return l
 }
 
-// issue asks for another token.
+// issue requests another token.
 func (l *load) issue(ctx context.Context) {
 	answer, err := l.t.client.CoreV1().ServiceAccounts("shop").CreateToken(ctx, "default", &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
 	if err != nil {
@@ -79,7 +79,7 @@ func (l *load) issue(ctx context.Context) {
 	}
 }
 
-// use shows one of the tokens to the API server, at a path that is for users it knows.
+// use sends one of the tokens to the API server, at a path for authenticated users.
 func (l *load) use(ctx context.Context, n int) {
 	l.mu.Lock()
 	if len(l.tokens) == 0 {
@@ -109,7 +109,7 @@ func (l *load) use(ctx context.Context, n int) {
 	case http.StatusUnauthorized:
 		l.refused.Add(1)
 		l.reason.Store(string(body))
-	default: // it is ending, or starting and has no roles yet
+	default: // it shuts down, or has just started and has no roles yet
 		l.unreached.Add(1)
 	}
 }
@@ -122,26 +122,26 @@ func (l *load) wait(ctx context.Context, n int64) error {
 	for l.accepted.Load() < until && l.refused.Load() == 0 {
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the clients are not served: %s", l)
+			return fmt.Errorf("the clients get no answers: %s", l)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 	return nil
 }
 
-// stop ends the clients. It is an error if a token was refused.
+// stop stops the clients. It returns an error if a token was rejected.
 func (l *load) stop() error {
 	l.cancel()
 	l.done.Wait()
 	l.client.CloseIdleConnections()
 	if l.refused.Load() > 0 {
-		return fmt.Errorf("tokens were refused: %s; the last one: %v", l, l.reason.Load())
+		return fmt.Errorf("tokens were rejected: %s; the last one: %v", l, l.reason.Load())
 	}
 	return nil
 }
 
 func (l *load) String() string {
-	return fmt.Sprintf("%d tokens issued, %d requests accepted, %d refused, %d while the API server was away",
+	return fmt.Sprintf("%d tokens issued, %d requests accepted, %d rejected, %d while the API server was unavailable",
 		l.issued.Load(), l.accepted.Load(), l.refused.Load(), l.unreached.Load())
 }
 

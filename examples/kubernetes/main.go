@@ -1,6 +1,6 @@
-// Command kubernetes is a cluster's control plane that does all that concerns
-// ServiceAccounts with this library: a real etcd and kube-apiserver, the admission
-// webhook, the controllers and the keys. There is no kube-controller-manager, and the
+// Command kubernetes runs a cluster's control plane whose service accounts are handled
+// by this library: a real etcd and kube-apiserver, the admission webhook, the controllers
+// and the keys. There is no kube-controller-manager, and the
 // API server's own ServiceAccount plugin is off. README.md says what to try.
 package main
 
@@ -16,10 +16,10 @@ import (
 	"time"
 )
 
-// The kinds of tokens that pods get, by the Kubernetes version that gave them.
+// The kinds of tokens that pods get, by Kubernetes version.
 const (
 	eraSecrets   = "1.20" // every account has a token Secret, which its pods mount
-	eraProjected = "1.37" // pods mount tokens that are made for them
+	eraProjected = "1.37" // pods mount projected tokens
 )
 
 type options struct {
@@ -68,8 +68,8 @@ func main() {
 	}
 }
 
-// command is the program, and its subcommands: the manager that it runs as processes
-// of their own, and the rotation of keys.
+// command dispatches to the program and its subcommands: the manager, which the program
+// starts as processes, and key rotation.
 func command(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {

@@ -21,14 +21,14 @@ import (
 // managerCommand is the subcommand that runs the controllers.
 const managerCommand = "manager"
 
-// The Lease of the manager that leads.
+// The Lease for leader election.
 const (
 	leaseNamespace = "kube-system"
 	leaseName      = "serviceaccount-manager"
 )
 
-// runManager runs the controllers until ctx is done: those that kube-controller-manager
-// has for accounts and their tokens.
+// runManager runs the controllers for accounts and tokens until ctx is done, in place of
+// those of kube-controller-manager.
 func runManager(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet(managerCommand, flag.ContinueOnError)
 	kubeconfig := flags.String("kubeconfig", "", "`file` that says how to reach the API server")
@@ -43,7 +43,7 @@ func runManager(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	config.QPS = -1 // the API server's own priority and fairness is enough
+	config.QPS = -1 // API Priority and Fairness is enough
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

@@ -31,7 +31,7 @@ const (
 type plane struct {
 	options
 	log    io.Writer
-	folder string // what is kept
+	folder string // kept between runs
 	own    string // temporary: the signer's socket, and folder unless it is kept
 	ring   *keyring.Ring
 	server *controlplane.ControlPlane
@@ -43,8 +43,8 @@ type plane struct {
 	failed  chan error // of a part that has ended by itself
 }
 
-// start brings the cluster up and returns once it has made its first account. When it
-// fails, nothing is left behind.
+// start brings the cluster up and returns once it has created its first account. If it
+// fails, nothing is left running or on disk.
 func start(ctx context.Context, o options, log io.Writer) (_ *plane, err error) {
 	p := &plane{options: o, log: log, failed: make(chan error, 1)}
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -54,7 +54,7 @@ func start(ctx context.Context, o options, log io.Writer) (_ *plane, err error) 
 			err = errors.Join(err, p.stop())
 		}
 	}()
-	// Of its own, and short: the names of sockets are limited.
+	// A short path: names of sockets are limited in length.
 	if p.own, err = os.MkdirTemp("", "kubernetes-"); err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func start(ctx context.Context, o options, log io.Writer) (_ *plane, err error) 
 	if p.ring, err = openRing(ctx, p.folder, o.maxAge); err != nil {
 		return nil, err
 	}
-	// The API server asks the ring for signatures and for the keys, so that they can
-	// change while it runs.
+	// The API server gets signatures and keys from the ring, so that keys can be rotated
+	// while it runs.
 	socket := filepath.Join(p.own, "signer.sock")
 	signer, err := external.NewServer(external.ServerConfig{Signer: p.ring, Keys: p.ring, MaxTokenLifetime: p.ring.MaxTokenLifetime()})
 	if err != nil {
@@ -91,8 +91,8 @@ func start(ctx context.Context, o options, log io.Writer) (_ *plane, err error) 
 	return p, p.waitFirstAccount(ctx)
 }
 
-// part runs a part of the plane until its context ends. If it ends by itself, that is
-// a failure.
+// part runs a part of the plane until its context is done. A part that returns before
+// that is a failure.
 func (p *plane) part(run func() error) {
 	p.parts.Go(func() {
 		if err := run(); err != nil {
@@ -104,7 +104,7 @@ func (p *plane) part(run func() error) {
 	})
 }
 
-// stop ends everything, the last part first.
+// stop stops all parts, in reverse order.
 func (p *plane) stop() error {
 	p.serving()
 	p.parts.Wait()
@@ -115,7 +115,7 @@ func (p *plane) stop() error {
 	return errors.Join(err, os.RemoveAll(p.own))
 }
 
-// openRing opens the keys of the cluster, and makes the first one.
+// openRing opens the key ring of the cluster, and adds the first key.
 func openRing(ctx context.Context, folder string, maxAge time.Duration) (*keyring.Ring, error) {
 	ring, err := keyring.Open(ctx, filepath.Join(folder, "keys"), keyring.Config{MaxAge: maxAge})
 	if err != nil {
@@ -134,7 +134,7 @@ func addKey(ctx context.Context, ring *keyring.Ring) (id string, err error) {
 }
 
 // waitFirstAccount waits for the account "default" of the Namespace "default", and for
-// its token if every account has one.
+// its token Secret if every account has one.
 func (p *plane) waitFirstAccount(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()

@@ -12,8 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// How long a manager that has ended is left before it is started again, and how long one
-// may take to end.
+// How long to wait before a manager is restarted, and how long it may take to stop.
 const (
 	restartPause = 500 * time.Millisecond
 	endLimit     = 15 * time.Second
@@ -41,14 +40,14 @@ func (p *plane) startManagers(serving context.Context) error {
 	return nil
 }
 
-// supervise keeps a manager running until serving is done. Each process has an identity
-// of its own: with that of one that was killed it would have its lease, too.
+// supervise keeps a manager running until serving is done. Each process has a new
+// identity: with that of a killed one, it would hold its lease too.
 func (p *plane) supervise(serving context.Context, name, program string, args []string) {
 	for n := 1; serving.Err() == nil; n++ {
 		identity := fmt.Sprintf("%s.%d", name, n)
 		cmd := exec.CommandContext(serving, program, append(args, "-identity="+identity)...)
 		cmd.Stderr = p.log
-		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it gives its lease back
+		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) } // it releases its lease
 		cmd.WaitDelay = endLimit
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for this process
 		err := cmd.Start()
@@ -67,15 +66,14 @@ func (p *plane) supervise(serving context.Context, name, program string, args []
 	}
 }
 
-// killLeader kills the manager that leads, as the end of its machine would, and
-// returns its identity. It waits until one leads.
+// killLeader waits until a manager leads, kills it, and returns its identity.
 func (p *plane) killLeader(ctx context.Context) (identity string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		lease, err := p.client.CoordinationV1().Leases(leaseNamespace).Get(ctx, leaseName, metav1.GetOptions{})
 		if err == nil && lease.Spec.HolderIdentity != nil {
-			// The holder may be one that has ended.
+			// The holder may have stopped.
 			if process, ok := p.running.Load(*lease.Spec.HolderIdentity); ok && process.(*os.Process).Kill() == nil {
 				return *lease.Spec.HolderIdentity, nil
 			}

@@ -13,8 +13,8 @@ import (
 	"github.com/kubesa/serviceaccount/keys/keyring"
 )
 
-// rotate takes the next step of the rotation of the keys in the folder of a cluster,
-// which may be running, and says what there is to do later.
+// rotate takes the next step of a key rotation in the folder of a cluster, which may be
+// running, and prints the steps that come later.
 func rotate(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("rotate", flag.ContinueOnError)
 	data := flags.String("data", "", "`folder` of the cluster, as given to it")
@@ -32,8 +32,8 @@ func rotate(ctx context.Context, args []string, out io.Writer) error {
 	return takeStep(ctx, ring, time.Now(), out)
 }
 
-// takeStep adds a key unless one waits to sign, or else takes the first step that is
-// safe at now.
+// takeStep adds a key unless one is waiting to sign; otherwise it takes the first step
+// that is safe at now.
 func takeStep(ctx context.Context, ring *keyring.Ring, now time.Time, out io.Writer) error {
 	waits := false
 	for _, key := range ring.Keys() {

@@ -43,15 +43,14 @@ spec:
 	newIssuerURL = "https://tokens.example.com"
 )
 
-// A tour shows the cluster with kubectl, and checks what it shows.
+// A tour demonstrates the cluster with kubectl, and checks the results.
 type tour struct {
 	*plane
 	out     io.Writer
 	kubectl string
 }
 
-// newTour uses the machine's kubectl or, if there is none, the one that belongs to the
-// cluster.
+// newTour uses the machine's kubectl or, without one, that of the cluster.
 func newTour(p *plane, out io.Writer) *tour {
 	t := &tour{plane: p, out: out, kubectl: p.server.Program("kubectl")}
 	if found, err := exec.LookPath("kubectl"); err == nil {
@@ -60,13 +59,12 @@ func newTour(p *plane, out io.Writer) *tour {
 	return t
 }
 
-// all is the whole tour of a cluster with projected tokens; that of one with Secrets
-// ends after the pod.
+// all is the whole tour. With Secret-based tokens it ends after the pod.
 func (t *tour) all(ctx context.Context) error {
 	second := ""
 	var err error
 	if t.era == eraProjected {
-		t.say("A second signing key is published. It may sign when every verifier has had time to learn of it.")
+		t.say("A second signing key is published. It signs once every verifier has had time to fetch it.")
 		if second, err = addKey(ctx, t.ring); err != nil {
 			return err
 		}
@@ -113,13 +111,13 @@ func (t *tour) pod(ctx context.Context) error {
 		`-o=jsonpath={.spec.serviceAccountName}{"\n"}{.spec.containers[0].volumeMounts}{"\n"}{.spec.volumes}{"\n"}`); err != nil {
 		return err
 	}
-	t.say("A pod whose account does not exist is refused.")
+	t.say("A pod whose account does not exist is rejected.")
 	return t.refuse(ctx, `serviceaccount "ghost" not found`, "ghost.yaml", ghostManifest)
 }
 
 // guide is "Manually create an API token for a ServiceAccount" of the documentation.
 func (t *tour) guide(ctx context.Context) error {
-	t.say("A token that stands in a Secret.")
+	t.say("A Secret-based token.")
 	if err := errors.Join(
 		t.show(ctx, "created", "create", "serviceaccount", "build-robot"),
 		t.create(ctx, "created", "secret.json", secretManifest),
@@ -143,7 +141,7 @@ func (t *tour) guide(ctx context.Context) error {
 }
 
 func (t *tour) boundToken(ctx context.Context) error {
-	t.say("A token that ends with a pod.")
+	t.say("A token that is bound to a pod.")
 	token, err := t.run(ctx, "create", "token", "default", "-n", "shop", "--bound-object-kind=Pod", "--bound-object-name=web")
 	if err != nil {
 		return err
@@ -158,9 +156,9 @@ func (t *tour) boundToken(ctx context.Context) error {
 	return t.refused(ctx, token)
 }
 
-// rotation lets the key of that id sign, while clients are at work.
+// rotation promotes the key of that id, while clients use tokens.
 func (t *tour) rotation(ctx context.Context, id string) error {
-	t.say("The key is promoted as soon as that is safe, while clients are at work.")
+	t.say("The key is promoted as soon as that is safe, while clients use tokens.")
 	load := t.startLoad(ctx)
 	err := t.promote(ctx, id)
 	if err == nil {
@@ -173,7 +171,7 @@ func (t *tour) rotation(ctx context.Context, id string) error {
 	return t.wantHeader(ctx, `"kid":"`+id+`"`)
 }
 
-// promote takes the step when its time has come.
+// promote waits until the step is safe, and takes it.
 func (t *tour) promote(ctx context.Context, id string) error {
 	_, later := t.ring.Plan(time.Now())
 	for _, step := range later {
@@ -195,7 +193,7 @@ func (t *tour) promote(ctx context.Context, id string) error {
 
 // migration changes the issuer; the tokens of the former one stay valid.
 func (t *tour) migration(ctx context.Context) error {
-	t.say("The issuer gets another name, while clients are at work. The API server is restarted for that.")
+	t.say("The issuer gets another name, while clients use tokens. The API server is restarted for that.")
 	load := t.startLoad(ctx)
 	err := load.wait(ctx, 20)
 	if err == nil {
@@ -233,7 +231,7 @@ func (t *tour) takeover(ctx context.Context) error {
 	return err
 }
 
-// wantHeader checks what a new token says of itself, in its header or its claims.
+// wantHeader checks that a new token has want in its header or claims.
 func (t *tour) wantHeader(ctx context.Context, want string) error {
 	token, err := t.run(ctx, "create", "token", "default", "-n", "shop")
 	if err != nil {
@@ -249,21 +247,21 @@ func (t *tour) wantHeader(ctx context.Context, want string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("a new token does not say %s", want)
+	return fmt.Errorf("a new token does not have %s", want)
 }
 
-// accepted uses token against the API server.
+// accepted authenticates with token at the API server.
 func (t *tour) accepted(ctx context.Context, token, user string) error {
 	name, err := t.whoami(ctx, token)
 	if err != nil || name != user {
-		return fmt.Errorf("the API server takes the token for %q, want %q: %w", name, user, err)
+		return fmt.Errorf("the API server authenticates the token as %q, want %q: %w", name, user, err)
 	}
-	fmt.Fprintf(t.out, "the API server takes the token for %s\n", name)
+	fmt.Fprintf(t.out, "the API server authenticates the token as %s\n", name)
 	return nil
 }
 
-// refused waits until the API server, which remembers what it accepted for ten seconds,
-// refuses token.
+// refused waits until the API server, which caches accepted tokens for ten seconds,
+// rejects token.
 func (t *tour) refused(ctx context.Context, token string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -271,7 +269,7 @@ func (t *tour) refused(ctx context.Context, token string) error {
 	for {
 		_, err := t.whoami(ctx, token)
 		if apierrors.IsUnauthorized(err) {
-			fmt.Fprintf(t.out, "the API server refuses the token, %.0f s later\n", time.Since(started).Seconds())
+			fmt.Fprintf(t.out, "the API server rejects the token, %.0f s later\n", time.Since(started).Seconds())
 			return nil
 		}
 		select {
@@ -296,7 +294,7 @@ func (t *tour) whoami(ctx context.Context, token string) (string, error) {
 
 func (t *tour) say(text string) { fmt.Fprintf(t.out, "\n# %s\n", text) }
 
-// show runs kubectl, and is an error unless it says want.
+// show runs kubectl, and fails unless its output has want.
 func (t *tour) show(ctx context.Context, want string, args ...string) error {
 	out, err := t.run(ctx, args...)
 	fmt.Fprintf(t.out, "$ kubectl %s\n%s", strings.Join(args, " "), shorten(out))
@@ -321,17 +319,17 @@ func (t *tour) create(ctx context.Context, want, name, content string) error {
 	return err
 }
 
-// refuse is create for what must not be created, for a reason that has want.
+// refuse runs kubectl create, which must fail with an error that has want.
 func (t *tour) refuse(ctx context.Context, want, name, content string) error {
 	err := t.create(ctx, "", name, content)
 	if err == nil || !strings.Contains(err.Error(), want) {
-		return fmt.Errorf("creating %s: %v, want it refused: %s", name, err, want)
+		return fmt.Errorf("creating %s: %v, want an error with %s", name, err, want)
 	}
 	fmt.Fprintf(t.out, "%s\n", strings.ReplaceAll(strings.TrimSpace(err.Error()), t.own+"/", ""))
 	return nil
 }
 
-// run returns what kubectl writes; an error has what it complains of.
+// run returns what kubectl writes to stdout; an error has its stderr.
 func (t *tour) run(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, t.kubectl, args...)
 	cmd.Env = []string{"HOME=" + t.own, "KUBECONFIG=" + t.server.Kubeconfig(), "PATH=" + os.Getenv("PATH")}
@@ -343,10 +341,10 @@ func (t *tour) run(ctx context.Context, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// A compact JWS, or what begins like one.
+// A compact JWS, or the beginning of one.
 var jws = regexp.MustCompile(`eyJ[\w-]{8,}(\.[\w-]+){0,2}`)
 
-// shorten leaves of tokens what tells them apart from other text.
+// shorten cuts tokens to their first characters.
 func shorten(text string) string {
 	return jws.ReplaceAllStringFunc(text, func(token string) string { return token[:8] + "…" })
 }

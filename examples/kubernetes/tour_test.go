@@ -55,7 +55,7 @@ func TestTour(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"promoted ", "0 refused", newIssuerURL, "kube-api-access-", "eyJhbGci…"} {
+	for _, want := range []string{"promoted ", "0 rejected", newIssuerURL, "kube-api-access-", "eyJhbGci…"} {
 		if !strings.Contains(transcript.String(), want) {
 			t.Errorf("the transcript lacks %q", want)
 		}

@@ -24,7 +24,7 @@ import (
 // startWebhook serves the admission plugin over TLS and registers it at the API server.
 func (p *plane) startWebhook(ctx, serving context.Context) error {
 	clients := serviceaccount.FromCoreV1(p.client.CoreV1())
-	cfg := admission.Config{ServiceAccounts: clients} // live; a big cluster gives a cache, and this one as Live
+	cfg := admission.Config{ServiceAccounts: clients} // live; in a big cluster, a cache, and this one as Live
 	if p.era == eraSecrets {
 		cfg.TokenVolume, cfg.Secrets = admission.SecretBacked, clients
 	}
@@ -63,7 +63,7 @@ func (p *plane) startWebhook(ctx, serving context.Context) error {
 	return p.register(ctx, "https://"+listener.Addr().String()+"/admit", authority)
 }
 
-// register makes the API server ask url about pods.
+// register registers url as a mutating webhook for pods.
 func (p *plane) register(ctx context.Context, url string, authority []byte) error {
 	fail, none, namespaced := admissionregistrationv1.Fail, admissionregistrationv1.SideEffectClassNone, admissionregistrationv1.NamespacedScope
 	rule := func(operation admissionregistrationv1.OperationType, resource string) admissionregistrationv1.RuleWithOperations {
@@ -78,7 +78,7 @@ func (p *plane) register(ctx context.Context, url string, authority []byte) erro
 			Name:                    "serviceaccount.example.com",
 			ClientConfig:            admissionregistrationv1.WebhookClientConfig{URL: &url, CABundle: authority},
 			Rules:                   []admissionregistrationv1.RuleWithOperations{rule(admissionregistrationv1.Create, "pods"), rule(admissionregistrationv1.Update, "pods/ephemeralcontainers")},
-			FailurePolicy:           &fail, // a pod without its account must not slip through
+			FailurePolicy:           &fail, // no pod is admitted without its account
 			SideEffects:             &none,
 			AdmissionReviewVersions: []string{"v1"},
 		}},
@@ -97,8 +97,8 @@ func (p *plane) register(ctx context.Context, url string, authority []byte) erro
 	return err
 }
 
-// selfSigned returns a certificate for loopback, and what it is to be trusted by, as
-// PEM. It lasts for a year; the next start makes another.
+// selfSigned returns a certificate for loopback, and its CA bundle as PEM. It is valid
+// for a year; each start creates another.
 func selfSigned() (tls.Certificate, []byte, error) {
 	key, err := keys.Generate(keys.ES256)
 	if err != nil {

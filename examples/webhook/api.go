@@ -21,8 +21,8 @@ import (
 
 type apiOptions struct{ url, caFile, tokenFile string }
 
-// An api looks accounts up at the API server, one request each. A program that has
-// client-go uses serviceaccount.FromCoreV1 instead, with an informer's cache in front.
+// An api gets accounts from the API server, with one request each. Programs with
+// client-go use serviceaccount.FromCoreV1 instead, behind an informer's cache.
 type api struct {
 	base      *url.URL
 	tokenFile string
@@ -48,7 +48,7 @@ func newAPI(o apiOptions) (*api, error) {
 			TLSClientConfig:   &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 			ForceAttemptHTTP2: true, MaxIdleConnsPerHost: 16, IdleConnTimeout: 90 * time.Second,
 		},
-		// The token is for the API server and nobody else.
+		// The token is for the API server only: it must not follow redirects.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }
@@ -60,7 +60,7 @@ const maxAccount = 2 << 20
 func (a *api) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
 	for _, part := range []string{namespace, name} {
 		if len(validation.IsDNS1123Subdomain(part)) > 0 {
-			// Such as "..", which would ask for something else.
+			// Such as "..", which would be another path.
 			return nil, apierrors.NewNotFound(corev1.Resource("serviceaccounts"), name)
 		}
 	}
@@ -90,7 +90,7 @@ func (a *api) GetServiceAccount(ctx context.Context, namespace, name string) (*c
 	if resp.StatusCode != http.StatusOK {
 		var status metav1.Status
 		if json.Unmarshal(body, &status) != nil || status.Kind != "Status" || status.Reason == "" {
-			// Not the API server's own word: never to be taken for "there is none".
+			// Not an answer of the API server: it must not count as NotFound.
 			return nil, fmt.Errorf("the API server answers HTTP %d", resp.StatusCode)
 		}
 		return nil, &apierrors.StatusError{ErrStatus: status}

@@ -10,14 +10,14 @@ import (
 )
 
 // A certificate is read from two files, and again when they have changed: certificates
-// of clusters are replaced every few months, and a webhook that is down stops pods.
+// of clusters are replaced every few months, and without the webhook no pod starts.
 type certificate struct {
 	certFile, keyFile string
 	log               *slog.Logger
 
 	mu      sync.Mutex
 	current *tls.Certificate
-	stamps  [2]stamp // of the files when they were read last
+	stamps  [2]stamp // of the files, when last read
 }
 
 // A stamp tells whether a file has changed.
@@ -51,8 +51,8 @@ func (c *certificate) stat() (stamps [2]stamp, err error) {
 	return stamps, nil
 }
 
-// get returns the certificate of the files. If they can't be used, perhaps because they
-// are just being written, it is the last one that could.
+// get returns the certificate of the files or, while they can't be read or don't match,
+// the last good one.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

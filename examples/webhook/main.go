@@ -67,7 +67,7 @@ func main() {
 	}
 }
 
-// run serves until the process is told to end.
+// run serves until the process gets SIGTERM or SIGINT.
 func run(o options, log *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -11,11 +11,11 @@ import (
 	"github.com/kubesa/serviceaccount/admission/webhook"
 )
 
-// buckets are the upper bounds of how long requests take.
+// buckets are the upper bounds of durations.
 var buckets = []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second}
 
-// metrics counts requests, and serves the counts in the text format of Prometheus. Labels
-// have few values: nothing in them is chosen by clients.
+// metrics counts requests, and serves the counts in the text format of Prometheus. No
+// label value is chosen by clients.
 type metrics struct {
 	mu     sync.Mutex
 	counts map[labels]int

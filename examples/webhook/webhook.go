@@ -24,7 +24,7 @@ type server struct {
 	stopping    atomic.Bool
 }
 
-// newWebhook reads the certificates, so that what is missing is found out at once.
+// newWebhook reads the certificates, so that missing files are reported at the start.
 func newWebhook(o options, log *slog.Logger) (*server, error) {
 	certificate, err := newCertificate(o.certFile, o.keyFile, log)
 	if err != nil {
@@ -81,9 +81,9 @@ func (w *server) routes() http.Handler {
 // little more than the handler's own limit.
 const shutdownTimeout = 15 * time.Second
 
-// serve answers on l until ctx ends. Then it says that it is not ready, goes on for
-// the time to drain, so that no request is sent to a closed port, and ends once
-// all requests are answered. It closes l.
+// serve serves on l until ctx is done. Then it reports that it is not ready, keeps
+// serving for the time to drain, so that no request meets a closed port, and returns
+// once all requests are answered. It closes l.
 func (w *server) serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           w.routes(),

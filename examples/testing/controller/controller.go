@@ -14,8 +14,8 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
-// PullSecret is the name of the Secret that accounts refer to once there is one in
-// their namespace.
+// PullSecret is the name of the Secret that accounts refer to once it exists in their
+// namespace.
 const PullSecret = "registry"
 
 // A Reader is what the controller decides from; it may be a cache.
@@ -25,22 +25,22 @@ type Reader interface {
 	ListServiceAccounts(ctx context.Context, namespace string) ([]*corev1.ServiceAccount, error)
 }
 
-// A Client writes.
+// A Client writes to the API server.
 type Client interface {
 	UpdateServiceAccount(ctx context.Context, account *corev1.ServiceAccount) (*corev1.ServiceAccount, error)
 }
 
-// PullSecrets is the controller.
+// PullSecrets is a controller that adds the Secret to the accounts' imagePullSecrets.
 type PullSecrets struct {
 	Reader Reader
 	Client Client
 }
 
-// Name says who it is in the log of the fake.
+// Name is what the log of the fake calls the controller.
 func (*PullSecrets) Name() string { return "pull-secrets" }
 
-// Due returns the account that was changed, or the Secret that concerns all
-// accounts of its namespace.
+// Due returns the key of a changed account or, for the Secret, that of all accounts of
+// its namespace.
 func (*PullSecrets) Due(event sacontroller.Change) []sacontroller.Key {
 	if event.Type == watch.Deleted {
 		return nil
@@ -56,7 +56,7 @@ func (*PullSecrets) Due(event sacontroller.Change) []sacontroller.Key {
 	return nil
 }
 
-// Reconcile lets one account, or all accounts of a namespace, refer to the Secret.
+// Reconcile adds the reference to one account, or to all accounts of a namespace.
 func (c *PullSecrets) Reconcile(ctx context.Context, key sacontroller.Key) (sacontroller.Result, error) {
 	_, err := c.Reader.GetSecret(ctx, key.Namespace, PullSecret)
 	if err != nil {
@@ -81,8 +81,8 @@ func (c *PullSecrets) Reconcile(ctx context.Context, key sacontroller.Key) (saco
 	return sacontroller.Result{}, nil
 }
 
-// allow adds the reference. The update carries the resourceVersion that was read,
-// so that it never undoes what somebody else has written meanwhile.
+// allow adds the reference. The update carries the resourceVersion that was read, so
+// that it never overwrites the change of another writer.
 func (c *PullSecrets) allow(ctx context.Context, account *corev1.ServiceAccount) error {
 	ref := corev1.LocalObjectReference{Name: PullSecret}
 	if slices.Contains(account.ImagePullSecrets, ref) || account.DeletionTimestamp != nil {

@@ -11,8 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A Client is what this package needs of the API. With client-go,
-// serviceaccount.FromCoreV1 makes one.
+// A Client is what this package needs of the API server. serviceaccount.FromCoreV1
+// returns one for client-go's client.
 type Client interface {
 	CreateServiceAccount(ctx context.Context, account *corev1.ServiceAccount) (*corev1.ServiceAccount, error)
 	DeleteServiceAccount(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error
@@ -21,9 +21,8 @@ type Client interface {
 	DeletePod(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error
 }
 
-// Start runs image as the job called name, under an account of that name. A job
-// that runs already is returned as it is, so a caller who doesn't know what became
-// of a Start tries again.
+// Start runs image as the job called name, as an account of that name. It is
+// idempotent: a job that runs already is returned as it is.
 func Start(ctx context.Context, client Client, namespace, name, image string) (*corev1.Pod, error) {
 	meta := metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"job": name}}
 	_, err := client.CreateServiceAccount(ctx, &corev1.ServiceAccount{ObjectMeta: meta})
@@ -44,8 +43,7 @@ func Start(ctx context.Context, client Client, namespace, name, image string) (*
 	return pod, err
 }
 
-// Finish deletes the job and its account, whatever is left of them: from then on
-// its tokens are refused.
+// Finish deletes the job and its account, and so revokes its tokens. It is idempotent.
 func Finish(ctx context.Context, client Client, namespace, name string) error {
 	err := client.DeletePod(ctx, namespace, name, metav1.DeleteOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {

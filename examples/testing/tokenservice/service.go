@@ -13,15 +13,15 @@ import (
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
-// Audience is what tokens for this service must be made for.
+// Audience is the audience of tokens for this service.
 const Audience = "https://ledger.example"
 
-// An Authenticator judges tokens; a [tokens.Authenticator] does.
+// An Authenticator authenticates tokens; [tokens.Authenticator] implements it.
 type Authenticator interface {
 	Authenticate(ctx context.Context, token string, audiences ...string) (*tokens.Identity, error)
 }
 
-// New returns the service. It answers at /whoami with the name of the caller.
+// New returns the service. It serves /whoami, which returns the caller's username.
 func New(authenticator Authenticator) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /whoami", func(w http.ResponseWriter, r *http.Request) {
@@ -45,13 +45,13 @@ func authenticate(authenticator Authenticator, r *http.Request) (*tokens.Identit
 	return authenticator.Authenticate(r.Context(), token, Audience)
 }
 
-// refuse tells a token that doesn't hold from one that can't be judged now: only
-// with the latter should the caller try again.
+// refuse tells an invalid token from a failed lookup: only after the latter should the
+// caller retry.
 func refuse(w http.ResponseWriter, err error) {
 	var invalid *tokens.InvalidError
 	switch {
 	case errors.As(err, &invalid):
-		http.Error(w, invalid.Error(), http.StatusUnauthorized) // its text is made for the caller
+		http.Error(w, invalid.Error(), http.StatusUnauthorized) // its text is safe to show
 	case errors.Is(err, tokens.ErrNotRecognized), errors.Is(err, errNoToken):
 		http.Error(w, errNoToken.Error(), http.StatusUnauthorized)
 	default:
