@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/discovery"
 	"github.com/kubesa/serviceaccount/keys/keyring"
@@ -25,6 +26,11 @@ import (
 // AuthorityIssuer is the "iss" of an [Authority]'s bound tokens, and their one
 // audience, unless the config says otherwise.
 const AuthorityIssuer = "https://kubernetes.default.svc"
+
+// A ConfigError says what is wrong with the field Issuer, APIAudiences, Key or
+// RootCA of an [AuthorityConfig]. It is the same type in every package of this
+// library.
+type ConfigError = configerror.Error
 
 // AuthorityConfig configures [NewAuthority]. The zero value is a good one.
 type AuthorityConfig struct {
@@ -63,8 +69,8 @@ type Authority struct {
 	now time.Time
 }
 
-// NewAuthority returns an Authority at the time [Epoch], or an error that has
-// every mistake of cfg.
+// NewAuthority returns an Authority at the time [Epoch], or an error that wraps a
+// [*ConfigError] for each mistake.
 func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if cfg.Cluster == nil {
 		cfg.Cluster = New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}})
@@ -77,30 +83,48 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	}
 	a := &Authority{Cluster: cfg.Cluster, now: Epoch}
 	a.Cluster.Now = a.Now
-	if err := a.makeKeys(cfg.Key); err != nil {
-		return nil, fmt.Errorf("fake: AuthorityConfig.Key: %w", err)
+	mistakes, seen := configerror.List{Config: "fake.AuthorityConfig"}, map[string]bool{}
+	for i, audience := range cfg.APIAudiences {
+		if audience == "" {
+			mistakes.Add(fmt.Sprintf("APIAudiences[%d]", i), "is empty")
+		}
 	}
-	var errs [6]error
-	a.Issuer, errs[0] = tokens.NewIssuer(tokens.IssuerConfig{Issuer: cfg.Issuer, Signer: a.Keys, Now: a.Now})
-	a.Authenticator, errs[1] = tokens.NewAuthenticator(tokens.AuthenticatorConfig{
+	if mistakes.Err() != nil { // the parts need good ones
+		cfg.APIAudiences = []string{cfg.Issuer}
+	}
+	if err := a.newRing(cfg.Key); err != nil {
+		mistakes.Add("Key", "is no signing key: %v", err)
+		if err := a.newRing(nil); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	a.Issuer, err = tokens.NewIssuer(tokens.IssuerConfig{Issuer: cfg.Issuer, Signer: a.Keys, Now: a.Now})
+	adopt(&mistakes, seen, err)
+	a.Authenticator, err = tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{cfg.Issuer}, APIAudiences: cfg.APIAudiences, Keys: a.Keys, Legacy: true, Now: a.Now,
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
 	})
-	if err := errors.Join(errs[:]...); err != nil {
+	adopt(&mistakes, seen, err)
+	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
-	a.Requester, errs[2] = tokenrequest.New(tokenrequest.Config{
+	var errs [4]error
+	a.Requester, errs[0] = tokenrequest.New(tokenrequest.Config{
 		Issuer: a.Issuer, APIAudiences: cfg.APIAudiences,
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
 	})
-	a.Discovery, errs[3] = discovery.NewPublisher(discovery.PublisherConfig{
+	a.Discovery, errs[1] = discovery.NewPublisher(discovery.PublisherConfig{
 		Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + discovery.JWKSPath, Keys: a.Keys, Now: a.Now,
 	})
-	a.Accounts, errs[4] = sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: a.Cluster, Client: a.Cluster})
-	a.Secrets, errs[5] = sacontroller.NewTokens(sacontroller.TokensConfig{
+	a.Accounts, errs[2] = sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: a.Cluster, Client: a.Cluster})
+	a.Secrets, errs[3] = sacontroller.NewTokens(sacontroller.TokensConfig{
 		Reader: a.Cluster, Client: a.Cluster, Issuer: a.Issuer, RootCA: cfg.RootCA, AutoGenerate: cfg.AutoGenerate, Now: a.Now,
 	})
-	if err := errors.Join(errs[:]...); err != nil {
+	for _, err := range errs {
+		adopt(&mistakes, seen, err)
+	}
+	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
 	reviews, err := tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{a.Authenticator}, V1beta1: true})
@@ -115,8 +139,27 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	return a, nil
 }
 
-// makeKeys makes the ring, with a key that signs.
-func (a *Authority) makeKeys(key crypto.Signer) (err error) {
+// adopt adds the first mistake that err, of the constructor of a part, reports:
+// it is about the Issuer, as that is what the parts are given, or the RootCA.
+func adopt(mistakes *configerror.List, seen map[string]bool, err error) {
+	if err == nil {
+		return
+	}
+	field, problem := "Issuer", "is not usable: "+err.Error()
+	if e, ok := errors.AsType[*ConfigError](err); ok {
+		problem = e.Problem
+		if e.Field == "RootCA" {
+			field = e.Field
+		}
+	}
+	if !seen[field] {
+		seen[field] = true
+		mistakes.Add(field, "%s", problem)
+	}
+}
+
+// newRing sets the ring, with a key that signs.
+func (a *Authority) newRing(key crypto.Signer) (err error) {
 	if key == nil {
 		if key, err = keys.Generate(keys.ES256); err != nil {
 			return err

@@ -2,9 +2,11 @@ package fake_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -174,13 +176,33 @@ func TestAuthorityHandler(t *testing.T) {
 }
 
 func TestNewAuthorityRefuses(t *testing.T) {
-	for name, cfg := range map[string]fake.AuthorityConfig{
-		"http":          {Issuer: "http://issuer.example"},
-		"legacy issuer": {Issuer: tokens.LegacyIssuer},
-		"no audience":   {APIAudiences: []string{""}},
+	for _, tt := range []struct {
+		name string
+		cfg  fake.AuthorityConfig
+		want []string // fields
+	}{
+		{"http", fake.AuthorityConfig{Issuer: "http://issuer.example"}, []string{"Issuer"}},
+		{"legacy issuer", fake.AuthorityConfig{Issuer: tokens.LegacyIssuer}, []string{"Issuer"}},
+		{"no audience", fake.AuthorityConfig{APIAudiences: []string{""}}, []string{"APIAudiences[0]"}},
+		{"all", fake.AuthorityConfig{Issuer: "http://issuer.example", APIAudiences: []string{""}, Key: ed25519.PrivateKey(make([]byte, ed25519.PrivateKeySize))}, []string{"APIAudiences[0]", "Key", "Issuer"}},
 	} {
-		if a, err := fake.NewAuthority(cfg); err == nil || a != nil {
-			t.Errorf("%s: got %v, %v, want an error", name, a, err)
+		a, err := fake.NewAuthority(tt.cfg)
+		if a != nil {
+			t.Errorf("%s: got an Authority, want an error", tt.name)
+		}
+		var got []string
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, err := range joined.Unwrap() {
+				e, ok := errors.AsType[*fake.ConfigError](err)
+				if !ok || e.Config != "fake.AuthorityConfig" {
+					t.Errorf("%s: got %v, want a ConfigError of fake.AuthorityConfig", tt.name, err)
+					continue
+				}
+				got = append(got, e.Field)
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got mistakes in %q (%v), want %q", tt.name, got, err, tt.want)
 		}
 	}
 }

@@ -12,12 +12,12 @@ import (
 
 func aboutContexts() []Promise {
 	return []Promise{
-		promise("a call whose context was cancelled returns context.Canceled and writes nothing", "", func(r *room) {
+		promise("a call whose context was cancelled returns context.Canceled and writes nothing", func(r *room) {
 			ctx, cancel := context.WithCancel(r.ctx)
 			cancel()
 			callsEnd(r, ctx, context.Canceled)
 		}),
-		promise("a call whose deadline has passed returns context.DeadlineExceeded and writes nothing", "", func(r *room) {
+		promise("a call whose deadline has passed returns context.DeadlineExceeded and writes nothing", func(r *room) {
 			ctx, cancel := context.WithDeadline(r.ctx, time.Unix(0, 0))
 			defer cancel()
 			callsEnd(r, ctx, context.DeadlineExceeded)

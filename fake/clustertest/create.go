@@ -13,19 +13,19 @@ import (
 
 func aboutCreates() []Promise {
 	return []Promise{
-		promise("a create gives a UID, a resourceVersion and a creationTimestamp", "F02", createFillsIn),
-		promise("a create returns what a get returns then", "F02", createReturnsWhatIsStored),
-		promise("a create ignores a UID and timestamps of the caller", "F02", createIgnoresServersFields),
-		promise("a create with a resourceVersion is refused", "F01", createRefusesResourceVersion),
-		promise("a create of a name in use is AlreadyExists and changes nothing", "", createOfNameInUse),
-		promise("generateName gives a fresh name of the prefix and five characters", "CST-19", generateName),
-		promise("a name counts more than a generateName", "", nameBeforeGenerateName),
-		promise("an object without a name is Invalid", "", createWithoutName),
-		promise("a bad name is Invalid", "ADM-233", createWithBadName),
-		promise("a bad label is Invalid", "", createWithBadLabel),
-		promise("annotations of more than 256 KiB are Invalid", "", annotationsLimit),
-		promise("a finalizer that is not qualified is Invalid", "", createWithBadFinalizer),
-		promise("empty labels and annotations are none", "", emptyMapsAreNone),
+		promise("a create gives a UID, a resourceVersion and a creationTimestamp", createFillsIn),  // F02
+		promise("a create returns what a get returns then", createReturnsWhatIsStored),             // F02
+		promise("a create ignores a UID and timestamps of the caller", createIgnoresServersFields), // F02
+		promise("a create with a resourceVersion is refused", createRefusesResourceVersion),        // F01
+		promise("a create of a name in use is AlreadyExists and changes nothing", createOfNameInUse),
+		promise("generateName gives a fresh name of the prefix and five characters", generateName), // CST-19
+		promise("a name counts more than a generateName", nameBeforeGenerateName),
+		promise("an object without a name is Invalid", createWithoutName),
+		promise("a bad name is Invalid", createWithBadName), // ADM-233
+		promise("a bad label is Invalid", createWithBadLabel),
+		promise("annotations of more than 256 KiB are Invalid", annotationsLimit),
+		promise("a finalizer that is not qualified is Invalid", createWithBadFinalizer),
+		promise("empty labels and annotations are none", emptyMapsAreNone),
 	}
 }
 

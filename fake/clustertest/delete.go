@@ -7,13 +7,13 @@ import (
 
 func aboutDeletes() []Promise {
 	return []Promise{
-		promise("a deleted object is gone, and a second delete is NotFound", "", deleteRemoves),
-		promise("a delete with another UID is a Conflict and deletes nothing", "F01", deleteOfAnother),
-		promise("a delete with an old resourceVersion is a Conflict and deletes nothing", "F01", staleDelete),
-		promise("a delete as a dry run deletes nothing", "", dryRunDelete),
-		promise("a namesake has another UID, and what is meant for the first does not touch it", "C04", namesakes),
-		promise("a finalizer keeps a deleted object until it is removed", "F02", finalizersKeep),
-		promise("an update can't take a deletionTimestamp back or add a finalizer then", "F02", deletionIsFinal),
+		promise("a deleted object is gone, and a second delete is NotFound", deleteRemoves),
+		promise("a delete with another UID is a Conflict and deletes nothing", deleteOfAnother),        // F01
+		promise("a delete with an old resourceVersion is a Conflict and deletes nothing", staleDelete), // F01
+		promise("a delete as a dry run deletes nothing", dryRunDelete),
+		promise("a namesake has another UID, and what is meant for the first does not touch it", namesakes), // C04
+		promise("a finalizer keeps a deleted object until it is removed", finalizersKeep),                   // F02
+		promise("an update can't take a deletionTimestamp back or add a finalizer then", deletionIsFinal),   // F02
 	}
 }
 

@@ -32,10 +32,10 @@ func (c lastWriteWins) UpdateSecret(ctx context.Context, secret *corev1.Secret) 
 func ExamplePromises() {
 	for _, p := range clustertest.Promises() {
 		if err := p.Check(context.Background(), lastWriteWins{new(fake.Cluster)}); err != nil {
-			fmt.Println(p.Rule, p.Name)
+			fmt.Println(p.Name)
 		}
 	}
 
 	// Output:
-	// F01 an update with an old resourceVersion is a Conflict and changes nothing
+	// an update with an old resourceVersion is a Conflict and changes nothing
 }

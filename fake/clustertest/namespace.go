@@ -9,10 +9,10 @@ import (
 
 func aboutNamespaces() []Promise {
 	return []Promise{
-		promise("a new namespace is active, and says its name in a label", "", newNamespaces),
-		promise("a create in a namespace that does not exist is NotFound of the namespace", "C16", createInNoNamespace),
-		promise("a create in a namespace that is being deleted is Forbidden with cause NamespaceTerminating", "C16", createInTerminating),
-		promise("what is in a namespace that is being deleted can be read, changed and deleted", "", changeInTerminating),
+		promise("a new namespace is active, and says its name in a label", newNamespaces),
+		promise("a create in a namespace that does not exist is NotFound of the namespace", createInNoNamespace),                   // C16
+		promise("a create in a namespace that is being deleted is Forbidden with cause NamespaceTerminating", createInTerminating), // C16
+		promise("what is in a namespace that is being deleted can be read, changed and deleted", changeInTerminating),
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 
 func aboutOwnership() []Promise {
 	return []Promise{
-		promise("what is passed in is not changed", "F02", argumentsAreNotChanged),
-		promise("what is passed in is not kept", "F02", argumentsAreNotKept),
-		promise("what is returned belongs to the caller", "F02", resultsAreOwn),
+		promise("what is passed in is not changed", argumentsAreNotChanged), // F02
+		promise("what is passed in is not kept", argumentsAreNotKept),       // F02
+		promise("what is returned belongs to the caller", resultsAreOwn),    // F02
 	}
 }
 

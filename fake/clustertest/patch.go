@@ -13,20 +13,20 @@ import (
 
 func aboutPatches() []Promise {
 	return []Promise{
-		promise("a merge patch changes what it names and removes what it sets to null", "", mergePatch),
-		promise("a merge patch replaces lists", "", mergePatchOfLists),
-		promise("a JSON patch does its operations in order", "", jsonPatch),
-		promise("a JSON patch whose test fails is Invalid and changes nothing", "", jsonPatchTest),
-		promise("a strategic merge patch merges the references of an account by name", "", strategicPatch),
-		promise("a patch with another resourceVersion is a Conflict and changes nothing", "F04", stalePatch),
-		promise("a patch with another UID is refused and changes nothing", "F04", patchOfAnother),
-		promise("a patch that changes nothing keeps the resourceVersion", "S6", patchOfNothing),
-		promise("a patch of nothing is NotFound", "", patchOfNobody),
-		promise("a patch that can't be read is a BadRequest and changes nothing", "", badPatch),
-		promise("a patch of another media type is refused", "", patchOfUnknownType),
-		promise("a patch can't rename or move an object", "", patchCantRename),
-		promise("a patch can't change the UID or the creationTimestamp, or begin a deletion", "F02", patchCantSetServersFields),
-		promise("a patch is validated as an update is", "ADM-232", patchIsValidated),
+		promise("a merge patch changes what it names and removes what it sets to null", mergePatch),
+		promise("a merge patch replaces lists", mergePatchOfLists),
+		promise("a JSON patch does its operations in order", jsonPatch),
+		promise("a JSON patch whose test fails is Invalid and changes nothing", jsonPatchTest),
+		promise("a strategic merge patch merges the references of an account by name", strategicPatch),
+		promise("a patch with another resourceVersion is a Conflict and changes nothing", stalePatch), // F04
+		promise("a patch with another UID is refused and changes nothing", patchOfAnother),            // F04
+		promise("a patch that changes nothing keeps the resourceVersion", patchOfNothing),             // S6
+		promise("a patch of nothing is NotFound", patchOfNobody),
+		promise("a patch that can't be read is a BadRequest and changes nothing", badPatch),
+		promise("a patch of another media type is refused", patchOfUnknownType),
+		promise("a patch can't rename or move an object", patchCantRename),
+		promise("a patch can't change the UID or the creationTimestamp, or begin a deletion", patchCantSetServersFields), // F02
+		promise("a patch is validated as an update is", patchIsValidated),                                                // ADM-232
 	}
 }
 

@@ -9,14 +9,14 @@ import (
 
 func aboutPods() []Promise {
 	return []Promise{
-		promise("a pod has its account's name in both fields", "ADM-13", podAccountNames),
-		promise("a new pod is pending, whatever status it was sent with", "", podStatus),
-		promise("a projected token has an expiry, of 10 minutes at least", "ADM-230", projectedTokens),
-		promise("a pod without containers is Invalid", "", podWithoutContainers),
-		promise("a pod that runs is marked with the time of its end, and goes with a grace period of zero", "V12", podGracePeriod),
-		promise("a pod that does not run goes at once", "", pendingPodGoes),
-		promise("a list of pods is of one namespace, or of all", "", podListsAreByNamespace),
-		promise("a pod that is passed in or returned is the caller's", "F02", podsAreOwn),
+		promise("a pod has its account's name in both fields", podAccountNames), // ADM-13
+		promise("a new pod is pending, whatever status it was sent with", podStatus),
+		promise("a projected token has an expiry, of 10 minutes at least", projectedTokens), // ADM-230
+		promise("a pod without containers is Invalid", podWithoutContainers),
+		promise("a pod that runs is marked with the time of its end, and goes with a grace period of zero", podGracePeriod), // V12
+		promise("a pod that does not run goes at once", pendingPodGoes),
+		promise("a list of pods is of one namespace, or of all", podListsAreByNamespace),
+		promise("a pod that is passed in or returned is the caller's", podsAreOwn), // F02
 	}
 }
 

@@ -11,9 +11,6 @@ import (
 type Promise struct {
 	// Name is the promise as a sentence.
 	Name string
-	// Rule is the rule of this module's documents that the promise comes from,
-	// or empty.
-	Rule string
 	// Check returns an error that says what c did instead, or nil. It works in
 	// namespaces of its own, so that one Cluster does for all promises, and at
 	// the same time. An error that wraps errors.ErrUnsupported says that c
@@ -40,8 +37,6 @@ func Run(t *testing.T, newCluster func(t *testing.T) Cluster) {
 			switch {
 			case errors.Is(err, errors.ErrUnsupported):
 				t.Skip(err)
-			case err != nil && p.Rule != "":
-				t.Errorf("%s: %v", p.Rule, err)
 			case err != nil:
 				t.Error(err)
 			}
@@ -50,8 +45,8 @@ func Run(t *testing.T, newCluster func(t *testing.T) Cluster) {
 }
 
 // promise returns the Promise that check, in a room of its own, does not fail.
-func promise(name, rule string, check func(*room)) Promise {
-	return Promise{Name: name, Rule: rule, Check: func(ctx context.Context, c Cluster) error {
+func promise(name string, check func(*room)) Promise {
+	return Promise{Name: name, Check: func(ctx context.Context, c Cluster) error {
 		r := &room{ctx: ctx, cluster: c}
 		defer r.leave()
 		return attempt(func() {

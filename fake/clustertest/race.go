@@ -12,11 +12,11 @@ import (
 
 func aboutRaces() []Promise {
 	return []Promise{
-		promise("of concurrent creates of one name, one wins", "C14", racingCreates),
-		promise("of concurrent updates of one resourceVersion, one wins", "C14", racingUpdates),
-		promise("of concurrent deletes of one object, one wins", "C14", racingDeletes),
-		promise("concurrent patches of different keys all arrive", "", racingPatches),
-		promise("concurrent creates with one generateName get different names", "CST-19", racingNames),
+		promise("of concurrent creates of one name, one wins", racingCreates),            // C14
+		promise("of concurrent updates of one resourceVersion, one wins", racingUpdates), // C14
+		promise("of concurrent deletes of one object, one wins", racingDeletes),          // C14
+		promise("concurrent patches of different keys all arrive", racingPatches),
+		promise("concurrent creates with one generateName get different names", racingNames), // CST-19
 	}
 }
 

@@ -10,13 +10,13 @@ import (
 
 func aboutReads() []Promise {
 	return []Promise{
-		promise("a get of nothing is NotFound and says what was asked for", "", getOfNothing),
-		promise("a get in a namespace that does not exist is NotFound of the object", "", getInNoNamespace),
-		promise("a list is of one namespace, or of all", "", listsAreByNamespace),
-		promise("a list of nothing is empty", "", listsOfNothing),
-		promise("a list shows a write at once", "", listsAreLive),
-		promise("TokenSecrets finds the token Secrets of an account and no others", "", tokenSecretsOfAccount),
-		promise("TokenSecrets follows the annotation", "", tokenSecretsFollow),
+		promise("a get of nothing is NotFound and says what was asked for", getOfNothing),
+		promise("a get in a namespace that does not exist is NotFound of the object", getInNoNamespace),
+		promise("a list is of one namespace, or of all", listsAreByNamespace),
+		promise("a list of nothing is empty", listsOfNothing),
+		promise("a list shows a write at once", listsAreLive),
+		promise("TokenSecrets finds the token Secrets of an account and no others", tokenSecretsOfAccount),
+		promise("TokenSecrets follows the annotation", tokenSecretsFollow),
 	}
 }
 

@@ -11,17 +11,17 @@ import (
 
 func aboutSecrets() []Promise {
 	return []Promise{
-		promise("a token Secret without the name of its account is Invalid", "ADM-232", tokenSecretNeedsAccount),
-		promise("a token Secret needs neither data nor the account's UID, nor the account", "ADM-232", tokenSecretNeedsNoMore),
-		promise("the type of a Secret can't be changed", "ADM-232", secretTypeIsImmutable),
-		promise("a Secret without a type is Opaque, and stringData lands in data", "", stringData),
-		promise("a Secret of a type of Kubernetes needs the keys of the type", "", secretTypesNeedKeys),
-		promise("a bad key in data is Invalid", "", dataKeys),
-		promise("more than 1 MiB of data is Invalid", "", dataLimit),
-		promise("an empty value is kept", "", emptyValues),
-		promise("an immutable Secret keeps its data and can be deleted", "", immutableSecret),
-		promise("an immutable ConfigMap keeps its data and can be deleted", "", immutableConfigMap),
-		promise("an account's secrets are reduced to their names", "ADM-233", accountSecrets),
+		promise("a token Secret without the name of its account is Invalid", tokenSecretNeedsAccount),               // ADM-232
+		promise("a token Secret needs neither data nor the account's UID, nor the account", tokenSecretNeedsNoMore), // ADM-232
+		promise("the type of a Secret can't be changed", secretTypeIsImmutable),                                     // ADM-232
+		promise("a Secret without a type is Opaque, and stringData lands in data", stringData),
+		promise("a Secret of a type of Kubernetes needs the keys of the type", secretTypesNeedKeys),
+		promise("a bad key in data is Invalid", dataKeys),
+		promise("more than 1 MiB of data is Invalid", dataLimit),
+		promise("an empty value is kept", emptyValues),
+		promise("an immutable Secret keeps its data and can be deleted", immutableSecret),
+		promise("an immutable ConfigMap keeps its data and can be deleted", immutableConfigMap),
+		promise("an account's secrets are reduced to their names", accountSecrets), // ADM-233
 	}
 }
 

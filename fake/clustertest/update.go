@@ -10,16 +10,16 @@ import (
 
 func aboutUpdates() []Promise {
 	return []Promise{
-		promise("an update gives a larger resourceVersion and keeps the UID", "F02", updateMovesOn),
-		promise("an update that changes nothing keeps the resourceVersion", "S6", updateOfNothing),
-		promise("an update with an old resourceVersion is a Conflict and changes nothing", "F01", staleUpdate),
-		promise("an update without a resourceVersion replaces whatever is there", "ADM-233", unconditionalUpdate),
-		promise("an update with another UID is a Conflict and changes nothing", "F01", updateOfAnother),
-		promise("an update of nothing is NotFound and creates nothing", "ADM-233", updateOfNobody),
-		promise("an update can't change the UID or the creationTimestamp", "F02", updateKeepsOrigin),
-		promise("an update that begins a deletion is Invalid", "F02", updateCantDelete),
-		promise("an update can't make a name or a label bad", "", updateIsValidated),
-		promise("an update removes what it leaves out", "", updateReplaces),
+		promise("an update gives a larger resourceVersion and keeps the UID", updateMovesOn),            // F02
+		promise("an update that changes nothing keeps the resourceVersion", updateOfNothing),            // S6
+		promise("an update with an old resourceVersion is a Conflict and changes nothing", staleUpdate), // F01
+		promise("an update without a resourceVersion replaces whatever is there", unconditionalUpdate),  // ADM-233
+		promise("an update with another UID is a Conflict and changes nothing", updateOfAnother),        // F01
+		promise("an update of nothing is NotFound and creates nothing", updateOfNobody),                 // ADM-233
+		promise("an update can't change the UID or the creationTimestamp", updateKeepsOrigin),           // F02
+		promise("an update that begins a deletion is Invalid", updateCantDelete),                        // F02
+		promise("an update can't make a name or a label bad", updateIsValidated),
+		promise("an update removes what it leaves out", updateReplaces),
 	}
 }
 
