@@ -79,7 +79,7 @@ func TestParseJWKS(t *testing.T) {
 		{name: "no id", data: change(`"SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc"`, `""`), fault: keys.ReasonKeyID, text: `keys: JWK Set: key #0: unusable key: "kid" is missing, empty or too long`},
 		{name: "same id", data: `{"keys":[` + ec + "," + ec + `]}`, fault: keys.ReasonKeyID, text: `keys: JWK Set: key #1: unusable key: "kid" of another key of the set`},
 		{name: "point", data: change(`"y":"B`, `"y":"C`), fault: keys.ReasonPoint, text: "keys: JWK Set: key #0: unusable key: ECDSA public key is not a point of P-256"},
-		{name: "no JSON", data: "canary", err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: not a JSON object"},
+		{name: "no JSON", data: "canary", err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: not a JSON object at byte 0"},
 		{name: "no keys", data: `{"canary":[]}`, err: keys.ErrMalformedJWKS, text: `keys: malformed JWK Set: "keys" is not an array`},
 		{name: "large", data: strings.Repeat(" ", 1<<20) + keystest.UpstreamJWKS, err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: too long"},
 	} {

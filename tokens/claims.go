@@ -1,8 +1,9 @@
 package tokens
 
 import (
-	"github.com/kubesa/serviceaccount/internal/jose"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // An ObjectRef names an object that a token is about or bound to. The zero
@@ -53,7 +54,7 @@ const (
 // the signature's verdict, and is not changed.
 type claims struct {
 	legacy  bool
-	payload []byte
+	payload string
 
 	issuer, subject, id         string
 	credentialID                string // "JTI=" and the id
@@ -70,10 +71,10 @@ type claims struct {
 
 // issuerOf returns the "iss" of a payload that [jose.Parse] has accepted, empty
 // if it has none that is a string.
-func issuerOf(payload []byte) string {
-	for name, value := range jose.Members(payload) {
-		if string(name) == claimIssuer {
-			issuer, _ := jose.Text(value)
+func issuerOf(payload string) string {
+	for name, value := range strictjson.Members(payload) {
+		if name == claimIssuer {
+			issuer, _ := strictjson.Text(value)
 			return issuer
 		}
 	}
@@ -84,18 +85,18 @@ func missing(claim string) *InvalidError { return &InvalidError{ReasonMissingCla
 func invalid(claim string) *InvalidError { return &InvalidError{ReasonInvalidClaim, claim} }
 
 // decodeBound reads the claims of a bound token (TOK-15, TOK-66, TOK-67).
-func decodeBound(payload []byte) (*claims, *InvalidError) {
+func decodeBound(payload string) (*claims, *InvalidError) {
 	c := &claims{payload: payload, expiry: noTime, notBefore: noTime, issuedAt: noTime}
 	private := false
-	for name, value := range jose.Members(payload) {
-		switch string(name) {
+	for name, value := range strictjson.Members(payload) {
+		switch name {
 		case claimPrivate:
 			private = true
 			if err := c.decodePrivate(value); err != nil {
 				return nil, err
 			}
 		case legacyNamespace, legacySecretName, legacyAccountName, legacyAccountUID:
-			return nil, invalid(string(name)) // tokens are of one kind
+			return nil, invalid(name) // tokens are of one kind
 		default:
 			if claim, ok := c.decodePublic(name, value); !ok {
 				return nil, invalid(claim)
@@ -145,16 +146,16 @@ func (c *claims) checkBinding() *InvalidError {
 }
 
 // decodePublic reads one registered claim; others are left alone.
-func (c *claims) decodePublic(name, value []byte) (claim string, ok bool) {
-	switch string(name) {
+func (c *claims) decodePublic(name, value string) (claim string, ok bool) {
+	switch name {
 	case claimIssuer:
-		c.issuer, ok = jose.Text(value)
+		c.issuer, ok = strictjson.Text(value)
 		return claimIssuer, ok
 	case claimSubject:
-		c.subject, ok = jose.Text(value)
+		c.subject, ok = strictjson.Text(value)
 		return claimSubject, ok
 	case claimID:
-		c.id, ok = jose.Text(value)
+		c.id, ok = strictjson.Text(value)
 		c.credentialID = credentialID(c.id)
 		return claimID, ok
 	case claimAudience:
@@ -174,16 +175,16 @@ func (c *claims) decodePublic(name, value []byte) (claim string, ok bool) {
 }
 
 // decodePrivate reads the object under "kubernetes.io".
-func (c *claims) decodePrivate(object []byte) *InvalidError {
+func (c *claims) decodePrivate(object string) *InvalidError {
 	if object[0] != '{' {
 		return invalid(claimPrivate)
 	}
-	for name, value := range jose.Members(object) {
+	for name, value := range strictjson.Members(object) {
 		claim, ok := "", true
-		switch string(name) {
+		switch name {
 		case claimNamespace:
 			claim = claimNamespace
-			c.namespace, ok = jose.Text(value)
+			c.namespace, ok = strictjson.Text(value)
 		case claimAccount:
 			claim = claimAccount
 			c.account, ok = decodeRef(value)
@@ -221,26 +222,26 @@ func (c *claims) decodePrivate(object []byte) *InvalidError {
 
 // decodeLegacy reads the claims of a token that stands in a Secret (TOK-51,
 // TOK-52).
-func decodeLegacy(payload []byte) (*claims, *InvalidError) {
+func decodeLegacy(payload string) (*claims, *InvalidError) {
 	c := &claims{legacy: true, payload: payload, expiry: noTime, notBefore: noTime, issuedAt: noTime}
-	for name, value := range jose.Members(payload) {
+	for name, value := range strictjson.Members(payload) {
 		claim, ok := "", true
-		switch string(name) {
+		switch name {
 		case claimPrivate:
 			return nil, invalid(claimPrivate) // tokens are of one kind
 		case legacyNamespace:
 			claim = "namespace"
-			c.namespace, ok = jose.Text(value)
+			c.namespace, ok = strictjson.Text(value)
 		case legacySecretName:
 			claim = "secretName"
-			c.secret.Name, ok = jose.Text(value)
+			c.secret.Name, ok = strictjson.Text(value)
 		case legacyAccountName:
 			claim = "serviceAccountName"
-			c.account.Name, ok = jose.Text(value)
+			c.account.Name, ok = strictjson.Text(value)
 		case legacyAccountUID:
 			claim = "serviceAccountUID"
 			var uid string
-			uid, ok = jose.Text(value)
+			uid, ok = strictjson.Text(value)
 			c.account.UID = types.UID(uid)
 		default:
 			claim, ok = c.decodePublic(name, value)
@@ -267,13 +268,13 @@ func decodeLegacy(payload []byte) (*claims, *InvalidError) {
 }
 
 // decodeAudiences reads a string or an array of distinct strings (TOK-4).
-func decodeAudiences(value []byte) (audiences []string, ok bool) {
+func decodeAudiences(value string) (audiences []string, ok bool) {
 	if value[0] != '[' {
-		audience, ok := jose.Text(value)
+		audience, ok := strictjson.Text(value)
 		return []string{audience}, ok
 	}
-	for element := range jose.Elements(value) {
-		audience, ok := jose.Text(element)
+	for element := range strictjson.Elements(value) {
+		audience, ok := strictjson.Text(element)
 		if !ok || len(audiences) == maxAudiences {
 			return nil, false
 		}
@@ -288,16 +289,16 @@ func decodeAudiences(value []byte) (audiences []string, ok bool) {
 }
 
 // decodeTime reads a time in whole seconds.
-func decodeTime(value []byte) (seconds int64, ok bool) {
-	seconds, ok = jose.Integer(value)
+func decodeTime(value string) (seconds int64, ok bool) {
+	seconds, ok = strictjson.Integer(value)
 	return seconds, ok && value[0] != '-' && seconds <= maxTime
 }
 
 // decodeRef reads an object with a name.
-func decodeRef(value []byte) (ref ObjectRef, ok bool) {
-	for name, value := range jose.Members(value) {
-		text, ok := jose.Text(value)
-		switch string(name) {
+func decodeRef(value string) (ref ObjectRef, ok bool) {
+	for name, value := range strictjson.Members(value) {
+		text, ok := strictjson.Text(value)
+		switch name {
 		case "name":
 			ref.Name = text
 		case "uid":
@@ -313,24 +314,24 @@ func decodeRef(value []byte) (ref ObjectRef, ok bool) {
 }
 
 // decodeAttestations reads an object of arrays of strings.
-func decodeAttestations(value []byte) (attestations map[string][]string, ok bool) {
+func decodeAttestations(value string) (attestations map[string][]string, ok bool) {
 	if value[0] != '{' {
 		return nil, false
 	}
 	attestations = map[string][]string{}
-	for name, list := range jose.Members(value) {
+	for name, list := range strictjson.Members(value) {
 		if list[0] != '[' {
 			return nil, false
 		}
 		values := []string{}
-		for element := range jose.Elements(list) {
-			text, ok := jose.Text(element)
+		for element := range strictjson.Elements(list) {
+			text, ok := strictjson.Text(element)
 			if !ok {
 				return nil, false
 			}
 			values = append(values, text)
 		}
-		attestations[string(name)] = values
+		attestations[name] = values
 	}
 	return attestations, true
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // maxShown is how many bytes of a claim an [Explanation] shows.
@@ -59,7 +60,7 @@ func Explain(ctx context.Context, a *Authenticator, token string, audiences ...s
 	}
 	e.Signature = signatureState(&e.Event, j.claims != nil)
 	e.Algorithm, e.KeyID = printable(parsed.Algorithm), printable(parsed.KeyID)
-	for name, value := range jose.Members(parsed.Payload) {
+	for name, value := range strictjson.Members(parsed.Payload) {
 		e.Claims = append(e.Claims, showClaim(name, value, j.now))
 	}
 	return e
@@ -123,17 +124,17 @@ func (e Explanation) String() string {
 
 // showClaim shows claims that service-account tokens have; of others it shows
 // only that they are there, since nobody knows what they hold.
-func showClaim(name, value []byte, now time.Time) ShownClaim {
-	c := ShownClaim{Name: printable(string(name)), Value: "…"}
-	switch string(name) {
+func showClaim(name, value string, now time.Time) ShownClaim {
+	c := ShownClaim{Name: printable(name), Value: "…"}
+	switch name {
 	case claimExpiry, claimNotBefore, claimIssuedAt:
-		c.Value = printable(string(value))
+		c.Value = printable(value)
 		if seconds, ok := decodeTime(value); ok {
 			c.Value += " (" + relative(time.Unix(seconds, 0), now) + ")"
 		}
 	case claimIssuer, claimSubject, claimAudience, claimID, claimPrivate,
 		legacyNamespace, legacySecretName, legacyAccountName, legacyAccountUID:
-		c.Value = printable(string(value))
+		c.Value = printable(value)
 	}
 	return c
 }

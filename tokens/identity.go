@@ -9,7 +9,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // The keys of the extra of user infos (TOK-81).
@@ -55,7 +55,7 @@ type Identity struct {
 	IssuedAt, NotBefore, Expiry        time.Time   // zero if absent
 	WarnAfter                          time.Time   // zero if absent
 	attestedGroups                     []string
-	payload                            []byte
+	payload                            string
 }
 
 // newIdentity returns the identity that c stands for.
@@ -143,11 +143,11 @@ func (id *Identity) extra() map[string]authenticationv1.ExtraValue {
 // has no such claim, and an error, which holds nothing of the claim, if that is
 // not a T.
 func ClaimOf[T any](id *Identity, name string) (value T, ok bool, err error) {
-	for member, text := range jose.Members(id.payload) {
-		if string(member) != name {
+	for member, text := range strictjson.Members(id.payload) {
+		if member != name {
 			continue
 		}
-		if json.Unmarshal(text, &value) != nil {
+		if json.Unmarshal([]byte(text), &value) != nil {
 			var zero T
 			return zero, true, fmt.Errorf("tokens: claim %q is not a %T", name, zero)
 		}

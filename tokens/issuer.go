@@ -176,7 +176,7 @@ func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
 	}
 	payload := encodeBound(c, extra)
 	if extra != nil {
-		if err := jose.CheckPayload(payload); err != nil {
+		if err := jose.CheckPayload(string(payload)); err != nil {
 			return nil, &RequestError{"IssuerConfig.Extend", "claims that no verifier would read: " + err.Error()}
 		}
 	}

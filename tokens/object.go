@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
@@ -71,10 +71,10 @@ func (j *judgement) judgeObject(ctx context.Context) error {
 }
 
 // decodeObject reads a BoundObject, all of whose members are there.
-func decodeObject(value []byte) (object BoundObject, ok bool) {
-	for name, value := range jose.Members(value) {
-		text, ok := jose.Text(value)
-		switch string(name) {
+func decodeObject(value string) (object BoundObject, ok bool) {
+	for name, value := range strictjson.Members(value) {
+		text, ok := strictjson.Text(value)
+		switch name {
 		case "apiVersion":
 			object.APIVersion = text
 		case "kind":

@@ -53,7 +53,7 @@ func (i *Issuer) checkSigned(ctx context.Context, value string, payload []byte) 
 	if err != nil {
 		return fmt.Errorf("is not a token: %v", err)
 	}
-	if !bytes.Equal(token.Payload, payload) {
+	if token.Payload != string(payload) {
 		return errors.New("is another token")
 	}
 	if i.cfg.Keys == nil {

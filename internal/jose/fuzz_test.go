@@ -25,7 +25,7 @@ func FuzzParse(f *testing.F) {
 		}
 		header, rest, _ := strings.Cut(raw, ".")
 		payload, _, _ := strings.Cut(rest, ".")
-		if encode(string(token.Payload)) != payload {
+		if encode(token.Payload) != payload {
 			t.Errorf("payload %q is not how it is spelt", token.Payload)
 		}
 		var params map[string]string
@@ -36,30 +36,11 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("encoding/json reads %q, Parse %+v", params, token)
 		}
 		var object map[string]any
-		if err := json.Unmarshal(token.Payload, &object); err != nil || object == nil {
+		if err := json.Unmarshal([]byte(token.Payload), &object); err != nil || object == nil {
 			t.Errorf("encoding/json doesn't read the payload: %v", err)
 		}
 		if token.Verify(p256Key().Public()) == nil != oracle(raw, p256Key().Public()) {
 			t.Error("go-jose has another verdict")
-		}
-	})
-}
-
-// What CheckObject accepts, encoding/json accepts; what it refuses as invalid,
-// encoding/json refuses.
-func FuzzCheckObject(f *testing.F) {
-	f.Add([]byte(claims))
-	f.Add([]byte(`{"a":[1.5e-9,"\u00e9",{}]}`))
-	f.Add([]byte(`{"a":01}`))
-	f.Add([]byte(`{"a":"\ud800"}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		err := jose.CheckObject(data, 64, nil)
-		valid := json.Valid(data)
-		if err == nil && !valid {
-			t.Errorf("CheckObject(%q) = nil, encoding/json refuses it", data)
-		}
-		if err != nil && valid && strings.Contains(err.Error(), "not valid JSON") {
-			t.Errorf("CheckObject(%q) = %v, encoding/json accepts it", data, err)
 		}
 	})
 }

@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	jose "gopkg.in/square/go-jose.v2"
+
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // Limits of a JWK Set.
@@ -74,8 +76,8 @@ func ParseJWKS(data []byte) (keys []JWK, skipped []error, err error) {
 	if len(data) > maxJWKSBytes {
 		return nil, nil, &MalformedError{"JWK Set", "too long"}
 	}
-	if fault := checkObject(data, maxJWKSDepth, members); fault != "" {
-		return nil, nil, &MalformedError{"JWK Set", fault}
+	if err := strictjson.Check(string(data), maxJWKSDepth, members); err != nil {
+		return nil, nil, &MalformedError{"JWK Set", err.Error()}
 	}
 	var set struct {
 		Keys *[]json.RawMessage `json:"keys"`

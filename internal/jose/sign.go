@@ -116,12 +116,6 @@ func (s *Signer) prove() error {
 	return verify(s.public, s.algorithm, sum, signature)
 }
 
-// Algorithm returns the "alg" of every token.
-func (s *Signer) Algorithm() string { return s.algorithm }
-
-// Public returns the public key that verifies what s signs.
-func (s *Signer) Public() crypto.PublicKey { return s.public }
-
 // Sign returns the compact JWS of payload, a JSON object. The header is
 // {"alg":…,"kid":…}, without "kid" if the key has no id.
 //

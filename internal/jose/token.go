@@ -2,8 +2,10 @@ package jose
 
 import (
 	"encoding/base64"
+	"errors"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // Limits of the guard.
@@ -17,17 +19,22 @@ const (
 	maxPayloadDepth = 8
 )
 
-// A Token is a compact JWS that the guard has let through. Nothing in it is
-// to be trusted before [Token.Verify] says so.
+// A Token is a compact JWS of the accepted form. Nothing in it is to be trusted
+// before [Token.Verify] returned nil.
 type Token struct {
 	Algorithm string // "alg", never empty
 	KeyID     string // "kid", empty if absent; at most 1024 bytes
 	Type      string // "typ", empty if absent; else JWT in any case
-	Payload   []byte // one JSON object without duplicate names, valid UTF-8
+	Payload   string // a JSON object that [CheckPayload] accepts
 
 	signed    string // the first two parts and the dot between them
 	signature []byte
+	space     [maxUsualSignature]byte // of signature
 }
+
+// maxUsualSignature is the length of the signatures of RSA keys of 2048 bits.
+// Longer ones take another allocation.
+const maxUsualSignature = 256
 
 // Parse reads a compact JWS of at most maxBytes bytes ([DefaultMaxTokenBytes]
 // if maxBytes is not positive). The result holds on to raw. Any error is a
@@ -59,23 +66,28 @@ func ParseJWS(raw string, maxBytes int) (*Token, error) {
 		return nil, &MalformedError{"header", "too long"}
 	}
 
-	buf := make([]byte, decoding.DecodedLen(len(raw)))
-	header, buf, ok := decode(buf, raw[:dot1])
-	if !ok {
+	var usual [2 << 10]byte
+	buf := usual[:]
+	if n := decoding.DecodedLen(len(raw)); n > len(buf) {
+		buf = make([]byte, n)
+	}
+	header, ok1 := decode(buf, raw[:dot1])
+	payload, ok2 := decode(buf[header:], raw[dot1+1:dot2])
+	signature, ok3 := decode(buf[header+payload:], raw[dot2+1:])
+	switch {
+	case !ok1:
 		return nil, &MalformedError{"header", "not canonical base64url"}
-	}
-	payload, buf, ok := decode(buf, raw[dot1+1:dot2])
-	if !ok {
+	case !ok2:
 		return nil, &MalformedError{"payload", "not canonical base64url"}
-	}
-	signature, _, ok := decode(buf, raw[dot2+1:])
-	if !ok {
+	case !ok3:
 		return nil, &MalformedError{"signature", "not canonical base64url"}
 	}
 
-	t := &Token{Payload: payload, signed: raw[:dot2], signature: signature}
-	if fault := t.readHeader(header); fault != "" {
-		return nil, &MalformedError{"header", fault}
+	text := string(buf[:header+payload])
+	t := &Token{Payload: text[header:], signed: raw[:dot2]}
+	t.signature = append(t.space[:0], buf[header+payload:header+payload+signature]...)
+	if err := t.readHeader(text[:header]); err != nil {
+		return nil, &MalformedError{"header", err.Error()}
 	}
 	return t, nil
 }
@@ -114,83 +126,65 @@ func split(raw string) (dot1, dot2 int, fault string) {
 	return dot1, dot2, ""
 }
 
-// decode decodes part to the beginning of buf and returns the rest of buf.
-func decode(buf []byte, part string) (decoded, rest []byte, ok bool) {
+// decode decodes part to the beginning of buf and returns its length.
+func decode(buf []byte, part string) (n int, ok bool) {
 	n, err := decoding.Decode(buf, []byte(part))
-	return buf[:n:n], buf[n:], err == nil
+	return n, err == nil
 }
 
 // readHeader reads the members of the protected header, of which it knows
 // three: what isn't understood must not be ignored.
-func (t *Token) readHeader(header []byte) (fault string) {
-	if !utf8.Valid(header) {
-		return "invalid UTF-8"
-	}
-	s := scanner{data: header}
-	if !s.take('{') {
-		return "not a JSON object"
-	}
-	var seenAlg, seenKid, seenTyp bool
-	for {
-		name, fault := s.text()
-		if fault != "" {
-			return fault
-		}
-		if !s.take(':') {
-			return faultSyntax
-		}
-		var seen *bool
-		var value *string
-		switch string(name) {
+func (t *Token) readHeader(header string) error {
+	s := strictjson.Scanner{Source: header, MaxDepth: 1}
+	s.Object()
+	typed := false
+	for name := range s.Members {
+		switch name {
 		case "alg":
-			seen, value = &seenAlg, &t.Algorithm
+			t.Algorithm = s.Text()
 		case "kid":
-			seen, value = &seenKid, &t.KeyID
+			t.KeyID = strings.Clone(s.Text()) // callers remember ids, not tokens
 		case "typ":
-			seen, value = &seenTyp, &t.Type
+			t.Type, typed = s.Text(), true
 		default:
-			return `a parameter other than "alg", "kid" and "typ"`
+			s.Fail(`a parameter other than "alg", "kid" and "typ"`)
 		}
-		if *seen {
-			return faultDuplicate
-		}
-		*seen = true
-		text, fault := s.text()
-		if fault != "" {
-			return "a parameter that is not a string"
-		}
-		*value = intern(text)
-		if s.take('}') {
-			break
-		}
-		if !s.take(',') {
-			return faultSyntax
-		}
+	}
+	if err := s.End(); err != nil {
+		return err
 	}
 	switch {
-	case !s.end():
-		return "more than one JSON value"
 	case t.Algorithm == "":
-		return `no "alg"`
+		return errors.New(`no "alg"`)
 	case len(t.KeyID) > maxKeyIDBytes:
-		return `"kid" is too long`
-	case seenTyp && !strings.EqualFold(t.Type, "JWT"):
-		return `"typ" is not JWT`
+		return errors.New(`"kid" is too long`)
+	case typed && !strings.EqualFold(t.Type, "JWT"):
+		return errors.New(`"typ" is not JWT`)
 	}
-	return ""
+	return nil
 }
 
-// intern returns b as a string, without allocating for an algorithm in use.
-func intern(b []byte) string {
-	switch string(b) {
-	case RS256:
-		return RS256
-	case ES256:
-		return ES256
-	case ES384:
-		return ES384
-	case ES512:
-		return ES512
+// reservedNames are the names in the claims of service-account tokens. A name
+// that only some decoders take for one of these is rejected.
+var reservedNames = []string{
+	"iss", "sub", "aud", "exp", "nbf", "iat", "jti",
+
+	"kubernetes.io", "namespace", "serviceaccount", "pod", "secret", "node",
+	"validatingwebhookconfiguration", "mutatingwebhookconfiguration",
+	"attestations", "warnafter", "name", "uid", "object", "apiVersion", "kind",
+
+	"kubernetes.io/serviceaccount/namespace",
+	"kubernetes.io/serviceaccount/secret.name",
+	"kubernetes.io/serviceaccount/service-account.name",
+	"kubernetes.io/serviceaccount/service-account.uid",
+}
+
+// CheckPayload checks that payload is one strict JSON object, at most 8 levels
+// deep, in which no name differs from that of a claim only in case: what
+// [Parse] accepts. Any error is a [*MalformedError].
+func CheckPayload(payload string) error {
+	if err := strictjson.Check(payload, maxPayloadDepth, reservedNames); err != nil {
+		return &MalformedError{"payload", err.Error()}
 	}
-	return string(b)
+	return nil
 }

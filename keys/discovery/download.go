@@ -14,7 +14,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
@@ -85,7 +85,7 @@ type discoveryDocument struct {
 }
 
 func parseConfig(data []byte) (config discoveryDocument, err error) {
-	if err := jose.CheckObject(data, maxConfigDepth, []string{"issuer", "jwks_uri"}); err != nil {
+	if err := strictjson.Check(string(data), maxConfigDepth, []string{"issuer", "jwks_uri"}); err != nil {
 		return config, errors.New("the discovery document is malformed")
 	}
 	if json.Unmarshal(data, &config) != nil || config.Issuer == "" || config.JWKSURI == "" {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/flight"
-	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
@@ -31,7 +31,7 @@ func parseHeader(encoded string) (id string, err error) {
 		KeyID     string `json:"kid"`
 		Type      string `json:"typ"`
 	}
-	if err := jose.CheckObject(data, 1, []string{"alg", "kid", "typ"}); err != nil {
+	if err := strictjson.Check(string(data), 1, []string{"alg", "kid", "typ"}); err != nil {
 		return "", errors.New("while parsing header JSON: not one flat JSON object")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))

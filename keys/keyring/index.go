@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
@@ -47,7 +47,7 @@ var indexNames = []string{"version", "keys", "removed", "id", "alg", "first", "v
 // parseIndex reads an index as strictly as it is written. Its errors go on
 // after the name of the file.
 func parseIndex(data []byte) (*ringIndex, error) {
-	if jose.CheckObject(data, 3, indexNames) != nil {
+	if strictjson.Check(string(data), 3, indexNames) != nil {
 		return nil, errors.New("is damaged")
 	}
 	var version struct {

@@ -181,7 +181,7 @@ func (h *reviewHandler) serve(w http.ResponseWriter, r *http.Request, start time
 	if err != nil {
 		return nil, err
 	}
-	review, fault := parseReview(body, h.cfg.V1beta1)
+	review, fault := parseReview(string(body), h.cfg.V1beta1)
 	if fault == "" {
 		fault = reviewFault(review)
 	}

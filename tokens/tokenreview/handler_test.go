@@ -100,7 +100,7 @@ func TestReviewHandlerRefusesWhatIsNotAReview(t *testing.T) {
 		{"depth 20,000", deep(20_000), nil, 400, "nested too deeply"},
 		{"depth 30", deep(30), nil, 200, `"authenticated":true`},
 		{"depth 31", deep(31), nil, 400, "nested too deeply"},
-		{"cut off", good[:len(good)-1], nil, 400, "not valid JSON"},
+		{"cut off", good[:len(good)-1], nil, 400, "neither a comma nor the end of an object"},
 		{"invalid UTF-8", replace(`"b"`, "\"\xff\""), nil, 400, "invalid UTF-8"},
 		// H05, REV-1
 		{"v1beta1", replace("authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"), nil, 400, "--authentication-token-webhook-version"},
@@ -110,8 +110,8 @@ func TestReviewHandlerRefusesWhatIsNotAReview(t *testing.T) {
 		{"kind Pod", replace(`"TokenReview"`, `"Pod"`), nil, 400, "not a TokenReview"},
 		{"kind List", replace(`"TokenReview"`, `"List"`), nil, 400, "not a TokenReview"},
 		// H07
-		{"two tokens", replace(`"spec":{`, `"spec":{"token":"x",`), nil, 400, "twice"},
-		{"two tokens, one escaped", replace(`"spec":{`, `"spec":{"\u0074oken":"x",`), nil, 400, "twice"},
+		{"two tokens", replace(`"spec":{`, `"spec":{"token":"x",`), nil, 400, "duplicate name"},
+		{"two tokens, one escaped", replace(`"spec":{`, `"spec":{"\u0074oken":"x",`), nil, 400, "duplicate name"},
 		{"SPEC", replace(`"spec":{`, `"SPEC":{},"spec":{`), nil, 400, "only in case"},
 		{"folded by Unicode", replace(`"spec":{`, `"\u017Fpec":{},"spec":{`), nil, 400, "only in case"},
 	}

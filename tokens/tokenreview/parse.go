@@ -3,7 +3,7 @@ package tokenreview
 import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 
-	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // What a TokenReview may be.
@@ -23,18 +23,18 @@ var reviewNames = []string{"kind", "apiVersion", "metadata", "namespace", "spec"
 // parseReview reads a TokenReview, strictly: what it is, its namespace, token
 // and audiences (REV-1). The fault holds
 // nothing of the text.
-func parseReview(body []byte, v1beta1 bool) (_ *authenticationv1.TokenReview, fault string) {
-	if err := jose.CheckObject(body, maxReviewDepth, reviewNames); err != nil {
+func parseReview(body string, v1beta1 bool) (_ *authenticationv1.TokenReview, fault string) {
+	if err := strictjson.Check(body, maxReviewDepth, reviewNames); err != nil {
 		return nil, err.Error()
 	}
 	review := new(authenticationv1.TokenReview)
-	for name, value := range jose.Members(body) {
+	for name, value := range strictjson.Members(body) {
 		ok := true
-		switch string(name) {
+		switch name {
 		case "kind":
-			review.Kind, ok = jose.Text(value)
+			review.Kind, ok = strictjson.Text(value)
 		case "apiVersion":
-			review.APIVersion, ok = jose.Text(value)
+			review.APIVersion, ok = strictjson.Text(value)
 		case "metadata":
 			fault = parseReviewMetadata(review, value)
 		case "spec":
@@ -42,7 +42,7 @@ func parseReview(body []byte, v1beta1 bool) (_ *authenticationv1.TokenReview, fa
 		}
 		switch {
 		case !ok:
-			return nil, string(name) + faultNotAString
+			return nil, name + faultNotAString
 		case fault != "":
 			return nil, fault
 		}
@@ -57,14 +57,14 @@ func parseReview(body []byte, v1beta1 bool) (_ *authenticationv1.TokenReview, fa
 	return review, ""
 }
 
-func parseReviewMetadata(review *authenticationv1.TokenReview, object []byte) (fault string) {
+func parseReviewMetadata(review *authenticationv1.TokenReview, object string) (fault string) {
 	if object[0] != '{' && object[0] != 'n' { // null
 		return "metadata is not an object"
 	}
-	for name, value := range jose.Members(object) {
+	for name, value := range strictjson.Members(object) {
 		ok := true
-		if string(name) == "namespace" {
-			review.Namespace, ok = jose.Text(value)
+		if name == "namespace" {
+			review.Namespace, ok = strictjson.Text(value)
 		}
 		if !ok {
 			return "metadata.namespace" + faultNotAString
@@ -73,15 +73,15 @@ func parseReviewMetadata(review *authenticationv1.TokenReview, object []byte) (f
 	return ""
 }
 
-func parseReviewSpec(review *authenticationv1.TokenReview, object []byte) (fault string) {
+func parseReviewSpec(review *authenticationv1.TokenReview, object string) (fault string) {
 	if object[0] != '{' {
 		return "spec is not an object"
 	}
-	for name, value := range jose.Members(object) {
-		switch string(name) {
+	for name, value := range strictjson.Members(object) {
+		switch name {
 		case "token":
 			var ok bool
-			if review.Spec.Token, ok = jose.Text(value); !ok {
+			if review.Spec.Token, ok = strictjson.Text(value); !ok {
 				return "spec.token" + faultNotAString
 			}
 		case "audiences":
@@ -91,8 +91,8 @@ func parseReviewSpec(review *authenticationv1.TokenReview, object []byte) (fault
 			if value[0] != '[' {
 				return "spec.audiences is not a list"
 			}
-			for element := range jose.Elements(value) {
-				audience, ok := jose.Text(element)
+			for element := range strictjson.Elements(value) {
+				audience, ok := strictjson.Text(element)
 				if !ok {
 					return "spec.audiences has an element that" + faultNotAString
 				}
