@@ -84,7 +84,11 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 		{name: "used meanwhile", cached: objects(since, listing, old), live: objects(since, listing, unused(map[string]string{invalidSince: "2024-12-31", lastUsed: "2026-01-01"})), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
 		{name: "dereferenced meanwhile", cached: objects(since, listing, old), live: objects(since, account(), old), want: []string{getMap, getSec, getSA}, action: sacontroller.CleanupKeep},
 		{name: "deleted meanwhile", cached: objects(since, listing, old), live: objects(since, listing), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
-		{name: "created again meanwhile", cached: objects(since, listing, old), live: objects(since, listing, tokenWith(func(s *corev1.Secret) { s.UID = "4" })), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
+		{name: "created again meanwhile", cached: objects(since, listing, old), live: objects(since, listing, func() *corev1.Secret {
+			s := unused(map[string]string{invalidSince: "2024-12-31"})
+			s.UID = "4"
+			return s
+		}()), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
 		{name: "namespace being deleted", cached: objects(since, terminating("ns"), listing, old), want: []string{getMap}, action: sacontroller.CleanupKeep},
 		{name: "delete conflicts", cached: objects(since, listing, old), fault: fake.On("delete", "", fake.Conflict), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
 		{name: "delete finds none", cached: objects(since, listing, old), fault: fake.On("delete", "", fake.NotFound), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},

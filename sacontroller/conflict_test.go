@@ -161,6 +161,29 @@ func TestGenerateCannotReadListed(t *testing.T) {
 	diff(t, "writes", []string{}, writes(cluster))
 }
 
+// unversioned is a Reader that doesn't know resourceVersions.
+type unversioned struct{ *fake.Reader }
+
+func (u unversioned) GetSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	s, err := u.Reader.GetSecret(ctx, namespace, name)
+	if err == nil {
+		s = s.DeepCopy()
+		s.ResourceVersion = ""
+	}
+	return s, err
+}
+
+// A write without a resourceVersion would overwrite anything: the Secret is read
+// live first (CTL-46).
+func TestFillWithoutResourceVersion(t *testing.T) {
+	cluster := fake.New(account(), tokenWith(empty))
+	c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader = unversioned{cluster.Reader()} })
+	if _, err := c.Reconcile(t.Context(), secretKey); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "calls", []string{"get secrets ns/token-secret-1", updateSec}, calls(cluster))
+}
+
 // Another writer empties the Secret each time: SECURITY C15.
 func TestTokensFight(t *testing.T) {
 	now := fake.Epoch

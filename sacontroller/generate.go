@@ -187,7 +187,7 @@ func newTokenSecret(account *corev1.ServiceAccount, name string, rootCA []byte, 
 
 // leftover returns the generated Secret that an earlier attempt created for account
 // and that the account doesn't list yet, or nil. Of several it is the first by
-// name. A Secret that somebody else created is not adopted (CTL-82): it lacks the
+// name. A Secret that another writer created is not adopted (CTL-82): it lacks the
 // form of the name or the account's UID.
 func leftover(account *corev1.ServiceAccount, tokens []*corev1.Secret) *corev1.Secret {
 	var first *corev1.Secret

@@ -47,7 +47,7 @@ func (f *failures) get(key Key) error {
 
 // pending remembers, by the UID of the account, the name of the token Secret that
 // is being generated for it, from before the create until the account lists the
-// Secret or the Secret is gone. Whatever fails in between, the next attempt finds
+// Secret or the Secret is deleted. Whatever fails in between, the next attempt finds
 // it again, however stale the Reader is. It is safe for concurrent use.
 type pending struct {
 	mu    sync.Mutex

@@ -29,6 +29,13 @@ func TestThrottle(t *testing.T) {
 	if got := p.wait(key); got != 0 {
 		t.Errorf("wait() after the minute = %v, want 0", got)
 	}
+	for range maxWrites {
+		p.wrote(key)
+	}
+	now = now.Add(-time.Hour)
+	if got := p.wait(key); got != 0 {
+		t.Errorf("wait() after the clock was set back = %v, want 0", got)
+	}
 	for i := range 100_000 {
 		now = now.Add(time.Second / 10)
 		p.wrote(Key{Name: fmt.Sprint(i)})

@@ -44,12 +44,12 @@ func (e *events) stop() { e.broadcaster.Shutdown() }
 // for attempts 1, 2, 4, 8… only.
 func (m *Manager) failed(controller string, key sacontroller.Key, attempts int, err error) {
 	log := m.log.Debug
-	told := bits.OnesCount(uint(attempts)) <= 1
-	if told {
+	rare := bits.OnesCount(uint(attempts)) <= 1
+	if rare {
 		log = m.log.Warn
 	}
 	log("Attempt failed", "controller", controller, "key", key.String(), "attempt", attempts, "error", err)
-	if !told || key.Kind != "Secret" || attempts > 0 && attempts < eventAfter {
+	if !rare || key.Kind != "Secret" || attempts > 0 && attempts < eventAfter {
 		return
 	}
 	secret, getErr := m.Reader().GetSecret(context.Background(), key.Namespace, key.Name)

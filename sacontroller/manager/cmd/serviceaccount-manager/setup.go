@@ -19,7 +19,7 @@ import (
 // rootCAPeriod is how often the CA file is looked at.
 const rootCAPeriod = 10 * time.Second
 
-// A setup is the controllers that were made from options.
+// A setup holds what the controllers that options turn on have in common.
 type setup struct {
 	log    *slog.Logger
 	rootCA []byte
@@ -79,7 +79,7 @@ func (s *setup) addTokens(opts *options, m *manager.Manager, clients *serviceacc
 	if err != nil {
 		return err
 	}
-	// An Issuer needs a name for bound tokens, of which this program makes none.
+	// An Issuer needs a name for bound tokens, of which this program issues none.
 	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://serviceaccount-manager.invalid", Signer: signer})
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (s *setup) addTracker(opts *options, m *manager.Manager, clients *serviceac
 	return m.Add(c, manager.Options{})
 }
 
-// observe logs what the cleaner did, and what it couldn't do.
+// observe logs what the cleaner did, and its failures.
 func (s *setup) observe(ctx context.Context, e sacontroller.Event) {
 	if e.Cleanup.Problem != "" {
 		s.log.InfoContext(ctx, "No cleanup", "problem", e.Cleanup.Problem)
@@ -161,9 +161,9 @@ func (s *setup) observe(ctx context.Context, e sacontroller.Event) {
 	}
 }
 
-// followRootCA applies what is in file each time that it has changed, until ctx is
-// done. What isn't a complete bundle is logged once and otherwise ignored: it may
-// be half written (C11).
+// followRootCA applies the content of file each time that it has changed, until ctx
+// is done. An incomplete bundle is logged once and otherwise ignored: it may be half
+// written (C11).
 func (s *setup) followRootCA(ctx context.Context, file string) {
 	ticker := time.NewTicker(rootCAPeriod)
 	defer ticker.Stop()
@@ -188,7 +188,7 @@ func (s *setup) followRootCA(ctx context.Context, file string) {
 		}
 		for _, apply := range s.apply {
 			if err := apply(data); err != nil {
-				s.log.Error("The CA bundle was refused", "file", file, "error", err)
+				s.log.Error("The CA bundle was rejected", "file", file, "error", err)
 			}
 		}
 		s.log.Info("The CA bundle has changed", "file", file)
