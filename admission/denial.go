@@ -84,7 +84,7 @@ func denyNoToken(account *corev1.ServiceAccount) error {
 	}}
 }
 
-// cut quotes a text that somebody else chose, and bounds it.
+// cut quotes a text from an object, and bounds it.
 func cut(text string) string {
 	const longest = 64
 	if len(text) > longest {

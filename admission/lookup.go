@@ -22,7 +22,7 @@ var errNoAnswer = errors.New("the getter returned neither an object nor an error
 
 // findAccount returns the account called name. It asks the cache, then, after a
 // NotFound, the live getter: once, or up to maxTries times for the default account,
-// which a controller is about to make in a new namespace. The error of an account
+// which a controller is about to create in a new namespace. The error of an account
 // that does not exist is a NotFound error.
 func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
 	account, err := getAccount(ctx, p.cached, namespace, name)
@@ -62,9 +62,9 @@ func getAccount(ctx context.Context, from ServiceAccountGetter, namespace, name 
 	return requireObject(account, err)
 }
 
-// requireObject returns what a getter returned, and an error if that is neither
-// an object nor an error. A nil pointer in an error is none: to ask it what it is
-// about would panic.
+// requireObject returns what a getter returned, or errNoAnswer if that is neither
+// an object nor an error. An error that is a nil pointer is none: its methods
+// would panic.
 func requireObject[T any](object *T, err error) (*T, error) {
 	if err != nil {
 		if v := reflect.ValueOf(err); v.Kind() != reflect.Pointer || !v.IsNil() {
@@ -92,9 +92,9 @@ func poll() func(ctx context.Context, namespace, name string) error {
 	}
 }
 
-// findToken returns the name of the token Secret that is to be mounted: the first
-// that account lists and that is a token of it. It is empty if there is none, or
-// none is wanted.
+// findToken returns the name of the token Secret to mount: the first that account
+// lists and that is a token of it. It is empty if there is none, or if none is
+// needed.
 func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.ServiceAccount) (string, error) {
 	if p.rules.tokenVolume != SecretBacked || p.rules.automount(&req.Pod.Spec, account) != automountOn {
 		return "", nil

@@ -93,9 +93,9 @@ func (p *Plugin) Validate(ctx context.Context, req Request) error {
 
 // Decide decides about req and changes nothing: about a pod that is about to be
 // created as [Plugin.Admit] does, about ephemeral containers as [Plugin.Validate]
-// does. It serves programs that explain the decision, or that apply it to
-// something else than a [corev1.Pod], as the package webhook does. The name of a
-// new volume differs from call to call, unless [Config.NewName] is deterministic.
+// does. Use it to explain a decision, or to apply it to something else than a
+// [corev1.Pod], as the package webhook does. The name of a new volume differs from
+// call to call, unless [Config.NewName] is deterministic.
 //
 // The error is a denial as in Admit.
 func (p *Plugin) Decide(ctx context.Context, req Request) (Decision, error) {

@@ -65,8 +65,8 @@ func parseReview(src string, annotations []string) (*review, error) {
 }
 
 // unknown skips the value of a key that is not read. A key that a careless decoder
-// would take for one of known is refused: another reader of the
-// review could see another request than this one.
+// would take for one of known is rejected: another reader of the review could
+// see another request than this one.
 func (s *scanner) unknown(key string, known ...string) error {
 	for _, k := range known {
 		if k != key && strings.EqualFold(k, key) {
@@ -151,7 +151,7 @@ func (rv *review) check() error {
 	return nil
 }
 
-// cut quotes a text that somebody else chose, and bounds it.
+// cut quotes a text of the client, and bounds it.
 func cut(text string) string {
 	const longest = 64
 	if len(text) > longest {
