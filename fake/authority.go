@@ -106,19 +106,20 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
 	})
 	adopt(&mistakes, seen, err)
+	a.Discovery, err = discovery.NewPublisher(discovery.PublisherConfig{
+		Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + discovery.JWKSPath, Keys: a.Keys, Now: a.Now,
+	})
+	adopt(&mistakes, seen, err)
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
-	var errs [4]error
+	var errs [3]error
 	a.Requester, errs[0] = tokenrequest.New(tokenrequest.Config{
 		Issuer: a.Issuer, APIAudiences: cfg.APIAudiences,
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
 	})
-	a.Discovery, errs[1] = discovery.NewPublisher(discovery.PublisherConfig{
-		Issuer: cfg.Issuer, JWKSURI: cfg.Issuer + discovery.JWKSPath, Keys: a.Keys, Now: a.Now,
-	})
-	a.Accounts, errs[2] = sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: a.Cluster, Client: a.Cluster})
-	a.Secrets, errs[3] = sacontroller.NewTokens(sacontroller.TokensConfig{
+	a.Accounts, errs[1] = sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: a.Cluster, Client: a.Cluster})
+	a.Secrets, errs[2] = sacontroller.NewTokens(sacontroller.TokensConfig{
 		Reader: a.Cluster, Client: a.Cluster, Issuer: a.Issuer, RootCA: cfg.RootCA, AutoGenerate: cfg.AutoGenerate, Now: a.Now,
 	})
 	for _, err := range errs {
