@@ -16,8 +16,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A namespace gets its account, a pod is admitted, a token is issued and judged,
-// and is worth nothing once the account is gone.
+// A namespace gets its account, a pod is admitted, a token is issued and
+// authenticated, and deleting the account revokes it.
 func Example() {
 	ctx := context.Background()
 	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "shop"}})
@@ -26,13 +26,13 @@ func Example() {
 	accounts := must(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: cluster, Client: cluster}))
 	check(cluster.Settle(ctx, accounts))
 
-	// Admission gives a pod the account and the volume of its token.
+	// Admission gives a pod the account and its token volume.
 	plugin := must(admission.New(admission.Config{ServiceAccounts: cluster}))
 	pod := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "web"}}}}
 	check(plugin.Admit(ctx, admission.Request{Operation: admissionv1.Create, Namespace: "shop", Name: "web", Pod: pod}))
 	fmt.Println(pod.Spec.ServiceAccountName, pod.Spec.Containers[0].VolumeMounts[0].MountPath)
 
-	// An issuer signs a token for the account, and an authenticator judges it.
+	// An issuer signs a token for the account, and an authenticator verifies it.
 	key := must(keys.Generate(keys.ES256))
 	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://shop.example", Signer: must(keys.NewSigner(key))}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
@@ -43,7 +43,7 @@ func Example() {
 	token := must(issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"shop"}, Lifetime: time.Hour}))
 	fmt.Println(must(authenticator.Authenticate(ctx, token.Value)).UserInfo().Username)
 
-	// Without the account the token is worth nothing, at once.
+	// Deleting the account revokes the token immediately.
 	check(cluster.DeleteServiceAccount(ctx, "shop", "default", metav1.DeleteOptions{}))
 	_, err := authenticator.Authenticate(ctx, token.Value)
 	fmt.Println(err)
@@ -54,8 +54,8 @@ func Example() {
 	// tokens: service account token has been invalidated: its ServiceAccount is gone
 }
 
-// Everything works the same through client-go's clients. Here clientset stands for
-// a *kubernetes.Clientset.
+// Connect admission to an API server. Here clientset stands for a
+// *kubernetes.Clientset.
 func ExampleFromCoreV1() {
 	ctx := context.Background()
 	clientset := fake.New(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "builder"}})

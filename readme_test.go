@@ -62,6 +62,23 @@ func TestReadmePrograms(t *testing.T) {
 	}
 }
 
+// The README's table has every package that others can import, and no other.
+func TestReadmeListsPackages(t *testing.T) {
+	listed := map[string]bool{".": true}
+	for _, link := range regexp.MustCompile("\\[`[\\w/]+`\\]\\(([\\w/]+)\\)").FindAllStringSubmatch(readFile(t, "README.md"), -1) {
+		listed[link[1]] = true
+		if files, err := filepath.Glob(link[1] + "/*.go"); err != nil || len(files) == 0 {
+			t.Errorf("README.md lists the package %s, which does not exist", link[1])
+		}
+	}
+	for _, pkg := range goList(t, "./...") {
+		name := relative(pkg.ImportPath)
+		if !listed[name] && !strings.HasPrefix(name, "examples/") && !slices.Contains(strings.Split(name, "/"), "internal") {
+			t.Errorf("README.md does not list the package %s", name)
+		}
+	}
+}
+
 // A link to a file of the repository leads somewhere.
 func TestDocumentLinks(t *testing.T) {
 	link := regexp.MustCompile(`\]\(([^)#]+)`)

@@ -97,7 +97,9 @@ func routes(s *store, ring *keyring.Ring, signer *tokens.Issuer,
 		Issuers: []string{issuer}, APIAudiences: []string{issuer}, Keys: ring, ServiceAccounts: s, Secrets: s, Pods: s, Legacy: true}))
 	requester := must(tokenrequest.New(tokenrequest.Config{
 		Issuer: signer, APIAudiences: []string{issuer}, ServiceAccounts: s, Secrets: s, Pods: s}))
-	publisher := must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuer, JWKSURI: issuer + discovery.JWKSPath, Keys: ring}))
+	publisher := must(discovery.NewPublisher(discovery.PublisherConfig{
+		Issuer: issuer, JWKSURI: issuer + discovery.JWKSPath, Keys: ring,
+	}))
 	mux, namespaced := http.NewServeMux(), "/api/v1/namespaces/{namespace}/"
 	serve(mux, s, "/api/v1/namespaces", func(ctx context.Context, o *corev1.Namespace) (*corev1.Namespace, error) {
 		o.Status.Phase = corev1.NamespaceActive
@@ -120,7 +122,9 @@ func routes(s *store, ring *keyring.Ring, signer *tokens.Issuer,
 	answer(mux, "POST "+namespaced+"serviceaccounts/{name}/token", func(r *http.Request, o *tokenRequest) (any, error) {
 		return requester.Create(r.Context(), r.PathValue("namespace"), r.PathValue("name"), o)
 	})
-	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", must(tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{authenticator}})))
+	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", must(tokenreview.NewHandler(tokenreview.HandlerConfig{
+		Authenticators: []*tokens.Authenticator{authenticator},
+	})))
 	mux.Handle(discovery.ConfigPath, publisher)
 	mux.Handle(discovery.JWKSPath, publisher)
 	answer(mux, "GET /whoami", func(r *http.Request, _ *struct{}) (any, error) {
