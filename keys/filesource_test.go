@@ -1,6 +1,7 @@
 package keys_test
 
 import (
+	"context"
 	"crypto"
 	"errors"
 	"io/fs"
@@ -169,6 +170,34 @@ func write(data string) func(string) error {
 
 func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
+}
+
+// Observe is told of changes and failures, not of readings that found the same. A context
+// that is done opens nothing.
+func TestFileSourceObserve(t *testing.T) {
+	clock := keystest.NewClock()
+	file := keyFile{t, filepath.Join(t.TempDir(), "a.pub"), clock}
+	file.write(keystest.PEMs(keystest.P256Key()))
+	var events []keys.Event
+	cfg := keys.FileSourceConfig{Files: []string{file.name}, Now: clock.Now, Observe: func(_ context.Context, e keys.Event) { events = append(events, e) }}
+	source := keystest.Must(keys.OpenFileSource(t.Context(), cfg))
+	read := func() {
+		clock.Add(10 * time.Second)
+		keystest.Algorithms(t, source)
+	}
+	read()
+	file.write(keystest.PEMs(keystest.P256Key(), keystest.P384Key()))
+	read()
+	file.write("nothing")
+	read()
+	if len(events) != 2 || events[0].Keys != 2 || !events[0].Changed || events[0].Err != nil || !errors.Is(events[1].Err, keys.ErrNoPublicKeys) || events[1].Changed || events[1].Keys != 2 {
+		t.Errorf("Observe got %+v, want a change and a failure", events)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := keys.OpenFileSource(ended, cfg); !errors.Is(err, context.Canceled) {
+		t.Errorf("OpenFileSource() = %v, want context.Canceled", err)
+	}
 }
 
 func TestOpenFileSourceRefuses(t *testing.T) {

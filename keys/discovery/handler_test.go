@@ -1,6 +1,7 @@
 package discovery_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -193,6 +195,46 @@ func TestPublisherFirstRequests(t *testing.T) {
 	if source.asked != 1 {
 		t.Errorf("the source was asked %d times, want once", source.asked)
 	}
+}
+
+// Observe is told of each time the source was asked; a source that panics or hangs is an
+// error, and the documents stay.
+func TestPublisherObserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []keys.Event
+		ask := func(context.Context) ([]keys.PublicKey, error) {
+			return []keys.PublicKey{public(keystest.P256Key())}, nil
+		}
+		d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h",
+			Keys:    sourceFunc(func(ctx context.Context) ([]keys.PublicKey, error) { return ask(ctx) }),
+			Observe: func(_ context.Context, e keys.Event) { events = append(events, e) }})
+		release := make(chan struct{})
+		for _, f := range []func(context.Context) ([]keys.PublicKey, error){
+			func(context.Context) ([]keys.PublicKey, error) { panic("secret") },
+			func(context.Context) ([]keys.PublicKey, error) { <-release; return nil, nil },
+		} {
+			ask = f
+			time.Sleep(time.Second)
+			if resp, body := get(t, d, "GET", discovery.JWKSPath, nil); resp.StatusCode != 200 || !strings.Contains(body, "ES256") {
+				t.Errorf("status %d, %s, want the last documents", resp.StatusCode, body)
+			}
+			if err := d.Err(); err == nil || strings.Contains(err.Error(), "secret") {
+				t.Errorf("Err() = %v, want an error without the panic's value", err)
+			}
+		}
+		close(release)
+		if len(events) != 3 || !events[0].Changed || events[0].Keys != 1 || events[0].Err != nil ||
+			events[1].Err == nil || events[1].Changed || !errors.Is(events[2].Err, context.DeadlineExceeded) {
+			t.Errorf("Observe got %+v, want a change, a panic and a timeout", events)
+		}
+	})
+}
+
+// A sourceFunc is a Source of one func.
+type sourceFunc func(context.Context) ([]keys.PublicKey, error)
+
+func (f sourceFunc) PublicKeys(ctx context.Context, _ string) ([]keys.PublicKey, error) {
+	return f(ctx)
 }
 
 func TestPublisherConcurrent(t *testing.T) {

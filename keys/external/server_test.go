@@ -106,3 +106,46 @@ func TestServerRefuses(t *testing.T) {
 		t.Errorf("Sign() after the end: %v, want context.Canceled", err)
 	}
 }
+
+// A source that doesn't say when its keys changed: the answers say when that was
+// noticed, and clients are told of each change once.
+func TestServerNoticesChanges(t *testing.T) {
+	clock := keystest.NewClock()
+	signer := keystest.Must(keys.NewSigner(keystest.P256Key()))
+	source := &sourceOf{list: []keys.PublicKey{signer.PublicKey()}}
+	server := keystest.Must(external.NewServer(external.ServerConfig{
+		Signer: signer, Keys: source, MaxTokenLifetime: time.Hour, RefreshHint: time.Minute, Now: clock.Now}))
+	started := clock.Now()
+	want := func(n int, changed time.Time) {
+		t.Helper()
+		answer, err := server.FetchKeys(t.Context())
+		if err != nil || len(answer.Keys) != n || !answer.DataTimestamp.Equal(changed) || answer.RefreshHint != time.Minute {
+			t.Errorf("FetchKeys() = %+v, %v, want %d keys, changed at %v", answer, err, n, changed)
+		}
+	}
+	want(1, started)
+	clock.Add(time.Hour)
+	want(1, started)
+	source.list = append(source.list, keystest.Must(keys.NewPublicKey(keystest.P384Key().Public())))
+	want(2, clock.Now())
+	clock.Add(time.Hour)
+	want(2, clock.Now().Add(-time.Hour))
+	hidden := append([]keys.PublicKey(nil), source.list...)
+	hidden[1].Unpublished = true
+	source.list = hidden
+	want(2, clock.Now())
+	source.err = errors.New("down")
+	if _, err := server.FetchKeys(t.Context()); !errors.Is(err, source.err) {
+		t.Errorf("FetchKeys() = %v, want the error of the source", err)
+	}
+}
+
+// A sourceOf is a Source of a list that tests change.
+type sourceOf struct {
+	list []keys.PublicKey
+	err  error
+}
+
+func (s *sourceOf) PublicKeys(context.Context, string) ([]keys.PublicKey, error) {
+	return s.list, s.err
+}

@@ -119,6 +119,9 @@ func Serve(ctx context.Context, endpoint string, service external.Service) error
 	if _, err := target(endpoint); err != nil {
 		return err
 	}
+	if service == nil {
+		return errors.New("externalgrpc: no service, want an external.Service")
+	}
 	listener, err := listen(ctx, endpoint)
 	if err != nil {
 		return fmt.Errorf("externalgrpc: endpoint %q: %w", endpoint, err)
