@@ -206,7 +206,7 @@ func TestPublisherObserve(t *testing.T) {
 			return []keys.PublicKey{public(keystest.P256Key())}, nil
 		}
 		d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h",
-			Keys:    sourceFunc(func(ctx context.Context) ([]keys.PublicKey, error) { return ask(ctx) }),
+			Keys:    contextSource(func(ctx context.Context) ([]keys.PublicKey, error) { return ask(ctx) }),
 			Observe: func(_ context.Context, e keys.Event) { events = append(events, e) }})
 		release := make(chan struct{})
 		for _, f := range []func(context.Context) ([]keys.PublicKey, error){
@@ -230,10 +230,10 @@ func TestPublisherObserve(t *testing.T) {
 	})
 }
 
-// A sourceFunc is a Source of one func.
-type sourceFunc func(context.Context) ([]keys.PublicKey, error)
+// A contextSource is a Source of one func.
+type contextSource func(context.Context) ([]keys.PublicKey, error)
 
-func (f sourceFunc) PublicKeys(ctx context.Context, _ string) ([]keys.PublicKey, error) {
+func (f contextSource) PublicKeys(ctx context.Context, _ string) ([]keys.PublicKey, error) {
 	return f(ctx)
 }
 
