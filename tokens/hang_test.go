@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,10 +103,9 @@ func TestGetterCacheHangs(t *testing.T) {
 func TestGetterCacheJoinsWithinTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		deleted := errors.New("deleted")
-		calls := 0
+		var calls atomic.Int32
 		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
-			calls++
-			if calls > 1 {
+			if calls.Add(1) > 1 {
 				return nil, deleted
 			}
 			found := account()
@@ -121,7 +121,7 @@ func TestGetterCacheJoinsWithinTTL(t *testing.T) {
 		time.Sleep(2*time.Second - 1)
 		go func() { first <- get() }()
 		time.Sleep(1)
-		if err := get(); !errors.Is(err, deleted) || calls != 2 {
+		if err := get(); !errors.Is(err, deleted) || calls.Load() != 2 {
 			t.Errorf("TTL after the lookup began: %v, want another lookup", err)
 		}
 		for range 2 {
@@ -129,7 +129,7 @@ func TestGetterCacheJoinsWithinTTL(t *testing.T) {
 				t.Errorf("who asked within TTL got %v", err)
 			}
 		}
-		if err := get(); !errors.Is(err, deleted) || calls != 3 {
+		if err := get(); !errors.Is(err, deleted) || calls.Load() != 3 {
 			t.Errorf("after the late answer: %v, want another lookup", err)
 		}
 	})
