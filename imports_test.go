@@ -34,7 +34,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"keys/internal/keystest": {ours: []string{"keys"}},
 
 	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/strictjson", "internal/tokensecret", "keys", "tokens/internal/objects"}, others: kubernetes},
-	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/strictjson", "tokens"}, others: kubernetes},
 	"tokens/tokensource":      {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens"}, others: kubernetes},

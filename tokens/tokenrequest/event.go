@@ -32,6 +32,10 @@ type Event struct {
 	// the audit event of the request; nil if there are none.
 	Warnings         []string
 	AuditAnnotations map[string]string
+
+	// Panic and Stack are set if the signer panicked. The value may hold a secret.
+	Panic any
+	Stack []byte
 }
 
 func (e *Event) warn(text string) { e.Warnings = append(e.Warnings, text) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/tokens"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -171,6 +172,7 @@ func (r *Requester) create(ctx context.Context, namespace, name string, tr *auth
 		if bad, ok := errors.AsType[*tokens.RequestError](err); ok {
 			return nil, apierrors.NewBadRequest(bad.Error())
 		}
+		e.Panic, e.Stack = flight.PanicOf(err) // a status error wraps nothing
 		return nil, apierrors.NewInternalError(fmt.Errorf("failed to generate token: %w", err))
 	}
 	tr.Status = authenticationv1.TokenRequestStatus{
