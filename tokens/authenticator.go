@@ -7,35 +7,40 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
-// Grace is how long objects that are being deleted still count as there for
-// bound tokens, and the clock skew that [AuthenticatorConfig.Leeway] allows
-// unless told otherwise (CST-15).
-const Grace = 60 * time.Second
+const (
+	// DeletionGracePeriod is how long objects that are being deleted still count
+	// as existing for bound tokens.
+	DeletionGracePeriod = 60 * time.Second
+
+	// DefaultLeeway is the default of [AuthenticatorConfig.Leeway], that of
+	// Kubernetes.
+	DefaultLeeway = 60 * time.Second
+)
 
 // AuthenticatorConfig configures [NewAuthenticator].
 type AuthenticatorConfig struct {
-	// Issuers are those of the bound tokens that are accepted, compared byte for
-	// byte with "iss". At least one is required, unless Legacy is set. They all
-	// share Keys, as the old and the new names of one issuer do; give issuers
-	// that don't trust each other an Authenticator each.
+	// Issuers are the accepted issuers of bound tokens, compared byte for byte
+	// with "iss". At least one is required, unless Legacy is set. They share
+	// Keys, as the old and the new name of one issuer do; issuers that don't
+	// trust each other have an Authenticator each.
 	Issuers []string
 
-	// Keys is required. It is asked about every token of the issuers, so it
-	// must be fast, and a key that it doesn't return any more is not used again.
+	// Keys is required. It is asked about every token of the issuers, so it must
+	// be fast, and a key that it no longer returns is not used again.
 	Keys keys.Source
 
-	// APIAudiences are required. They are what tokens must be made for if
-	// Authenticate isn't told an audience, and what legacy tokens, which have
-	// none, count as made for.
+	// APIAudiences are required: the default of Authenticate without audiences,
+	// and the audiences of Secret-based tokens, which name none.
 	APIAudiences []string
 
-	// ServiceAccounts is required; the others make it possible to accept tokens
-	// that are bound to such objects. Every object is looked up for every token,
-	// so what has been deleted is noticed as fast as the getters notice it.
+	// ServiceAccounts is required. Each other getter allows tokens bound to
+	// objects of its kind. Every object is looked up for every token, so a
+	// deletion takes effect as soon as the getters see it.
 	ServiceAccounts ServiceAccountGetter
 	Secrets         SecretGetter
 	Pods            PodGetter
@@ -43,28 +48,29 @@ type AuthenticatorConfig struct {
 	Webhooks        WebhookGetter
 	Objects         ObjectGetter
 
-	// Legacy makes tokens acceptable that stand in Secrets, which have the
-	// issuer [LegacyIssuer]. Secrets must be set.
+	// Legacy also accepts Secret-based tokens, which have the issuer
+	// [LegacyIssuer]. It requires Secrets.
 	Legacy bool
 
-	// Policy refuses more than Kubernetes does.
+	// Policy rejects tokens that Kubernetes would accept.
 	Policy Policy
 
 	// Leeway is the clock skew tolerated on "exp", "nbf" and "iat". Zero means
-	// [Grace], as in Kubernetes; a negative value means none.
-	Leeway time.Duration
+	// [DefaultLeeway]. NoLeeway tolerates none.
+	Leeway   time.Duration
+	NoLeeway bool
 
-	// InsecureSkipLookups makes the Authenticator judge by the token alone: no
-	// object is looked up, so that tokens of deleted accounts, pods and Secrets
-	// are accepted until they expire, and legacy ones for ever (TOK-54).
+	// InsecureSkipLookups authenticates by the token alone: no object is looked
+	// up, so tokens of deleted accounts, pods and Secrets are accepted until they
+	// expire, and Secret-based ones forever.
 	InsecureSkipLookups bool
 
-	// SignatureCacheSize is for how many tokens the Authenticator remembers that
-	// their signatures are good. Only that: times, audiences and objects are
-	// judged anew every time, and once Keys returns another key than the one that
-	// made a signature, all are forgotten. Zero means
-	// [DefaultSignatureCacheSize]; a negative value means none.
-	SignatureCacheSize int
+	// SignatureCacheSize is the number of verified signatures to cache. Nothing
+	// else is cached: times, audiences and objects are checked every time. When
+	// Keys no longer returns the key of a signature, the cache is cleared. Zero
+	// means [DefaultSignatureCacheSize]. DisableSignatureCache caches none.
+	SignatureCacheSize    int
+	DisableSignatureCache bool
 
 	// Observe, if set, is called before Authenticate returns, with its context.
 	// That leads to the request: an API server sends [Event.Warnings] with the
@@ -76,57 +82,60 @@ type AuthenticatorConfig struct {
 	Now func() time.Time
 }
 
-// check names everything that is wrong with cfg.
+// check names every invalid field.
 func (cfg *AuthenticatorConfig) check() error {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("tokens: AuthenticatorConfig."+format, args...))
-	}
+	mistakes := configerror.List{Config: "tokens.AuthenticatorConfig"}
 	if len(cfg.Issuers) == 0 && !cfg.Legacy {
-		bad("Issuers is empty, want at least one")
+		mistakes.Add("Issuers", "is empty, want at least one")
 	}
 	for i, issuer := range cfg.Issuers {
+		field := fmt.Sprintf("Issuers[%d]", i)
 		if err := checkIssuer(issuer); err != nil {
-			bad("Issuers[%d] %w", i, err)
+			mistakes.Add(field, "%v", err)
 		}
 		if slices.Contains(cfg.Issuers[:i], issuer) {
-			bad("Issuers[%d] is %q, which is already specified", i, issuer)
+			mistakes.Add(field, "is %q, which is already specified", issuer)
 		}
 	}
-	if cfg.Keys == nil {
-		bad("Keys is nil, want a keys.Source")
-	}
+	mistakes.Require("Keys", cfg.Keys, "a keys.Source")
 	if len(cfg.APIAudiences) == 0 || slices.Contains(cfg.APIAudiences, "") {
-		bad("APIAudiences is %q, want at least one audience and no empty one", cfg.APIAudiences)
+		mistakes.Add("APIAudiences", "is %q, want at least one audience and no empty one", cfg.APIAudiences)
 	}
-	switch {
-	case cfg.InsecureSkipLookups:
-	case cfg.ServiceAccounts == nil:
-		bad("ServiceAccounts is nil: ServiceAccountTokenGetter must be provided")
-	case cfg.Legacy && cfg.Secrets == nil:
-		bad("Secrets is nil, want a getter for legacy tokens")
+	if !cfg.InsecureSkipLookups {
+		mistakes.Require("ServiceAccounts", cfg.ServiceAccounts, "a getter: ServiceAccountTokenGetter must be provided")
+		if cfg.Legacy {
+			mistakes.Require("Secrets", cfg.Secrets, "a getter for Secret-based tokens")
+		}
 	}
 	if cfg.Legacy && cfg.Policy.ForbidLegacy {
-		bad("Legacy and Policy.ForbidLegacy contradict each other")
+		mistakes.Add("Legacy", "is set, which Policy.ForbidLegacy contradicts")
+	}
+	configerror.NotNegative(&mistakes, "Leeway", cfg.Leeway)
+	if cfg.NoLeeway && cfg.Leeway > 0 {
+		mistakes.Add("NoLeeway", "is set, which Leeway contradicts")
+	}
+	configerror.NotNegative(&mistakes, "SignatureCacheSize", cfg.SignatureCacheSize)
+	if cfg.DisableSignatureCache && cfg.SignatureCacheSize > 0 {
+		mistakes.Add("DisableSignatureCache", "is set, which SignatureCacheSize contradicts")
 	}
 	if cfg.Policy.MaxLifetime < 0 || cfg.Policy.MaxLifetime > 0 && cfg.Policy.MaxLifetime < time.Second {
-		bad("Policy.MaxLifetime is %v, want 0 or at least 1 s", cfg.Policy.MaxLifetime)
+		mistakes.Add("Policy.MaxLifetime", "is %v, want 0 or at least 1 s", cfg.Policy.MaxLifetime)
 	}
 	if slices.Contains(cfg.Policy.Namespaces, "") {
-		bad("Policy.Namespaces has an empty one")
+		mistakes.Add("Policy.Namespaces", "has an empty one, want names of namespaces")
 	}
-	return errors.Join(errs...)
+	return mistakes.Err()
 }
 
-// An Authenticator says who presents a token. It is safe for concurrent use if
-// what it was made from is.
+// An Authenticator authenticates tokens of ServiceAccounts. It is safe for
+// concurrent use if its key source and getters are.
 type Authenticator struct {
 	cfg   AuthenticatorConfig
 	cache *signatureCache // nil for none
 }
 
-// NewAuthenticator returns an Authenticator, or an error that names everything
-// that is wrong with cfg. It does no I/O.
+// NewAuthenticator returns an Authenticator, or a [*ConfigError] for each invalid
+// field of cfg, joined. It does no I/O.
 func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -134,96 +143,92 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	cfg.Issuers = slices.Clone(cfg.Issuers)
 	cfg.APIAudiences = slices.Clone(cfg.APIAudiences)
 	cfg.Policy.Namespaces = slices.Clone(cfg.Policy.Namespaces)
-	switch {
-	case cfg.Leeway == 0:
-		cfg.Leeway = Grace
-	case cfg.Leeway < 0:
-		cfg.Leeway = 0
+	if cfg.Leeway == 0 && !cfg.NoLeeway {
+		cfg.Leeway = DefaultLeeway
+	}
+	if cfg.SignatureCacheSize == 0 {
+		cfg.SignatureCacheSize = DefaultSignatureCacheSize
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	a := &Authenticator{cfg: cfg}
-	switch size := cfg.SignatureCacheSize; {
-	case size == 0:
-		a.cache = newSignatureCache(DefaultSignatureCacheSize)
-	case size > 0:
-		a.cache = newSignatureCache(size)
+	if !cfg.DisableSignatureCache {
+		a.cache = newSignatureCache(cfg.SignatureCacheSize)
 	}
 	return a, nil
 }
 
-// Authenticate says who token stands for, if it is made for one of audiences,
-// or of the API audiences if there are none (TOK-30..79).
+// Authenticate returns the ServiceAccount that presents token, if it was issued
+// for one of audiences, or of the API audiences if there are none.
 //
-// An error that wraps [ErrNotRecognized] means that the token is none of this
-// authenticator's: ask another one. An [*InvalidError] means that it is, and
-// doesn't hold. An [*UnavailableError] means that it could not be judged: try
-// again. There are no other errors, and none of the first two holds anything
-// of the token.
+// An error that wraps [ErrNotRecognized] means that the token is not of this
+// authenticator's issuers: ask another one. An [*InvalidError] means that it is,
+// and is not valid: the caller must not retry. An [*UnavailableError] means that
+// a lookup failed: retry. There are no other errors, and none of the first two
+// holds anything of the token.
 func (a *Authenticator) Authenticate(ctx context.Context, token string, audiences ...string) (*Identity, error) {
-	j := judgement{Authenticator: a, now: a.cfg.Now(), detailed: a.cfg.Observe != nil}
-	identity, err := j.judge(ctx, token, audiences)
+	attempt := attempt{Authenticator: a, now: a.cfg.Now(), detailed: a.cfg.Observe != nil}
+	identity, v, err := attempt.authenticate(ctx, token, audiences)
 	if a.cfg.Observe != nil {
-		a.cfg.Observe(ctx, j.event(err))
+		a.cfg.Observe(ctx, attempt.event(v, err))
 	}
 	return identity, err
 }
 
-// A judgement is one call of Authenticate.
-type judgement struct {
+// An attempt is one call of Authenticate.
+type attempt struct {
 	*Authenticator
-	now      time.Time
-	detailed bool // someone reads what note is given
+	now time.Time
 
-	claims *claims // set once the signature is good
-	cached bool
-	detail string
-	legacy *LegacyUse
+	detailed bool // somebody reads detail
+	detail   string
+	legacy   *LegacyUse
 }
 
-// note remembers what was found, for the Event.
-func (j *judgement) note(format string, args ...any) {
-	if j.detailed {
-		j.detail = fmt.Sprintf(format, args...)
+// detailf sets the detail of the Event.
+func (a *attempt) detailf(format string, args ...any) {
+	if a.detailed {
+		a.detail = fmt.Sprintf(format, args...)
 	}
 }
 
-func (j *judgement) judge(ctx context.Context, token string, audiences []string) (*Identity, error) {
+// authenticate also returns the token if its signature is valid (TOK-30..79).
+func (a *attempt) authenticate(ctx context.Context, token string, audiences []string) (*Identity, verified, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, &UnavailableError{"token", err}
+		return nil, verified{}, &UnavailableError{"token", err}
 	}
-	c, err := j.verify(ctx, token)
+	v, err := a.verify(ctx, token)
 	if err != nil {
-		return nil, err
+		return nil, v, err
 	}
-	granted, err := j.audiences(audiences)
+	granted, err := a.grant(v.claims, audiences)
 	if err != nil {
-		return nil, err
+		return nil, v, err
 	}
-	if err := j.cfg.Policy.check(c); err != nil {
-		return nil, err
+	if err := a.cfg.Policy.check(v.claims); err != nil {
+		return nil, v, err
 	}
-	if c.legacy {
-		err = j.judgeLegacy(ctx, token)
+	if v.claims.legacy {
+		err = a.checkLegacy(ctx, v.claims, token)
 	} else {
-		err = j.judgeBound(ctx)
+		err = a.checkBound(ctx, v.claims)
 	}
 	if err != nil {
-		return nil, err
+		return nil, v, err
 	}
-	return newIdentity(c, granted), nil
+	return newIdentity(v.claims, granted), v, nil
 }
 
-// audiences returns those of requested that the token is made for, in their
-// order (TOK-40..42).
-func (j *judgement) audiences(requested []string) ([]string, error) {
+// grant returns those of requested that the token was issued for, in their order
+// (TOK-40..42).
+func (a *attempt) grant(c *claims, requested []string) ([]string, error) {
 	if len(requested) == 0 {
-		requested = j.cfg.APIAudiences
+		requested = a.cfg.APIAudiences
 	}
-	own := j.claims.audiences
-	if len(own) == 0 && j.claims.legacy {
-		own = j.cfg.APIAudiences
+	own := c.audiences
+	if len(own) == 0 && c.legacy {
+		own = a.cfg.APIAudiences
 	}
 	granted := make([]string, 0, min(len(requested), len(own)))
 	for _, audience := range requested {
@@ -232,37 +237,37 @@ func (j *judgement) audiences(requested []string) ([]string, error) {
 		}
 	}
 	if len(granted) == 0 {
-		j.note("token audiences %.256q is invalid for the target audiences %.256q", own, requested)
+		a.detailf("token audiences %.256q is invalid for the target audiences %.256q", own, requested)
 		return nil, &InvalidError{Reason: ReasonAudience}
 	}
 	return granted, nil
 }
 
-// event returns what Observe is told of a judgement that ended with err.
-func (j *judgement) event(err error) Event {
-	e := Event{Outcome: Accepted, Err: err, SignatureCached: j.cached, Legacy: j.legacy, Detail: j.detail}
+// event returns the Event of an attempt that ended with err.
+func (a *attempt) event(v verified, err error) Event {
+	e := Event{Result: ResultAccepted, Err: err, SignatureCached: v.cached, Legacy: a.legacy, Detail: a.detail}
 	switch err := err.(type) {
 	case nil:
 	case *NotRecognizedError:
-		e.Outcome, e.Reason = NotRecognized, err.Reason
+		e.Result, e.Reason = ResultNotRecognized, err.Reason
 	case *InvalidError:
-		e.Outcome, e.Reason, e.What = Refused, err.Reason, err.What
+		e.Result, e.Reason, e.Subject = ResultRejected, err.Reason, err.Subject
 	default:
-		e.Outcome, e.Reason = Unavailable, ReasonUnavailable
+		e.Result, e.Reason = ResultUnavailable, ReasonUnavailable
 		e.Panic, e.Stack = flight.PanicOf(err)
 		if err, ok := errors.AsType[*UnavailableError](err); ok {
-			e.What = err.What
+			e.Subject = err.Subject
 		}
 	}
 	if e.Detail == "" && err != nil {
 		e.Detail = err.Error()
 	}
-	if c := j.claims; c != nil {
+	if c := v.claims; c != nil {
 		e.Namespace, e.Name, e.UID = c.namespace, c.account.Name, c.account.UID
 		e.Issuer, e.CredentialID = c.issuer, c.credentialID
 		e.ImpliedAudiences = len(c.audiences) == 0
-		if warn := timeOf(c.warnAfter); err == nil && !warn.IsZero() && j.now.After(warn) {
-			e.Stale = j.now.Sub(warn)
+		if warn := timeOf(c.warnAfter); err == nil && !warn.IsZero() && a.now.After(warn) {
+			e.Stale = a.now.Sub(warn)
 		}
 	}
 	return e

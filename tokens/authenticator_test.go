@@ -30,11 +30,16 @@ func TestNewAuthenticatorRefuses(t *testing.T) {
 		{"issuer twice", func(cfg *tokens.AuthenticatorConfig) { cfg.Issuers = []string{"a", "a"} }, `Issuers[1] is "a", which is already specified`},
 		{"legacy issuer", func(cfg *tokens.AuthenticatorConfig) { cfg.Issuers = []string{tokens.LegacyIssuer} }, "Issuers[0] is"},
 		{"no URL", func(cfg *tokens.AuthenticatorConfig) { cfg.Issuers = []string{"http://["} }, "not a valid URL"},
-		{"no keys", func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = nil }, "Keys is nil"},
+		{"no keys", func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = nil }, "Keys is required"},
 		{"no audience", func(cfg *tokens.AuthenticatorConfig) { cfg.APIAudiences = nil }, "APIAudiences is []"},
 		{"empty audience", func(cfg *tokens.AuthenticatorConfig) { cfg.APIAudiences = []string{""} }, `APIAudiences is [""]`},
 		{"no accounts", func(cfg *tokens.AuthenticatorConfig) { cfg.ServiceAccounts = nil }, "ServiceAccountTokenGetter must be provided"},
-		{"legacy without secrets", func(cfg *tokens.AuthenticatorConfig) { cfg.Secrets = nil }, "Secrets is nil"},
+		{"legacy without secrets", func(cfg *tokens.AuthenticatorConfig) { cfg.Secrets = nil }, "Secrets is required"},
+		{"typed nil", func(cfg *tokens.AuthenticatorConfig) { cfg.ServiceAccounts = (*tokentest.World)(nil) }, "ServiceAccounts is required"},
+		{"negative leeway", func(cfg *tokens.AuthenticatorConfig) { cfg.Leeway = -1 }, "Leeway is -1ns"},
+		{"two leeways", func(cfg *tokens.AuthenticatorConfig) { cfg.Leeway, cfg.NoLeeway = 1, true }, "NoLeeway is set"},
+		{"negative cache", func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = -1 }, "SignatureCacheSize is -1"},
+		{"two cache sizes", func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize, cfg.DisableSignatureCache = 1, true }, "DisableSignatureCache is set"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -322,7 +327,7 @@ func TestAudiences(t *testing.T) {
 func TestKeysUnavailable(t *testing.T) {
 	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = failingSource{} })
 	_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
-	if e, ok := errors.AsType[*tokens.UnavailableError](err); !ok || e.What != "verification keys" {
+	if e, ok := errors.AsType[*tokens.UnavailableError](err); !ok || e.Subject != "verification keys" {
 		t.Fatalf("Authenticate() = %v, want an UnavailableError", err)
 	}
 

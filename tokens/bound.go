@@ -10,7 +10,7 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
-// checkTimes judges the times of c, in the order of TOK-65. Each bound is
+// checkTimes checks the times of c, in the order of TOK-65. Each bound is
 // inclusive.
 func checkTimes(c *claims, now time.Time, leeway time.Duration) *InvalidError {
 	latest, earliest := now.Add(leeway), now.Add(-leeway)
@@ -25,118 +25,116 @@ func checkTimes(c *claims, now time.Time, leeway time.Duration) *InvalidError {
 	return nil
 }
 
-// checkObject judges an object that a bound token depends on: it must be the
-// one that ref means, and not have been deleted longer ago than [Grace]
+// checkIdentity checks an object that a bound token depends on: it must be the
+// one of ref, and not deleted longer ago than [DeletionGracePeriod] (CST-15)
 // (TOK-69..78).
-func checkObject(kind string, ref ObjectRef, object metav1.Object, now time.Time) *InvalidError {
+func checkIdentity(kind string, ref ObjectRef, object metav1.Object, now time.Time) *InvalidError {
 	if object.GetUID() != ref.UID {
 		return &InvalidError{ReasonRecreated, kind}
 	}
-	if deleted := object.GetDeletionTimestamp(); deleted != nil && deleted.Time.Before(now.Add(-Grace)) {
+	if deleted := object.GetDeletionTimestamp(); deleted != nil && deleted.Time.Before(now.Add(-DeletionGracePeriod)) {
 		return &InvalidError{ReasonDeleted, kind}
 	}
 	return nil
 }
 
-// judgeBound judges a token with an expiry, whose audiences are good (TOK-65,
+// checkBound checks the times and the objects of a bound token (TOK-65,
 // TOK-68..78).
-func (j *judgement) judgeBound(ctx context.Context) error {
-	c := j.claims
-	if err := checkTimes(c, j.now, j.cfg.Leeway); err != nil {
-		j.note("nbf %d, exp %d, iat %d, now %d, leeway %v", c.notBefore, c.expiry, c.issuedAt, j.now.Unix(), j.cfg.Leeway)
+func (a *attempt) checkBound(ctx context.Context, c *claims) error {
+	if err := checkTimes(c, a.now, a.cfg.Leeway); err != nil {
+		a.detailf("nbf %d, exp %d, iat %d, now %d, leeway %v", c.notBefore, c.expiry, c.issuedAt, a.now.Unix(), a.cfg.Leeway)
 		return err
 	}
-	if j.cfg.InsecureSkipLookups {
+	if a.cfg.InsecureSkipLookups {
 		return nil
 	}
-	account, err := j.cfg.ServiceAccounts.GetServiceAccount(ctx, c.namespace, c.account.Name)
-	if err := found(j, objects.ServiceAccount, c.account, account, err); err != nil {
+	account, err := a.cfg.ServiceAccounts.GetServiceAccount(ctx, c.namespace, c.account.Name)
+	if err := requireObject(a, objects.ServiceAccount, c.account, account, err); err != nil {
 		return err
 	}
 	switch {
 	case c.secret.Name != "":
-		return j.judgeSecret(ctx)
+		return a.checkSecret(ctx, c)
 	case c.pod.Name != "":
-		return j.judgePod(ctx)
+		return a.checkPod(ctx, c)
 	case c.node.Name != "":
-		return j.judgeNode(ctx)
+		return a.checkNode(ctx, c)
 	case c.validating.Name != "", c.mutating.Name != "":
-		return j.judgeWebhook(ctx)
+		return a.checkWebhook(ctx, c)
 	case c.object.Name != "":
-		return j.judgeObject(ctx)
+		return a.checkObject(ctx, c)
 	}
 	return nil
 }
 
-func (j *judgement) judgeSecret(ctx context.Context) error {
-	if j.cfg.Secrets == nil {
+func (a *attempt) checkSecret(ctx context.Context, c *claims) error {
+	if a.cfg.Secrets == nil {
 		return &InvalidError{ReasonUnsupported, objects.Secret}
 	}
-	secret, err := j.cfg.Secrets.GetSecret(ctx, j.claims.namespace, j.claims.secret.Name)
-	return found(j, objects.Secret, j.claims.secret, secret, err)
+	secret, err := a.cfg.Secrets.GetSecret(ctx, c.namespace, c.secret.Name)
+	return requireObject(a, objects.Secret, c.secret, secret, err)
 }
 
-func (j *judgement) judgePod(ctx context.Context) error {
-	if j.cfg.Pods == nil {
+func (a *attempt) checkPod(ctx context.Context, c *claims) error {
+	if a.cfg.Pods == nil {
 		return &InvalidError{ReasonUnsupported, objects.Pod}
 	}
-	pod, err := j.cfg.Pods.GetPod(ctx, j.claims.namespace, j.claims.pod.Name)
-	return found(j, objects.Pod, j.claims.pod, pod, err)
+	pod, err := a.cfg.Pods.GetPod(ctx, c.namespace, c.pod.Name)
+	return requireObject(a, objects.Pod, c.pod, pod, err)
 }
 
-func (j *judgement) judgeNode(ctx context.Context) error {
-	if j.cfg.Nodes == nil {
+func (a *attempt) checkNode(ctx context.Context, c *claims) error {
+	if a.cfg.Nodes == nil {
 		return &InvalidError{ReasonUnsupported, objects.Node}
 	}
-	node, err := j.cfg.Nodes.GetNode(ctx, j.claims.node.Name)
-	return found(j, objects.Node, j.claims.node, node, err)
+	node, err := a.cfg.Nodes.GetNode(ctx, c.node.Name)
+	return requireObject(a, objects.Node, c.node, node, err)
 }
 
-func (j *judgement) judgeWebhook(ctx context.Context) error {
-	c, kind := j.claims, objects.ValidatingWebhook
+func (a *attempt) checkWebhook(ctx context.Context, c *claims) error {
+	kind := objects.ValidatingWebhook
 	if c.mutating.Name != "" {
 		kind = objects.MutatingWebhook
 	}
 	switch {
-	case j.cfg.Webhooks == nil:
+	case a.cfg.Webhooks == nil:
 		return &InvalidError{ReasonUnsupported, kind}
 	case len(c.attestations[AttestedAPIGroups]) == 0:
 		return missing(claimAttestation)
 	case kind == objects.MutatingWebhook:
-		webhook, err := j.cfg.Webhooks.GetMutatingWebhookConfiguration(ctx, c.mutating.Name)
-		return found(j, kind, c.mutating, webhook, err)
+		webhook, err := a.cfg.Webhooks.GetMutatingWebhookConfiguration(ctx, c.mutating.Name)
+		return requireObject(a, kind, c.mutating, webhook, err)
 	}
-	webhook, err := j.cfg.Webhooks.GetValidatingWebhookConfiguration(ctx, c.validating.Name)
-	return found(j, kind, c.validating, webhook, err)
+	webhook, err := a.cfg.Webhooks.GetValidatingWebhookConfiguration(ctx, c.validating.Name)
+	return requireObject(a, kind, c.validating, webhook, err)
 }
 
-// found judges what a getter has returned for ref, which is neither a typed nor
-// an untyped nil if the token holds.
-func found[T any, P interface {
+// requireObject returns an error unless a getter has returned the object of ref.
+func requireObject[T any, P interface {
 	*T
 	metav1.Object
-}](j *judgement, kind string, ref ObjectRef, object P, err error) error {
-	if err := lookedUp(j, kind, object, err); err != nil {
+}](a *attempt, kind string, ref ObjectRef, object P, err error) error {
+	if err := requireFound(a, kind, object, err); err != nil {
 		return err
 	}
-	return j.checked(kind, ref, object)
+	return a.requireIdentity(kind, ref, object)
 }
 
-// checked judges an object that was found.
-func (j *judgement) checked(kind string, ref ObjectRef, object metav1.Object) error {
-	if err := checkObject(kind, ref, object, j.now); err != nil {
-		j.note("%s %s/%s has UID %s, deletion timestamp %v; the token says UID %s; now %v", kind,
-			object.GetNamespace(), object.GetName(), object.GetUID(), object.GetDeletionTimestamp(), ref.UID, j.now)
+// requireIdentity is checkIdentity with details.
+func (a *attempt) requireIdentity(kind string, ref ObjectRef, object metav1.Object) error {
+	if err := checkIdentity(kind, ref, object, a.now); err != nil {
+		a.detailf("%s %s/%s has UID %s, deletion timestamp %v; the token says UID %s; now %v", kind,
+			object.GetNamespace(), object.GetName(), object.GetUID(), object.GetDeletionTimestamp(), ref.UID, a.now)
 		return err
 	}
 	return nil
 }
 
-// lookedUp judges whether a getter has returned an object at all.
-func lookedUp[T any](j *judgement, kind string, object *T, err error) error {
+// requireFound returns an error unless a getter has returned an object.
+func requireFound[T any](a *attempt, kind string, object *T, err error) error {
 	switch {
 	case err != nil && apierrors.IsNotFound(err):
-		j.note("%v", err)
+		a.detailf("%v", err)
 		return &InvalidError{ReasonNotFound, kind}
 	case err != nil:
 		return &UnavailableError{kind, err}

@@ -136,7 +136,7 @@ func TestTimes(t *testing.T) {
 			claims := tokentest.BoundClaims()
 			claims[tt.claim] = now.Add(tt.offset).Unix()
 			w := tokentest.NewWorld()
-			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Leeway = tt.leeway })
+			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Leeway, cfg.NoLeeway = max(tt.leeway, 0), tt.leeway < 0 })
 			_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 			if tt.reason == "" {
 				if err != nil {
@@ -296,7 +296,7 @@ func TestGoneTexts(t *testing.T) {
 	for _, kind := range []string{"ServiceAccount", "Secret", "Pod", "Node"} {
 		want := "tokens: service account token has been invalidated: its " + kind + " is gone"
 		for _, reason := range []tokens.Reason{tokens.ReasonNotFound, tokens.ReasonRecreated, tokens.ReasonDeleted} {
-			if got := (&tokens.InvalidError{Reason: reason, What: kind}).Error(); got != want {
+			if got := (&tokens.InvalidError{Reason: reason, Subject: kind}).Error(); got != want {
 				t.Errorf("the text of %s is %q, want %q", reason, got, want)
 			}
 		}

@@ -117,7 +117,7 @@ func TestCacheJudgesTimesAndAudiences(t *testing.T) {
 	}
 	_, err = a.Authenticate(t.Context(), token, "other")
 	wantInvalid(t, err, tokens.ReasonAudience, "")
-	a.now = now.Add(time.Hour + tokens.Grace)
+	a.now = now.Add(time.Hour + tokens.DeletionGracePeriod)
 	if _, err := a.Authenticate(t.Context(), token); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestCacheJudgesTimesAndAudiences(t *testing.T) {
 	if !a.cached {
 		t.Error("the signature was checked again, want it remembered")
 	}
-	a.now = now.Add(-tokens.Grace - 1)
+	a.now = now.Add(-tokens.DeletionGracePeriod - 1)
 	_, err = a.Authenticate(t.Context(), token)
 	wantInvalid(t, err, tokens.ReasonNotYetValid, "")
 }
@@ -226,7 +226,7 @@ func TestCacheSize(t *testing.T) {
 		t.Errorf("the last token was remembered %d times, want 2", remembered)
 	}
 
-	off := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = -1 })
+	off := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.DisableSignatureCache = true })
 	for range 3 {
 		if _, err := off.Authenticate(t.Context(), busy); err != nil || off.cached {
 			t.Fatalf("Authenticate() without a cache: %v, signature remembered %v", err, off.cached)

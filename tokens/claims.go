@@ -1,9 +1,8 @@
 package tokens
 
 import (
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/kubesa/serviceaccount/internal/strictjson"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // An ObjectRef names an object that a token is about or bound to. The zero
@@ -49,11 +48,12 @@ const (
 	noTime       = -1           // a time that isn't there
 )
 
-// claims are those of a token of either kind. What [decodeBound] or
-// [decodeLegacy] returns follows from the payload alone, so it may be kept with
-// the signature's verdict, and is not changed.
+// claims are those of a token of either kind. They follow from the payload alone,
+// so they are cached along with the signature. After decoding nothing changes
+// them.
 type claims struct {
 	legacy  bool
+	private bool // it has the claim "kubernetes.io"
 	payload string
 
 	issuer, subject, id         string
@@ -69,59 +69,60 @@ type claims struct {
 	warnAfter                   int64 // 0 if absent
 }
 
-// issuerOf returns the "iss" of a payload that [jose.Parse] has accepted, empty
-// if it has none that is a string.
-func issuerOf(payload string) string {
-	for name, value := range strictjson.Members(payload) {
-		if name == claimIssuer {
-			issuer, _ := strictjson.Text(value)
-			return issuer
-		}
-	}
-	return ""
+// newClaims returns claims without any.
+func newClaims(legacy bool) *claims {
+	return &claims{legacy: legacy, expiry: noTime, notBefore: noTime, issuedAt: noTime}
 }
 
 func missing(claim string) *InvalidError { return &InvalidError{ReasonMissingClaim, claim} }
 func invalid(claim string) *InvalidError { return &InvalidError{ReasonInvalidClaim, claim} }
 
-// decodeBound reads the claims of a bound token (TOK-15, TOK-66, TOK-67).
-func decodeBound(payload string) (*claims, *InvalidError) {
-	c := &claims{payload: payload, expiry: noTime, notBefore: noTime, issuedAt: noTime}
-	private := false
-	for name, value := range strictjson.Members(payload) {
-		switch name {
-		case claimPrivate:
-			private = true
-			if err := c.decodePrivate(value); err != nil {
-				return nil, err
-			}
-		case legacyNamespace, legacySecretName, legacyAccountName, legacyAccountUID:
-			return nil, invalid(name) // tokens are of one kind
-		default:
-			if claim, ok := c.decodePublic(name, value); !ok {
-				return nil, invalid(claim)
-			}
-		}
+// decode reads one claim.
+func (c *claims) decode(name, value string) *InvalidError {
+	if c.legacy {
+		return c.decodeLegacy(name, value)
 	}
+	switch name {
+	case claimPrivate:
+		return c.decodePrivate(value)
+	case legacyNamespace, legacySecretName, legacyAccountName, legacyAccountUID:
+		return invalid(name) // tokens are of one kind
+	}
+	if claim, ok := c.decodePublic(name, value); !ok {
+		return invalid(claim)
+	}
+	return nil
+}
+
+// check checks the claims together, once all of them are decoded.
+func (c *claims) check() *InvalidError {
+	if c.legacy {
+		return c.checkLegacy()
+	}
+	return c.checkBound()
+}
+
+// checkBound checks the claims of a bound token (TOK-15, TOK-66, TOK-67).
+func (c *claims) checkBound() *InvalidError {
 	switch {
-	case !private:
-		return nil, missing(claimPrivate)
+	case !c.private:
+		return missing(claimPrivate)
 	case len(c.audiences) == 0:
-		return nil, missing(claimAudience)
+		return missing(claimAudience)
 	case c.expiry == noTime:
-		return nil, missing(claimExpiry)
+		return missing(claimExpiry)
 	case c.subject == "":
-		return nil, missing(claimSubject)
+		return missing(claimSubject)
 	case c.namespace == "":
-		return nil, missing(claimNamespace)
+		return missing(claimNamespace)
 	case c.account.Name == "" || c.account.UID == "":
-		return nil, missing(claimAccount)
+		return missing(claimAccount)
 	case !validAccount(c.namespace, c.account.Name):
-		return nil, invalid(claimAccount)
-	case !MatchesUsername(c.namespace, c.account.Name, c.subject):
-		return nil, invalid(claimSubject)
+		return invalid(claimAccount)
+	case !matchesUsername(c.namespace, c.account.Name, c.subject):
+		return invalid(claimSubject)
 	}
-	return c, c.checkBinding()
+	return c.checkBinding()
 }
 
 // checkBinding checks that c is bound to at most one object, where a node
@@ -148,9 +149,6 @@ func (c *claims) checkBinding() *InvalidError {
 // decodePublic reads one registered claim; others are left alone.
 func (c *claims) decodePublic(name, value string) (claim string, ok bool) {
 	switch name {
-	case claimIssuer:
-		c.issuer, ok = strictjson.Text(value)
-		return claimIssuer, ok
 	case claimSubject:
 		c.subject, ok = strictjson.Text(value)
 		return claimSubject, ok
@@ -176,6 +174,7 @@ func (c *claims) decodePublic(name, value string) (claim string, ok bool) {
 
 // decodePrivate reads the object under "kubernetes.io".
 func (c *claims) decodePrivate(object string) *InvalidError {
+	c.private = true
 	if object[0] != '{' {
 		return invalid(claimPrivate)
 	}
@@ -220,51 +219,52 @@ func (c *claims) decodePrivate(object string) *InvalidError {
 	return nil
 }
 
-// decodeLegacy reads the claims of a token that stands in a Secret (TOK-51,
-// TOK-52).
-func decodeLegacy(payload string) (*claims, *InvalidError) {
-	c := &claims{legacy: true, payload: payload, expiry: noTime, notBefore: noTime, issuedAt: noTime}
-	for name, value := range strictjson.Members(payload) {
-		claim, ok := "", true
-		switch name {
-		case claimPrivate:
-			return nil, invalid(claimPrivate) // tokens are of one kind
-		case legacyNamespace:
-			claim = "namespace"
-			c.namespace, ok = strictjson.Text(value)
-		case legacySecretName:
-			claim = "secretName"
-			c.secret.Name, ok = strictjson.Text(value)
-		case legacyAccountName:
-			claim = "serviceAccountName"
-			c.account.Name, ok = strictjson.Text(value)
-		case legacyAccountUID:
-			claim = "serviceAccountUID"
-			var uid string
-			uid, ok = strictjson.Text(value)
-			c.account.UID = types.UID(uid)
-		default:
-			claim, ok = c.decodePublic(name, value)
-		}
-		if !ok {
-			return nil, invalid(claim)
-		}
+// decodeLegacy is decode for a Secret-based token (TOK-51, TOK-52).
+func (c *claims) decodeLegacy(name, value string) *InvalidError {
+	claim, ok := "", true
+	switch name {
+	case claimPrivate:
+		ok, claim = false, claimPrivate // tokens are of one kind
+	case legacyNamespace:
+		claim = "namespace"
+		c.namespace, ok = strictjson.Text(value)
+	case legacySecretName:
+		claim = "secretName"
+		c.secret.Name, ok = strictjson.Text(value)
+	case legacyAccountName:
+		claim = "serviceAccountName"
+		c.account.Name, ok = strictjson.Text(value)
+	case legacyAccountUID:
+		claim = "serviceAccountUID"
+		var uid string
+		uid, ok = strictjson.Text(value)
+		c.account.UID = types.UID(uid)
+	default:
+		claim, ok = c.decodePublic(name, value)
 	}
+	if !ok {
+		return invalid(claim)
+	}
+	return nil
+}
+
+// checkLegacy checks the claims of a Secret-based token.
+func (c *claims) checkLegacy() *InvalidError {
 	switch {
 	case c.subject == "":
-		return nil, missing(claimSubject)
+		return missing(claimSubject)
 	case c.namespace == "":
-		return nil, missing("namespace")
+		return missing("namespace")
 	case c.secret.Name == "":
-		return nil, missing("secretName")
+		return missing("secretName")
 	case c.account.Name == "":
-		return nil, missing("serviceAccountName")
+		return missing("serviceAccountName")
 	case c.account.UID == "":
-		return nil, missing("serviceAccountUID")
-	case !validAccount(c.namespace, c.account.Name), !MatchesUsername(c.namespace, c.account.Name, c.subject):
-		return nil, invalid(claimSubject)
+		return missing("serviceAccountUID")
+	case !validAccount(c.namespace, c.account.Name), !matchesUsername(c.namespace, c.account.Name, c.subject):
+		return invalid(claimSubject)
 	}
-	return c, nil
+	return nil
 }
 
 // decodeAudiences reads a string or an array of distinct strings (TOK-4).

@@ -3,6 +3,8 @@ package tokens
 import (
 	"errors"
 	"fmt"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
 // ErrNotRecognized means that the authenticator has no opinion on a token: it
@@ -25,15 +27,15 @@ const (
 const (
 	ReasonUnknownKey     Reason = "UnknownKey"     // no key has the id that the token names
 	ReasonSignature      Reason = "Signature"      // no key made the signature, or its algorithm is another
-	ReasonMissingClaim   Reason = "MissingClaim"   // What says which
-	ReasonInvalidClaim   Reason = "InvalidClaim"   // What says which
+	ReasonMissingClaim   Reason = "MissingClaim"   // Subject says which
+	ReasonInvalidClaim   Reason = "InvalidClaim"   // Subject says which
 	ReasonAudience       Reason = "Audience"       // made for none of the audiences asked for
 	ReasonNotYetValid    Reason = "NotYetValid"    // "nbf" is in the future
 	ReasonExpired        Reason = "Expired"        // "exp" has passed
 	ReasonIssuedInFuture Reason = "IssuedInFuture" // "iat" is in the future
 
-	// What has happened to an object that the token depends on; What is its
-	// kind. The text of the error is the same for the three.
+	// What has happened to an object that the token depends on; Subject is
+	// its kind. The text of the error is the same for the three.
 	ReasonNotFound  Reason = "NotFound"  // there is none of that name
 	ReasonRecreated Reason = "Recreated" // there is another of that name
 	ReasonDeleted   Reason = "Deleted"   // it is being deleted
@@ -42,8 +44,16 @@ const (
 	ReasonReplaced      Reason = "Replaced"      // the Secret holds another token
 	ReasonSecretType    Reason = "SecretType"    // the Secret isn't a token Secret
 	ReasonMarkedInvalid Reason = "MarkedInvalid" // the Secret has the label [InvalidSinceLabel]
-	ReasonPolicy        Reason = "Policy"        // against [AuthenticatorConfig.Policy]; What says which rule
+	ReasonPolicy        Reason = "Policy"        // against [AuthenticatorConfig.Policy]; Subject says which rule
 )
+
+// subjectKeys is the Subject of a failed lookup of keys.
+const subjectKeys = "verification keys"
+
+// A ConfigError is one mistake in an [IssuerConfig], [AuthenticatorConfig] or
+// [GetterCacheConfig]: Config says which struct, Field which field, and Problem
+// what is wrong with it.
+type ConfigError = configerror.Error
 
 // ReasonUnavailable is the reason of an [Event] whose error is an
 // [UnavailableError].
@@ -66,16 +76,15 @@ func (e *NotRecognizedError) Error() string {
 // Unwrap returns [ErrNotRecognized].
 func (e *NotRecognizedError) Unwrap() error { return ErrNotRecognized }
 
-// An InvalidError means that a token is one of the authenticator's issuers'
-// but doesn't hold, so that no other authenticator should be asked. Trying again
-// won't help. Its text can be given to whoever presented the token: it holds no
+// An InvalidError means that a token is of one of the authenticator's issuers but
+// is not valid: don't ask another authenticator, and don't retry. Its text can be given to whoever presented the token: it holds no
 // part of the token, no name, no UID and no key id. [AuthenticatorConfig.Observe]
 // learns the details.
 type InvalidError struct {
 	Reason Reason
-	// What is the claim or the kind of object that Reason is about, if it is
-	// about one: "exp", "ServiceAccount", "Pod". It is one of few fixed words.
-	What string
+	// Subject is the claim, the kind of object or the rule that Reason is about,
+	// if it is about one: "exp", "Pod", "lifetime". It is one of few fixed words.
+	Subject string
 }
 
 func (e *InvalidError) Error() string { return "tokens: " + e.text() }
@@ -87,9 +96,9 @@ func (e *InvalidError) text() string {
 	case ReasonSignature:
 		return "invalid signature"
 	case ReasonMissingClaim:
-		return e.What + " claim is missing"
+		return e.Subject + " claim is missing"
 	case ReasonInvalidClaim:
-		return e.What + " claim is invalid"
+		return e.Subject + " claim is invalid"
 	case ReasonAudience:
 		return "token audiences are invalid for the target audiences"
 	case ReasonNotYetValid:
@@ -99,11 +108,11 @@ func (e *InvalidError) text() string {
 	case ReasonIssuedInFuture:
 		return "service account token is issued in the future"
 	case ReasonNotFound, ReasonRecreated, ReasonDeleted:
-		return "service account token has been invalidated: its " + e.What + " is gone"
+		return "service account token has been invalidated: its " + e.Subject + " is gone"
 	case ReasonUnsupported:
-		return "service account tokens bound to a " + e.What + " are not accepted here"
+		return "service account tokens bound to a " + e.Subject + " are not accepted here"
 	case ReasonPolicy:
-		return "service account token is refused by a policy: " + e.What
+		return "service account token is rejected by a policy: " + e.Subject
 	case ReasonReplaced:
 		return "token does not match server's copy"
 	case ReasonSecretType:
@@ -112,20 +121,20 @@ func (e *InvalidError) text() string {
 		return "the Secret of the service account token has been marked invalid. Use tokens from the TokenRequest API or manually created secret-based tokens, or remove the '" +
 			InvalidSinceLabel + "' label from the Secret to temporarily allow use of this token"
 	default:
-		return "service account token is refused"
+		return "service account token is rejected"
 	}
 }
 
 // An UnavailableError means that keys or an object could not be looked up. It
-// says nothing about the token, which is not accepted: try again. It wraps the
+// says nothing about the token, which is not accepted: retry. It wraps the
 // error of the lookup.
 type UnavailableError struct {
-	What string // "verification keys", or the kind of object
-	Err  error
+	Subject string // "verification keys", or the kind of object
+	Err     error
 }
 
 func (e *UnavailableError) Error() string {
-	return fmt.Sprintf("tokens: looking up the %s: %v", e.What, e.Err)
+	return fmt.Sprintf("tokens: looking up the %s: %v", e.Subject, e.Err)
 }
 
 // Unwrap returns what the lookup returned.
@@ -134,8 +143,8 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 // A RequestError means that a token can't be issued as asked. Only another
 // request helps.
 type RequestError struct {
-	Field string // of the struct that the request is
-	Fault string
+	Field   string // such as "IssueRequest.Audiences"
+	Problem string // for people
 }
 
-func (e *RequestError) Error() string { return "tokens: " + e.Field + ": " + e.Fault }
+func (e *RequestError) Error() string { return "tokens: " + e.Field + ": " + e.Problem }

@@ -7,25 +7,25 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// An Outcome is how a judgement ended.
-type Outcome string
+// A Result is what a call of [Authenticator.Authenticate] ended with.
+type Result string
 
-// The outcomes.
+// The results.
 const (
-	Accepted      Outcome = "Accepted"
-	Refused       Outcome = "Refused"       // an [InvalidError]
-	NotRecognized Outcome = "NotRecognized" // a [NotRecognizedError]
-	Unavailable   Outcome = "Unavailable"   // an [UnavailableError]
+	ResultAccepted      Result = "Accepted"
+	ResultRejected      Result = "Rejected"      // an [InvalidError]
+	ResultNotRecognized Result = "NotRecognized" // a [NotRecognizedError]
+	ResultUnavailable   Result = "Unavailable"   // an [UnavailableError]
 )
 
-// An Event is one judgement of [Authenticator.Authenticate], for audit logs,
-// metrics and traces. It holds no token, key or value of a Secret, but names
-// and UIDs that must not reach whoever presented the token.
+// An Event is one call of [Authenticator.Authenticate], for audit logs, metrics
+// and traces. It holds no token, key or value of a Secret, but names and UIDs
+// that must not reach whoever presented the token.
 type Event struct {
-	Outcome Outcome
-	Reason  Reason // empty if accepted; with What, fit for labels of metrics
-	What    string // see [InvalidError]
-	Detail  string // what was found and what was wanted; empty if accepted
+	Result  Result
+	Reason  Reason // empty if accepted; with Subject, fit for labels of metrics
+	Subject string // see [InvalidError]
+	Detail  string // what the token or object has and what is required; empty if accepted
 	Err     error  // what Authenticate returned
 
 	// Panic and Stack are set if a lookup of [CacheGetters] or of a key source
@@ -43,19 +43,19 @@ type Event struct {
 	SignatureCached bool
 
 	// ImpliedAudiences says that the token names no audience, so that it counts
-	// as made for the API audiences (TOK-40).
+	// as issued for the API audiences.
 	ImpliedAudiences bool
 
-	// Stale is how long ago the client should have got a new token, which it
-	// would not have without the extension of its life (TOK-79).
+	// Stale is how long ago the client should have fetched a new token, which it
+	// would not have without the extended lifetime.
 	Stale time.Duration
 
-	// Legacy is set if a token of a Secret was accepted, or refused because the
-	// Secret is marked invalid (TOK-59..61).
+	// Legacy is set if a Secret-based token was accepted, or rejected because its
+	// Secret is marked invalid.
 	Legacy *LegacyUse
 }
 
-// A LegacyUse is the use of a token that stands in a Secret.
+// A LegacyUse is the use of a Secret-based token.
 type LegacyUse struct {
 	Namespace, Secret string
 	SecretUID         types.UID
@@ -65,7 +65,7 @@ type LegacyUse struct {
 }
 
 // AuditAnnotations returns the annotations that Kubernetes adds to the audit
-// event of the request, nil if none (TOK-40, TOK-59..61, TOK-79, REQ-56).
+// event of the request, nil if none.
 func (e *Event) AuditAnnotations() map[string]string {
 	var annotations map[string]string
 	add := func(key, value string) {
@@ -95,9 +95,9 @@ func (e *Event) AuditAnnotations() map[string]string {
 }
 
 // Warnings returns the warnings that Kubernetes sends to the client, nil if
-// none (TOK-60).
+// none.
 func (e *Event) Warnings() []string {
-	if e.Outcome == Accepted && e.Legacy != nil && e.Legacy.Generated {
+	if e.Result == ResultAccepted && e.Legacy != nil && e.Legacy.Generated {
 		return []string{"Use tokens from the TokenRequest API or manually created secret-based tokens instead of auto-generated secret-based tokens."}
 	}
 	return nil

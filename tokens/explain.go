@@ -14,13 +14,13 @@ import (
 // maxShown is how many bytes of a claim an [Explanation] shows.
 const maxShown = 256
 
-// An Explanation says to a person who a token stands for, or why it would be
-// refused and what helps. It never holds the signature, so nothing in it can be
+// An Explanation tells a person who a token authenticates as, or why it is rejected
+// and what helps. It never holds the signature, so nothing in it can be
 // used as a token; but it names objects and UIDs, so it is for the operator or
 // for whoever owns the token. It is not for programs: use
 // [Authenticator.Authenticate] to decide.
 type Explanation struct {
-	Event     // the judgement, as [AuthenticatorConfig.Observe] would be told of it
+	Event     // what [AuthenticatorConfig.Observe] would get
 	Identity  *Identity
 	Signature SignatureState
 
@@ -36,9 +36,9 @@ type SignatureState string
 
 // The states of a signature.
 const (
-	SignatureUnknown SignatureState = "not checked"
-	SignatureBad     SignatureState = "made by none of the keys"
-	SignatureGood    SignatureState = "good"
+	SignatureNotChecked SignatureState = "NotChecked"
+	SignatureInvalid    SignatureState = "Invalid"
+	SignatureValid      SignatureState = "Valid"
 )
 
 // A ShownClaim is a claim in printable ASCII, cut short if it is long.
@@ -46,37 +46,36 @@ type ShownClaim struct {
 	Name, Value string
 }
 
-// Explain judges token as [Authenticator.Authenticate] does, without telling
-// [AuthenticatorConfig.Observe], and explains the result. It does no more work
-// and has no more power than Authenticate.
+// Explain authenticates token as [Authenticator.Authenticate] does, without
+// calling [AuthenticatorConfig.Observe], and explains the result.
 func Explain(ctx context.Context, a *Authenticator, token string, audiences ...string) Explanation {
-	j := judgement{Authenticator: a, now: a.cfg.Now(), detailed: true}
-	identity, err := j.judge(ctx, token, audiences)
-	e := Explanation{Event: j.event(err), Identity: identity}
+	attempt := attempt{Authenticator: a, now: a.cfg.Now(), detailed: true}
+	identity, v, err := attempt.authenticate(ctx, token, audiences)
+	e := Explanation{Event: attempt.event(v, err), Identity: identity}
 	parsed, err := jose.Parse(token, 0)
 	if err != nil {
-		e.Signature = SignatureUnknown
+		e.Signature = SignatureNotChecked
 		return e
 	}
-	e.Signature = signatureState(&e.Event, j.claims != nil)
+	e.Signature = signatureState(&e.Event, v.claims != nil)
 	e.Algorithm, e.KeyID = printable(parsed.Algorithm), printable(parsed.KeyID)
 	for name, value := range strictjson.Members(parsed.Payload) {
-		e.Claims = append(e.Claims, showClaim(name, value, j.now))
+		e.Claims = append(e.Claims, showClaim(name, value, attempt.now))
 	}
 	return e
 }
 
-// signatureState follows from how far the judgement came.
+// signatureState follows from how far authentication came.
 func signatureState(e *Event, decoded bool) SignatureState {
 	switch {
 	case decoded:
-		return SignatureGood
+		return SignatureValid
 	case e.Reason == ReasonUnknownKey, e.Reason == ReasonSignature:
-		return SignatureBad
+		return SignatureInvalid
 	case e.Reason == ReasonMissingClaim, e.Reason == ReasonInvalidClaim:
-		return SignatureGood // claims are read after the signature was checked
+		return SignatureValid // claims are read after the signature was checked
 	}
-	return SignatureUnknown
+	return SignatureNotChecked
 }
 
 // String returns the explanation as a page of text.
@@ -87,10 +86,10 @@ func (e Explanation) String() string {
 			fmt.Fprintf(&b, "%-10s %s\n", name+":", value)
 		}
 	}
-	line("token", strings.ToLower(string(e.Outcome)))
+	line("token", strings.ToLower(string(e.Result)))
 	if e.Err != nil {
 		line("because", strings.TrimPrefix(printable(e.Err.Error()), "tokens: "))
-		line("reason", strings.TrimSpace(string(e.Reason)+" "+e.What))
+		line("reason", strings.TrimSpace(string(e.Reason)+" "+e.Subject))
 		if e.Detail != e.Err.Error() {
 			line("found", printable(e.Detail))
 		}
@@ -172,7 +171,7 @@ func printable(s string) string {
 	return b.String()
 }
 
-// advice says what helps against a refusal.
+// advice says what helps.
 func advice(reason Reason) string {
 	switch reason {
 	case ReasonMalformed:

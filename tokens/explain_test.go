@@ -24,41 +24,41 @@ func TestExplain(t *testing.T) {
 		name      string
 		token     string
 		change    func(*tokentest.World)
-		outcome   tokens.Outcome
+		outcome   tokens.Result
 		signature tokens.SignatureState
 		want      []string
 	}{
-		{"accepted", token, nil, tokens.Accepted, tokens.SignatureGood, []string{
+		{"accepted", token, nil, tokens.ResultAccepted, tokens.SignatureValid, []string{
 			"token:     accepted\n", "username:  system:serviceaccount:ci:builder\n", "uid:       uid-of-builder\n",
 			"groups:    system:serviceaccounts, system:serviceaccounts:ci\n", "made with: ES256, key id ",
 			"  exp = 1767272400 (2026-01-01T13:00:00Z, in 1h0m0s)\n", "  iat = 1767268800 (2026-01-01T12:00:00Z, now)\n",
 			`  sub = "system:serviceaccount:ci:builder"` + "\n", `  kubernetes.io = {"namespace":"ci"`,
 		}},
-		{"pod gone", token, func(w *tokentest.World) { delete(w.Pods, "ci/job") }, tokens.Refused, tokens.SignatureGood, []string{
-			"token:     refused\n", "because:   service account token has been invalidated: its Pod is gone\n", "reason:    NotFound Pod\n",
+		{"pod gone", token, func(w *tokentest.World) { delete(w.Pods, "ci/job") }, tokens.ResultRejected, tokens.SignatureValid, []string{
+			"token:     rejected\n", "because:   service account token has been invalidated: its Pod is gone\n", "reason:    NotFound Pod\n",
 			`found:     pods "job" not found`, "what helps: get a new token for what is there now",
 		}},
-		{"pod made anew", token, func(w *tokentest.World) { w.Pods["ci/job"].UID = "another" }, tokens.Refused, tokens.SignatureGood, []string{
+		{"pod made anew", token, func(w *tokentest.World) { w.Pods["ci/job"].UID = "another" }, tokens.ResultRejected, tokens.SignatureValid, []string{
 			"reason:    Recreated Pod\n", "has UID another", "the token says UID uid-of-job",
 		}},
-		{"expired", tokentest.Mint(t, ecKey, bound(func(c object) { c["exp"] = now.Unix() - 120 })), nil, tokens.Refused, tokens.SignatureGood, []string{
+		{"expired", tokentest.Mint(t, ecKey, bound(func(c object) { c["exp"] = now.Unix() - 120 })), nil, tokens.ResultRejected, tokens.SignatureValid, []string{
 			"reason:    Expired\n", "2m0s ago)",
 		}},
-		{"other key", tokentest.MintAs(t, otherKey, must(idOf(ecKey)), tokentest.BoundClaims()), nil, tokens.Refused, tokens.SignatureBad, []string{"reason:    Signature\n", "signature: made by none of the keys\n"}},
-		{"unknown key", tokentest.Mint(t, otherKey, tokentest.BoundClaims()), nil, tokens.Refused, tokens.SignatureBad, []string{"reason:    UnknownKey\n"}},
-		{"claim missing", tokentest.Mint(t, ecKey, bound(func(c object) { delete(c, "aud") })), nil, tokens.Refused, tokens.SignatureGood, []string{"reason:    MissingClaim aud\n"}},
-		{"another's", tokentest.Mint(t, otherKey, bound(func(c object) { c["iss"] = "https://elsewhere" })), nil, tokens.NotRecognized, tokens.SignatureUnknown, []string{
+		{"other key", tokentest.MintAs(t, otherKey, must(idOf(ecKey)), tokentest.BoundClaims()), nil, tokens.ResultRejected, tokens.SignatureInvalid, []string{"reason:    Signature\n", "signature: Invalid\n"}},
+		{"unknown key", tokentest.Mint(t, otherKey, tokentest.BoundClaims()), nil, tokens.ResultRejected, tokens.SignatureInvalid, []string{"reason:    UnknownKey\n"}},
+		{"claim missing", tokentest.Mint(t, ecKey, bound(func(c object) { delete(c, "aud") })), nil, tokens.ResultRejected, tokens.SignatureValid, []string{"reason:    MissingClaim aud\n"}},
+		{"another's", tokentest.Mint(t, otherKey, bound(func(c object) { c["iss"] = "https://elsewhere" })), nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{
 			"token:     notrecognized\n", "reason:    ForeignIssuer\n", `found:     issuer "https://elsewhere", want one of`,
 		}},
-		{"no token", "Pa55word", nil, tokens.NotRecognized, tokens.SignatureUnknown, []string{"reason:    Malformed\n", "signature: not checked\n"}},
-		{"down", token, func(w *tokentest.World) { w.Err = errors.New("etcd is down") }, tokens.Unavailable, tokens.SignatureGood, []string{
+		{"no token", "Pa55word", nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{"reason:    Malformed\n", "signature: NotChecked\n"}},
+		{"down", token, func(w *tokentest.World) { w.Err = errors.New("etcd is down") }, tokens.ResultUnavailable, tokens.SignatureValid, []string{
 			"token:     unavailable\n", "etcd is down", "what helps: try again",
 		}},
 		{"unknown and odd claims", tokentest.Mint(t, ecKey, bound(func(c object) {
 			c["password"] = "hunter2"
 			c["jti"] = "\x1b[31m\u202e" + strings.Repeat("x", 1000)
 			c["\x1bname"] = 1
-		})), nil, tokens.Accepted, tokens.SignatureGood, []string{"  password = …\n", "…\n"}},
+		})), nil, tokens.ResultAccepted, tokens.SignatureValid, []string{"  password = …\n", "…\n"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -71,8 +71,8 @@ func TestExplain(t *testing.T) {
 			})
 			e := tokens.Explain(t.Context(), a, tt.token)
 			text := e.String()
-			if e.Outcome != tt.outcome || e.Signature != tt.signature {
-				t.Errorf("got %s and the signature %s, want %s and %s", e.Outcome, e.Signature, tt.outcome, tt.signature)
+			if e.Result != tt.outcome || e.Signature != tt.signature {
+				t.Errorf("got %s and the signature %s, want %s and %s", e.Result, e.Signature, tt.outcome, tt.signature)
 			}
 			for _, want := range tt.want {
 				if !strings.Contains(text, want) {

@@ -2,8 +2,6 @@ package tokens
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -13,11 +11,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 )
 
-// Getters are what an [Authenticator] or a [tokenrequest.Requester] looks objects up
-// with. Any may be nil.
+// Getters are what an [Authenticator] or a Requester of tokens/tokenrequest
+// looks objects up with. Any may be nil.
 type Getters struct {
 	ServiceAccounts ServiceAccountGetter
 	Secrets         SecretGetter
@@ -32,16 +31,16 @@ type GetterCacheConfig struct {
 	// TTL is required: how long an object that was found is not looked up
 	// again, counted from the beginning of the lookup. A token is accepted for
 	// that much longer after an object that it depends on was deleted.
-	// Kubernetes remembers verdicts for 10 s (REV-20).
+	// Kubernetes caches results for 10 s.
 	TTL time.Duration
-	// NegativeTTL is the same for objects that don't exist: a token is refused
+	// NegativeTTL is the same for objects that don't exist: a token is rejected
 	// for that much longer after the object was created. Zero means that this
 	// is not remembered; other errors never are.
 	NegativeTTL time.Duration
 
-	// MaxObjects bounds the objects of each kind. Zero or less means 4096.
+	// MaxObjects bounds the objects of each kind. Zero means 4096.
 	MaxObjects int
-	// Timeout bounds one lookup. Zero or less means 10 s.
+	// Timeout bounds one lookup. Zero means 10 s.
 	Timeout time.Duration
 	// Now returns the current time. If nil, [time.Now] is used.
 	Now func() time.Time
@@ -59,22 +58,23 @@ const maxLookups = 1024
 // within TTL of its start. It goes on, for up to Timeout, when a caller gives up,
 // and a panic in it is an error. While 1024 lookups hang in spite of Timeout,
 // others fail at once. The result is safe for concurrent use, holds no goroutine,
-// and shares the objects that it returns among callers. The error names everything that is wrong with cfg.
+// and shares the objects that it returns among callers. The error is a [*ConfigError] for each invalid
+// field of cfg, joined.
 func CacheGetters(g Getters, cfg GetterCacheConfig) (Getters, error) {
-	var errs []error
+	mistakes := configerror.List{Config: "tokens.GetterCacheConfig"}
 	if cfg.TTL <= 0 {
-		errs = append(errs, fmt.Errorf("tokens: GetterCacheConfig.TTL is %v, want more than 0", cfg.TTL))
+		mistakes.Add("TTL", "is %v, want more than 0", cfg.TTL)
 	}
-	if cfg.NegativeTTL < 0 {
-		errs = append(errs, fmt.Errorf("tokens: GetterCacheConfig.NegativeTTL is %v, want 0 or more", cfg.NegativeTTL))
-	}
-	if err := errors.Join(errs...); err != nil {
+	configerror.NotNegative(&mistakes, "NegativeTTL", cfg.NegativeTTL)
+	configerror.NotNegative(&mistakes, "MaxObjects", cfg.MaxObjects)
+	configerror.NotNegative(&mistakes, "Timeout", cfg.Timeout)
+	if err := mistakes.Err(); err != nil {
 		return Getters{}, err
 	}
-	if cfg.MaxObjects <= 0 {
+	if cfg.MaxObjects == 0 {
 		cfg.MaxObjects = 4096
 	}
-	if cfg.Timeout <= 0 {
+	if cfg.Timeout == 0 {
 		cfg.Timeout = 10 * time.Second
 	}
 	if cfg.Now == nil {

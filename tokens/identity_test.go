@@ -147,27 +147,3 @@ func TestSplitUsername(t *testing.T) {
 		}
 	}
 }
-
-// TOK-84
-func TestMatchesUsername(t *testing.T) {
-	if !tokens.MatchesUsername("foo", "bar", "system:serviceaccount:foo:bar") {
-		t.Error("MatchesUsername() = false for the account's own")
-	}
-	for _, other := range [][3]string{
-		{"foo", "bar", "system:serviceaccount:foo:ba"}, {"foo", "bar", "system:serviceaccount:foo:barr"}, {"foo", "bar", "system:serviceaccount:foo/bar"},
-		{"foo", "bar", "xystem:serviceaccount:foo:bar"}, {"foo", "bar", ""}, {"foo", "bar", "foo:bar"}, {"foo", "bar", "system:serviceaccount:fox:bar"},
-		{"foo", "", "system:serviceaccount:foo"}, {"", "", "system:serviceaccount:"},
-	} {
-		if tokens.MatchesUsername(other[0], other[1], other[2]) {
-			t.Errorf("MatchesUsername(%q) = true", other)
-		}
-	}
-	// It doesn't look for colons, which no namespace or name has.
-	if !tokens.MatchesUsername("foo:", "bar", "system:serviceaccount:foo::bar") || tokens.MatchesUsername("foo", "bar", "system:serviceaccount:foo::bar") {
-		t.Error("MatchesUsername() doesn't compare byte by byte")
-	}
-	matches := true
-	if n := testing.AllocsPerRun(100, func() { matches = matches && tokens.MatchesUsername("foo", "bar", "system:serviceaccount:foo:bar") }); n != 0 || !matches {
-		t.Errorf("MatchesUsername() allocates %v times", n)
-	}
-}

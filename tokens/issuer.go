@@ -13,12 +13,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
-// The lifetimes of bound tokens (CST-14).
+// The lifetimes of bound tokens.
 const (
 	DefaultLifetime = time.Hour
 	MinLifetime     = 10 * time.Minute // of a TokenRequest; an [Issuer] has no minimum
@@ -39,8 +40,7 @@ type IssuerConfig struct {
 	// [keys.Source] too.
 	Signer keys.Signer
 
-	// Keys, if set, must verify every token that Signer makes. [NewIssuer] tries
-	// it once, which takes ten seconds at most.
+	// Keys, if set, must verify every token that Signer signs.
 	Keys keys.Source
 
 	// MaxLifetime shortens the life of tokens for which more is asked. Zero
@@ -51,40 +51,35 @@ type IssuerConfig struct {
 	Now func() time.Time
 
 	// NewID returns a "jti" that no other token has. If nil, it is a random
-	// UUID (TOK-6).
+	// UUID.
 	NewID func() string
 
 	// Extend, if set, adds claims to bound tokens.
 	Extend ClaimsExtender
 }
 
-// An Issuer makes tokens for ServiceAccounts. It is safe for concurrent use if
-// what it was made from is. Whoever can call it can be every ServiceAccount: it
-// checks what it can without looking anything up, and nothing about the caller.
+// An Issuer issues tokens for ServiceAccounts. It is safe for concurrent use if its
+// Signer is. Whoever can call it can act as any ServiceAccount: it looks nothing up
+// and doesn't authorize the caller.
 type Issuer struct {
 	cfg     IssuerConfig
 	signer  keys.Signer // cfg.Signer, guarded unless it is trusted
 	trusted bool        // the signer, with what it returns
 }
 
-// selfTestTimeout bounds how long [NewIssuer] waits for a signer and its keys.
-const selfTestTimeout = 10 * time.Second
-
-// NewIssuer returns an Issuer, or an error that names everything that is wrong
-// with cfg. The error wraps [keys.ErrMismatch] if cfg.Keys don't verify what
-// cfg.Signer signs; that one of them can't be asked now is no error yet.
+// NewIssuer returns an Issuer, or a [*ConfigError] for each invalid field of cfg,
+// joined. It does no I/O: whether Keys verify what Signer signs, [keys.SelfTest]
+// says; call it at startup.
 func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
-	var errs []error
+	mistakes := configerror.List{Config: "tokens.IssuerConfig"}
 	if err := checkIssuer(cfg.Issuer); err != nil {
-		errs = append(errs, fmt.Errorf("tokens: IssuerConfig.Issuer %w", err))
+		mistakes.Add("Issuer", "%v", err)
 	}
-	if cfg.Signer == nil {
-		errs = append(errs, errors.New("tokens: IssuerConfig.Signer is nil, want a keys.Signer"))
-	}
+	mistakes.Require("Signer", cfg.Signer, "a keys.Signer")
 	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < time.Second || cfg.MaxLifetime > MaxLifetime) {
-		errs = append(errs, fmt.Errorf("tokens: IssuerConfig.MaxLifetime is %v, want 0 or 1 s to 2^32 s", cfg.MaxLifetime))
+		mistakes.Add("MaxLifetime", "is %v, want 0 or 1 s to 2^32 s", cfg.MaxLifetime)
 	}
-	if err := errors.Join(errs...); err != nil {
+	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
 	if cfg.Now == nil {
@@ -98,13 +93,6 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if !trusted {
 		signer = guardedSigner{cfg.Signer, flight.NewGuard("the signer", maxSignCalls)}
 	}
-	if cfg.Keys != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), selfTestTimeout)
-		defer cancel()
-		if err := keys.SelfTest(ctx, signer, cfg.Keys); errors.Is(err, keys.ErrMismatch) {
-			return nil, fmt.Errorf("tokens: IssuerConfig.Keys: %w", err)
-		}
-	}
 	if source, ok := cfg.Signer.(keys.Source); ok && cfg.Keys == nil {
 		cfg.Keys = source
 	}
@@ -117,7 +105,7 @@ func checkIssuer(issuer string) error {
 	case issuer == "":
 		return errors.New("is empty, want the issuer of bound tokens")
 	case issuer == LegacyIssuer:
-		return fmt.Errorf("is %q, the issuer of the tokens in Secrets, want another", issuer)
+		return fmt.Errorf("is %q, the issuer of Secret-based tokens, want another", issuer)
 	case !utf8.ValidString(issuer):
 		return errors.New("is not valid UTF-8")
 	}
@@ -151,11 +139,10 @@ func (i *Issuer) Now() time.Time { return i.cfg.Now() }
 // MaxLifetime returns [IssuerConfig.MaxLifetime], 0 for none.
 func (i *Issuer) MaxLifetime() time.Duration { return i.cfg.MaxLifetime }
 
-// Issue returns a new token for req.ServiceAccount (TOK-1..6, TOK-15..19).
+// Issue returns a new token for req.ServiceAccount.
 //
 // A [*RequestError] says what is wrong with req or with the extra claims. Any
-// other error comes from the signer or the extender, and no token was made; it
-// may pass.
+// other error comes from the signer or the extender, and is retryable.
 func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
 	maximum := i.cfg.MaxLifetime
 	if req.IgnoreMaxLifetime {
@@ -194,9 +181,9 @@ func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
 	}, nil
 }
 
-// IssueLegacy returns the token of account that is to stand in secret, of which
-// only the name and the namespace count (TOK-10). It never expires: it holds as
-// long as the Secret has it. With a deterministic algorithm, RS256, it is the
+// IssueLegacy returns the token to store in secret for account. Only the name and
+// the namespace of secret count. It never expires: it is valid as long as the
+// Secret holds it. With a deterministic algorithm, RS256, it is the
 // same every time. Errors are those of [Issuer.Issue].
 func (i *Issuer) IssueLegacy(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
 	if err := checkAccount(account, "IssueLegacy account"); err != nil {

@@ -213,7 +213,7 @@ func TestIssueRefuses(t *testing.T) {
 			tt.change(&req)
 			token, err := issuer.Issue(t.Context(), req)
 			e, ok := errors.AsType[*tokens.RequestError](err)
-			if !ok || token != nil || e.Field != tt.field || !strings.Contains(e.Fault, tt.fault) {
+			if !ok || token != nil || e.Field != tt.field || !strings.Contains(e.Problem, tt.fault) {
 				t.Fatalf("Issue() = %v, %v, want a RequestError: %s: %s", token, err, tt.field, tt.fault)
 			}
 		})
@@ -259,7 +259,7 @@ func TestNewIssuerRefuses(t *testing.T) {
 		{"legacy issuer", func(cfg *tokens.IssuerConfig) { cfg.Issuer = tokens.LegacyIssuer }, "IssuerConfig.Issuer is \"kubernetes/serviceaccount\""},
 		{"not a URL", func(cfg *tokens.IssuerConfig) { cfg.Issuer = "http://[" }, "not a valid URL"},
 		{"not UTF-8", func(cfg *tokens.IssuerConfig) { cfg.Issuer = "\xff" }, "not valid UTF-8"},
-		{"no signer", func(cfg *tokens.IssuerConfig) { cfg.Signer = nil }, "IssuerConfig.Signer is nil"},
+		{"no signer", func(cfg *tokens.IssuerConfig) { cfg.Signer = nil }, "IssuerConfig.Signer is required"},
 		{"negative maximum", func(cfg *tokens.IssuerConfig) { cfg.MaxLifetime = -1 }, "IssuerConfig.MaxLifetime is -1ns"},
 		{"maximum above 2^32 s", func(cfg *tokens.IssuerConfig) { cfg.MaxLifetime = tokens.MaxLifetime + 1 }, "IssuerConfig.MaxLifetime"},
 	}
@@ -273,7 +273,7 @@ func TestNewIssuerRefuses(t *testing.T) {
 		})
 	}
 	_, err := tokens.NewIssuer(tokens.IssuerConfig{})
-	if err == nil || !strings.Contains(err.Error(), "Issuer is empty") || !strings.Contains(err.Error(), "Signer is nil") {
+	if err == nil || !strings.Contains(err.Error(), "Issuer is empty") || !strings.Contains(err.Error(), "Signer is required") {
 		t.Errorf("NewIssuer() of nothing = %v, want every mistake", err)
 	}
 }
@@ -390,15 +390,15 @@ func afterwards(good keys.Signer, sign tokentest.SignerFunc) tokentest.SignerFun
 	}
 }
 
-// The wrong pair of keys stops the start, not every client. What can't be asked yet
-// does not.
-func TestNewIssuerTriesItsKeys(t *testing.T) {
+// NewIssuer calls neither the signer nor the keys: whether they fit, keys.SelfTest
+// says. What can't be asked is no mismatch.
+func TestSelfTestOfAnIssuer(t *testing.T) {
 	good, set := must(keys.NewSigner(ecKey)), must(keys.NewSet(ecKey))
 	tests := []struct {
-		name   string
-		signer keys.Signer
-		source keys.Source
-		refuse bool
+		name     string
+		signer   keys.Signer
+		source   keys.Source
+		mismatch bool
 	}{
 		{"a pair", good, set, false},
 		{"another key", must(keys.NewSigner(otherKey)), set, true},
@@ -412,9 +412,11 @@ func TestNewIssuerTriesItsKeys(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := tokentest.IssuerConfig()
 			cfg.Signer, cfg.Keys = tt.signer, tt.source
-			_, err := tokens.NewIssuer(cfg)
-			if errors.Is(err, keys.ErrMismatch) != tt.refuse || (err != nil) != tt.refuse {
-				t.Errorf("got %v, want it refused: %t", err, tt.refuse)
+			if _, err := tokens.NewIssuer(cfg); err != nil {
+				t.Errorf("NewIssuer() = %v, want no error", err)
+			}
+			if err := keys.SelfTest(t.Context(), cfg.Signer, cfg.Keys); errors.Is(err, keys.ErrMismatch) != tt.mismatch {
+				t.Errorf("SelfTest() = %v, want a mismatch: %t", err, tt.mismatch)
 			}
 		})
 	}

@@ -6,31 +6,31 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
-// judgeLegacy judges a token that stands in a Secret, whose audiences are good
-// (TOK-53..62). Unlike bound tokens it ends with any deletion timestamp.
-func (j *judgement) judgeLegacy(ctx context.Context, token string) error {
-	if j.cfg.InsecureSkipLookups {
+// checkLegacy checks the objects of a Secret-based token (TOK-53..62). Unlike
+// bound tokens it ends with any deletion timestamp.
+func (a *attempt) checkLegacy(ctx context.Context, c *claims, token string) error {
+	if a.cfg.InsecureSkipLookups {
 		return nil
 	}
-	c := j.claims
-	secret, err := j.cfg.Secrets.GetSecret(ctx, c.namespace, c.secret.Name)
-	if err := lookedUp(j, objects.Secret, secret, err); err != nil {
+	secret, err := a.cfg.Secrets.GetSecret(ctx, c.namespace, c.secret.Name)
+	if err := requireFound(a, objects.Secret, secret, err); err != nil {
 		return err
 	}
 	if err := checkLegacySecret(secret, token); err != nil {
-		j.note("Secret %s/%s, type %q, deletion timestamp %v, label %q", secret.Namespace, secret.Name,
+		a.detailf("Secret %s/%s, type %q, deletion timestamp %v, label %q", secret.Namespace, secret.Name,
 			secret.Type, secret.DeletionTimestamp, secret.Labels[InvalidSinceLabel])
 		return err
 	}
-	account, err := j.cfg.ServiceAccounts.GetServiceAccount(ctx, c.namespace, c.account.Name)
-	if err := lookedUp(j, objects.ServiceAccount, account, err); err != nil {
+	account, err := a.cfg.ServiceAccounts.GetServiceAccount(ctx, c.namespace, c.account.Name)
+	if err := requireFound(a, objects.ServiceAccount, account, err); err != nil {
 		return err
 	}
 	if err := checkLegacyAccount(account, c); err != nil {
-		j.note("ServiceAccount %s/%s has UID %s, deletion timestamp %v; the token says UID %s", account.Namespace, account.Name,
+		a.detailf("ServiceAccount %s/%s has UID %s, deletion timestamp %v; the token says UID %s", account.Namespace, account.Name,
 			account.UID, account.DeletionTimestamp, c.account.UID)
 		return err
 	}
@@ -39,12 +39,12 @@ func (j *judgement) judgeLegacy(ctx context.Context, token string) error {
 		Secret:        c.secret.Name,
 		SecretUID:     secret.UID,
 		LastUsed:      secret.Labels[LastUsedLabel],
-		Generated:     ReferencesSecret(account, c.secret.Name),
+		Generated:     tokensecret.Listed(account, c.secret.Name),
 		MarkedInvalid: secret.Labels[InvalidSinceLabel] != "",
 	}
-	j.legacy = use
+	a.legacy = use
 	if use.MarkedInvalid {
-		j.note("Secret %s/%s has the label %s=%q", secret.Namespace, secret.Name, InvalidSinceLabel, secret.Labels[InvalidSinceLabel])
+		a.detailf("Secret %s/%s has the label %s=%q", secret.Namespace, secret.Name, InvalidSinceLabel, secret.Labels[InvalidSinceLabel])
 		return &InvalidError{ReasonMarkedInvalid, objects.Secret}
 	}
 	return nil
@@ -56,7 +56,7 @@ func checkLegacySecret(secret *corev1.Secret, token string) *InvalidError {
 	switch {
 	case secret.DeletionTimestamp != nil:
 		return &InvalidError{ReasonDeleted, objects.Secret}
-	case !IsTokenSecret(secret):
+	case !tokensecret.Is(secret):
 		return &InvalidError{ReasonSecretType, objects.Secret}
 	case subtle.ConstantTimeCompare(secret.Data[corev1.ServiceAccountTokenKey], []byte(token)) != 1:
 		return &InvalidError{ReasonReplaced, objects.Secret}

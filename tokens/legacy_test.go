@@ -13,6 +13,7 @@ import (
 )
 
 // TOK-51, TOK-52, TOK-53, V03, V04
+// CST-17
 func TestLegacyClaims(t *testing.T) {
 	const prefix = "kubernetes.io/serviceaccount/"
 	tests := []struct {
@@ -114,7 +115,7 @@ func TestLegacyObjects(t *testing.T) {
 					t.Errorf("Authenticate() = %+v, want a legacy identity for the API audiences", id)
 				}
 			case tokens.ReasonUnavailable:
-				if e, ok := errors.AsType[*tokens.UnavailableError](err); !ok || e.What != tt.what || !errors.Is(err, down) {
+				if e, ok := errors.AsType[*tokens.UnavailableError](err); !ok || e.Subject != tt.what || !errors.Is(err, down) {
 					t.Fatalf("Authenticate() = %v, want an UnavailableError", err)
 				}
 			default:

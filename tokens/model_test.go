@@ -55,10 +55,10 @@ func newModel(t *testing.T, seed uint64) *model {
 	}
 	build := func(name string, size int, reversed bool) {
 		m.current[name] = tokentest.NewAuthenticator(t, m.World, func(cfg *tokens.AuthenticatorConfig) {
-			cfg.SignatureCacheSize = size
+			cfg.SignatureCacheSize, cfg.DisableSignatureCache = max(size, 0), size < 0
 			cfg.Now = func() time.Time { return m.now }
 			cfg.Keys = sourceByID(func(id string) []keys.PublicKey { return m.published(id, reversed) })
-			cfg.Observe = func(_ context.Context, e tokens.Event) { m.labels[string(e.Reason)+" "+e.What] = true }
+			cfg.Observe = func(_ context.Context, e tokens.Event) { m.labels[string(e.Reason)+" "+e.Subject] = true }
 		})
 	}
 	// T4: the verdict depends neither on what is cached nor on the order of keys.

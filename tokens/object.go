@@ -27,9 +27,8 @@ type BoundObject struct {
 // An ObjectGetter reads objects of further kinds that tokens can be bound to.
 // It must be safe for concurrent use. What it returns is only read.
 type ObjectGetter interface {
-	// GetObject returns the metadata of an object. For a kind with namespaces
-	// it is the one in namespace, which is that of the account; for others
-	// namespace doesn't count. It returns a NotFound error of
+	// GetObject returns the metadata of an object. Kinds with namespaces are
+	// looked up in namespace, that of the account; others ignore it. It returns a NotFound error of
 	// k8s.io/apimachinery if there is no such object, one that wraps
 	// [ErrUnsupportedKind] if no token may be bound to the kind, and any other
 	// error if it could not tell.
@@ -52,22 +51,22 @@ func (o BoundObject) complete() bool {
 	return o.APIVersion != "" && o.Kind != "" && o.Name != "" && o.UID != ""
 }
 
-// judgeObject judges the binding to an object of a further kind.
-func (j *judgement) judgeObject(ctx context.Context) error {
-	ref := j.claims.object
-	if j.cfg.Objects == nil {
+// checkObject checks the binding to an object of a further kind.
+func (a *attempt) checkObject(ctx context.Context, c *claims) error {
+	ref := c.object
+	if a.cfg.Objects == nil {
 		return &InvalidError{ReasonUnsupported, kindObject}
 	}
-	object, err := j.cfg.Objects.GetObject(ctx, ref.GroupVersionKind(), j.claims.namespace, ref.Name)
-	object, err = objects.RequireIn(j.claims.namespace, object, err)
+	object, err := a.cfg.Objects.GetObject(ctx, ref.GroupVersionKind(), c.namespace, ref.Name)
+	object, err = objects.RequireIn(c.namespace, object, err)
 	if errors.Is(err, ErrUnsupportedKind) {
-		j.note("%s: %v", ref.GroupVersionKind(), err)
+		a.detailf("%s: %v", ref.GroupVersionKind(), err)
 		return &InvalidError{ReasonUnsupported, kindObject}
 	}
-	if err := lookedUp(j, kindObject, &object, err); err != nil {
+	if err := requireFound(a, kindObject, &object, err); err != nil {
 		return err
 	}
-	return j.checked(kindObject, ObjectRef{ref.Name, ref.UID}, object)
+	return a.requireIdentity(kindObject, ObjectRef{ref.Name, ref.UID}, object)
 }
 
 // decodeObject reads a BoundObject, all of whose members are there.

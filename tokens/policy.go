@@ -7,47 +7,46 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
-// A Policy refuses tokens that Kubernetes would accept, with [ReasonPolicy]. The
-// zero value refuses none. It is judged by the token alone, before anything is
-// looked up.
+// A Policy rejects tokens that Kubernetes would accept, with [ReasonPolicy]. The
+// zero value rejects none. Only the token counts, before anything is looked up.
 type Policy struct {
-	// RequirePodBound refuses tokens that are not bound to a Pod (What is
+	// RequirePodBound rejects tokens that are not bound to a Pod (Subject is
 	// "Pod").
 	RequirePodBound bool
 
-	// MaxLifetime, if positive, refuses tokens that live longer, from "iat" to
-	// "exp", or have no "iat" (What is "lifetime"). The tokens that kubelets
-	// mount live a year unless [tokenrequest.Config.DisableExtension], or the
+	// MaxLifetime, if positive, rejects tokens that live longer, from "iat" to
+	// "exp", or have no "iat" (Subject is "lifetime"). The tokens that kubelets
+	// mount live a year unless DisableExtension of tokens/tokenrequest, or the
 	// flag --service-account-extend-token-expiration=false of kube-apiserver,
 	// says otherwise.
 	MaxLifetime time.Duration
 
-	// ForbidLegacy refuses the tokens of Secrets (What is "legacy"). Without
+	// ForbidLegacy rejects the tokens of Secrets (Subject is "legacy"). Without
 	// [AuthenticatorConfig.Legacy] they are not accepted anyway, but another
 	// authenticator may be asked about them.
 	ForbidLegacy bool
 
-	// Namespaces, if not empty, are those whose accounts are accepted (What is
+	// Namespaces, if not empty, are those whose accounts are accepted (Subject is
 	// "namespace").
 	Namespaces []string
 }
 
-// check judges c, whose signature and audiences are good.
+// check checks c, whose signature and audiences are valid.
 func (p *Policy) check(c *claims) error {
-	refused := ""
+	broken := ""
 	switch {
 	case p.ForbidLegacy && c.legacy:
-		refused = "legacy"
+		broken = "legacy"
 	case p.RequirePodBound && c.pod.Name == "":
-		refused = objects.Pod
+		broken = objects.Pod
 	case p.MaxLifetime > 0 && !p.livesWithin(c):
-		refused = "lifetime"
+		broken = "lifetime"
 	case len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, c.namespace):
-		refused = "namespace"
+		broken = "namespace"
 	default:
 		return nil
 	}
-	return &InvalidError{ReasonPolicy, refused}
+	return &InvalidError{ReasonPolicy, broken}
 }
 
 // livesWithin reports whether c ends MaxLifetime after its beginning at the

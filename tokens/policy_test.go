@@ -108,6 +108,6 @@ func ExamplePolicy() {
 	fmt.Println(errors.As(err, &invalid) && invalid.Reason == tokens.ReasonPolicy)
 
 	// Output:
-	// tokens: service account token is refused by a policy: Pod
+	// tokens: service account token is rejected by a policy: Pod
 	// true
 }

@@ -2,7 +2,6 @@ package tokens_test
 
 import (
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -11,6 +10,7 @@ import (
 )
 
 // TOK-85, CST-7, CST-8
+// CST-7..9
 func TestIsTokenSecretOf(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -40,27 +40,5 @@ func TestIsTokenSecretOf(t *testing.T) {
 	}
 	if name, uid := tokens.TokenSecretOwner(tokentest.NewWorld().Secrets["ci/settings"]); name != "" || uid != "" {
 		t.Errorf("TokenSecretOwner() = %s, %s for another Secret, want none", name, uid)
-	}
-}
-
-func TestReferencesSecret(t *testing.T) {
-	account := &corev1.ServiceAccount{Secrets: []corev1.ObjectReference{{Name: "a"}, {Name: "b"}}}
-	if !tokens.ReferencesSecret(account, "b") || tokens.ReferencesSecret(account, "c") || tokens.ReferencesSecret(nil, "a") {
-		t.Error("ReferencesSecret() isn't whether the account lists the Secret")
-	}
-}
-
-// CST-10
-func TestFormatDay(t *testing.T) {
-	late := time.Date(2026, 1, 1, 23, 0, 0, 0, time.FixedZone("west", -2*3600))
-	day := tokens.FormatDay(late)
-	if day != "2026-01-02" {
-		t.Errorf("FormatDay() = %s, want the day in UTC", day)
-	}
-	if got, err := tokens.ParseDay(day); err != nil || !got.Equal(time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)) {
-		t.Errorf("ParseDay() = %v, %v", got, err)
-	}
-	if _, err := tokens.ParseDay("2026-01-02T00:00:00Z"); err == nil {
-		t.Error("ParseDay() reads a time, want days only")
 	}
 }

@@ -36,9 +36,9 @@ func SplitUsername(username string) (namespace, name string, err error) {
 	return namespace, name, nil
 }
 
-// MatchesUsername reports whether username is what [Username] returns, without
+// matchesUsername reports whether username is what [Username] returns, without
 // allocating and without checking that namespace and name are valid (TOK-84).
-func MatchesUsername(namespace, name, username string) bool {
+func matchesUsername(namespace, name, username string) bool {
 	n := len(usernamePrefix)
 	return len(username) == n+len(namespace)+1+len(name) &&
 		username[:n] == usernamePrefix &&

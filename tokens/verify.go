@@ -7,24 +7,31 @@ import (
 	"slices"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
-// verify returns the claims of token, whose issuer is one of ours and whose
-// signature is good (TOK-30..39).
-func (j *judgement) verify(ctx context.Context, token string) (*claims, error) {
-	if j.cache == nil || len(token) > jose.DefaultMaxTokenBytes {
-		c, _, err := j.verifyNew(ctx, token)
-		return c, err
+// A verified token has an issuer of ours and a valid signature. Its zero value is
+// none.
+type verified struct {
+	claims   *claims
+	signedBy signedBy
+	cached   bool // the signature was not checked again
+}
+
+// verify checks the issuer, the signature and the form of token (TOK-30..39).
+func (a *attempt) verify(ctx context.Context, token string) (verified, error) {
+	if a.cache == nil || len(token) > jose.DefaultMaxTokenBytes {
+		return a.verifyNew(ctx, token)
 	}
 	d := digestOf(token)
-	if c, err := j.remembered(ctx, d); c != nil || err != nil {
-		return c, err
+	if v, err := a.verifyCached(ctx, d); v.cached || err != nil {
+		return v, err
 	}
-	c, signedBy, err := j.verifyNew(ctx, token)
+	v, err := a.verifyNew(ctx, token)
 	if err == nil {
-		j.cache.add(&signatureEntry{digest: d, signedBy: signedBy, claims: c})
+		a.cache.add(&signatureEntry{digest: d, signedBy: v.signedBy, claims: v.claims})
 	}
-	return c, err
+	return v, err
 }
 
 // digestOf hashes token, of the usual length without allocating.
@@ -39,67 +46,101 @@ type signedBy struct {
 	keyID string // under which its source was asked, empty for all keys
 }
 
-// remembered returns the claims of a token whose signature was good, if the
-// key that made it is still there: the same value, not only an equal one, so
-// that no key is compared with one that its source has broken.
-func (j *judgement) remembered(ctx context.Context, d digest) (*claims, error) {
-	e := j.cache.get(d)
+// verifyCached is verify for a token whose signature is cached, if the key that
+// made it is still there: the same value, not only an equal one, so that no key
+// is compared with one that its source has broken.
+func (a *attempt) verifyCached(ctx context.Context, d digest) (verified, error) {
+	e := a.cache.get(d)
 	if e == nil {
-		return nil, nil
+		return verified{}, nil
 	}
-	list, err := j.cfg.Keys.PublicKeys(ctx, e.keyID)
+	list, err := a.cfg.Keys.PublicKeys(ctx, e.keyID)
 	if err != nil {
-		return nil, &UnavailableError{"verification keys", err}
+		return verified{}, &UnavailableError{subjectKeys, err}
 	}
 	for i := range list {
 		if list[i].Key == e.key {
-			j.claims, j.cached = e.claims, true
-			return e.claims, nil
+			return verified{e.claims, e.signedBy, true}, nil
 		}
 	}
-	j.cache.clear()
-	return nil, nil
+	a.cache.clear()
+	return verified{}, nil
 }
 
-// verifyNew is verify for a token that isn't remembered.
-func (j *judgement) verifyNew(ctx context.Context, token string) (*claims, signedBy, error) {
+// verifyNew is verify for a token that isn't cached. The payload is read once:
+// nothing but the issuer is decoded before the signature is checked.
+func (a *attempt) verifyNew(ctx context.Context, token string) (verified, error) {
 	parsed, err := jose.Parse(token, 0)
 	if err != nil {
-		return nil, signedBy{}, &NotRecognizedError{ReasonMalformed, err.Error()}
+		return verified{}, &NotRecognizedError{ReasonMalformed, err.Error()}
 	}
-	// There is one parse of the token, so the issuer that chooses is the issuer
-	// that was signed.
-	issuer := issuerOf(parsed.Payload)
-	legacy := issuer == LegacyIssuer && (j.cfg.Legacy || j.cfg.Policy.ForbidLegacy)
-	if !legacy && !slices.Contains(j.cfg.Issuers, issuer) {
-		j.note("issuer %.256q, want one of %q", issuer, j.cfg.Issuers)
-		return nil, signedBy{}, &NotRecognizedError{Reason: ReasonForeignIssuer}
+	var before [maxMembersBeforeIssuer]member // not decoded until the issuer is known
+	pending := before[:0]
+	v := verified{}
+	for name, value := range strictjson.Members(parsed.Payload) {
+		switch {
+		case v.claims != nil:
+			if invalid := v.claims.decode(name, value); invalid != nil {
+				return verified{}, invalid
+			}
+		case name != claimIssuer:
+			pending = append(pending, member{name, value})
+		default:
+			issuer, _ := strictjson.Text(value)
+			if v, err = a.verifyFrom(ctx, issuer, parsed); err != nil {
+				return verified{}, err
+			}
+			for _, m := range pending {
+				if invalid := v.claims.decode(m.name, m.value); invalid != nil {
+					return verified{}, invalid
+				}
+			}
+			v.claims.issuer = issuer
+		}
 	}
-	by, err := j.verifySignature(ctx, parsed)
+	if v.claims == nil { // no "iss"
+		_, err := a.verifyFrom(ctx, "", parsed)
+		return verified{}, err
+	}
+	if invalid := v.claims.check(); invalid != nil {
+		return verified{}, invalid
+	}
+	v.claims.payload = parsed.Payload
+	return v, nil
+}
+
+// maxMembersBeforeIssuer is how many members usually precede "iss", in byte
+// order: "aud", "exp" and "iat". More cost an allocation.
+const maxMembersBeforeIssuer = 4
+
+// A member is one of a JSON object.
+type member struct{ name, value string }
+
+// verifyFrom checks that issuer is one of ours and the signature of token, and
+// returns claims to decode into. There is one parse of the token, so the issuer
+// that chooses is the issuer that was signed.
+func (a *attempt) verifyFrom(ctx context.Context, issuer string, token *jose.Token) (verified, error) {
+	legacy := issuer == LegacyIssuer && (a.cfg.Legacy || a.cfg.Policy.ForbidLegacy)
+	if !legacy && !slices.Contains(a.cfg.Issuers, issuer) {
+		a.detailf("issuer %.256q, want one of %q", issuer, a.cfg.Issuers)
+		return verified{}, &NotRecognizedError{Reason: ReasonForeignIssuer}
+	}
+	by, err := a.verifySignature(ctx, token)
 	if err != nil {
-		return nil, signedBy{}, err
+		return verified{}, err
 	}
-	decode := decodeBound
-	if legacy {
-		decode = decodeLegacy
-	}
-	c, invalid := decode(parsed.Payload)
-	if invalid != nil {
-		return nil, signedBy{}, invalid
-	}
-	j.claims = c
-	return c, by, nil
+	return verified{claims: newClaims(legacy), signedBy: by}, nil
 }
 
 // verifySignature tries the keys that the token may be signed with, in order
 // (TOK-35..37).
-func (j *judgement) verifySignature(ctx context.Context, token *jose.Token) (signedBy, error) {
-	list, err := j.cfg.Keys.PublicKeys(ctx, token.KeyID)
+func (a *attempt) verifySignature(ctx context.Context, token *jose.Token) (signedBy, error) {
+	list, err := a.cfg.Keys.PublicKeys(ctx, token.KeyID)
 	if err != nil {
-		return signedBy{}, &UnavailableError{"verification keys", err}
+		return signedBy{}, &UnavailableError{subjectKeys, err}
 	}
 	if len(list) == 0 {
-		j.note("no key with the id %.64q", token.KeyID)
+		a.detailf("no key with the id %.64q", token.KeyID)
 		return signedBy{}, &InvalidError{Reason: ReasonUnknownKey}
 	}
 	for i := range list {
@@ -107,6 +148,6 @@ func (j *judgement) verifySignature(ctx context.Context, token *jose.Token) (sig
 			return signedBy{list[i].Key, token.KeyID}, nil
 		}
 	}
-	j.note("algorithm %.16q, key id %.64q, %d keys tried, the last one: %v", token.Algorithm, token.KeyID, len(list), err)
+	a.detailf("algorithm %.16q, key id %.64q, %d keys tried, the last one: %v", token.Algorithm, token.KeyID, len(list), err)
 	return signedBy{}, &InvalidError{Reason: ReasonSignature}
 }

@@ -31,7 +31,7 @@ func private(claims object) object { return claims["kubernetes.io"].(object) }
 func wantInvalid(t *testing.T, err error, reason tokens.Reason, what string) {
 	t.Helper()
 	e, ok := errors.AsType[*tokens.InvalidError](err)
-	if !ok || e.Reason != reason || e.What != what {
+	if !ok || e.Reason != reason || e.Subject != what {
 		t.Fatalf("got %#v, want an InvalidError with the reason %s about %q", err, reason, what)
 	}
 	if errors.Is(err, tokens.ErrNotRecognized) {

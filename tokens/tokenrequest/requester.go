@@ -139,7 +139,7 @@ func (r *Requester) Create(ctx context.Context, namespace, name string, tr *auth
 	return answer, err
 }
 
-// create is Create, which adds warnings and annotations to e.
+// create is Create, which adds warnings and annotations to e (REQ-2..58).
 func (r *Requester) create(ctx context.Context, namespace, name string, tr *authenticationv1.TokenRequest, e *Event) (*authenticationv1.TokenRequest, error) {
 	if tr == nil {
 		return nil, apierrors.NewBadRequest("not a TokenRequest: nil")
