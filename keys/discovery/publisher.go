@@ -30,11 +30,11 @@ const (
 )
 
 // A request asks the source at most once in refreshInterval and waits for it
-// no longer than requestTimeout. The source has askTimeout to answer.
+// no longer than requestTimeout. Refresh waits up to refreshTimeout.
 const (
 	refreshInterval = time.Second
 	requestTimeout  = 5 * time.Second
-	askTimeout      = 30 * time.Second
+	refreshTimeout  = 30 * time.Second
 )
 
 // hungCalls is how many calls of a source may hang.
@@ -208,28 +208,30 @@ func (p *Publisher) Refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	docs, err := p.asks.Do(ctx, struct{}{}, p.ask)
+	docs, err := p.asks.Do(ctx, struct{}{}, p.ask(refreshTimeout))
 	if err != nil {
 		return err
 	}
 	return docs.err
 }
 
-// ask asks the source once, for everyone who waits.
-func (p *Publisher) ask(ctx context.Context) (*documents, error) {
-	limited, cancel := context.WithTimeout(ctx, askTimeout)
-	defer cancel()
-	next, changed, err := p.next(limited)
-	p.current.Store(next)
-	if p.observe != nil {
-		e := keys.Event{Keys: len(next.keys), Changed: changed, Err: err}
-		e.Panic, e.Stack = flight.PanicOf(err)
-		p.observe(ctx, e)
+// ask returns a function that asks the source once, for everyone who waits.
+func (p *Publisher) ask(timeout time.Duration) func(context.Context) (*documents, error) {
+	return func(ctx context.Context) (*documents, error) {
+		limited, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		next, changed, err := p.next(limited)
+		p.current.Store(next)
+		if p.observe != nil {
+			e := keys.Event{Keys: len(next.keys), Changed: changed, Err: err}
+			e.Panic, e.Stack = flight.PanicOf(err)
+			p.observe(ctx, e)
+		}
+		p.askedMu.Lock()
+		defer p.askedMu.Unlock()
+		p.asked.Store(p.now().UnixNano())
+		return next, nil
 	}
-	p.askedMu.Lock()
-	defer p.askedMu.Unlock()
-	p.asked.Store(p.now().UnixNano())
-	return next, nil
 }
 
 // next asks the source and returns the documents after that: the last ones, with the
@@ -277,12 +279,18 @@ func (p *Publisher) fresh(ctx context.Context) *documents {
 	ask := p.asks.Running(struct{}{})
 	mine := ask == nil && p.due()
 	if mine {
-		ask = p.asks.Start(ctx, struct{}{}, p.ask)
+		ask = p.asks.Start(ctx, struct{}{}, p.ask(requestTimeout))
 	}
 	p.askedMu.Unlock()
-	if mine || ask != nil && docs.config.data == nil {
-		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	if ask != nil && !mine {
+		if docs.config.data != nil {
+			return docs
+		}
+		limited, cancel := context.WithTimeout(ctx, requestTimeout) // Refresh waits longer
 		defer cancel()
+		ctx = limited
+	}
+	if ask != nil {
 		_, _ = ask.Wait(ctx) // who leaves gets the last documents
 	}
 	return p.current.Load()
