@@ -12,7 +12,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
-// The keys of the extra of user infos (TOK-81).
+// The keys of the extra of user infos.
 const (
 	ExtraCredentialID          = "authentication.kubernetes.io/credential-id"
 	ExtraPodName               = "authentication.kubernetes.io/pod-name"
@@ -94,7 +94,7 @@ func timeOf(seconds int64) time.Time {
 // Username returns system:serviceaccount:<namespace>:<name>.
 func (id *Identity) Username() string { return Username(id.Namespace, id.Name) }
 
-// UserInfo returns the user that Kubernetes knows the identity as (TOK-80..82).
+// UserInfo returns the user that Kubernetes knows the identity as.
 // Groups have neither system:authenticated nor what else a chain of
 // authenticators adds.
 func (id *Identity) UserInfo() authenticationv1.UserInfo {

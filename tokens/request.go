@@ -36,9 +36,9 @@ type IssueRequest struct {
 	WarnAfter time.Duration
 
 	// The object that the token is bound to: one of them, or a Pod and the Node
-	// that it runs on, which is then only information (TOK-16, TOK-17). The Pod
-	// must be in the namespace of the account and run as it, the Secret must be
-	// in the namespace.
+	// that it runs on, which is then only information. The Pod must
+	// be in the namespace of the account and run as it, the Secret must be in the
+	// namespace.
 	Pod    *corev1.Pod
 	Secret *corev1.Secret
 	Node   *corev1.Node

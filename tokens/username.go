@@ -23,7 +23,7 @@ func Username(namespace, name string) string {
 
 // SplitUsername returns the namespace and the name of the ServiceAccount that
 // username stands for. It fails for every other user: unless the namespace is
-// a DNS label and the name is a DNS subdomain (TOK-83).
+// a DNS label and the name is a DNS subdomain.
 func SplitUsername(username string) (namespace, name string, err error) {
 	rest, ok := strings.CutPrefix(username, usernamePrefix)
 	if !ok {
@@ -37,7 +37,7 @@ func SplitUsername(username string) (namespace, name string, err error) {
 }
 
 // matchesUsername reports whether username is what [Username] returns, without
-// allocating and without checking that namespace and name are valid (TOK-84).
+// allocating and without checking that namespace and name are valid.
 func matchesUsername(namespace, name, username string) bool {
 	n := len(usernamePrefix)
 	return len(username) == n+len(namespace)+1+len(name) &&
@@ -48,7 +48,7 @@ func matchesUsername(namespace, name, username string) bool {
 }
 
 // Groups returns the groups that every ServiceAccount of a namespace is in, in
-// the order of Kubernetes (CST-16).
+// the order of Kubernetes.
 func Groups(namespace string) []string {
 	return []string{allAccountsGroup, namespaceGroupPrefix + namespace}
 }

@@ -102,7 +102,7 @@ func (w *worker) OnAdd(object any, _ bool) { w.changed(watch.Added, object, nil)
 // deletion was missed.
 func (w *worker) OnUpdate(old, object any) { w.changed(watch.Modified, object, old) }
 
-// OnDelete also gets the tombstones of deletions that were noticed late (CTL-7).
+// OnDelete also gets the tombstones of deletions that were noticed late.
 func (w *worker) OnDelete(object any) {
 	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 		object = tombstone.Obj
