@@ -6,8 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// DefaultSignatureCacheSize is the number of tokens whose signatures an
-// [Authenticator] remembers unless told otherwise. Each takes about 2 kB.
+// DefaultSignatureCacheSize is the default number of verified signatures that an
+// [Authenticator] caches. Each takes about 2 kB.
 const DefaultSignatureCacheSize = 4096
 
 // A digest stands for one token text. The cache keeps no tokens.

@@ -1,6 +1,6 @@
-// Package tokens makes and judges the tokens of Kubernetes ServiceAccounts.
+// Package tokens issues and authenticates tokens of Kubernetes ServiceAccounts.
 //
-// An [Issuer] signs, an [Authenticator] says who presents a token:
+// An [Issuer] signs tokens, an [Authenticator] says who presents one:
 //
 //	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{
 //		Issuer: "https://kubernetes.default.svc",
@@ -24,62 +24,66 @@
 //	identity, err := authenticator.Authenticate(ctx, token.Value)
 //	user := identity.UserInfo()
 //
-// Around them stand a [tokenrequest.Requester], which answers TokenRequests; [Authenticator.Review]
-// and [tokenreview.NewHandler], which answer TokenReviews; a [lastused.Tracker], which records the
-// use of tokens in Secrets; and for clients a [tokensource.Source] and a [tokensource.Transport], which keep a
-// token fresh and send it. [tokensource.WaitPopulated] and [Explain] say why there is no token, or why
-// it is refused.
+// The packages below it serve and use them: tokens/tokenrequest answers
+// TokenRequests, tokens/tokenreview answers TokenReviews, tokens/lastused records
+// the use of Secret-based tokens, and tokens/tokensource is for clients, which
+// keep a token fresh and send it. [Explain] tells a person why a token is
+// rejected.
 //
 // # Concepts
 //
-// There are two kinds of tokens. A bound token is made by [Issuer.Issue] for
-// audiences and a time, and may be bound to a Pod, a Secret, a Node, a webhook
-// configuration or, for verifiers that use this library, any [BoundObject]: it
-// ends with that object. A legacy token is made by [Issuer.IssueLegacy], stands in
-// a Secret, has no expiry, and holds as long as the Secret has it. Which Secrets
-// those are is what [IsTokenSecretOf] says.
+// There are two kinds of tokens. A bound token is issued by [Issuer.Issue] for
+// audiences and a lifetime, and may be bound to a Pod, a Secret, a Node, a webhook
+// configuration or, for verifiers that use this library, any [BoundObject]: when
+// the object is deleted, the token is revoked. A Secret-based token is issued by
+// [Issuer.IssueLegacy], doesn't expire, and is valid as long as its Secret holds
+// it. [IsTokenSecretOf] says which Secrets those are.
 //
-// The Authenticator looks every object up for every token, through getters of
-// one method each, so it notices a deletion as soon as they do. A kind that
-// has no getter makes the tokens that are bound to it unacceptable. It remembers
-// only which signatures are good. [CacheGetters] remembers objects too, for getters
-// that are slow, and says what that costs.
+// The Authenticator looks up every object for every token, through getters of one
+// method each, so a deletion takes effect as soon as they see it. Tokens bound to
+// a kind without a getter are rejected. Only verified signatures are cached.
+// [CacheGetters] caches objects too, for getters that are slow, and says what
+// that costs.
 //
 // All issuers of one Authenticator share its keys. Issuers that don't trust each
-// other have one each; [tokenreview.HandlerConfig.Others] asks them in turn. A [Policy]
-// refuses more than Kubernetes does, and a [ClaimsExtender] adds claims, which
-// [ClaimOf] reads.
+// other have one each, which tokens/tokenreview asks in turn. A [Policy] rejects
+// more than Kubernetes does, and a [ClaimsExtender] adds claims, which [ClaimOf]
+// reads.
+//
+// [AuthenticatorConfig.Observe] gets an [Event] with the context of the call. The
+// event has the warnings and audit annotations of Kubernetes; the context leads to
+// the request that they belong to.
 //
 // # Failure
 //
-// [Authenticator.Authenticate] fails in three ways, which callers treat
-// differently. [ErrNotRecognized]: not this issuer's, ask the next
-// authenticator. [*InvalidError]: refused, with a [Reason] for programs.
-// [*UnavailableError]: a lookup failed, which is never taken for a yes; try
-// again. [Issuer.Issue] tells a bad request, [*RequestError], from a signer that
-// failed. [tokenrequest.Requester.Create] returns the status that kube-apiserver would.
-// A TokenReview says of a failed lookup that the token could not be judged, and
-// nothing of a token that is not recognized.
+// Constructors return a [*ConfigError] for each invalid field, joined.
+// [Authenticator.Authenticate] fails in three ways. [ErrNotRecognized]: not of
+// these issuers, ask the next authenticator. [*InvalidError]: rejected, with a
+// [Reason] for programs. [*UnavailableError]: a lookup failed, retry; it fails
+// closed. A getter that returns neither an object nor an error is such a failure.
+// [Issuer.Issue] tells a bad request, [*RequestError], from a failed signer.
+//
+// [NewIssuer] does no I/O. Whether the published keys verify what the signer
+// signs, keys.SelfTest says: call it at startup.
 //
 // # Security
 //
-// The signature is checked before any claim but the issuer is read, with the
+// The signature is checked before any claim but the issuer is decoded, with the
 // one algorithm that belongs to the key. Claims are read strictly: wrong types,
-// repeated names, names that only differ in case from those that count, claims
-// of both kinds, and a subject that isn't the account are refused.
+// duplicate names, names that differ from known ones only in case, claims of both
+// kinds, and a subject that isn't the account are rejected.
 //
-// No error holds a part of a token, a name, a UID or a key id, except for
-// those of lookups, which wrap what the getter said. [Event] has the details for
-// the operator. A [Token] prints without its value. An ECDSA signature can be
-// changed into another good one by anybody, so know tokens by
+// No error holds a part of a token, a name, a UID or a key id, except for those
+// of lookups, which wrap the error of the getter. [Event] has the details for the
+// operator. A [Token] prints without its value. Anybody can change an ECDSA
+// signature into another valid one, so identify tokens by
 // [Identity.CredentialID], not by their text.
 //
 // # Compatibility
 //
 // Claims, order of checks, user infos and clock skew are those of Kubernetes
-// 1.37. Different on purpose, and stricter: bound tokens must have "exp" and
-// "aud", times are whole seconds, "sub" must be the account, audiences are at
-// most 64 and not repeated, a legacy token must stand in a Secret of the token
-// type, white space around a token is not ignored, and API audiences can't be
-// left out. Answers to TokenReviews leave the token out.
+// 1.37. Stricter on purpose: bound tokens must have "exp" and "aud", times are
+// whole seconds, "sub" must be the account, audiences are at most 64 and distinct,
+// the Secret of a Secret-based token must be of the token type, white space around
+// a token is not ignored, and API audiences are required.
 package tokens

@@ -8,8 +8,8 @@ import (
 )
 
 // ErrNotRecognized means that the authenticator has no opinion on a token: it
-// isn't a JWT, or not one of its issuers'. Another authenticator
-// may know it; if there is none, it is refused. The error that wraps it is a
+// isn't a JWT, or not of its issuers. Another authenticator
+// may know it; if there is none, it is rejected. The error that wraps it is a
 // [*NotRecognizedError].
 var ErrNotRecognized = errors.New("tokens: token is not recognized")
 

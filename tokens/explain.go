@@ -177,7 +177,7 @@ func advice(reason Reason) string {
 	case ReasonMalformed:
 		return "send the token as it was given: three parts with dots between them, nothing before, after or inside; not its Secret's base64"
 	case ReasonForeignIssuer:
-		return "ask the cluster that made it, or add its issuer to AuthenticatorConfig.Issuers, or set Legacy for tokens of Secrets"
+		return "ask the cluster that issued it, or add its issuer to AuthenticatorConfig.Issuers, or set Legacy for Secret-based tokens"
 	case ReasonUnknownKey, ReasonSignature:
 		return "see that the verification keys are those of the issuer now; if its key was retired, get a new token"
 	case ReasonMissingClaim, ReasonInvalidClaim:

@@ -12,8 +12,8 @@ import (
 )
 
 // A ClaimsExtender returns claims to add to the bound token that req asks for;
-// [ClaimOf] reads them back. It may refuse the request with an error. A claim
-// of a name that means something in service-account tokens is refused
+// [ClaimOf] reads them back. It may deny the request with an error. A claim
+// of a name that means something in service-account tokens is rejected
 // with a [*RequestError], also if it differs only in case; likewise what
 // encoding/json can't encode, and more than 4 KiB. It must be safe for
 // concurrent use and not change req.

@@ -33,8 +33,8 @@ type NodeGetter interface {
 	GetNode(ctx context.Context, name string) (*corev1.Node, error)
 }
 
-// A WebhookGetter reads the webhook configurations that tokens can be bound to, an
-// alpha feature of Kubernetes 1.37.
+// A WebhookGetter reads the webhook configurations that tokens can be bound to,
+// an alpha feature of Kubernetes 1.37.
 type WebhookGetter interface {
 	GetValidatingWebhookConfiguration(ctx context.Context, name string) (*admissionregistrationv1.ValidatingWebhookConfiguration, error)
 	GetMutatingWebhookConfiguration(ctx context.Context, name string) (*admissionregistrationv1.MutatingWebhookConfiguration, error)

@@ -30,8 +30,8 @@ const (
 // of the objects that a webhook may be asked about with the token.
 const AttestedAPIGroups = "admissionReviewAPIGroups"
 
-// An Identity is the ServiceAccount that presented a token, and what the token
-// says. It belongs to the caller.
+// An Identity is the ServiceAccount that presented a token, and the claims of the
+// token. It belongs to the caller.
 type Identity struct {
 	Namespace, Name string
 	UID             types.UID
@@ -40,7 +40,7 @@ type Identity struct {
 	// the question; never empty.
 	Audiences []string
 	Issuer    string // "iss"
-	Legacy    bool   // the token stands in a Secret and has no expiry
+	Legacy    bool   // a Secret-based token, which has no expiry
 
 	// CredentialID is "JTI=" and the id of the token, empty if it has none.
 	// Two texts can be the same token; they have the same CredentialID.
@@ -48,7 +48,7 @@ type Identity struct {
 
 	// The objects that the token is bound to. Of a legacy token, Secret has
 	// only the name. A Node beside a Pod is where the pod ran when the token
-	// was made; it was not looked up.
+	// was issued; it was not looked up.
 	Pod, Secret, Node                  ObjectRef
 	ValidatingWebhook, MutatingWebhook ObjectRef
 	Object                             BoundObject // of a further kind
@@ -106,7 +106,7 @@ func (id *Identity) UserInfo() authenticationv1.UserInfo {
 	}
 }
 
-// extra returns nil if there is nothing to tell.
+// extra returns nil if there is nothing to tell (TOK-81, TOK-82).
 func (id *Identity) extra() map[string]authenticationv1.ExtraValue {
 	if id.Legacy {
 		return nil

@@ -3,6 +3,9 @@ package tokenrequest_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +46,35 @@ func ExampleRequester_Create() {
 	// 3600 [api]
 	// system:serviceaccount:ci:builder <nil>
 	// TokenRequest.authentication.k8s.io "" is invalid: spec.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes
+}
+
+// Send the warnings of a request with its response: the context leads there.
+func ExampleConfig_observe() {
+	type responseKey struct{}
+	issuer, _, getter := newExample()
+	requester, err := tokenrequest.New(tokenrequest.Config{
+		Issuer: issuer, APIAudiences: []string{"api"}, ServiceAccounts: getter, MaxLifetime: time.Hour,
+		Observe: func(ctx context.Context, e tokenrequest.Event) {
+			response := ctx.Value(responseKey{}).(http.ResponseWriter)
+			for _, warning := range e.Warnings {
+				response.Header().Add("Warning", fmt.Sprintf("299 - %q", warning))
+			}
+			fmt.Println(e.Result, len(e.AuditAnnotations)) // for the audit event
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	response := httptest.NewRecorder()
+	ctx := context.WithValue(context.Background(), responseKey{}, response) // the context of the request
+	seconds := int64(7200)
+	_, err = requester.Create(ctx, "ci", "builder", &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: &seconds}})
+	fmt.Println(err, response.Header().Get("Warning"))
+
+	// Output:
+	// Issued 1
+	// <nil> 299 - "requested expiration of 7200 seconds shortened to 3600 seconds"
 }
 
 // accounts is a getter by a map.

@@ -16,7 +16,7 @@ import (
 // anyAPIGroup attests to admission reviews of every API group.
 const anyAPIGroup = "*"
 
-// validateTokenRequest judges a request by itself, after defaults (REQ-20..28).
+// validateTokenRequest validates a request by itself, after defaults (REQ-20..28).
 func validateTokenRequest(tr *authenticationv1.TokenRequest) field.ErrorList {
 	spec := field.NewPath("spec")
 	webhook := isWebhookRef(tr.Spec.BoundObjectRef)

@@ -1,0 +1,41 @@
+package objects_test
+
+import (
+	"errors"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+)
+
+// A nil without an error, typed or not, is a mistake of the getter.
+func TestRequireIn(t *testing.T) {
+	down := errors.New("down")
+	tests := []struct {
+		name   string
+		object metav1.Object
+		err    error
+		want   error
+	}{
+		{"nil", nil, nil, objects.ErrNothing},
+		{"typed nil", (*corev1.Pod)(nil), nil, objects.ErrNothing},
+		{"typed nil of metadata", (*metav1.ObjectMeta)(nil), nil, objects.ErrNothing},
+		{"error", (*corev1.Pod)(nil), down, down},
+		{"other namespace", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "prod"}}, nil, objects.ErrOtherNamespace},
+		{"namespace", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ci"}}, nil, nil},
+		{"no namespace", &corev1.Pod{}, nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			object, err := objects.RequireIn("ci", tt.object, tt.err)
+			if err != tt.want || (object == nil) != (err != nil) {
+				t.Errorf("RequireIn() = %v, %v, want the error %v", object, err, tt.want)
+			}
+		})
+	}
+	if _, err := objects.Require[corev1.Pod](nil, nil); err != objects.ErrNothing {
+		t.Errorf("Require() = %v, want ErrNothing", err)
+	}
+}
