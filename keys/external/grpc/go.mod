@@ -3,7 +3,7 @@ module github.com/kubesa/serviceaccount/keys/external/grpc
 go 1.26.0
 
 require (
-	github.com/kubesa/serviceaccount v0.0.0
+	github.com/kubesa/serviceaccount v0.1.0
 	google.golang.org/grpc v1.82.1
 	google.golang.org/protobuf v1.36.12-0.20260120151049-f2248ac996af
 	k8s.io/externaljwt v0.37.2
@@ -18,5 +18,3 @@ require (
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260526163538-3dc84a4a5aaa // indirect
 	gopkg.in/square/go-jose.v2 v2.6.0 // indirect
 )
-
-replace github.com/kubesa/serviceaccount => ../../..
