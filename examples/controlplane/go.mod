@@ -3,7 +3,7 @@ module github.com/kubesa/serviceaccount/examples/controlplane
 go 1.26.0
 
 require (
-	github.com/kubesa/serviceaccount v0.0.0
+	github.com/kubesa/serviceaccount v0.1.0
 	go.etcd.io/bbolt v1.5.0
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2

@@ -3,10 +3,10 @@ module github.com/kubesa/serviceaccount/examples/kubernetes
 go 1.26.4
 
 require (
-	github.com/kubesa/serviceaccount v0.0.0
+	github.com/kubesa/serviceaccount v0.1.0
 	github.com/kubesa/serviceaccount/internal/compat v0.0.0
-	github.com/kubesa/serviceaccount/keys/external/grpc v0.0.0
-	github.com/kubesa/serviceaccount/sacontroller/manager v0.0.0
+	github.com/kubesa/serviceaccount/keys/external/grpc v0.1.0
+	github.com/kubesa/serviceaccount/sacontroller/manager v0.1.0
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2
 	k8s.io/client-go v0.37.2

@@ -3,8 +3,8 @@ module github.com/kubesa/serviceaccount/fake/clientgo
 go 1.26.0
 
 require (
-	github.com/kubesa/serviceaccount v0.0.0
-	github.com/kubesa/serviceaccount/fake/apiserver v0.0.0
+	github.com/kubesa/serviceaccount v0.1.0
+	github.com/kubesa/serviceaccount/fake/apiserver v0.1.0
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2
 	k8s.io/client-go v0.37.2
@@ -66,7 +66,3 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
-
-replace github.com/kubesa/serviceaccount => ../..
-
-replace github.com/kubesa/serviceaccount/fake/apiserver => ../apiserver

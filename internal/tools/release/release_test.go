@@ -151,7 +151,7 @@ func TestOpenRefuses(t *testing.T) {
 		}},
 		{name: "listed too early", want: "does not list before it", spoil: func(t *testing.T, dir string) {
 			edit(t, dir, release.ModulesFile, func(s string) string {
-				return strings.Replace(s, "\nsacontroller/manager\n", "\n", 1) + "sacontroller/manager\n"
+				return strings.Replace(s, "\nfake/apiserver\n", "\n", 1) + "fake/apiserver\n"
 			})
 		}},
 	} {
