@@ -34,6 +34,7 @@ type options struct {
 	httpAddress string
 	logFormat   string
 	verbose     bool
+	version     bool
 }
 
 // parse reads args. It writes help and mistakes in the use of flags to stderr. Its
@@ -61,6 +62,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.StringVar(&o.httpAddress, "http-bind-address", "127.0.0.1:10257", "`address` for /metrics, /healthz, /livez and /readyz over plain HTTP; empty for none")
 	fs.StringVar(&o.logFormat, "logging-format", "text", "text or json")
 	fs.BoolVar(&o.verbose, "verbose", false, "log every failed attempt, and what the watches do")
+	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}

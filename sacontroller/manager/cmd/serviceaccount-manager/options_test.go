@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -75,10 +76,18 @@ func TestRunStatus(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var out strings.Builder
-			if got := run(context.Background(), tt.args, &out); got != tt.want {
+			if got := run(context.Background(), tt.args, &out, &out); got != tt.want {
 				t.Errorf("run() = %d, want %d; it wrote:\n%s", got, tt.want, &out)
 			}
 		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	var stdout, stderr strings.Builder
+	got := run(context.Background(), []string{"-version"}, &stdout, &stderr)
+	if want := "serviceaccount-manager "; got != 0 || stderr.Len() > 0 || !strings.HasPrefix(stdout.String(), want) || !strings.Contains(stdout.String(), runtime.Version()) {
+		t.Errorf("run() = %d and wrote %q and %q, want 0, and %q with versions", got, &stdout, &stderr, want)
 	}
 }
 
