@@ -11,8 +11,8 @@ tool (
 require (
 	github.com/c2sp/wycheproof v0.0.0-20260902155932-3fa63dd0344a
 	github.com/google/go-cmp v0.7.0
-	github.com/kubesa/serviceaccount v0.0.0
-	github.com/kubesa/serviceaccount/fake/apiserver v0.0.0
+	github.com/kubesa/serviceaccount v0.1.0
+	github.com/kubesa/serviceaccount/fake/apiserver v0.1.0
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2
 	k8s.io/apiserver v0.37.2
