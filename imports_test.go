@@ -40,7 +40,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens"}, others: kubernetes},
 	"tokens/internal/objects": {others: kubernetes},
 	"admission":               {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
-	"admission/webhook":       {ours: []string{"admission", "internal/configerror"}, others: kubernetes},
+	"admission/webhook":       {ours: []string{"admission", "internal/configerror", "internal/strictjson"}, others: kubernetes},
 
 	// For tests of the two above.
 	"admission/internal/admissiontest": {ours: []string{"admission"}, others: kubernetes},

@@ -66,3 +66,6 @@ func appendText(buf []byte, s string) []byte {
 	}
 	return append(buf, '"')
 }
+
+// isPlain reports whether c stands for itself in a string and needs no thought.
+func isPlain(c byte) bool { return c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' }

@@ -120,7 +120,7 @@ func (p *podJSON) spec(s *scanner, key string) (err error) {
 func (p *podJSON) containers(s *scanner, init bool) ([]corev1.Container, error) {
 	i := -1
 	return readList(s, func(s *scanner, c *corev1.Container) error {
-		if i++; s.next() == 'n' {
+		if i++; s.Next() == 'n' {
 			if p.nulls == nil {
 				p.nulls = map[position]bool{}
 			}

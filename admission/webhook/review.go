@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // A review is what is read of an AdmissionReview.
@@ -37,11 +38,9 @@ func (g groupVersion) String() string {
 // parseReview reads src, which must be one strict JSON value. Its error is about the
 // form; whether it is a review that can be answered, check says.
 func parseReview(src string, annotations []string) (*review, error) {
-	s := &scanner{src: src, keys: make([]string, 0, 64)}
+	s := &scanner{Scanner: strictjson.Scanner{Source: src, MaxDepth: maxDepth, NullIsAbsent: true}}
 	rv := new(review)
-	if s.next() != '{' {
-		return nil, s.fail("not an object")
-	}
+	s.Object()
 	_, err := s.object(func(key string) error {
 		switch key {
 		case "apiVersion":
@@ -58,20 +57,15 @@ func parseReview(src string, annotations []string) (*review, error) {
 	if err == nil {
 		err = s.end()
 	}
-	if err == nil {
-		err = s.wrong
-	}
 	return rv, err
 }
 
-// unknown skips the value of a key that is not read. A key that a careless decoder
+// unknown skips the value of a key that is not read. A key that a lenient decoder
 // would take for one of known is rejected: another reader of the review could
 // see another request than this one.
 func (s *scanner) unknown(key string, known ...string) error {
-	for _, k := range known {
-		if k != key && strings.EqualFold(k, key) {
-			return s.fail(fmt.Sprintf("key %s, which differs from %s in case only,", cut(key), k))
-		}
+	if k := strictjson.Imitated(key, known); k != "" {
+		s.FailName("name that differs from "+k+" only in case", key)
 	}
 	return s.skip()
 }
@@ -96,18 +90,18 @@ func (r *reviewRequest) member(s *scanner, key string, annotations []string) err
 		return s.boolean(&r.dryRun)
 	case "object":
 		// What is wrong with the object counts only if it has to be a pod.
-		before := s.wrong
+		before := s.Mismatch
 		err := r.object.read(s, annotations)
-		if s.wrong != before {
-			r.wrong, s.wrong = s.wrong, before
+		if s.Mismatch != before {
+			r.wrong, s.Mismatch = s.Mismatch, before
 		}
 		return err
 	case "oldObject":
-		before := s.wrong
+		before := s.Mismatch
 		var old podJSON
 		err := old.readMetadataOnly(s)
 		_, r.oldEnforced = old.pod.Annotations[admission.EnforceAnnotation]
-		s.wrong = before
+		s.Mismatch = before
 		return err
 	}
 	return s.unknown(key, "uid", "operation", "namespace", "name", "subResource", "kind", "resource", "dryRun",
