@@ -1,7 +1,6 @@
 package apiserver_test
 
 import (
-	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,14 +15,4 @@ func goodPod(name string) *corev1.Pod {
 		ServiceAccountName: "builder",
 		Containers:         []corev1.Container{{Name: "main", Image: "busybox"}},
 	}}
-}
-
-func must[T any](t *testing.T) func(T, error) T {
-	return func(v T, err error) T {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return v
-	}
 }

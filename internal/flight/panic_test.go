@@ -22,7 +22,7 @@ func checkPanic(t *testing.T, err error, text string, value any) {
 	if value != nil && (p.PanicValue() != value || !bytes.Contains(p.PanicStack(), []byte("flight_test"))) {
 		t.Errorf("the PanicError has the value %v and a stack of %d bytes, want %v and that of the panic", p.PanicValue(), len(p.PanicStack()), value)
 	}
-	encoded, _ := json.Marshal(p)
+	encoded, _ := json.Marshal(map[string]any{"error": p})
 	for _, printed := range []string{fmt.Sprintf("%v %+v %#v %s %q %x", p, p, p, p, p, p), string(encoded)} {
 		if strings.Contains(printed, "hunter2") || strings.Contains(printed, "goroutine") {
 			t.Errorf("printed, the PanicError is %q, want nothing of its value or stack", printed)

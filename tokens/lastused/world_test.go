@@ -1,15 +1,10 @@
 package lastused_test
 
-import (
-	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
-)
-
-const api = tokentest.APIAudience
+import "github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 
 var (
-	now      = tokentest.Now
-	ecKey    = tokentest.ECKey
-	otherKey = tokentest.OtherKey
+	now   = tokentest.Now
+	ecKey = tokentest.ECKey
 )
 
 func must[T any](v T, err error) T { return tokentest.Must(v, err) }

@@ -11,7 +11,6 @@ import (
 const api = tokentest.APIAudience
 
 var (
-	now      = tokentest.Now
 	ecKey    = tokentest.ECKey
 	otherKey = tokentest.OtherKey
 )

@@ -1,15 +1,7 @@
 package tokensource_test
 
-import (
-	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
-)
+import "github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 
-const api = tokentest.APIAudience
-
-var (
-	now      = tokentest.Now
-	ecKey    = tokentest.ECKey
-	otherKey = tokentest.OtherKey
-)
+var now = tokentest.Now
 
 func must[T any](v T, err error) T { return tokentest.Must(v, err) }
