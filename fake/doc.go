@@ -14,8 +14,8 @@
 // Client interface of this module. They do what the API server does, with its
 // error texts: UIDs, resourceVersions and the conflicts that come of them,
 // generateName, defaults, validation, finalizers, preconditions of deletes and
-// patches, and the life of a Namespace, which refuses new content while it is
-// being deleted.
+// patches, and the lifecycle of a Namespace, which rejects new content while it is
+// terminating.
 //
 // [Cluster.Actions] is the list of calls so far; [FormatActions] makes text of it. A
 // [Reader] is a cache of the cluster that may lag. A [Watch] delivers changes.
@@ -44,8 +44,8 @@
 //
 // # Security
 //
-// There is no authorization: whoever has a Cluster may do anything, and so may
-// whoever reaches its API. Errors and actions never show what a Secret holds.
+// There is no authorization: whoever has a Cluster or reaches its API may do
+// anything. Errors and actions never show what a Secret holds.
 //
 // # Compatibility
 //

@@ -60,7 +60,7 @@ func same(a, b sacontroller.Controller) bool {
 
 // Forget makes the next [Cluster.Settle] start controller afresh, as after a
 // restart of its process: with an Added event for every object that exists, and
-// without memory of failures and of deletions that nobody has told it of.
+// without memory of failures and of deletions that it has not received.
 func (c *Cluster) Forget(controller sacontroller.Controller) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

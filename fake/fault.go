@@ -12,9 +12,9 @@ import (
 )
 
 // A Fault decides whether an [Op] fails: nil lets it through, and an error is
-// what the caller gets instead of an answer. Errors made by [After], [Slow],
-// [Stale] and [DropWatch], and the values [Conflict], [NotFound], [Timeout] and [AnswerLost],
-// say more than that.
+// returned to the caller instead of a response. Errors from [After], [Slow],
+// [Stale] and [DropWatch], and the values [Conflict], [NotFound], [Timeout] and
+// [AnswerLost], have a special meaning.
 //
 // Faults run under the Cluster's lock, in call order, so a counting Fault needs
 // no lock of its own; it must not call the Cluster.
@@ -35,7 +35,7 @@ func (c *Cluster) ClearFaults() {
 	c.faults = nil
 }
 
-// judge asks every fault about op.
+// judge calls every fault with op.
 func (c *Cluster) judge(op Op) outcome {
 	return judge(c.faults, op)
 }
@@ -100,10 +100,9 @@ func Any(faults ...Fault) Fault {
 	}
 }
 
-// StaleReads makes every get and list see the cluster as it was n revisions
-// ago, like a cache that lags and never catches up. Writes are not affected. For a
-// few reads only, use [Stale] with [On] or [First]; a controller that repeats what
-// conflicts doesn't settle otherwise.
+// StaleReads makes every get and list return the state of n revisions ago, like a
+// cache that never catches up. Writes are not affected. A controller that retries on
+// conflicts doesn't settle with it: use [Stale] with [On] or [First] for a few reads.
 func StaleReads(n int) Fault {
 	return when("every read", Stale(n), func(op Op) bool { return op.Verb == "get" || op.Verb == "list" })
 }
@@ -136,10 +135,10 @@ func target(verb, resource string) string {
 	return verb + " " + resource
 }
 
-// The errors below stand for what the API server would say about the call that
-// they fail: they become a proper Status with the resource and the name.
+// The errors below become the Status that the API server would return, with the
+// resource and the name of the call that fails.
 var (
-	// Conflict refuses the call with 409, as if somebody else had written first.
+	// Conflict answers 409, as after a concurrent write.
 	Conflict error = &effect{text: "conflict", status: func(op Op) error {
 		return apierrors.NewConflict(schema.GroupResource{Resource: op.Resource}, op.Name, errors.New(apirules.OptimisticLock))
 	}}
@@ -150,7 +149,7 @@ var (
 	// Timeout answers 504; the call did not happen.
 	Timeout error = &effect{text: "timeout", status: timeout}
 	// AnswerLost lets the call happen, and then answers 504: the caller can't
-	// know. See [After] for other errors.
+	// tell whether it did. See [After] for other errors.
 	AnswerLost error = &effect{text: "answer lost", status: timeout, after: true}
 )
 
@@ -158,8 +157,8 @@ func timeout(Op) error {
 	return apierrors.NewTimeoutError("request did not complete within the allowed duration", 0)
 }
 
-// After returns an error that lets the call happen first, and then gives the
-// caller err instead of the answer. [Conflict], [NotFound] and [Timeout] may be
+// After returns an error that lets the call happen first, and then returns err to
+// the caller instead of the response. [Conflict], [NotFound] and [Timeout] may be
 // given as err.
 func After(err error) error {
 	return &effect{text: "the call happens, then " + err.Error(), after: true, status: func(op Op) error {
@@ -173,8 +172,8 @@ func Slow(d time.Duration) error {
 	return &effect{text: "slow by " + d.String(), wait: d}
 }
 
-// Stale returns an error that makes a read see the cluster as it was n
-// revisions ago. It is not an error to the caller.
+// Stale returns an error that makes a read return the state of n revisions ago. It
+// is not an error to the caller.
 func Stale(n int) error {
 	return &effect{text: fmt.Sprintf("%d revisions behind", n), lag: n}
 }

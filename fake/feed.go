@@ -56,12 +56,12 @@ func eventOf(ch *store.Change) sacontroller.Change {
 // delivers them as they are.
 type disturber struct{ random *rand.Rand }
 
-// Disturb makes [Cluster.Settle] tell controllers of changes the way informers
+// Disturb makes [Cluster.Settle] deliver changes to controllers as informers
 // may: late, twice, in another order for different objects, or after a watch
 // was lost and everything listed again, so that what happened in between shows
 // only in its result: an object that was deleted and created again looks
 // modified, and a deletion shows the state that was known before. Which of
-// these happens when depends on seed only. Everything is told in the end.
+// these happens when depends on seed only. Every change is delivered in the end.
 func (c *Cluster) Disturb(seed uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

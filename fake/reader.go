@@ -9,10 +9,9 @@ import (
 	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
 
-// A Reader is a cache of a [Cluster], like the ones that informers fill: what
-// controllers decide from. Its reads are not calls of the API: they are not in
-// [Cluster.Actions], and the cluster's faults don't touch them. It can be made
-// to lag behind, and never goes back.
+// A Reader is a cache of a [Cluster] for controllers, like that of an informer. Its
+// reads are not API calls: they are not in [Cluster.Actions], and the cluster's faults
+// don't apply to them. It can be stale, and never goes back in time.
 //
 // It is safe for concurrent use.
 type Reader struct {
@@ -25,8 +24,8 @@ type Reader struct {
 	faults []Fault
 }
 
-// Reader returns a new cache of c that sees every change at once until
-// [Reader.Lag] says otherwise.
+// Reader returns a new cache of c. It sees every change immediately until
+// [Reader.Lag] is called.
 func (c *Cluster) Reader() *Reader {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -35,8 +34,7 @@ func (c *Cluster) Reader() *Reader {
 	return r
 }
 
-// Lag makes r stay n revisions behind from now on. What it has seen already, it
-// doesn't forget.
+// Lag makes r stale by n revisions from now on. It keeps what it has seen already.
 func (r *Reader) Lag(n uint64) {
 	r.cluster.mu.Lock()
 	defer r.cluster.mu.Unlock()
@@ -46,7 +44,7 @@ func (r *Reader) Lag(n uint64) {
 
 // CatchUp makes r see every change so far, once; then it lags again.
 // [Cluster.Settle] does it when nothing else is left to do, and when a key has
-// failed ten times in a row: a cache is never behind for ever.
+// failed ten times in a row: no cache is stale forever.
 func (r *Reader) CatchUp() {
 	r.cluster.mu.Lock()
 	defer r.cluster.mu.Unlock()

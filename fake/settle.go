@@ -19,7 +19,7 @@ const (
 	// on it. Tests of outages need many, and time costs nothing here.
 	maxFailures = 250
 	// patience is how often in a row a key fails before caches catch up: retries
-	// have a back-off, and no cache is behind for that long.
+	// have a back-off, and no cache is stale for that long.
 	patience = 10
 	// maxWrites is how often one object may be written.
 	maxWrites = 100

@@ -18,7 +18,7 @@ func (c *Cluster) Shuffle(seed uint64) {
 }
 
 // order returns the drivers that take part in a round. With a shuffler it is
-// not all of them, so that some fall behind others.
+// not all of them, so that some lag.
 func (s *shuffler) order(drivers []*driver) []*driver {
 	if s == nil {
 		return drivers

@@ -38,14 +38,13 @@ type Watch struct {
 }
 
 // Watch returns a watch of resource in namespace, or in all if it is empty. An
-// empty resource stands for all six. The resource "events" has no objects. opts.ResourceVersion says after which
-// Change to start; if it is empty or "0", the watch starts with an Added event
-// for every object that exists. opts.SendInitialEvents asks for those, too, and
+// empty resource means all six. The resource "events" has no objects. The watch
+// starts after opts.ResourceVersion; if that is empty or "0", it starts with an Added
+// event for every object that exists. opts.SendInitialEvents asks for those, too, and
 // for a bookmark at their end (KEP-3157).
 //
 // The error is 410 Gone (apierrors.IsResourceExpired) if the changes since then
-// are not known any more, see [Cluster.Compact]: list again, and watch from
-// there.
+// were compacted, see [Cluster.Compact]: list again, and watch from there.
 func (c *Cluster) Watch(ctx context.Context, resource, namespace string, opts metav1.ListOptions) (*Watch, error) {
 	w := &Watch{
 		cluster: c, namespace: namespace, bookmarks: opts.AllowWatchBookmarks,
@@ -144,9 +143,9 @@ func (w *Watch) bookmark() watch.Event {
 }
 
 // Next returns the next event, and waits for it until ctx is done. The error
-// is then ctx's, or [ErrWatchClosed]. A watch that fell behind what
-// [Cluster.Compact] has forgotten ends with an Error event that holds a 410
-// Status, as on the wire.
+// is then ctx's, or [ErrWatchClosed]. A watch whose next change was
+// compacted by [Cluster.Compact] ends with an Error event that holds a 410 Status, as
+// on the wire.
 func (w *Watch) Next(ctx context.Context) (watch.Event, error) {
 	for {
 		event, more, closed := w.poll()

@@ -62,7 +62,7 @@ func (s *Set) JWKS() ([]byte, error) {
 }
 
 // EncodeJWKS returns the JWK Set that publishes list, as [Set.JWKS] does. Keys that
-// are Unpublished are left out, and so are those that [AlgorithmOf] refuses, which a
+// are Unpublished are left out, and so are those that [AlgorithmOf] rejects, which a
 // [Source] should not have: bad has a [*KeyError] for each. If none is left the error
 // is [ErrNoKeys].
 func EncodeJWKS(list []PublicKey) (data []byte, bad []error, err error) {

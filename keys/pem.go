@@ -176,7 +176,7 @@ func certifiedKey(der []byte) any {
 
 // EncodePrivateKey returns key, an *[rsa.PrivateKey] or *[ecdsa.PrivateKey], as
 // a PKCS#8 PEM block. It fails with a [*KeyError] for keys of other types and
-// for those that [NewSigner] refuses.
+// for those that [NewSigner] rejects.
 func EncodePrivateKey(key crypto.Signer) ([]byte, error) {
 	switch key.(type) {
 	case *rsa.PrivateKey, *ecdsa.PrivateKey:

@@ -47,8 +47,7 @@ func encodeBound(c *claims, extra []extraClaim) []byte {
 	return e.out
 }
 
-// encodeLegacy returns the payload of a token that stands in a Secret
-// (TOK-10).
+// encodeLegacy returns the payload of a Secret-based token (TOK-10).
 func encodeLegacy(c *claims) []byte {
 	e := encoder{out: make([]byte, 0, 512)}
 	e.open()

@@ -76,10 +76,10 @@ func (e *NotRecognizedError) Error() string {
 // Unwrap returns [ErrNotRecognized].
 func (e *NotRecognizedError) Unwrap() error { return ErrNotRecognized }
 
-// An InvalidError means that a token is of one of the authenticator's issuers but
-// is not valid: don't ask another authenticator, and don't retry. Its text can be given to whoever presented the token: it holds no
-// part of the token, no name, no UID and no key id. [AuthenticatorConfig.Observe]
-// learns the details.
+// An InvalidError means that a token is from one of the authenticator's issuers but
+// not valid: don't try another authenticator, and don't retry. Its text is safe to
+// return to the client: it contains no part of the token, no name, no UID and no key
+// ID. [AuthenticatorConfig.Observe] gets the details.
 type InvalidError struct {
 	Reason Reason
 	// Subject is the claim, the kind of object or the rule that Reason is about,

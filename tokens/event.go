@@ -20,7 +20,7 @@ const (
 
 // An Event is one call of [Authenticator.Authenticate], for audit logs, metrics
 // and traces. It holds no token, key or value of a Secret, but names and UIDs
-// that must not reach whoever presented the token.
+// that must not be returned to the client.
 type Event struct {
 	Result  Result
 	Reason  Reason // empty if accepted; with Subject, fit for labels of metrics

@@ -14,24 +14,24 @@ import (
 // maxShown is how many bytes of a claim an [Explanation] shows.
 const maxShown = 256
 
-// An Explanation tells a person who a token authenticates as, or why it is rejected
-// and what helps. It never holds the signature, so nothing in it can be
-// used as a token; but it names objects and UIDs, so it is for the operator or
-// for whoever owns the token. It is not for programs: use
-// [Authenticator.Authenticate] to decide.
+// An Explanation tells people whom a token authenticates as, or why it is rejected
+// and how to fix that. It never contains the signature, so it can't be used as a
+// token. But it names objects and UIDs: show it only to operators and to the owner
+// of the token. Programs use [Authenticator.Authenticate] instead.
 type Explanation struct {
-	Event     // what [AuthenticatorConfig.Observe] would get
+	Event     // as passed to [AuthenticatorConfig.Observe]
 	Identity  *Identity
 	Signature SignatureState
 
-	Algorithm string // as the header says; empty if it could not be read
+	Algorithm string // from the header; empty if it could not be parsed
 	KeyID     string
 
-	// Claims are what the token says of itself, whether it is true or not.
+	// Claims are those of the token's payload, unverified unless Signature says
+	// otherwise.
 	Claims []ShownClaim
 }
 
-// A SignatureState is what is known of a signature.
+// A SignatureState says whether a signature was verified.
 type SignatureState string
 
 // The states of a signature.
@@ -41,13 +41,13 @@ const (
 	SignatureValid      SignatureState = "Valid"
 )
 
-// A ShownClaim is a claim in printable ASCII, cut short if it is long.
+// A ShownClaim is a claim in printable ASCII, truncated if it is long.
 type ShownClaim struct {
 	Name, Value string
 }
 
 // Explain authenticates token as [Authenticator.Authenticate] does, without
-// calling [AuthenticatorConfig.Observe], and explains the result.
+// calling [AuthenticatorConfig.Observe], and returns an explanation of the result.
 func Explain(ctx context.Context, a *Authenticator, token string, audiences ...string) Explanation {
 	attempt := attempt{Authenticator: a, now: a.cfg.Now(), detailed: true}
 	identity, v, err := attempt.authenticate(ctx, token, audiences)
@@ -65,7 +65,7 @@ func Explain(ctx context.Context, a *Authenticator, token string, audiences ...s
 	return e
 }
 
-// signatureState follows from how far authentication came.
+// signatureState is derived from the stage that authentication reached.
 func signatureState(e *Event, decoded bool) SignatureState {
 	switch {
 	case decoded:
@@ -78,7 +78,7 @@ func signatureState(e *Event, decoded bool) SignatureState {
 	return SignatureNotChecked
 }
 
-// String returns the explanation as a page of text.
+// String returns the explanation as text of several lines.
 func (e Explanation) String() string {
 	var b strings.Builder
 	line := func(name, value string) {
@@ -121,8 +121,8 @@ func (e Explanation) String() string {
 	return b.String()
 }
 
-// showClaim shows claims that service-account tokens have; of others it shows
-// only that they are there, since nobody knows what they hold.
+// showClaim shows the values of the claims that service-account tokens have, and
+// only the names of others, which may hold anything.
 func showClaim(name, value string, now time.Time) ShownClaim {
 	c := ShownClaim{Name: printable(name), Value: "…"}
 	switch name {
@@ -138,7 +138,7 @@ func showClaim(name, value string, now time.Time) ShownClaim {
 	return c
 }
 
-// relative says when t is, seen from now.
+// relative formats t, and its distance from now.
 func relative(t, now time.Time) string {
 	when := t.UTC().Format(time.RFC3339)
 	switch d := t.Sub(now).Round(time.Second); {
@@ -150,8 +150,8 @@ func relative(t, now time.Time) string {
 	return when + ", now"
 }
 
-// printable returns s in ASCII without control characters, so that it can do
-// nothing to a terminal, and cut short.
+// printable returns s in ASCII, truncated and without control characters, so that
+// it is safe to print on a terminal.
 func printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -171,7 +171,7 @@ func printable(s string) string {
 	return b.String()
 }
 
-// advice says what helps.
+// advice returns what to do about a rejection.
 func advice(reason Reason) string {
 	switch reason {
 	case ReasonMalformed:

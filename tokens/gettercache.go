@@ -217,7 +217,7 @@ func (c *objectCache[T]) get(ctx context.Context, key objectKey, lookup func(con
 	return call.Wait(ctx)
 }
 
-// fill makes the lookup that begins now, and remembers what it finds.
+// fill does a lookup and caches its result.
 func (c *objectCache[T]) fill(ctx context.Context, key objectKey, lookup func(context.Context) (T, error), now time.Time) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
@@ -247,7 +247,7 @@ func (c *objectCache[T]) fill(ctx context.Context, key objectKey, lookup func(co
 	return object, err
 }
 
-// evict makes room: what doesn't hold any more goes, or else any one.
+// evict removes the expired entries, then any others until there is room for one.
 func (c *objectCache[T]) evict(now time.Time) {
 	for key, e := range c.entries {
 		if !e.holdsAt(now) {

@@ -12,12 +12,11 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
-// A BoundObject is the object that a token is bound to if it is of none of the
-// kinds that Kubernetes binds tokens to. The zero value means that there is
-// none.
+// A BoundObject is an object that a token is bound to, of a kind to which
+// Kubernetes itself binds no tokens. The zero value means that there is none.
 //
-// Kubernetes' own authenticator doesn't know such bindings and takes the tokens
-// for ones that are not bound: make them for audiences that use this library.
+// Kubernetes' own authenticator ignores such a binding and treats the token as
+// unbound: issue such tokens only for audiences that use this library.
 type BoundObject struct {
 	APIVersion, Kind string // of the object, for example "batch/v1" and "Job"
 	Name             string

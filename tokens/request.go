@@ -11,49 +11,48 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
-// An IssueRequest asks for a bound token. The token holds as long as the
-// ServiceAccount and the object that it is bound to exist, with the UIDs that
-// they have here, and until it expires. Issue reads the objects' names and UIDs
-// and changes nothing.
+// An IssueRequest asks for a bound token. The token is valid until it expires, as
+// long as the ServiceAccount and the object that it is bound to exist with the UIDs
+// given here. Issue changes none of these objects.
 type IssueRequest struct {
 	// ServiceAccount is required, with namespace, name and UID.
 	ServiceAccount *corev1.ServiceAccount
 
-	// Audiences are who may accept the token; at least one. Repetitions are
-	// left out.
+	// Audiences are the intended recipients of the token; at least one. Duplicates
+	// are removed.
 	Audiences []string
 
-	// Lifetime is cut to whole seconds. Zero means [DefaultLifetime].
+	// Lifetime is truncated to whole seconds. Zero means [DefaultLifetime].
 	Lifetime time.Duration
 
-	// IgnoreMaxLifetime issues the token for all of Lifetime, even if that is
-	// longer than [IssuerConfig.MaxLifetime]. It is for callers that limit
-	// lifetimes themselves.
+	// IgnoreMaxLifetime ignores [IssuerConfig.MaxLifetime]. It is for callers that
+	// limit lifetimes themselves.
 	IgnoreMaxLifetime bool
 
-	// WarnAfter, if positive, is after which time verifiers should report that
-	// the client could have got a new token. It is cut to whole seconds.
+	// WarnAfter, if positive, is the age from which verifiers report the token as
+	// stale: the client should have renewed it by then. It is truncated to whole
+	// seconds.
 	WarnAfter time.Duration
 
-	// The object that the token is bound to: one of them, or a Pod and the Node
-	// that it runs on, which is then only information. The Pod must
-	// be in the namespace of the account and run as it, the Secret must be in the
-	// namespace.
+	// The object that the token is bound to: at most one of those below, or a Pod
+	// and the Node that it runs on, which is then informational only. A Pod must be
+	// in the account's namespace and run as the account; a Secret must be in the
+	// account's namespace.
 	Pod    *corev1.Pod
 	Secret *corev1.Secret
 	Node   *corev1.Node
-	// ValidatingWebhook and MutatingWebhook are webhook configurations, by any
-	// type that has metadata.
+	// ValidatingWebhook and MutatingWebhook are webhook configurations, of any
+	// type with metadata.
 	ValidatingWebhook, MutatingWebhook metav1.Object
-	// Object is an object of a further kind, with all fields; see [BoundObject].
+	// Object is an object of any other kind, with all fields set; see [BoundObject].
 	Object BoundObject
 
-	// Attestations are what the bearer may vouch for; only together with a
-	// webhook configuration. See [AttestedAPIGroups].
+	// Attestations state what the bearer may attest to. They require a webhook
+	// configuration. See [AttestedAPIGroups].
 	Attestations map[string][]string
 }
 
-// checkAccount checks what every token says of its account.
+// checkAccount checks the fields of the account that every token contains.
 func checkAccount(account *corev1.ServiceAccount, field string) error {
 	switch {
 	case account == nil:
@@ -66,8 +65,8 @@ func checkAccount(account *corev1.ServiceAccount, field string) error {
 	return nil
 }
 
-// claims returns what the token says, except for the issuer and the id, and
-// whether the lifetime was above maximum, if there is one.
+// claims returns the claims of the token except for issuer and ID, and whether the
+// lifetime was shortened to maximum, if that is not zero.
 func (req *IssueRequest) claims(now time.Time, maximum time.Duration) (_ *claims, shortened bool, err error) {
 	account := req.ServiceAccount
 	if err := checkAccount(account, "IssueRequest.ServiceAccount"); err != nil {
@@ -137,7 +136,7 @@ func (req *IssueRequest) lifetime(maximum time.Duration) (lifetime time.Duration
 	return lifetime, false, nil
 }
 
-// bind adds to c what the token is bound to.
+// bind adds to c the objects that the token is bound to.
 func (req *IssueRequest) bind(c *claims) error {
 	if pod := req.Pod; pod != nil {
 		switch {
@@ -174,8 +173,8 @@ func (req *IssueRequest) bind(c *claims) error {
 	return nil
 }
 
-// checkRefs checks that the bound objects have identities, and that there is
-// one at most (TOK-16).
+// checkRefs checks that the bound objects have names and UIDs, and that there is
+// at most one (TOK-16).
 func (req *IssueRequest) checkRefs(c *claims) error {
 	webhook := req.ValidatingWebhook != nil || req.MutatingWebhook != nil
 	switch {

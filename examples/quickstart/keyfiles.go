@@ -13,7 +13,7 @@ type keyFiles struct {
 	private, public string // names of the files
 }
 
-// newKeyFiles makes an RSA key, as most clusters have, and writes both halves.
+// newKeyFiles generates an RSA key, as most clusters use, and writes both halves.
 func newKeyFiles() (*keyFiles, error) {
 	key, err := keys.Generate(keys.RS256)
 	if err != nil {

@@ -100,7 +100,7 @@ func readFile(name string) []document {
 	return readDocuments(name, f)
 }
 
-// plainPathError leaves out the name, which stands beside the error anyway.
+// plainPathError leaves out the name, which is printed beside the error anyway.
 func plainPathError(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -164,8 +164,8 @@ func splitDocuments(data []byte) [][]byte {
 }
 
 // jsonValues returns text, one YAML document or several JSON values, as JSON
-// values. Names that stand twice in one mapping are refused, since which one
-// counts would be a guess. Values before an error are returned with it.
+// values. Duplicate names in one mapping are rejected, since which one counts is
+// ambiguous. Values before an error are returned with it.
 func jsonValues(text []byte) ([][]byte, error) {
 	if !bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
 		return yamlValue(text)
@@ -184,7 +184,7 @@ func jsonValues(text []byte) ([][]byte, error) {
 			}
 		}
 		if err == nil {
-			_, err = yaml.YAMLToJSONStrict(value) // JSON is YAML; this finds names that stand twice
+			_, err = yaml.YAMLToJSONStrict(value) // JSON is YAML; this finds duplicate names
 		}
 		if err != nil {
 			return values, err

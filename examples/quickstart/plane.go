@@ -32,7 +32,7 @@ type plane struct {
 	requester     *tokenrequest.Requester
 }
 
-// newPlane puts the parts together: signer signs every token, verifying judges
+// newPlane wires the parts together: signer signs every token, verifying verifies
 // them.
 func newPlane(opts options, signer keys.Signer, verifying keys.Source) (*plane, error) {
 	p := &plane{cluster: fake.New()}

@@ -192,7 +192,7 @@ func (p *plane) store(ctx context.Context, f *finding) {
 	}
 }
 
-// noteController says what the token controller made of a token Secret.
+// noteController says what the token controller did with a token Secret.
 func (p *plane) noteController(ctx context.Context, f *finding) {
 	secret, ok := f.object.(*corev1.Secret)
 	if !ok || secret.Type != corev1.SecretTypeServiceAccountToken {
@@ -214,7 +214,7 @@ func (p *plane) noteController(ctx context.Context, f *finding) {
 	}
 }
 
-// judge admits the pod, or the pod of the template, of a finding.
+// judge runs admission on the pod, or on the pod of the template, of a finding.
 func (p *plane) judge(ctx context.Context, f *finding) {
 	f.before = podOf(f.object)
 	f.pod = f.before.DeepCopy()
@@ -231,8 +231,8 @@ func isPod(o object) bool {
 	return ok
 }
 
-// podOf returns the pod that o is, or that a controller would make of o's
-// template.
+// podOf returns o if it is a pod, or the pod that a controller would create from
+// o's template.
 func podOf(o object) *corev1.Pod {
 	if pod, ok := o.(*corev1.Pod); ok {
 		return pod

@@ -24,7 +24,7 @@ const (
 	secondToken = "builder-token-2"
 )
 
-// A story is told in steps; each does something and shows what came of it.
+// A story is told in steps; each does something and shows the result.
 type story struct {
 	*plane
 	files  *keyFiles
@@ -92,7 +92,7 @@ func (s *story) podWithoutAccount(ctx context.Context) error {
 }
 
 func (s *story) podWithUnknownAccount(ctx context.Context) error {
-	s.step("A pod that names an account which does not exist is refused.")
+	s.step("A pod that names an account which does not exist is rejected.")
 	_, err := s.admit(ctx, newPod("web", "ghost"))
 	refusal, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok {
@@ -138,7 +138,7 @@ func (s *story) tokenAuthenticates(ctx context.Context) error {
 }
 
 func (s *story) secretIsDeleted(ctx context.Context) error {
-	s.step("The Secret is deleted, and its token is refused from that moment on.")
+	s.step("The Secret is deleted, and its token is rejected from that moment on.")
 	if err := s.cluster.DeleteSecret(ctx, namespace, firstToken, metav1.DeleteOptions{}); err != nil {
 		return err
 	}
@@ -237,7 +237,7 @@ func (s *story) showRefusal(ctx context.Context, where, token string) error {
 	if err == nil {
 		return fmt.Errorf("the token of %s still authenticates as %s", where, identity.Username())
 	}
-	s.text(fmt.Sprintf("token of %s: refused: %v\n", where, err))
+	s.text(fmt.Sprintf("token of %s: rejected: %v\n", where, err))
 	return nil
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 // keysDidIt shows which key file did what: the private one is deleted, and what it
-// signed is still judged by the public one.
+// signed is still verified by the public one.
 func (s *story) keysDidIt(ctx context.Context) error {
 	s.step("The private key file signed all of these tokens, and only the public key file verified them.")
 	account, err := s.cluster.GetServiceAccount(ctx, namespace, "default")
@@ -49,7 +49,7 @@ func (s *story) keysDidIt(ctx context.Context) error {
 	return s.strangerIsRefused(ctx, account)
 }
 
-// strangerIsRefused shows that a good token of another key is worth nothing.
+// strangerIsRefused shows that a well-formed token signed with another key is rejected.
 func (s *story) strangerIsRefused(ctx context.Context, account *corev1.ServiceAccount) error {
 	key, err := keys.Generate(keys.RS256)
 	if err != nil {

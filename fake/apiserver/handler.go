@@ -40,14 +40,14 @@ type Config struct {
 	Controllers []sacontroller.Controller
 
 	// AdmitPod, if set, decides about pods before they are stored: an error
-	// refuses the request, as it is if it is a status error of
-	// k8s.io/apimachinery, with 500 otherwise. A Plugin of this module's package
+	// denies the request. A status error of k8s.io/apimachinery is returned as it is,
+	// any other as 500. A Plugin of this module's package
 	// admission can be called here. It must be safe for concurrent use, and may
 	// read the Cluster.
 	AdmitPod func(ctx context.Context, op PodOperation) error
 
-	// Observe, if set, is told of each request once it has been answered, with
-	// the context of the request. It must be safe for concurrent use.
+	// Observe, if set, is called with each request once it has been answered, and
+	// with its context. It must be safe for concurrent use.
 	Observe func(ctx context.Context, e Event)
 }
 

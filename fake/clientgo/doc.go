@@ -22,7 +22,7 @@
 //
 //   - Objects get a UID, a resourceVersion, a creationTimestamp and defaults;
 //     generateName, conflicts, preconditions, finalizers, grace periods and dry
-//     runs work; what is not valid is refused.
+//     runs work; invalid objects are rejected.
 //   - Namespaces must exist: a create in one that doesn't is answered with 404.
 //     Objects that were given to NewClientset bring theirs with them.
 //   - Lists know label and field selectors, limit and continue. Watches start at

@@ -19,9 +19,9 @@ type Config struct {
 	Authority *fake.Authority
 
 	// Token, if not empty, is what every call of the clientset comes with, as
-	// that of a program in a Pod: calls are refused with 401 Unauthorized as
-	// soon as the token doesn't hold any more. Nothing else depends on it, as
-	// there is no authorization. If it is empty, an administrator calls.
+	// that of a program in a Pod: calls get 401 Unauthorized as soon as
+	// the token is no longer valid. Nothing else depends on it, as there is no
+	// authorization. If it is empty, an administrator calls.
 	Token string
 }
 
@@ -32,7 +32,7 @@ type Config struct {
 // tracker. See the package's comment for what is different from before.
 //
 // Objects of the six kinds that the tracker holds are copied to the Cluster, with
-// [fake.Cluster.Load]; from then on nobody asks the tracker about those kinds.
+// [fake.Cluster.Load]; from then on the tracker is not used for those kinds.
 //
 // Install puts its reactors in front of those that are there; reactors that are
 // prepended later come before them. It must be called before clientset is used,

@@ -13,8 +13,8 @@
 // is a Conflict, what a finalizer keeps, which of two concurrent writers wins.
 // [Run] makes a subtest of each of the [Promises].
 //
-// fake.Cluster, what serviceaccount.FromCoreV1 makes of client-go's CoreV1(),
-// and behind that a real kube-apiserver v1.37 all keep every promise. What only
+// fake.Cluster, serviceaccount.FromCoreV1 of a clientset, and a real kube-apiserver
+// v1.37 all keep every promise. What only
 // some of them do is not promised.
 //
 // # The cluster under test
@@ -31,7 +31,7 @@
 // # Failure
 //
 // The error of a check says which call did what, and what was wanted. Errors are
-// judged by reason, code, and details, not by their text. A method that returns
+// compared by reason, code, and details, not by their text. A method that returns
 // an error that wraps errors.ErrUnsupported makes the promises that need it
 // skipped, so read the list of skipped tests. A check that waits for an answer
 // forever does so until its context ends.

@@ -9,20 +9,20 @@
 // "typ", all strings; a payload that is one JSON object without duplicate
 // names. Whatever else RFC 7515 allows (JSON serialization, detached or
 // unencoded payloads, "crit", keys or addresses of keys in the header) is
-// refused, because nobody who signs service-account tokens uses it and each
-// has been the way into some verifier. Length is bounded before anything is
+// rejected: no issuer of service-account tokens uses it, and each has been a
+// vulnerability of some verifier. Length is bounded before anything is
 // decoded, depth before anything recurses, so that hostile input costs less
 // than a good token.
 //
 // The guard has read every byte by the time a signature is checked. [Token.Verify]
-// therefore makes one call to crypto/rsa or crypto/ecdsa; tests hold it to the
-// verdict of go-jose on every vector and mutation.
+// therefore makes one call to crypto/rsa or crypto/ecdsa; tests compare its result
+// with that of go-jose on every vector and mutation.
 //
 // # Algorithms
 //
 // The algorithm is a function of the key, [AlgorithmOf]: RS256 for RSA, ES256,
 // ES384 and ES512 for the three curves. A header that names another one is
-// refused before any cryptography. There are no shared secrets, so that a
+// rejected before any cryptography. There are no shared secrets, so that a
 // public key can't be taken for one.
 //
 // # What is not used

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// The verdicts of [Token.Verify] on a token that was read.
+// The errors of [Token.Verify].
 var (
 	// ErrAlgorithm means that the header names another algorithm than the one
 	// that belongs to the key.

@@ -9,7 +9,7 @@
 // # Concepts
 //
 // A key is added, which publishes it; promoted, so that it signs; and retired. Each
-// step is refused with a [*StepError] until it can't cost a valid token: a key must
+// step is denied with a [*StepError] while it could invalidate a token: a key must
 // have been published for [Config].MaxAge before it signs, since verifiers cache the
 // keys for that long, and it verifies for [Config].MaxTokenLifetime after it has
 // ceased to sign. [Ring.Plan] returns the next steps with their times.

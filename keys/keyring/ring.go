@@ -60,8 +60,8 @@ func (cfg *Config) complete() error {
 
 // A Ring is the keys of an issuer over time: a [keys.Signer] with one of them, a
 // [keys.Source] of them all. A key is added, which publishes it; promoted, so that
-// it signs; and retired. Each step is refused with a [*StepError] until no valid token
-// is rejected because of it: [Ring.Plan] says when that is. [Ring.EnsureSigning]
+// it signs; and retired. Each step is denied with a [*StepError] while it could
+// invalidate a token: [Ring.Plan] says when it is allowed. [Ring.EnsureSigning]
 // takes the first steps.
 //
 // A Ring is safe for concurrent use. Steps take effect immediately; tokens are
@@ -208,8 +208,8 @@ func (r *Ring) Retire(ctx context.Context, id string) error {
 
 // Revoke removes a compromised key immediately: this ring rejects its tokens from now
 // on, other verifiers once they fetch the keys again. If it signs, the key that has
-// been published the longest takes over, however early; without another key it is
-// refused.
+// been published the longest takes over, however early; without another key the
+// step is denied.
 func (r *Ring) Revoke(ctx context.Context, id string) error {
 	return r.step(ctx, nil, func(all []Key) ([]Key, error) {
 		return r.rules.revoke(all, id, r.now())

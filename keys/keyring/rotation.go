@@ -60,13 +60,13 @@ const (
 type Step struct {
 	Action   Action // Promote or Retire
 	ID       string
-	Earliest time.Time // the step is refused before
+	Earliest time.Time // the step is denied before
 }
 
-// A Reason says why a step is refused.
+// A Reason says why a step is denied.
 type Reason string
 
-// The reasons for which a step is refused.
+// The reasons for which a step is denied.
 const (
 	ReasonTooEarly     Reason = "TooEarly"     // StepError.Earliest says when
 	ReasonUnknownKey   Reason = "UnknownKey"   // the ring has no such key
@@ -88,8 +88,8 @@ var problems = map[Reason]string{
 	ReasonTooManyKeys:  "too many keys",
 }
 
-// A StepError reports a step that was refused because it would reject valid tokens
-// or makes no sense. Nothing has changed.
+// A StepError reports a step that was denied because it would invalidate tokens that
+// are still valid, or makes no sense. Nothing has changed.
 type StepError struct {
 	Action Action
 	ID     string

@@ -74,7 +74,7 @@ type Manager struct {
 // New returns a Manager without controllers, which starts nothing yet. It returns
 // a [*ConfigError] if Client is unset, for each negative duration, and for each
 // unset name and impossible duration of LeaderElection. It registers its metrics
-// with cfg.Metrics, and returns an error if that refuses them.
+// with cfg.Metrics, and returns an error if registration fails.
 func New(cfg Config) (*Manager, error) {
 	mistakes := configerror.List{Config: "manager.Config"}
 	mistakes.Require("Client", cfg.Client, "a kubernetes.Interface")

@@ -15,9 +15,8 @@ const (
 	faultNotAString = " is not a string"
 )
 
-// reviewNames are the names in a TokenReview that mean something here. One that
-// only differs from them in case is refused: another reader could see another
-// review.
+// reviewNames are the names in a TokenReview that are used here. A name that differs
+// from them only in case is rejected: another parser could read another review.
 var reviewNames = []string{"kind", "apiVersion", "metadata", "namespace", "spec", "token", "audiences", "status"}
 
 // parseReview reads a TokenReview, strictly: what it is, its namespace, token

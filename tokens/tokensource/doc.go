@@ -15,12 +15,12 @@
 //
 // # Failure
 //
-// While Mint fails, the old token is served until it expires, and Mint is called
-// again after a second, later after up to a minute. A Mint that hangs or panics is
-// an error.
+// While Mint fails, the old token is returned until it expires, and Mint is retried
+// with a back-off of one second to one minute. A Mint that hangs or panics is an
+// error.
 //
 // # Security
 //
-// A Source prints without its token. A Transport sends it over https only, and not
-// along with a redirect to another host.
+// A Source prints without its token. A Transport sends it over https only, and never
+// to another host after a redirect.
 package tokensource

@@ -15,9 +15,9 @@ import (
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
-// When a [Source] gets a new token: after four fifths of the life of the old
-// one or after a day, whichever comes first, as kubelets do, and up to a tenth
-// of that time earlier, so that those who started together don't ask together.
+// When a [Source] renews its token: after 80 % of the lifetime or after 24 hours,
+// whichever comes first, as kubelets do, and up to 10 % of that time earlier, so
+// that clients that started together don't renew together.
 const (
 	renewAfter  = 24 * time.Hour
 	renewJitter = 0.1
@@ -26,24 +26,23 @@ const (
 // Bounds of the calls of a [Source].
 const (
 	mintTimeout = 30 * time.Second
-	maxMints    = 4 // that may be left hanging
+	maxMints    = 4 // that may hang
 	retryFirst  = time.Second
 	retryMost   = time.Minute
 )
 
 // Config configures [New].
 type Config struct {
-	// Mint is required: it returns a new token, for example that of
-	// [tokens.Issuer.Issue], or with [TokenOf] that of a TokenRequest, which client-go's
-	// CreateToken and [tokenrequest.Requester.Create] make. It is called by one goroutine
-	// at a time, whose context ends after MintTimeout. A token without Expiry
-	// counts as one that doesn't expire.
+	// Mint is required. It returns a new token, for example from
+	// [tokens.Issuer.Issue], or with [TokenOf] from client-go's CreateToken or
+	// [tokenrequest.Requester.Create]. There is one call at a time, and its context
+	// ends after MintTimeout. A token without Expiry doesn't expire.
 	Mint func(ctx context.Context) (*tokens.Token, error)
 
-	// UID, if set, returns the UID of the account, or of the object that the
-	// tokens are bound to, as far as is known: fast, without asking a server.
-	// When it changes, the object was deleted and made anew, and the old token,
-	// which nobody accepts any more, is not served.
+	// UID, if set, returns the last known UID of the account, or of the object that
+	// the tokens are bound to. It must be fast and send no request. If the UID has
+	// changed, the object was recreated, which revoked the old token: it is no
+	// longer returned.
 	UID func() types.UID
 
 	// MintTimeout bounds one call of Mint. Zero means 30 seconds.
@@ -57,15 +56,15 @@ type Config struct {
 // which field, and Problem what is wrong with it.
 type ConfigError = configerror.Error
 
-// A Source is the client's side of bound tokens: it keeps one fresh. The first
-// call of [Source.Token] gets one and later ones return it. A new one is got
-// in the background once four fifths of its life or a day have passed, up to a
-// tenth earlier. While that fails the old one is served until it expires, and
-// Mint is called again after a second, later after up to a minute.
+// A Source caches a bound token and renews it. The first call of [Source.Token]
+// calls Mint; later calls return the cached token. The first call after 80 % of the
+// token's lifetime or 24 hours, less a jitter of up to 10 %, renews it in the
+// background. While that fails, the old token is returned until it expires, and Mint
+// is retried with a back-off of one second to one minute.
 //
-// There is one call of Mint at a time, however many ask. A Source has no
-// goroutine but that of this call, so it needs no end. It is safe for
-// concurrent use, and prints without the token.
+// Concurrent calls share one call of Mint. A Source has no other goroutine than
+// that of this call, so it needs no Close. It is safe for concurrent use, and prints
+// without the token.
 type Source struct {
 	cfg   Config
 	guard *flight.Guard
@@ -78,7 +77,7 @@ type Source struct {
 	retryAt  time.Time  // Mint isn't called before
 }
 
-// A heldToken is a token and what was known when it was asked for.
+// A heldToken is a token, with the UID that was known when it was requested.
 type heldToken struct {
 	token tokens.Token
 	uid   types.UID
@@ -107,12 +106,12 @@ func New(cfg Config) (*Source, error) {
 	return &Source{cfg: cfg, guard: flight.NewGuard("the function Mint", maxMints)}, nil
 }
 
-// Token returns a token that has not expired; the caller may keep it. It waits
-// only if there is none: for Mint, until ctx is done.
+// Token returns a token that has not expired; the caller may keep it. Without a
+// cached token it waits for Mint, until ctx is done.
 //
-// The error is that of ctx, or wraps the one of Mint, or says what was wrong
-// with what Mint returned. Within the pause after a failure it is the same one
-// again. It never holds a token.
+// The error is that of ctx, wraps that of Mint, or says what is wrong with the token
+// that Mint returned. During the back-off after a failure the same error is returned
+// again. It never contains a token.
 func (s *Source) Token(ctx context.Context) (*tokens.Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -126,15 +125,15 @@ func (s *Source) Token(ctx context.Context) (*tokens.Token, error) {
 		if err != nil {
 			return nil, err
 		}
-		// If the object has changed meanwhile, its token is of no use either.
+		// If the object was recreated meanwhile, this token is revoked, too.
 		if got.uid == s.cfg.UID() {
 			return got.copy(), nil
 		}
 	}
 }
 
-// ask returns the token that is there, or the call of Mint to wait for, or why
-// there is neither.
+// ask returns the cached token, or the call of Mint to wait for, or the error of
+// the last call during its back-off.
 func (s *Source) ask() (*flight.Call[*heldToken], *tokens.Token, error) {
 	now, uid := s.cfg.Now(), s.cfg.UID()
 	s.mu.Lock()
@@ -156,7 +155,7 @@ func (s *Source) ask() (*flight.Call[*heldToken], *tokens.Token, error) {
 	return mint, nil, nil
 }
 
-// renew calls Mint and keeps what it returns.
+// renew calls Mint and caches its result.
 func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err error) {
 	asked := s.cfg.Now()
 	token, err := s.mint(ctx)
@@ -184,7 +183,7 @@ func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err
 	return held, err
 }
 
-// mint calls Mint, for up to MintTimeout.
+// mint calls Mint, and waits for up to MintTimeout.
 func (s *Source) mint(ctx context.Context) (*tokens.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.MintTimeout)
 	defer cancel()
@@ -195,10 +194,10 @@ func (s *Source) mint(ctx context.Context) (*tokens.Token, error) {
 	return token, err
 }
 
-// Discard makes s forget the token with this value, because a server refused
-// it. If s holds another one by now, or has got it less than a second ago, it
-// stays: a server that refuses every token doesn't make s get one for every
-// request.
+// Discard removes the token with this value from the cache, because a server rejected
+// it. It does nothing if s has another token by now, or if the token is less than a
+// second old: a server that rejects every token doesn't cause a call of Mint for
+// every request.
 func (s *Source) Discard(value string) {
 	now := s.cfg.Now()
 	s.mu.Lock()
@@ -208,15 +207,15 @@ func (s *Source) Discard(value string) {
 	}
 }
 
-// Err returns nil if the last call of Mint has succeeded or there was none,
-// otherwise why it failed.
+// Err returns the error of the last call of Mint, or nil if it succeeded or there was
+// none.
 func (s *Source) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
 }
 
-// String returns which token s holds, without its value.
+// String describes the cached token, without its value.
 func (s *Source) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,7 +228,7 @@ func (s *Source) String() string {
 // Format writes what String returns, whatever the verb.
 func (s *Source) Format(f fmt.State, _ rune) { fmt.Fprint(f, s.String()) }
 
-// MarshalText returns what String returns, so that no encoder looks inside.
+// MarshalText returns what String returns, so that no encoder writes the token.
 func (s *Source) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 func (h *heldToken) copy() *tokens.Token {
@@ -240,9 +239,8 @@ func (h *heldToken) copy() *tokens.Token {
 // aliveAt reports whether t has not expired at now.
 func aliveAt(t *tokens.Token, now time.Time) bool { return t.Expiry.IsZero() || now.Before(t.Expiry) }
 
-// renewalOf returns when to replace a token that was asked for at asked; random
-// is from 0 to 1. Its life is taken to have begun then, because the clock of
-// whoever made it may be another.
+// renewalOf returns when to renew a token that was requested at asked; random is
+// from 0 to 1. Its lifetime counts from then, because the issuer's clock may differ.
 func renewalOf(t *tokens.Token, asked time.Time, random float64) time.Time {
 	wait := renewAfter
 	if !t.Expiry.IsZero() {
@@ -251,7 +249,7 @@ func renewalOf(t *tokens.Token, asked time.Time, random float64) time.Time {
 	return asked.Add(wait - time.Duration(random*renewJitter*float64(wait)))
 }
 
-// pauseAfter returns how long to wait after a number of failures in a row.
+// pauseAfter returns the back-off after a number of failures in a row.
 func pauseAfter(failures int) time.Duration {
 	return min(retryMost, retryFirst<<min(failures-1, 10))
 }

@@ -7,24 +7,24 @@ import (
 )
 
 // A Transport is an [http.RoundTripper] that authenticates requests with the
-// token of a [Source], as "Authorization: Bearer". Requests that have an
-// Authorization header already are sent as they are. It is safe for concurrent
-// use if Base is; its fields are not to be changed any more then.
+// token of a [Source], as "Authorization: Bearer". Requests that already have an
+// Authorization header are sent unchanged. It is safe for concurrent use if Base is;
+// its fields must not be changed after the first request.
 //
-// The token goes only where the caller sends it: over https, and not along
-// with a redirect to another host. If a server answers 401, the Source
-// discards the token, so that the next request has a new one; the answer is
-// returned as it is, because a request is not always safe to repeat.
+// The token is sent over https only, and never follows a redirect to another host.
+// After a 401 response the Source discards the token, so that the next request gets a
+// new one. The response is returned as it is: not every request is safe to retry.
 type Transport struct {
 	Source *Source // required
 	// Base sends the requests. If nil, [http.DefaultTransport] is used.
 	Base http.RoundTripper
-	// InsecureAllowHTTP allows http: everybody on the way can read the token.
+	// InsecureAllowHTTP allows http, where anyone on the network path can read the
+	// token.
 	InsecureAllowHTTP bool
 }
 
-// RoundTrip implements [http.RoundTripper]. Beside the errors of Base there are
-// those of [Source.Token], and one for a URL that is not https.
+// RoundTrip implements [http.RoundTripper]. It returns the errors of Base, those of
+// [Source.Token], and one for a URL that is not https.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	base := t.Base
 	if base == nil {

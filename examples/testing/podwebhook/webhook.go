@@ -11,8 +11,8 @@ import (
 	"github.com/kubesa/serviceaccount/admission/webhook"
 )
 
-// New returns a webhook that answers at /admit. It is told of each review that it
-// has refused.
+// New returns a webhook that answers at /admit. It calls refused with each request
+// that it denied.
 func New(accounts admission.ServiceAccountGetter, refused func(namespace string, err error)) (http.Handler, error) {
 	plugin, err := admission.New(admission.Config{ServiceAccounts: accounts, Strict: true})
 	if err != nil {

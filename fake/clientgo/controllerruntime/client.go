@@ -21,9 +21,9 @@ type Config struct {
 	Authority *fake.Authority
 
 	// Token, if not empty, is what every call of the client comes with, as that
-	// of a program in a Pod: calls are refused with 401 Unauthorized as soon as
-	// the token doesn't hold any more. Nothing else depends on it, as there is no
-	// authorization. If it is empty, an administrator calls.
+	// of a program in a Pod: calls get 401 Unauthorized as soon as the token is
+	// no longer valid. Nothing else depends on it, as there is no authorization. If
+	// it is empty, an administrator calls.
 	Token string
 }
 
@@ -35,7 +35,7 @@ type Config struct {
 // Objects may be typed, unstructured, or metadata only.
 //
 // Objects of the six kinds that base holds are copied to the Cluster, with
-// [fake.Cluster.Load]; from then on nobody asks base about those kinds.
+// [fake.Cluster.Load]; from then on base is not used for those kinds.
 //
 // The result is safe for concurrent use if base is. An error says what is wrong
 // with the arguments, or which objects can't be copied.

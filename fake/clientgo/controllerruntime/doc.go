@@ -16,7 +16,7 @@
 // package clientgo, the folder above, says. Beyond that:
 //
 //   - Objects and lists may be typed, unstructured, or metadata only, also in
-//     watches. Creates and updates of metadata only are refused.
+//     watches. Creates and updates of metadata only are rejected.
 //   - Field selectors are those that an API server knows, like that of a client
 //     without a cache. Indices of the builder are for the other kinds.
 //   - Status is a subresource of Namespaces, Nodes and Pods, without
