@@ -17,7 +17,7 @@
 // patches, and the lifecycle of a Namespace, which rejects new content while it is
 // terminating.
 //
-// [Cluster.Actions] is the list of calls so far; [FormatActions] makes text of it. A
+// [Cluster.Actions] is the list of calls so far; [FormatActions] formats it. A
 // [Reader] is a cache of the cluster that may lag. A [Watch] delivers changes.
 //
 // [Cluster.Settle] drives controllers to the fixed point. It returns only when
@@ -30,9 +30,8 @@
 // # Failure
 //
 // A [Fault] makes calls fail. [Nth], [First], [On], [If] and [Any] choose the
-// calls; any error may be the answer, and [Conflict], [NotFound], [Timeout],
-// [AnswerLost], [After], [Slow] and [Stale] are those that the API server, the
-// network or a cache would give:
+// calls. They return any error; [Conflict], [NotFound], [Timeout], [AnswerLost],
+// [After], [Slow] and [Stale] simulate the API server, the network or a cache:
 //
 //	cluster.Inject(fake.First(2, "update", "secrets", fake.Conflict))
 //	cluster.Inject(fake.Nth(1, "create", "serviceaccounts", fake.AnswerLost))

@@ -18,8 +18,8 @@ type LocalSigner struct {
 	public PublicKey
 }
 
-// A ContextSigner is a [crypto.Signer] that can be told to give up, because it
-// asks another process or machine. [NewSigner] prefers SignContext to Sign.
+// A ContextSigner is a [crypto.Signer] whose calls can be canceled, because it asks
+// another process or machine. [NewSigner] prefers SignContext to Sign.
 type ContextSigner = jose.ContextSigner
 
 // NewSigner returns a LocalSigner for key: an *[rsa.PrivateKey], an
@@ -27,11 +27,11 @@ type ContextSigner = jose.ContextSigner
 // example one of a key management service or a PKCS#11 token. The algorithm
 // follows from the key.
 //
-// A key in memory proves at once that its halves belong together. Any other
-// is asked only for its public key, once; each signature that it makes is
-// verified before [LocalSigner.Sign] returns it, and a call that outlives the
-// context is abandoned, even if the key knows nothing of contexts. There are up to
-// 64 calls of it at a time; while 64 hang, Sign fails at once.
+// For a key in memory, NewSigner checks that its halves match. Of any other key it
+// only gets the public half, once. Each signature of such a key is verified before
+// [LocalSigner.Sign] returns it, and a call that outlives the context is abandoned,
+// even if the key doesn't support contexts. There are up to 64 calls at a time; while
+// 64 hang, Sign fails immediately.
 //
 // Any error is a [*KeyError] or wraps one.
 func NewSigner(key crypto.Signer) (*LocalSigner, error) {

@@ -5,7 +5,7 @@ import (
 	"crypto"
 )
 
-// A PublicKey is a verification key as a [Source] knows it.
+// A PublicKey is a verification key of a [Source].
 type PublicKey struct {
 	ID        string           // the "kid" of tokens that it verifies; see [ID]
 	Algorithm Algorithm        // the one JWS algorithm that it may verify

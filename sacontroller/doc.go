@@ -21,8 +21,8 @@
 //   - [Tokens] fills Secrets of type kubernetes.io/service-account-token, deletes
 //     orphaned ones, and removes references to those that don't exist. With
 //     AutoGenerate each account gets a token Secret of its own.
-//   - [LegacyTokenCleaner] invalidates and deletes generated token Secrets that
-//     nobody uses; [LegacyTokenTracker] keeps the date since when use is recorded.
+//   - [LegacyTokenCleaner] invalidates and deletes unused generated token
+//     Secrets; [LegacyTokenTracker] keeps the date since when use is recorded.
 //   - [RootCAPublisher] publishes a CA bundle in every Namespace.
 //
 // # Readers and Clients

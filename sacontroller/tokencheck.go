@@ -19,7 +19,7 @@ import (
 // part of the token. An error means that the check failed; it is retryable. A
 // TokenCheck must be safe for concurrent use and must not change its arguments.
 //
-// The Legacy mode of tokens.Authenticator makes one, with Keys that lack those to
+// A tokens.Authenticator with Legacy can serve as one, with Keys that lack those to
 // be retired; see the example of [Tokens.InvalidTokens].
 type TokenCheck func(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (problem string, err error)
 
@@ -27,7 +27,7 @@ type TokenCheck func(ctx context.Context, account *corev1.ServiceAccount, secret
 type InvalidToken struct {
 	Namespace, Name    string // of the Secret
 	ServiceAccountName string
-	Problem            string // as the TokenCheck put it
+	Problem            string // as returned by the TokenCheck
 }
 
 // A SecretLister lists Secrets. A Reader that is one lets [Tokens.InvalidTokens]

@@ -150,7 +150,7 @@ func (c *Tokens) Name() string { return "serviceaccount-token-controller" } // C
 
 // frozenPause is how long a key waits whose Namespace is being deleted. The Reader
 // may be stale, and the Namespace be another one of the same name already: then
-// there is no change any more that would make the key due.
+// there is no further change that would queue the key.
 const frozenPause = 10 * time.Second
 
 // Reconcile reconciles the account or the token Secret of key. Every error is

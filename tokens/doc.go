@@ -1,6 +1,6 @@
 // Package tokens issues and authenticates tokens of Kubernetes ServiceAccounts.
 //
-// An [Issuer] signs tokens, an [Authenticator] says who presents one:
+// An [Issuer] signs tokens, an [Authenticator] authenticates them:
 //
 //	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{
 //		Issuer: "https://kubernetes.default.svc",

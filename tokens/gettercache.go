@@ -49,17 +49,17 @@ type GetterCacheConfig struct {
 // maxLookups bounds the lookups at a time, and so those that may be left hanging.
 const maxLookups = 1024
 
-// CacheGetters returns getters that remember for a while what those of g found,
-// for when these ask a server every time. It trades the immediate effect of a
-// deletion for speed, so an [Authenticator] doesn't do so by itself; getters
-// that read a watched cache are both fast and fresh.
+// CacheGetters returns getters that cache the results of those of g, for getters
+// that send a request to a server each time. It delays the effect of a deletion, so
+// an [Authenticator] doesn't do so by itself; getters that read a watched cache are
+// both fast and fresh.
 //
-// Lookups of one object at one time are one lookup, which those join who ask
-// within TTL of its start. It goes on, for up to Timeout, when a caller gives up,
+// Concurrent lookups of one object are shared: a call joins a running lookup that is
+// younger than TTL. A lookup continues, for up to Timeout, when its caller gives up,
 // and a panic in it is an error. While 1024 lookups hang in spite of Timeout,
-// others fail at once. The result is safe for concurrent use, holds no goroutine,
-// and shares the objects that it returns among callers. The error is a [*ConfigError] for each invalid
-// field of cfg, joined.
+// others fail immediately. The result is safe for concurrent use, holds no goroutine,
+// and shares the objects that it returns among callers. The error is a
+// [*ConfigError] for each invalid field of cfg, joined.
 func CacheGetters(g Getters, cfg GetterCacheConfig) (Getters, error) {
 	mistakes := configerror.List{Config: "tokens.GetterCacheConfig"}
 	if cfg.TTL <= 0 {

@@ -94,7 +94,7 @@ func timeOf(seconds int64) time.Time {
 // Username returns system:serviceaccount:<namespace>:<name>.
 func (id *Identity) Username() string { return Username(id.Namespace, id.Name) }
 
-// UserInfo returns the user that Kubernetes knows the identity as.
+// UserInfo returns the identity as a Kubernetes user.
 // Groups have neither system:authenticated nor what else a chain of
 // authenticators adds.
 func (id *Identity) UserInfo() authenticationv1.UserInfo {

@@ -30,7 +30,7 @@
 // hook, a fault or a controller is a 500. The calls appear in
 // [fake.Cluster.Actions] and meet the faults of [fake.Cluster.Inject].
 //
-// Controllers that don't come to rest don't make a write fail: the answer has a
+// A write succeeds even if controllers don't settle after it: the response then has a
 // Warning header, which kubectl prints.
 //
 // # Security

@@ -48,11 +48,11 @@ type RemoteConfig struct {
 	RefreshEvery time.Duration
 	// MaxAge is the age up to which keys are used while fetching fails. Zero means
 	// one hour, for which Kubernetes lets clients cache keys; after that, a revoked
-	// key must not verify any more.
+	// key must no longer verify.
 	MaxAge time.Duration
 
-	// InsecureAllowHTTP allows http URLs: whoever can change the traffic can then
-	// forge tokens.
+	// InsecureAllowHTTP allows http URLs: anyone on the network path can then forge
+	// tokens.
 	InsecureAllowHTTP bool
 	// Observe, if set, is called after each fetch, with the values of the context of
 	// the request that started it. It must not call the Remote.
