@@ -27,8 +27,13 @@ type Change struct {
 	Name   string // the identifier that changed
 }
 
+// ErrNoBase says that the clone lacks the commit to compare with, as shallow
+// clones do.
+var ErrNoBase = errors.New("the clone lacks the commit to compare with: fetch the whole history")
+
 // Base returns what to compare with: the last tag of the root module that HEAD
-// contains, otherwise the commit in [BaseFile].
+// contains, otherwise the commit in [BaseFile]. The error wraps [ErrNoBase] if the
+// clone doesn't have that commit.
 func Base(tree *release.Tree) (string, error) {
 	tags, err := output(tree.Dir, "git", "tag", "--merged", "HEAD", "--list", "v*")
 	if err != nil {
@@ -49,7 +54,7 @@ func Base(tree *release.Tree) (string, error) {
 	}
 	commit := strings.TrimSpace(string(data))
 	if _, err := output(tree.Dir, "git", "cat-file", "-e", commit+"^{commit}"); err != nil {
-		return "", fmt.Errorf("%s names commit %q, which this clone lacks: fetch the whole history: %w", BaseFile, commit, err)
+		return "", fmt.Errorf("%w: %s names %q", ErrNoBase, BaseFile, commit)
 	}
 	return commit, nil
 }

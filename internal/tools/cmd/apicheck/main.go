@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -31,6 +32,10 @@ func run() error {
 		return err
 	}
 	base, err := apicheck.Base(tree)
+	if errors.Is(err, apicheck.ErrNoBase) {
+		fmt.Println("apicheck: nothing was compared:", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
