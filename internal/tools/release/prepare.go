@@ -104,23 +104,17 @@ func (t *Tree) setWork(version string) error {
 	if err != nil {
 		return err
 	}
-	work, err := modfile.ParseWork(name, data, nil)
+	text := strings.ReplaceAll(string(data), " "+t.Version()+" => ", " "+version+" => ")
+	work, err := modfile.ParseWork(name, []byte(text), nil)
 	if err != nil {
 		return err
 	}
-	for _, r := range slices.Clone(work.Replace) {
-		if err := work.DropReplace(r.Old.Path, r.Old.Version); err != nil {
-			return err
-		}
-	}
 	for _, m := range t.Published {
-		if err := work.AddReplace(m.Path, version, "./"+strings.TrimPrefix(m.Dir, "."), ""); err != nil {
-			return err
+		if !slices.ContainsFunc(work.Replace, func(r *modfile.Replace) bool { return r.Old.Path == m.Path && r.Old.Version == version }) {
+			return fmt.Errorf("go.work doesn't replace %s %s", m.Path, t.Version())
 		}
 	}
-	work.SortBlocks()
-	work.Cleanup()
-	return os.WriteFile(name, modfile.Format(work.Syntax), 0o644)
+	return os.WriteFile(name, []byte(text), 0o644)
 }
 
 // setRequire makes m require version of the repository's published modules.
