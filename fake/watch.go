@@ -164,7 +164,8 @@ func (w *Watch) Next(ctx context.Context) (watch.Event, error) {
 	}
 }
 
-// Pending returns the events that are there now, without waiting.
+// Pending takes the events that are there now and returns them, without waiting:
+// [Watch.Next] does not return them again.
 func (w *Watch) Pending() []watch.Event {
 	var events []watch.Event
 	for {
