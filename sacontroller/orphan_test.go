@@ -1,0 +1,55 @@
+package sacontroller_test
+
+import (
+	"context"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+// CTL-25 as we differ: an account is deleted and the deletion of its Secret is
+// answered with a conflict, though nothing has changed. No further event leads to
+// the Secret, and yet it must not stay.
+func TestOrphanAfterConflict(t *testing.T) {
+	for _, k := range []int{1, 10} {
+		cluster := fake.New(account(), token())
+		c := newTokens(t, cluster)
+		settle(t, cluster, c)
+		cluster.Inject(fake.First(k, "delete", "secrets", fake.Conflict))
+		if err := cluster.DeleteServiceAccount(t.Context(), "ns", "default", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		settle(t, cluster, c)
+		diff(t, "Secrets", []string{}, secretNames(t, cluster, "ns"))
+	}
+}
+
+// replacing is a Client whose Secret is deleted and created again by another writer
+// right before it is deleted.
+type replacing struct{ *fake.Cluster }
+
+func (r replacing) DeleteSecret(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error {
+	if err := r.Cluster.DeleteSecret(ctx, namespace, name, metav1.DeleteOptions{}); err != nil {
+		return err
+	}
+	second := incomplete()
+	second.UID = ""
+	if _, err := r.CreateSecret(ctx, second); err != nil {
+		return err
+	}
+	return r.Cluster.DeleteSecret(ctx, namespace, name, opts)
+}
+
+// CTL-25: a Secret of the same name that isn't the one to delete stays, and the key
+// is done.
+func TestOrphanReplaced(t *testing.T) {
+	cluster := fake.New(token())
+	c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Client = replacing{cluster} })
+	if _, err := c.Reconcile(t.Context(), secretKey); err != nil {
+		t.Errorf("Reconcile() = %v, want nil: the Secret is another one", err)
+	}
+	diff(t, "Secrets", []string{"token-secret-1"}, secretNames(t, cluster, "ns"))
+}
