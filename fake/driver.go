@@ -1,7 +1,9 @@
 package fake
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -17,8 +19,9 @@ type driver struct {
 	seen       uint64 // the revision of the last change that it was told
 	queue      []sacontroller.Key
 	queued     map[sacontroller.Key]bool
-	attempts   map[sacontroller.Key]int // failures in a row
-	failed     []FailedKey              // given up on in this Settle
+	attempts   map[sacontroller.Key]int   // failures in a row
+	failed     []FailedKey                // given up on in this Settle
+	terminal   map[sacontroller.Key]error // not retried until an object changes
 	waiting    []wait
 }
 
@@ -43,6 +46,7 @@ func (c *Cluster) driverOf(controller sacontroller.Controller) *driver {
 		controller: controller,
 		queued:     map[sacontroller.Key]bool{},
 		attempts:   map[sacontroller.Key]int{},
+		terminal:   map[sacontroller.Key]error{},
 	}
 	c.drivers = append(c.drivers, d)
 	return d
@@ -69,11 +73,26 @@ func (c *Cluster) Forget(controller sacontroller.Controller) {
 
 // retry puts back what the last Settle gave up on, or had no time for.
 func (d *driver) retry() {
-	for _, f := range d.failed {
+	for _, f := range d.unsettled() {
 		d.add(f.Key)
 	}
 	d.failed = nil
+	clear(d.terminal)
 	clear(d.attempts)
+}
+
+// unsettled returns the keys that didn't succeed: those given up on, then those
+// that can't succeed until an object changes.
+func (d *driver) unsettled() []FailedKey {
+	keys := slices.SortedFunc(maps.Keys(d.terminal), func(a, b sacontroller.Key) int {
+		return cmp.Or(cmp.Compare(a.String(), b.String()), cmp.Compare(a.UID, b.UID),
+			cmp.Compare(a.ServiceAccountName, b.ServiceAccountName), cmp.Compare(a.ServiceAccountUID, b.ServiceAccountUID))
+	})
+	all := slices.Clone(d.failed)
+	for _, key := range keys {
+		all = append(all, FailedKey{d.controller.Name(), key, d.terminal[key]})
+	}
+	return all
 }
 
 func (d *driver) add(key sacontroller.Key) {
@@ -118,7 +137,13 @@ func (d *driver) step(ctx context.Context, c *Cluster) bool {
 	delete(d.queued, key)
 	d.waiting = slices.DeleteFunc(d.waiting, func(w wait) bool { return w.key == key })
 
+	delete(d.terminal, key)
 	result, err := d.controller.Reconcile(WithActor(ctx, d.controller.Name()), key)
+	if isTerminal(err) {
+		d.terminal[key] = err
+		delete(d.attempts, key)
+		return true
+	}
 	switch {
 	case err != nil:
 		d.attempts[key]++
@@ -132,6 +157,8 @@ func (d *driver) step(ctx context.Context, c *Cluster) bool {
 		delete(d.attempts, key)
 		d.failed = append(d.failed, FailedKey{d.controller.Name(), key, err})
 		return false
+	case result.RequeueAfter == sacontroller.Yield:
+		d.add(key)
 	case result.RequeueAfter > 0:
 		c.mu.Lock()
 		d.waiting = append(d.waiting, wait{key: key, at: c.now().Add(result.RequeueAfter), revision: c.history.Last()})

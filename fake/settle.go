@@ -2,6 +2,7 @@ package fake
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,11 +40,12 @@ const (
 //
 // Waits are not slept. A key with a RequeueAfter is reconciled again when
 // everything else is quiet and something changed since, or when a later Settle
-// finds that Now has reached its time; [Cluster.Waiting] tells what is left.
+// finds that Now has reached its time; [Cluster.Waiting] tells what is left. After
+// a [sacontroller.Yield] it is reconciled again once the other keys had their turn.
 //
 // The error is ctx's, an [*UnsettledError] if keys still failed after many
-// attempts, or a [*LivelockError] if controllers kept writing. Keys that failed
-// are tried again by the next Settle. Calls of Settle wait for each other.
+// attempts or had a [sacontroller.TerminalError], which is not retried, or a
+// [*LivelockError] if controllers kept writing. Keys that failed are tried again by the next Settle. Calls of Settle wait for each other.
 func (c *Cluster) Settle(ctx context.Context, controllers ...sacontroller.Controller) error {
 	leave, err := c.enterSettle(ctx)
 	if err != nil {
@@ -205,7 +207,7 @@ func (s *settling) finalizeNamespaces(ctx context.Context) (changed bool, err er
 func (s *settling) failures() error {
 	var failed []FailedKey
 	for _, d := range s.drivers {
-		failed = append(failed, d.failed...)
+		failed = append(failed, d.unsettled()...)
 	}
 	if len(failed) == 0 {
 		return nil
@@ -228,7 +230,7 @@ func (c *Cluster) catchUp() bool {
 	return any
 }
 
-// A FailedKey is a key that never succeeded.
+// A FailedKey is a key that didn't succeed.
 type FailedKey struct {
 	Controller string
 	Key        sacontroller.Key
@@ -242,7 +244,11 @@ type UnsettledError struct {
 
 func (e *UnsettledError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "fake: %d keys still fail after %d attempts:", len(e.Failed), maxFailures)
+	fmt.Fprintf(&b, "fake: %d keys still fail after %d attempts", len(e.Failed), maxFailures)
+	if slices.ContainsFunc(e.Failed, func(f FailedKey) bool { return isTerminal(f.Err) }) {
+		b.WriteString(" or can't succeed until an object changes")
+	}
+	b.WriteByte(':')
 	for i, f := range e.Failed {
 		if i == 10 {
 			fmt.Fprintf(&b, "\n\tand %d more", len(e.Failed)-i)
@@ -260,6 +266,11 @@ func (e *UnsettledError) Unwrap() []error {
 		errs = append(errs, f.Err)
 	}
 	return errs
+}
+
+func isTerminal(err error) bool {
+	_, ok := errors.AsType[*sacontroller.TerminalError](err)
+	return ok
 }
 
 // A Waiting key asked to be reconciled again later.

@@ -108,6 +108,51 @@ func TestSettleRetries(t *testing.T) {
 	}
 }
 
+// A key that can't succeed until an object changes is tried once, and again after
+// a change; one that yields goes on after the others.
+func TestSettleTerminalAndYield(t *testing.T) {
+	c := newCI(t, secretNamed("a"), secretNamed("b"))
+	stuck, yields := true, 3
+	s := &script{name: "s", reconcile: func(_ context.Context, key sacontroller.Key) (sacontroller.Result, error) {
+		switch {
+		case key.Name == "a" && stuck:
+			return sacontroller.Result{}, &sacontroller.TerminalError{Err: errors.New("immutable")}
+		case key.Name == "b" && yields > 0:
+			yields--
+			return sacontroller.Result{RequeueAfter: sacontroller.Yield}, nil
+		}
+		return sacontroller.Result{}, nil
+	}}
+	err := c.Settle(t.Context(), s)
+	want := "fake: 1 keys still fail after 250 attempts or can't succeed until an object changes:\n\ts: Secret ci/a: immutable"
+	if err == nil || err.Error() != want {
+		t.Errorf("Settle() = %v, want %s", err, want)
+	}
+	if want := []string{"ci", "a", "b", "b", "b", "b"}; !cmp.Equal(want, s.calls) {
+		t.Errorf("calls %v, want %v", s.calls, want)
+	}
+	stuck, s.calls = false, nil
+	a := must[*corev1.Secret](t)(c.GetSecret(t.Context(), "ci", "a"))
+	a.Labels = map[string]string{"x": "y"}
+	must[*corev1.Secret](t)(c.UpdateSecret(t.Context(), a))
+	if err := c.Settle(t.Context(), s); err != nil || !cmp.Equal([]string{"a"}, s.calls) {
+		t.Errorf("Settle() after the change = %v with calls %v, want a to succeed", err, s.calls)
+	}
+	// A change in the same Settle makes it succeed, too.
+	helper := &script{name: "helper", reconcile: func(ctx context.Context, key sacontroller.Key) (sacontroller.Result, error) {
+		if stuck && key.Name == "b" {
+			stuck = false
+			return sacontroller.Result{}, c.DeleteSecret(ctx, "ci", "a", metav1.DeleteOptions{})
+		}
+		return sacontroller.Result{}, nil
+	}}
+	stuck = true
+	c.Forget(s)
+	if err := c.Settle(t.Context(), s, helper); err != nil {
+		t.Errorf("Settle() with a helper = %v, want nil", err)
+	}
+}
+
 func TestSettleGivesUp(t *testing.T) {
 	c := newCI(t, secretNamed("a"), secretNamed("b"))
 	broken := errors.New("broken")

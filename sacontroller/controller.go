@@ -2,6 +2,7 @@ package sacontroller
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -31,7 +32,8 @@ type Controller interface {
 
 	// Reconcile brings what key names into its desired state. It is
 	// idempotent. After an error the driver must try the key again later, with
-	// back-off, for as long as errors come.
+	// back-off, for as long as errors come. A [*TerminalError] is the exception:
+	// the key is due again with the next change that Due returns it for.
 	Reconcile(ctx context.Context, key Key) (Result, error)
 }
 
@@ -94,8 +96,26 @@ type Change struct {
 // A Result says when to reconcile a key again although nothing failed.
 type Result struct {
 	// RequeueAfter is the time to wait. Zero means: not before the next change.
+	// [Yield] means: as soon as the keys that are due by now had their turn.
 	RequeueAfter time.Duration
 }
+
+// Yield is the [Result.RequeueAfter] of an attempt that ended early although
+// nothing failed, because one attempt makes a bounded number of API calls: the
+// next one goes on from there. It is short enough for a driver that doesn't know it.
+const Yield = time.Nanosecond
+
+// A TerminalError says that a key can't succeed until an object changes, and why.
+// A driver must not retry the key: the change makes it due again. Until then the
+// driver should show the error to people, as it does with other errors.
+type TerminalError struct {
+	Err error // never nil
+}
+
+func (e *TerminalError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *TerminalError) Unwrap() error { return e.Err }
 
 // An Event tells an Observe func what a controller did.
 type Event struct {
@@ -112,15 +132,19 @@ type Event struct {
 type ConfigError = configerror.Error
 
 // ReconcileFunc returns c's Reconcile for frameworks whose reconcilers have
-// another type of result, which result makes of [Result.RequeueAfter]. For
-// controller-runtime, with Due called by the event handlers:
+// another type of result, which result makes of [Result.RequeueAfter], and another
+// error for what must not be retried, which terminal makes of a [*TerminalError].
+// For controller-runtime, with Due called by the event handlers:
 //
 //	reconcile.TypedFunc[sacontroller.Key](sacontroller.ReconcileFunc(c, func(after time.Duration) reconcile.Result {
 //		return reconcile.Result{RequeueAfter: after}
-//	}))
-func ReconcileFunc[R any](c Controller, result func(requeueAfter time.Duration) R) func(context.Context, Key) (R, error) {
+//	}, reconcile.TerminalError))
+func ReconcileFunc[R any](c Controller, result func(requeueAfter time.Duration) R, terminal func(error) error) func(context.Context, Key) (R, error) {
 	return func(ctx context.Context, key Key) (R, error) {
 		r, err := c.Reconcile(ctx, key)
+		if t, ok := errors.AsType[*TerminalError](err); ok {
+			err = terminal(t)
+		}
 		return result(r.RequeueAfter), err
 	}
 }

@@ -53,8 +53,9 @@
 // error of Reconcile the key must be tried again later, with back-off, for as long
 // as errors come. Nothing is given up after a number of attempts, and every step
 // is idempotent: a controller that is stopped anywhere, even between a write and
-// its answer, goes on from there when it is started again. [Tokens.LastError] tells
-// why a key has not succeeded.
+// its answer, goes on from there when it is started again. Only a [*TerminalError]
+// must not be retried: nothing but a change of an object helps, and that makes the
+// key due again. [Tokens.LastError] tells why a key has not succeeded.
 //
 // An account's reference to a Secret that was deleted while no controller ran is
 // removed only if the name looks generated, such as default-token-x7k2q: any other

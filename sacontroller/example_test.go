@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
@@ -264,10 +265,37 @@ func ExampleReconcileFunc() {
 	type result struct{ After time.Duration }
 	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}})
 	controller := orPanic(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: cluster, Client: cluster}))
-	reconcile := sacontroller.ReconcileFunc(controller, func(after time.Duration) result { return result{after} })
+	dropped := func(err error) error { fmt.Println("not retried:", err); return nil }
+	reconcile := sacontroller.ReconcileFunc(controller, func(after time.Duration) result { return result{after} }, dropped)
 	fmt.Println(reconcile(context.Background(), sacontroller.Key{Kind: "Namespace", Name: "ci"}))
 	// Output:
 	// {0s} <nil>
+}
+
+// A driver retries what fails, but not what can't succeed until an object changes.
+func ExampleTerminalError() {
+	immutable := true
+	cluster := fake.New(
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "1"}},
+		&corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "t", UID: "2", Annotations: map[string]string{"kubernetes.io/service-account.name": "builder"}},
+			Type:       corev1.SecretTypeServiceAccountToken,
+			Immutable:  &immutable,
+		})
+	controller := orPanic(sacontroller.NewTokens(sacontroller.TokensConfig{Reader: cluster, Client: cluster, Issuer: exampleIssuer(orPanic(keys.Generate(keys.ES256)))}))
+	secret, _ := cluster.GetSecret(context.Background(), "ci", "t")
+	for _, key := range controller.Due(sacontroller.Change{Type: watch.Added, Object: secret}) {
+		_, err := controller.Reconcile(context.Background(), key)
+		var terminal *sacontroller.TerminalError
+		switch {
+		case errors.As(err, &terminal):
+			fmt.Println("give up until the Secret changes:", err)
+		case err != nil:
+			fmt.Println("retry with back-off:", err)
+		}
+	}
+	// Output:
+	// give up until the Secret changes: sacontroller: Secret ci/t is immutable and incomplete, want it deleted and created again
 }
 
 // The rule by itself, for a report of one's own.

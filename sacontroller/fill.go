@@ -100,7 +100,7 @@ func (c *Tokens) lacking(ctx context.Context, secret *corev1.Secret, account *co
 // more is success (CTL-52).
 func (c *Tokens) writeFilled(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount, lacking fill) error {
 	if secret.Immutable != nil && *secret.Immutable {
-		return fmt.Errorf("sacontroller: Secret %s/%s is immutable and incomplete, want it deleted and created again", secret.Namespace, secret.Name)
+		return terminalf("Secret %s/%s is immutable and incomplete, want it deleted and created again", secret.Namespace, secret.Name)
 	}
 	token := ""
 	if lacking.Token {

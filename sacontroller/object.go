@@ -62,3 +62,8 @@ func isTerminating(namespace *corev1.Namespace) bool {
 func saysTerminating(err error) bool {
 	return apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause)
 }
+
+// terminalf returns a [*TerminalError] with a formatted text.
+func terminalf(format string, args ...any) error {
+	return &TerminalError{Err: fmt.Errorf("sacontroller: "+format, args...)}
+}

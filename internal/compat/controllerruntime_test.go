@@ -3,6 +3,7 @@ package compat
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -171,7 +172,7 @@ func BenchmarkWebhook(b *testing.B) {
 var _ reconcile.TypedReconciler[sacontroller.Key] = reconciler(nil)
 
 func reconciler(c sacontroller.Controller) reconcile.TypedFunc[sacontroller.Key] {
-	return sacontroller.ReconcileFunc(c, func(after time.Duration) reconcile.Result { return reconcile.Result{RequeueAfter: after} })
+	return sacontroller.ReconcileFunc(c, func(after time.Duration) reconcile.Result { return reconcile.Result{RequeueAfter: after} }, reconcile.TerminalError)
 }
 
 // sleeper is a Controller that wants to be called again.
@@ -185,5 +186,19 @@ func TestControllerRuntimeReconciler(t *testing.T) {
 	result, err := reconciler(sleeper{}).Reconcile(t.Context(), sacontroller.Key{})
 	if err != io.EOF || result.RequeueAfter != time.Minute {
 		t.Errorf("got %v, %v, want what the controller has returned", result, err)
+	}
+}
+
+// stuck is a Controller whose key can't succeed until an object changes.
+type stuck struct{ sacontroller.Controller }
+
+func (stuck) Reconcile(context.Context, sacontroller.Key) (sacontroller.Result, error) {
+	return sacontroller.Result{}, &sacontroller.TerminalError{Err: io.EOF}
+}
+
+func TestControllerRuntimeTerminalError(t *testing.T) {
+	_, err := reconciler(stuck{}).Reconcile(t.Context(), sacontroller.Key{})
+	if !errors.Is(err, reconcile.TerminalError(nil)) || !errors.Is(err, io.EOF) {
+		t.Errorf("got %v, want a terminal error of controller-runtime that wraps the cause", err)
 	}
 }
