@@ -35,8 +35,9 @@ var importRules = map[string]struct{ ours, others []string }{
 
 	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/strictjson", "internal/tokensecret", "keys", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/objects"}, others: kubernetes},
-	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/strictjson", "tokens"}, others: kubernetes},
+	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "tokens"}, others: kubernetes},
 	"tokens/tokensource":      {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/bearer":           {ours: []string{"internal/configerror", "internal/flight", "tokens"}},
 	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens"}, others: kubernetes},
 	"tokens/internal/objects": {others: kubernetes},
 	"admission":               {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},

@@ -21,6 +21,7 @@ type Reason string
 const (
 	ReasonMalformed     Reason = "Malformed"     // not a compact JWS of the accepted form
 	ReasonForeignIssuer Reason = "ForeignIssuer" // no "iss", or one that isn't configured
+	ReasonForeignUser   Reason = "ForeignUser"   // an API server knows the user, which is no ServiceAccount
 )
 
 // The reasons of an [InvalidError].
@@ -45,6 +46,10 @@ const (
 	ReasonSecretType    Reason = "SecretType"    // the Secret isn't a token Secret
 	ReasonMarkedInvalid Reason = "MarkedInvalid" // the Secret has the label [InvalidSinceLabel]
 	ReasonPolicy        Reason = "Policy"        // against [AuthenticatorConfig.Policy]; Subject says which rule
+
+	// What a TokenReview came to.
+	ReasonRefused     Reason = "Refused"     // the API server doesn't accept the token
+	ReasonInvalidUser Reason = "InvalidUser" // the user isn't what API servers report of ServiceAccounts; Subject says what
 )
 
 // subjectKeys is the Subject of a failed lookup of keys.
@@ -62,7 +67,7 @@ const ReasonUnavailable Reason = "Unavailable"
 // A NotRecognizedError wraps [ErrNotRecognized] and says why. It holds nothing
 // of the token.
 type NotRecognizedError struct {
-	Reason Reason // ReasonMalformed or ReasonForeignIssuer
+	Reason Reason // ReasonMalformed, ReasonForeignIssuer or ReasonForeignUser
 	Detail string
 }
 
@@ -113,6 +118,10 @@ func (e *InvalidError) text() string {
 		return "service account tokens bound to a " + e.Subject + " are not accepted here"
 	case ReasonPolicy:
 		return "service account token is rejected by a policy: " + e.Subject
+	case ReasonRefused:
+		return "service account token is not accepted by the API server"
+	case ReasonInvalidUser:
+		return "the API server's answer is not about a service account: its " + e.Subject + " is invalid"
 	case ReasonReplaced:
 		return "token does not match server's copy"
 	case ReasonSecretType:

@@ -198,6 +198,8 @@ func advice(reason Reason) string {
 		return "request a token, or take the label away from the Secret for the time being"
 	case ReasonPolicy:
 		return "request a token that AuthenticatorConfig.Policy allows"
+	case ReasonRefused, ReasonInvalidUser:
+		return "see what the API server logs; get a new token for the audience that is asked for"
 	case ReasonUnavailable:
 		return "try again; see why the lookup failed"
 	}

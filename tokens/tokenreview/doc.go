@@ -1,5 +1,6 @@
-// Package tokenreview answers TokenReviews as kube-apiserver does: [Review] in Go,
-// [NewHandler] over HTTP, as a webhook for token authentication.
+// Package tokenreview answers TokenReviews as kube-apiserver does, and asks an API
+// server with them: [Review] answers in Go, [NewHandler] over HTTP, as a webhook for
+// token authentication; [NewClient] returns the client.
 //
 //	handler, err := tokenreview.NewHandler(tokenreview.HandlerConfig{
 //		Authenticators: []*tokens.Authenticator{authenticator},
@@ -7,7 +8,19 @@
 //	…
 //	mux.Handle("/authenticate", handler)
 //
+// A service that has no keys asks the API server of its clients whose token it is:
+//
+//	client, err := tokenreview.NewClient(tokenreview.ClientConfig{
+//		Reviews:   serviceaccount.FromAuthenticationV1(clientset.AuthenticationV1()),
+//		Audiences: []string{"vault"},
+//	})
+//	…
+//	identity, err := client.Authenticate(ctx, token)
+//
 // # Failure
+//
+// The client returns the errors of [tokens.Verifier]. It can't tell an outage of what
+// the API server asks itself from a bad token; both are rejected.
 //
 // A token that is not recognized leaves status.error empty, so that the API server
 // asks its next authenticator. A rejected one has the text of its

@@ -1,0 +1,168 @@
+package bearer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+// Config configures [New].
+type Config struct {
+	// Verifier is required.
+	Verifier tokens.Verifier
+
+	// Audiences are those that a token must be issued for, at least one of them. If
+	// empty, those of the Verifier.
+	Audiences []string
+
+	// Authorize, if set, decides whether the ServiceAccount may send r: an error
+	// denies it with 403, or with what the error says if it is a
+	// [*tokens.UnavailableError]. Only Observe gets the error. If nil, every
+	// authenticated ServiceAccount may.
+	Authorize func(r *http.Request, id *tokens.Identity) error
+
+	// Realm is that of WWW-Authenticate, in printable ASCII without quotes. Empty
+	// means none.
+	Realm string
+
+	// Fail, if set, answers requests that don't reach the handler, for example with
+	// a metav1.Status. If nil, they get f.Text as text/plain.
+	Fail func(w http.ResponseWriter, r *http.Request, f Failure)
+
+	// KeepToken leaves the header Authorization in the request that the handler
+	// gets. Whatever the handler forwards or logs, it may then leak.
+	KeepToken bool
+
+	// Observe, if set, is called for every request, with its context, before it
+	// reaches the handler or is answered. It must be fast and safe for concurrent
+	// use.
+	Observe func(ctx context.Context, e Event)
+}
+
+// A ConfigError is one mistake in a [Config]: Config says which struct, Field
+// which field, and Problem what is wrong with it.
+type ConfigError = configerror.Error
+
+// An Event is one request. It never holds the token.
+type Event struct {
+	Identity *tokens.Identity // nil if the token was not accepted
+	Status   int              // 0 if the request reaches the handler
+	Err      error            // see [Failure]
+	Took     time.Duration    // until then
+
+	// Panic and Stack are set if the Verifier or Authorize panicked.
+	Panic any
+	Stack []byte
+}
+
+func (cfg *Config) check() error {
+	mistakes := configerror.List{Config: "bearer.Config"}
+	mistakes.Require("Verifier", cfg.Verifier, "a tokens.Verifier")
+	if slices.Contains(cfg.Audiences, "") {
+		mistakes.Add("Audiences", "has an empty one, want audiences of this service")
+	}
+	if strings.ContainsFunc(cfg.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		mistakes.Add("Realm", "is %q, want printable ASCII without quotes and backslashes", cfg.Realm)
+	}
+	return mistakes.Err()
+}
+
+// New returns a middleware that passes on the requests of authenticated and
+// authorized ServiceAccounts, and answers others itself; or a [*ConfigError] for each
+// invalid field of cfg, joined. The middleware is safe for concurrent use.
+func New(cfg Config) (func(http.Handler) http.Handler, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	cfg.Audiences = slices.Clone(cfg.Audiences)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { cfg.serve(w, r, next) })
+	}, nil
+}
+
+func (cfg *Config) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+	start := time.Now()
+	e := Event{}
+	e.Identity, e.Err = flight.Catch("the authentication", func() (*tokens.Identity, error) { return cfg.authenticate(r) })
+	var f Failure
+	if e.Err != nil {
+		f = FailureOf(e.Err)
+		e.Status = f.Status
+		e.Panic, e.Stack = flight.PanicOf(e.Err)
+	}
+	if cfg.Observe != nil {
+		e.Took = time.Since(start)
+		cfg.Observe(r.Context(), e)
+	}
+	switch {
+	case e.Err == nil:
+		next.ServeHTTP(w, cfg.authenticated(r, e.Identity))
+	case cfg.Fail != nil:
+		cfg.Fail(w, r, f)
+	default:
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		f.WriteHeader(w, cfg.Realm)
+		fmt.Fprintln(w, f.Text)
+	}
+}
+
+// authenticate returns the ServiceAccount that may send r. If it may not, it
+// returns both the ServiceAccount and the error.
+func (cfg *Config) authenticate(r *http.Request) (*tokens.Identity, error) {
+	token, err := Token(r.Header.Values("Authorization"))
+	if err != nil {
+		return nil, err
+	}
+	id, err := cfg.Verifier.Authenticate(r.Context(), token, cfg.Audiences...)
+	if err == nil && id == nil {
+		err = errors.New("bearer: the Verifier returned neither an Identity nor an error")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Authorize == nil {
+		return id, nil
+	}
+	if err := cfg.Authorize(r, id); err != nil {
+		if _, ok := errors.AsType[*tokens.UnavailableError](err); ok {
+			return id, err
+		}
+		return id, &ForbiddenError{err}
+	}
+	return id, nil
+}
+
+// authenticated returns r as the handler gets it. r itself stays as it is.
+func (cfg *Config) authenticated(r *http.Request, id *tokens.Identity) *http.Request {
+	r = r.WithContext(WithIdentity(r.Context(), id))
+	if !cfg.KeepToken {
+		r.Header = r.Header.Clone()
+		r.Header.Del("Authorization")
+	}
+	return r
+}
+
+type identityKey struct{}
+
+// WithIdentity returns a context that [IdentityFrom] returns id for. [New] does that
+// itself; it is for other frameworks and for the tests of handlers.
+func WithIdentity(ctx context.Context, id *tokens.Identity) context.Context {
+	return context.WithValue(ctx, identityKey{}, id)
+}
+
+// IdentityFrom returns the ServiceAccount that sent the request of ctx, nil if the
+// request didn't pass the middleware. It is shared by all that have ctx: don't change
+// it.
+func IdentityFrom(ctx context.Context) *tokens.Identity {
+	id, _ := ctx.Value(identityKey{}).(*tokens.Identity)
+	return id
+}
