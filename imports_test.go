@@ -47,10 +47,11 @@ var importRules = map[string]struct{ ours, others []string }{
 	"admission/internal/admissiontest": {ours: []string{"admission"}, others: kubernetes},
 
 	"sacontroller":           {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
-	"fake":                   {ours: []string{"internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store"}, others: kubernetes},
+	"fake":                   {ours: []string{"internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store", "fake/internal/warning"}, others: kubernetes},
 	"fake/internal/apirules": {ours: []string{"fake/internal/object", "fake/internal/patch"}, others: kubernetes},
 	"fake/internal/object":   {others: kubernetes},
 	"fake/internal/patch":    {others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},
+	"fake/internal/warning":  {},
 	"fake/internal/store":    {ours: []string{"fake/internal/object", "internal/tokensecret"}, others: kubernetes},
 
 	// For tests of tokens and the packages below it.

@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/fake/internal/warning"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/discovery"
@@ -27,8 +28,8 @@ import (
 // audience, unless the config says otherwise.
 const AuthorityIssuer = "https://kubernetes.default.svc"
 
-// A ConfigError says what is wrong with the field Issuer, APIAudiences, Key or
-// RootCA of an [AuthorityConfig]. It is the same type in every package of this
+// A ConfigError says what is wrong with the field Issuer, APIAudiences, Key, RootCA
+// or MaxLifetime of an [AuthorityConfig]. It is the same type in every package of this
 // library.
 type ConfigError = configerror.Error
 
@@ -43,6 +44,10 @@ type AuthorityConfig struct {
 	Key          crypto.Signer // signs first; if nil, a new one for ES256
 	RootCA       []byte        // "ca.crt" of token Secrets; none if empty
 	AutoGenerate bool          // each account gets a token Secret, as up to Kubernetes 1.23
+
+	// MaxLifetime bounds the lifetime of requested tokens: from 1 hour to 2³² seconds,
+	// or 0 for no bound.
+	MaxLifetime time.Duration
 }
 
 // An Authority issues and verifies real tokens for the accounts of a Cluster: it is
@@ -92,6 +97,9 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if mistakes.Err() != nil { // the parts need good ones
 		cfg.APIAudiences = []string{cfg.Issuer}
 	}
+	if d := cfg.MaxLifetime; d != 0 && (d < time.Hour || d > tokens.MaxLifetime) {
+		mistakes.Add("MaxLifetime", "is %v, want none or from 1 hour to 2^32 seconds", d)
+	}
 	if err := a.newRing(cfg.Key); err != nil {
 		mistakes.Add("Key", "is no signing key: %v", err)
 		if err := a.newRing(nil); err != nil {
@@ -115,8 +123,13 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	}
 	var errs [3]error
 	a.Requester, errs[0] = tokenrequest.New(tokenrequest.Config{
-		Issuer: a.Issuer, APIAudiences: cfg.APIAudiences,
+		Issuer: a.Issuer, APIAudiences: cfg.APIAudiences, MaxLifetime: cfg.MaxLifetime,
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
+		Observe: func(ctx context.Context, e tokenrequest.Event) {
+			for _, text := range e.Warnings {
+				warning.Add(ctx, text)
+			}
+		},
 	})
 	a.Accounts, errs[1] = sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: a.Cluster, Client: a.Cluster})
 	a.Secrets, errs[2] = sacontroller.NewTokens(sacontroller.TokensConfig{

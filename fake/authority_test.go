@@ -184,7 +184,9 @@ func TestNewAuthorityRefuses(t *testing.T) {
 		{"http", fake.AuthorityConfig{Issuer: "http://issuer.example"}, []string{"Issuer"}},
 		{"legacy issuer", fake.AuthorityConfig{Issuer: tokens.LegacyIssuer}, []string{"Issuer"}},
 		{"no audience", fake.AuthorityConfig{APIAudiences: []string{""}}, []string{"APIAudiences[0]"}},
-		{"all", fake.AuthorityConfig{Issuer: "http://issuer.example", APIAudiences: []string{""}, Key: ed25519.PrivateKey(make([]byte, ed25519.PrivateKeySize))}, []string{"APIAudiences[0]", "Key", "Issuer"}},
+		{"short lifetime", fake.AuthorityConfig{MaxLifetime: time.Minute}, []string{"MaxLifetime"}},
+		{"negative lifetime", fake.AuthorityConfig{MaxLifetime: -time.Hour}, []string{"MaxLifetime"}},
+		{"all", fake.AuthorityConfig{Issuer: "http://issuer.example", APIAudiences: []string{""}, Key: ed25519.PrivateKey(make([]byte, ed25519.PrivateKeySize)), MaxLifetime: 1}, []string{"APIAudiences[0]", "MaxLifetime", "Key", "Issuer"}},
 	} {
 		a, err := fake.NewAuthority(tt.cfg)
 		if a != nil {

@@ -40,7 +40,7 @@ func (c *Cluster) patch(ctx context.Context, k *object.Kind, subresource, namesp
 		if err != nil {
 			return err
 		}
-		stored, err = c.replace(k, subresource, patched, old, len(dryRun) > 0)
+		stored, err = c.replace(ctx, k, subresource, patched, old, len(dryRun) > 0)
 		return err
 	})
 	if err != nil {

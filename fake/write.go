@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/warning"
 )
 
 // create stores a copy of sent, and returns the stored object, which the caller
@@ -36,6 +37,7 @@ func (c *Cluster) create(ctx context.Context, k *object.Kind, sent object.Object
 		if err := c.prepareNew(k, o); err != nil {
 			return err
 		}
+		warn(ctx, o, nil)
 		if o.GetGenerateName() != "" {
 			action.Name = o.GetName()
 		}
@@ -106,7 +108,7 @@ func (c *Cluster) update(ctx context.Context, k *object.Kind, subresource string
 			return apierrors.NewNotFound(k.GroupResource(), o.GetName())
 		}
 		var err error
-		stored, err = c.replace(k, subresource, o, old, len(dryRun) > 0)
+		stored, err = c.replace(ctx, k, subresource, o, old, len(dryRun) > 0)
 		return err
 	})
 	if err != nil {
@@ -115,13 +117,21 @@ func (c *Cluster) update(ctx context.Context, k *object.Kind, subresource string
 	return stored, nil
 }
 
+// warn tells the client of the request of ctx what the API server warns of.
+func warn(ctx context.Context, o, old object.Object) {
+	for _, text := range apirules.Warnings(o, old) {
+		warning.Add(ctx, text)
+	}
+}
+
 // replace validates o as the successor of old and stores it. An object that is
 // being deleted goes away with its last finalizer.
-func (c *Cluster) replace(k *object.Kind, subresource string, o, old object.Object, dryRun bool) (object.Object, error) {
+func (c *Cluster) replace(ctx context.Context, k *object.Kind, subresource string, o, old object.Object, dryRun bool) (object.Object, error) {
 	o, err := apirules.Successor(k, subresource, o, old)
 	if err != nil {
 		return nil, err
 	}
+	warn(ctx, o, old)
 	if dryRun {
 		return o, nil
 	}

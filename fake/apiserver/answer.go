@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,6 +42,11 @@ func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter 
 // sendJSON answers with document.
 func (c *call) sendJSON(status int, document any) error {
 	data, err := json.Marshal(document)
+	if err == nil && c.pretty {
+		var indented bytes.Buffer
+		err = json.Indent(&indented, data, "", "  ")
+		data = indented.Bytes()
+	}
 	if err != nil {
 		return apierrors.NewInternalError(errors.New("the answer can't be encoded"))
 	}
@@ -116,15 +122,28 @@ func (c *call) allow(methods ...string) error {
 	return statusError(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the server does not allow this method on the requested resource")
 }
 
-// maxWarning bounds a Warning header.
-const maxWarning = 1 << 10
+// The bounds of one warning, and of those of one response, in bytes.
+const (
+	maxWarning  = 1 << 10
+	maxWarnings = 4 << 10
+)
 
-// warn adds a Warning header (RFC 9110 took it out, Kubernetes has kept it).
+// warn adds a Warning header (RFC 9110 took it out, Kubernetes has kept it), unless
+// the text was sent already or there are too many.
 func (c *call) warn(text string) {
+	if len(text) > maxWarning {
+		text = strings.ToValidUTF8(text[:maxWarning], "")
+	}
+	if text == "" || c.warned[text] || c.warnings+len(text) > maxWarnings {
+		return
+	}
+	if c.warned == nil {
+		c.warned = map[string]bool{}
+	}
+	c.warned[text], c.warnings = true, c.warnings+len(text)
 	var b strings.Builder
 	for _, r := range text {
 		switch {
-		case b.Len() >= maxWarning:
 		case r == '"' || r == '\\':
 			b.WriteString(`\` + string(r))
 		case r < ' ' || r > '~':

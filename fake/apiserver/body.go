@@ -8,6 +8,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"os"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -49,7 +51,15 @@ func (c *call) body() ([]byte, error) {
 	if c.request.Body == nil {
 		return nil, nil
 	}
+	// A body that doesn't come holds up this request only, and not for ever.
+	control := http.NewResponseController(c.answer)
+	if deadline, ok := c.ctx.Deadline(); ok && control.SetReadDeadline(deadline) == nil {
+		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	}
 	data, err := io.ReadAll(http.MaxBytesReader(c.answer.ResponseWriter, c.request.Body, maxBody))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, apierrors.NewTimeoutError("the body did not arrive in time", 0)
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, tooLarge
 	}
@@ -60,16 +70,17 @@ func (c *call) body() ([]byte, error) {
 }
 
 // read decodes the body into an object of one of the kinds gvks. A body that
-// doesn't say what it is, is taken for the first.
-func (c *call) read(into message, gvks ...schema.GroupVersionKind) error {
+// doesn't say what it is, is taken for the first. Unknown fields are rejected or
+// warned of as validation says.
+func (c *call) read(into message, validation string, gvks ...schema.GroupVersionKind) error {
 	data, err := c.body()
 	if err != nil {
 		return err
 	}
-	return c.decode(data, into, gvks...)
+	return c.decode(data, into, validation, gvks...)
 }
 
-func (c *call) decode(data []byte, into message, gvks ...schema.GroupVersionKind) error {
+func (c *call) decode(data []byte, into message, validation string, gvks ...schema.GroupVersionKind) error {
 	mediaType, err := c.mediaType()
 	if err != nil {
 		return err
@@ -79,7 +90,7 @@ func (c *call) decode(data []byte, into message, gvks ...schema.GroupVersionKind
 		if err := decodeJSON(data, into, gvks); err != nil {
 			return err
 		}
-		return c.checkFields(data, into, gvks[0])
+		return c.checkFields(data, into, validation, gvks[0])
 	case protobufType:
 		return decodeProtobuf(data, into, gvks)
 	}

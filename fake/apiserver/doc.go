@@ -14,8 +14,10 @@
 // subresources, TokenRequests, TokenReviews, SelfSubjectReviews, the discovery
 // documents of the API and of the issuer, tables for kubectl and partial
 // metadata. Events are an empty list. Bodies are JSON or protobuf of at most
-// 3 MiB, answers are JSON. Unknown fields are rejected or warned of as
-// fieldValidation asks, but for those in JSON patches.
+// 3 MiB, answers are JSON. Unknown fields and fields that occur twice are rejected,
+// warned of or ignored as fieldValidation asks; clients that don't ask are warned.
+// Warnings are Warning headers, also those of TokenRequests and of deprecated
+// annotations; [Warn] adds one.
 //
 // The controllers of [Config] work after each write and before its answer, so a
 // token Secret that is created is filled when it is read. [Config.AdmitPod] calls
@@ -30,6 +32,11 @@
 // hook, a fault or a controller is a 500. The calls appear in
 // [fake.Cluster.Actions] and meet the faults of [fake.Cluster.Inject].
 //
+// What a header or a parameter asks for and this server doesn't do is an error and
+// never ignored: impersonation (403), websockets and shards (400), other forms of
+// bodies and answers (415, 406), apply patches (415). A request that takes longer
+// than its timeout parameter, at most a minute, ends with 504.
+//
 // A write succeeds even if controllers don't settle after it: the response then has a
 // Warning header, which kubectl prints.
 //
@@ -39,6 +46,11 @@
 // accepts the token; its calls have the account as [fake.Op.Actor]. A request
 // without an Authorization header is anonymous, and allowed: there is no
 // authorization, so serve it on the loopback interface only.
+//
+// kubectl, and every client that reads a kubeconfig, sends a token over https only:
+// over http --token is ignored and the request is anonymous. To test with tokens,
+// serve https, as httptest.NewTLSServer does, and name the certificate with
+// --certificate-authority.
 //
 // # Compatibility
 //

@@ -59,3 +59,29 @@ func ExampleConfig() {
 	// 403 Forbidden <nil>
 	// account: false token: false
 }
+
+// A hook warns the client of what it allows.
+func ExampleWarn() {
+	authority, err := fake.NewAuthority(fake.AuthorityConfig{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	handler, err := apiserver.New(authority, apiserver.Config{AdmitPod: func(ctx context.Context, op apiserver.PodOperation) error {
+		if op.Pod.Spec.HostNetwork {
+			apiserver.Warn(ctx, "the pod shares the network of its node")
+		}
+		return nil
+	}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	body := strings.NewReader(`{"metadata": {"name": "web"}, "spec": {"hostNetwork": true, "containers": [{"name": "web", "image": "web"}]}}`)
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, httptest.NewRequest("POST", "/api/v1/namespaces/default/pods", body))
+	fmt.Println(w.Code, w.Header().Get("Warning"))
+
+	// Output:
+	// 201 299 - "the pod shares the network of its node"
+}

@@ -17,6 +17,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/warning"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/keys/discovery"
 	"github.com/kubesa/serviceaccount/sacontroller"
@@ -113,13 +115,20 @@ func New(authority *fake.Authority, cfg Config) (*Handler, error) {
 	return &Handler{authority: authority, cluster: authority.Cluster, cfg: cfg}, nil
 }
 
+// Warn adds a warning to the response to the request that ctx belongs to, which
+// kubectl prints and client-go gives to its warning handler. It is for
+// [Config.AdmitPod], and for the Observe hooks of plugins and Requesters that are
+// called for a request. A context of no request is ignored.
+func Warn(ctx context.Context, text string) { warning.Add(ctx, text) }
+
 // ServeHTTP answers one request of the API.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := &call{
 		Handler: h, request: r, answer: &responseWriter{ResponseWriter: w},
-		ctx: r.Context(), query: r.URL.Query(),
+		query: r.URL.Query(), pretty: pretty(r),
 		out: Event{Method: r.Method, Path: r.URL.Path},
 	}
+	c.ctx = warning.With(r.Context(), c.warn)
 	defer c.finish()
 	if err := c.serve(); err != nil {
 		c.refuse(err)
@@ -135,7 +144,11 @@ type call struct {
 	query   url.Values
 	user    *tokens.Identity // nil for anonymous
 	view    view
+	pretty  bool // answers are indented
 	out     Event
+
+	warned   map[string]bool // texts that were sent as warnings
+	warnings int             // how long they are together
 }
 
 // finish turns a panic into an answer, and tells the observer.
@@ -159,10 +172,22 @@ func (c *call) serve() error {
 	if err := c.authenticate(); err != nil {
 		return err
 	}
+	if err := unsupported(c.request); err != nil {
+		return err
+	}
+	path := strings.TrimSuffix(c.request.URL.Path, "/")
+	t, known := parseTarget(path)
+	watching := known && t.name == "" && c.request.Method == http.MethodGet && isTrue(c.query, "watch")
+	if !watching {
+		cancel, err := c.limitTime()
+		if err != nil {
+			return err
+		}
+		defer cancel()
+	}
 	if !c.started.Load() {
 		c.settle()
 	}
-	path := strings.TrimSuffix(c.request.URL.Path, "/")
 	switch path {
 	case discovery.ConfigPath, discovery.JWKSPath:
 		if err := c.allow(http.MethodGet); err != nil {
@@ -179,8 +204,13 @@ func (c *call) serve() error {
 		return nil
 	}
 	var ok bool
-	if c.view, ok = negotiate(c.request.Header.Values("Accept")); !ok {
-		return statusError(http.StatusNotAcceptable, "NotAcceptable", "only application/json is served, with as=Table or as=PartialObjectMetadata of v=v1;g=meta.k8s.io if that is asked for")
+	if c.view, ok = negotiate(c.request.Header.Values("Accept"), known && t.subresource != object.TokenSubresource, watching); !ok {
+		return errNotAcceptable()
+	}
+	if c.view.table {
+		if err := c.tableOptions(); err != nil {
+			return err
+		}
 	}
 	if document := c.discovery(path); document != nil {
 		if err := c.allow(http.MethodGet); err != nil {
@@ -191,8 +221,7 @@ func (c *call) serve() error {
 	if resource, ok := strings.CutPrefix(path, "/apis/authentication.k8s.io/v1/"); ok {
 		return c.review(resource)
 	}
-	t, ok := parseTarget(path)
-	if !ok {
+	if !known {
 		return errNoSuchPath()
 	}
 	return c.dispatch(t)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -50,7 +51,7 @@ func newAPI(t testing.TB, cfg apiserver.Config) *api {
 		&corev1.Secret{ObjectMeta: meta("ci", "password"), Data: map[string][]byte{"value": []byte("hunter2")}},
 		goodPod("web"),
 	)
-	authority, err := fake.NewAuthority(fake.AuthorityConfig{Cluster: c, RootCA: []byte("ca")})
+	authority, err := fake.NewAuthority(fake.AuthorityConfig{Cluster: c, RootCA: []byte("ca"), MaxLifetime: 2 * time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +326,9 @@ func TestAPIRefuses(t *testing.T) {
 		{name: "another type", line: "PATCH /api/v1/namespaces/ci/secrets/password", body: `{"type": "other"}`, headers: []string{merge}, code: 422, reason: "Invalid", want: "field is immutable"},
 		{name: "a patch that doesn't fit", line: "PATCH /api/v1/namespaces/ci/secrets/password", body: `[{"op": "remove", "path": "/data/x"}]`, headers: []string{"Content-Type: application/json-patch+json"}, code: 422, reason: "Invalid", want: "Unable to remove nonexistent key: x"},
 		{name: "a patch that makes no Secret", line: "PATCH /api/v1/namespaces/ci/secrets/password", body: `{"data": "` + hunter + `"}`, headers: []string{merge}, code: 422, reason: "Invalid", want: "valid Secret"},
-		{name: "unknown field in a patch", line: "PATCH /api/v1/namespaces/ci/secrets/password?fieldValidation=Strict", body: `{"dta": "` + hunter + `", "$patch": "x"}`, headers: []string{merge}, code: 422, reason: "Invalid", want: `strict decoding error: unknown field "$patch", unknown field "dta"`},
+		{name: "unknown field in a merge patch", line: "PATCH /api/v1/namespaces/ci/secrets/password?fieldValidation=Strict", body: `{"dta": "` + hunter + `", "$patch": "x", "metadata": {}, "metadata": {}}`, headers: []string{merge}, code: 422, reason: "Invalid", want: `strict decoding error: duplicate field "metadata", unknown field "$patch", unknown field "dta"`},
+		{name: "unknown field in a strategic merge patch", line: "PATCH /api/v1/namespaces/ci/secrets/password?fieldValidation=Strict", body: `{"metadata": {"lables": "` + hunter + `"}}`, headers: []string{"Content-Type: application/strategic-merge-patch+json"}, code: 422, reason: "Invalid", want: `strict decoding error: unknown field "metadata.lables"`},
+		{name: "unknown field in a JSON patch", line: "PATCH /api/v1/namespaces/ci/secrets/password?fieldValidation=Strict", body: `[{"op": "add", "path": "/dta", "value": "` + hunter + `", "why": 1}]`, headers: []string{"Content-Type: application/json-patch+json"}, code: 422, reason: "Invalid", want: `strict decoding error: json patch unknown field "[0].why", unknown field "dta"`},
 		{name: "force", line: "PATCH /api/v1/namespaces/ci/secrets/password?force=true", body: `{}`, headers: []string{merge}, code: 422, reason: "Invalid", want: "force"},
 		{name: "dry run of some kind", line: "DELETE /api/v1/namespaces/ci/secrets/password?dryRun=Some", code: 422, reason: "Invalid", want: "dryRun"},
 		{name: "dry run of a token of some kind", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token?dryRun=Some", body: `{}`, code: 422, reason: "Invalid", want: "dryRun"},
@@ -336,6 +339,34 @@ func TestAPIRefuses(t *testing.T) {
 		{name: "initial events of any revision", line: "GET /api/v1/secrets?watch=true&sendInitialEvents=true", code: 422, reason: "Invalid", want: "resourceVersionMatch"},
 		{name: "match of a watch", line: "GET /api/v1/secrets?watch=true&resourceVersionMatch=Exact", code: 422, reason: "Invalid", want: "resourceVersionMatch"},
 		{name: "short token", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token", body: `{"spec": {"expirationSeconds": 1}}`, code: 422, reason: "Invalid", want: "expirationSeconds"},
+
+		{name: "another namespace's token", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token", body: `{"metadata": {"namespace": "default"}}`, code: 400, reason: "BadRequest", want: "does not match the namespace sent on the request"}, // REQ-3
+		{name: "another account's token", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token", body: `{"metadata": {"name": "default"}}`, code: 422, reason: "Invalid", want: "must match the service account name"},
+		{name: "match without a revision", line: "GET /api/v1/secrets?resourceVersionMatch=NotOlderThan", code: 422, reason: "Invalid", want: "resourceVersionMatch is forbidden unless resourceVersion is provided"},
+		{name: "match of some kind", line: "GET /api/v1/secrets?resourceVersionMatch=Some&resourceVersion=1", code: 422, reason: "Invalid", want: "Unsupported value"},
+		{name: "exactly any revision", line: "GET /api/v1/secrets?resourceVersionMatch=Exact&resourceVersion=0", code: 422, reason: "Invalid", want: `forbidden for resourceVersion "0"`},
+		{name: "match of a continued list", line: "GET /api/v1/secrets?resourceVersionMatch=Exact&resourceVersion=1&continue=x", code: 422, reason: "Invalid", want: "when continue is provided"},
+		{name: "match of a collection that is deleted", line: "DELETE /api/v1/namespaces/ci/secrets?resourceVersionMatch=Exact", code: 422, reason: "Invalid", want: "unless resourceVersion is provided"},
+		{name: "dry run of a list of kinds", line: "POST /api/v1/namespaces?dryRun=All&dryRun=Some", body: `{}`, code: 422, reason: "Invalid", want: "dryRun"},
+		{name: "dry run of an update", line: "PUT /api/v1/namespaces/ci/secrets/password?dryRun=true", body: `{"metadata": {"name": "password"}}`, code: 422, reason: "Invalid", want: "dryRun"},
+		{name: "dry run of a patch", line: "PATCH /api/v1/namespaces/ci/secrets/password?dryRun=", body: `{}`, headers: []string{merge}, code: 422, reason: "Invalid", want: "dryRun"},
+		{name: "dry run in the body", line: "DELETE /api/v1/namespaces/ci/secrets", body: `{"dryRun": ["Some"]}`, code: 422, reason: "Invalid", want: "dryRun"},
+		{name: "dry run of a review", line: "POST /apis/authentication.k8s.io/v1/tokenreviews?dryRun=Some", body: `{"spec": {"token": "x"}}`, code: 422, reason: "Invalid", want: "dryRun"},
+		{name: "validation of a review", line: "POST /apis/authentication.k8s.io/v1/selfsubjectreviews?fieldValidation=Some", body: `{}`, code: 422, reason: "Invalid", want: "fieldValidation"},
+		{name: "validation of a patch", line: "PATCH /api/v1/namespaces/ci/secrets/password?fieldValidation=strict", body: `{}`, headers: []string{merge}, code: 422, reason: "Invalid", want: "fieldValidation"},
+		{name: "long manager", line: "POST /api/v1/namespaces?fieldManager=" + strings.Repeat("x", 129), body: `{}`, code: 422, reason: "Invalid", want: "fieldManager"},
+		{name: "manager that can't be printed", line: "PUT /api/v1/namespaces/ci/secrets/password?fieldManager=%07", body: `{}`, code: 422, reason: "Invalid", want: "fieldManager"},
+		{name: "grace and ignored errors", line: "DELETE /api/v1/namespaces/ci/secrets/password?gracePeriodSeconds=1&ignoreStoreReadErrorWithClusterBreakingPotential=true", code: 422, reason: "Invalid", want: "cannot be set together"},
+		{name: "unknown rows", line: "GET /api/v1/secrets?includeObject=Some", headers: []string{"Accept: application/json;as=Table;v=v1;g=meta.k8s.io"}, code: 400, reason: "BadRequest", want: "Unable to convert to Table"},
+		{name: "timeout without a unit", line: "GET /api/v1/secrets?timeout=30", code: 400, reason: "BadRequest", want: "invalid timeout"},
+		{name: "a shard", line: "GET /api/v1/secrets?shardSelector=a", code: 400, reason: "BadRequest", want: "shardSelector"},
+		{name: "websocket", line: "GET /api/v1/secrets?watch=true", headers: []string{"Connection: Upgrade", "Upgrade: websocket"}, code: 400, reason: "BadRequest", want: "Upgrade"},
+		{name: "impersonated user", line: "GET /api/v1/secrets", headers: []string{"Impersonate-User: jane"}, code: 403, reason: "Forbidden", want: "Impersonate-User"},
+		{name: "impersonated group", line: "GET /readyz", headers: []string{"impersonate-group: x"}, code: 403, reason: "Forbidden", want: "Impersonate-Group"},
+		{name: "impersonated extra", line: "GET /api", headers: []string{"Impersonate-Extra-Scopes: x"}, code: 403, reason: "Forbidden", want: "Impersonate-Extra-Scopes"},
+		{name: "a token as a table", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token", headers: []string{"Accept: application/json;as=Table;v=v1;g=meta.k8s.io"}, body: `{}`, code: 406, reason: "NotAcceptable"},
+		{name: "metadata of discovery", line: "GET /api/v1", headers: []string{"Accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}, code: 406, reason: "NotAcceptable"},
+		{name: "a stream of one object", line: "GET /api/v1/namespaces/ci", headers: []string{"Accept: application/json;stream=watch"}, code: 406, reason: "NotAcceptable"},
 
 		{name: "immortal", line: "DELETE /api/v1/namespaces/default", code: 403, reason: "Forbidden"},
 		{name: "the future", line: "GET /api/v1/namespaces/ci?resourceVersion=1000", code: 504, reason: "Timeout", want: "Too large resource version"},

@@ -15,3 +15,7 @@ func goodPod(name string) *corev1.Pod {
 		Containers:         []corev1.Container{{Name: "main", Image: "busybox"}},
 	}}
 }
+
+func account(name string) *corev1.ServiceAccount {
+	return &corev1.ServiceAccount{ObjectMeta: meta("ci", name)}
+}

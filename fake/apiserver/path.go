@@ -1,11 +1,7 @@
 package apiserver
 
 import (
-	"mime"
-	"strconv"
 	"strings"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
@@ -57,41 +53,4 @@ func parseTarget(path string) (target, bool) {
 		}
 	}
 	return t, true
-}
-
-// view is the form in which a client wants objects: whole if it is zero.
-type view struct{ table, metadata bool }
-
-// negotiate finds the first form in Accept headers that can be served. No
-// header at all asks for JSON.
-func negotiate(headers []string) (view, bool) {
-	asked := false
-	for _, header := range headers {
-		for item := range strings.SplitSeq(header, ",") {
-			if item = strings.TrimSpace(item); item == "" {
-				continue
-			}
-			asked = true
-			mediaType, params, err := mime.ParseMediaType(item)
-			if err != nil {
-				continue
-			}
-			if q, err := strconv.ParseFloat(params["q"], 64); err == nil && q == 0 {
-				continue
-			}
-			if mediaType != "application/json" && mediaType != "application/*" && mediaType != "*/*" {
-				continue
-			}
-			switch as := params["as"]; {
-			case as == "":
-				return view{}, true
-			case params["g"] != metav1.GroupName || params["v"] != "v1":
-			case as == "Table":
-				return view{table: true}, true
-			case as == "PartialObjectMetadata" || as == "PartialObjectMetadataList":
-				return view{metadata: true}, true
-			}
-		}
-	}
-	return view{}, !asked
 }

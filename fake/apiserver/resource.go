@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
@@ -82,9 +81,9 @@ func verbOf(method string) string {
 }
 
 func (c *call) get(t target) error {
-	var opts metav1.GetOptions
-	if err := metav1.Convert_url_Values_To_v1_GetOptions(&c.query, &opts, nil); err != nil {
-		return badQuery()
+	opts, err := c.getOptions()
+	if err != nil {
+		return err
 	}
 	if t.kind == nil { // no event is ever recorded
 		return apierrors.NewNotFound(t.groupResource(), t.name)
@@ -121,27 +120,13 @@ func (c *call) list(t target) error {
 	return c.sendList(t.kind, object.Page{Items: items, Meta: meta})
 }
 
-// listOptions reads and judges the query of a list or a watch.
-func (c *call) listOptions() (metav1.ListOptions, error) {
-	var opts metav1.ListOptions
-	if err := metav1.Convert_url_Values_To_v1_ListOptions(&c.query, &opts, nil); err != nil {
-		return opts, badQuery()
-	}
-	match := field.NewPath("resourceVersionMatch")
-	switch {
-	case opts.SendInitialEvents != nil && !opts.Watch:
-		return opts, invalidOptions("ListOptions", field.Forbidden(field.NewPath("sendInitialEvents"), "sendInitialEvents is forbidden for list"))
-	case opts.SendInitialEvents != nil && opts.ResourceVersionMatch != metav1.ResourceVersionMatchNotOlderThan:
-		return opts, invalidOptions("ListOptions", field.Forbidden(match, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
-	case opts.Watch && opts.SendInitialEvents == nil && opts.ResourceVersionMatch != "":
-		return opts, invalidOptions("ListOptions", field.Forbidden(match, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
-	}
-	return opts, nil
-}
-
 func (c *call) create(t target) error {
+	opts, err := c.createOptions()
+	if err != nil {
+		return err
+	}
 	sent := t.kind.New()
-	if err := c.read(sent.(message), gvkOf(t.kind)); err != nil {
+	if err := c.read(sent.(message), opts.FieldValidation, gvkOf(t.kind)); err != nil {
 		return err
 	}
 	if err := t.place(sent); err != nil {
@@ -150,7 +135,7 @@ func (c *call) create(t target) error {
 	if err := c.admitCreate(t, sent); err != nil {
 		return err
 	}
-	stored, err := c.of(t).Create(c.ctx, sent, metav1.CreateOptions{DryRun: c.query["dryRun"]})
+	stored, err := c.of(t).Create(c.ctx, sent, opts)
 	c.settle()
 	if err != nil {
 		return err
@@ -159,8 +144,12 @@ func (c *call) create(t target) error {
 }
 
 func (c *call) update(t target) error {
+	opts, err := c.updateOptions()
+	if err != nil {
+		return err
+	}
 	sent := t.kind.New()
-	if err := c.read(sent.(message), gvkOf(t.kind)); err != nil {
+	if err := c.read(sent.(message), opts.FieldValidation, gvkOf(t.kind)); err != nil {
 		return err
 	}
 	switch sent.GetName() {
@@ -176,7 +165,7 @@ func (c *call) update(t target) error {
 	if err := c.admitUpdate(t, func(object.Object) (object.Object, error) { return object.CopyOf(sent), nil }); err != nil {
 		return err
 	}
-	stored, err := c.of(t).Update(c.ctx, t.subresource, sent, metav1.UpdateOptions{DryRun: c.query["dryRun"]})
+	stored, err := c.of(t).Update(c.ctx, t.subresource, sent, opts)
 	c.settle()
 	if err != nil {
 		return err
@@ -203,30 +192,28 @@ func (c *call) patch(t target) error {
 	if err != nil {
 		return err
 	}
-	var opts metav1.PatchOptions
-	if err := metav1.Convert_url_Values_To_v1_PatchOptions(&c.query, &opts, nil); err != nil {
-		return badQuery()
-	}
 	// The type is judged before the body, which may be YAML.
 	patchType := types.PatchType(mediaType)
 	if err := patch.CheckType(patchType); err != nil {
 		return err
 	}
-	if opts.Force != nil {
-		return invalidOptions("PatchOptions", field.Forbidden(field.NewPath("force"), "may not be specified for non-apply patch"))
+	opts, err := c.patchOptions(patchType)
+	if err != nil {
+		return err
 	}
 	data, err := c.body()
 	if err != nil {
 		return err
 	}
-	if err := c.checkPatchFields(data, types.PatchType(mediaType), t.kind.New()); err != nil {
+	change, err := patch.Parse(patchType, data)
+	if err != nil {
+		return err
+	}
+	old := c.of(t).Stored(t.namespace, t.name)
+	if err := c.checkPatchFields(t.kind, old, change, opts.FieldValidation); err != nil {
 		return err
 	}
 	err = c.admitUpdate(t, func(old object.Object) (object.Object, error) {
-		change, err := patch.Parse(patchType, data)
-		if err != nil {
-			return nil, err
-		}
 		return apirules.PatchObject(t.kind, old, change)
 	})
 	if err != nil {
@@ -288,43 +275,11 @@ func (c *call) deleteCollection(t target) error {
 	return c.sendList(t.kind, object.Page{Items: items, Meta: meta})
 }
 
-// deleteOptions come in the body, or in the query if there is no body.
-func (c *call) deleteOptions() (metav1.DeleteOptions, error) {
-	var opts metav1.DeleteOptions
-	data, err := c.body()
-	if err != nil {
-		return opts, err
-	}
-	if len(data) == 0 {
-		if err := metav1.Convert_url_Values_To_v1_DeleteOptions(&c.query, &opts, nil); err != nil {
-			return opts, badQuery()
-		}
-	} else if err := c.decode(data, &opts, deleteOptionsKinds()...); err != nil {
-		return opts, err
-	}
-	policy := field.NewPath("propagationPolicy")
-	//lint:ignore SA1019 old clients send it
-	both := opts.PropagationPolicy != nil && opts.OrphanDependents != nil
-	switch p := opts.PropagationPolicy; {
-	case p == nil:
-	case both:
-		return opts, invalidOptions("DeleteOptions", field.Invalid(policy, *p, "orphanDependents and deletionPropagation cannot be both set"))
-	case *p != metav1.DeletePropagationBackground && *p != metav1.DeletePropagationForeground && *p != metav1.DeletePropagationOrphan:
-		return opts, invalidOptions("DeleteOptions", field.NotSupported(policy, *p, []metav1.DeletionPropagation{
-			metav1.DeletePropagationForeground, metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan}))
-	}
-	return opts, nil
-}
-
 // deleteOptionsKinds are those of the groups that clients of core types name.
 func deleteOptionsKinds() []schema.GroupVersionKind {
 	return []schema.GroupVersionKind{
 		corev1.SchemeGroupVersion.WithKind("DeleteOptions"), metav1.SchemeGroupVersion.WithKind("DeleteOptions"),
 	}
-}
-
-func badQuery() error {
-	return apierrors.NewBadRequest("a parameter of the query can't be read")
 }
 
 // revision returns the revision of the last change.

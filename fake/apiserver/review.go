@@ -5,20 +5,19 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
-	"github.com/kubesa/serviceaccount/fake/internal/apirules"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // requestToken answers a TokenRequest, the subresource "token" of an account.
 func (c *call) requestToken(t target) error {
 	gvk := authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
 	request := new(authenticationv1.TokenRequest)
-	if err := c.read(request, gvk); err != nil {
+	// A dry run gives a token, too: nothing is stored either way.
+	if err := c.readReview(request, gvk); err != nil {
 		return err
 	}
-	// A dry run gives a token, too: nothing is stored either way.
-	if err := apirules.CheckDryRun(c.query["dryRun"]); err != nil {
-		return err
+	if request.Namespace != "" && request.Namespace != t.namespace { // REQ-3
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
 	answer, err := c.authority.Requester.Create(c.ctx, t.namespace, t.name, request)
 	if err != nil {
@@ -27,6 +26,15 @@ func (c *call) requestToken(t target) error {
 	answer.Name, answer.Namespace, answer.CreationTimestamp = t.name, t.namespace, c.now()
 	answer.SetGroupVersionKind(gvk)
 	return c.sendJSON(http.StatusCreated, answer)
+}
+
+// readReview reads the options and the body of a create of what is not stored.
+func (c *call) readReview(into message, gvk schema.GroupVersionKind) error {
+	opts, err := c.createOptions()
+	if err != nil {
+		return err
+	}
+	return c.read(into, opts.FieldValidation, gvk)
 }
 
 // review answers the reviews of the group authentication.k8s.io.
@@ -44,7 +52,7 @@ func (c *call) review(resource string) error {
 	}
 	gvk := authenticationv1.SchemeGroupVersion.WithKind("TokenReview")
 	review := new(authenticationv1.TokenReview)
-	if err := c.read(review, gvk); err != nil {
+	if err := c.readReview(review, gvk); err != nil {
 		return err
 	}
 	switch {
@@ -68,7 +76,7 @@ func (c *call) review(resource string) error {
 func (c *call) reviewSelf() error {
 	gvk := authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview")
 	review := new(authenticationv1.SelfSubjectReview)
-	if err := c.read(review, gvk); err != nil {
+	if err := c.readReview(review, gvk); err != nil {
 		return err
 	}
 	review.SetGroupVersionKind(gvk)

@@ -88,23 +88,47 @@ func Parse(patchType types.PatchType, data []byte) (*Patch, error) {
 // type. It doesn't change old.
 func (p *Patch) Apply(old, into runtime.Object) error {
 	if p.patchType == types.StrategicMergePatchType {
-		return p.applyStrategic(old, into)
-	}
-	document, err := json.Marshal(old)
-	if err != nil {
-		return apierrors.NewInternalError(err)
-	}
-	if p.patchType == types.JSONPatchType {
-		if document, err = applyOperations(document, p.operations); err != nil {
-			return unprocessable(err.Error())
+		patched, err := p.strategic(old)
+		if err != nil {
+			return err
 		}
-	} else if document, err = jsonpatch.MergePatch(document, p.data); err != nil {
-		return apierrors.NewBadRequest(err.Error())
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(patched, into); err != nil {
+			return doesNotFit(into)
+		}
+		return nil
+	}
+	document, err := p.Document(old)
+	if err != nil {
+		return err
 	}
 	if err := utiljson.Unmarshal(document, into); err != nil {
 		return doesNotFit(into)
 	}
 	return nil
+}
+
+// Document returns the patched form of old in JSON, with fields that objects of its
+// type don't have.
+func (p *Patch) Document(old runtime.Object) ([]byte, error) {
+	if p.patchType == types.StrategicMergePatchType {
+		patched, err := p.strategic(old)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(patched)
+	}
+	document, err := json.Marshal(old)
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	if p.patchType == types.JSONPatchType {
+		if document, err = applyOperations(document, p.operations); err != nil {
+			return nil, unprocessable(err.Error())
+		}
+	} else if document, err = jsonpatch.MergePatch(document, p.data); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	return document, nil
 }
 
 // applyOperations applies operations in order. What copies and moves is applied
@@ -155,20 +179,18 @@ func checkPaths(o jsonpatch.Operation) error {
 	return nil
 }
 
-func (p *Patch) applyStrategic(old, into runtime.Object) error {
+func (p *Patch) strategic(old runtime.Object) (map[string]any, error) {
 	document, err := runtime.DefaultUnstructuredConverter.ToUnstructured(old)
 	if err != nil {
-		return apierrors.NewInternalError(err)
+		return nil, apierrors.NewInternalError(err)
 	}
-	// The library may use parts of its arguments in the result.
-	patched, err := strategicpatch.StrategicMergeMapPatch(document, runtime.DeepCopyJSON(p.changes), into)
+	// The library may use parts of its arguments in the result, and takes old for
+	// its type only.
+	patched, err := strategicpatch.StrategicMergeMapPatch(document, runtime.DeepCopyJSON(p.changes), old)
 	if err != nil {
-		return strategicError(err)
+		return nil, strategicError(err)
 	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(patched, into); err != nil {
-		return doesNotFit(into)
-	}
-	return nil
+	return patched, nil
 }
 
 // strategicError returns the API server's answer. Other errors than these are
