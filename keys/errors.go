@@ -26,7 +26,8 @@ const (
 	ReasonWeakPrimes Reason = jose.FaultROCA     // primes that can be found (CVE-2017-15361)
 	ReasonPrivateKey Reason = jose.FaultPrivate  // private key that doesn't match its public key, or is not allowed here
 	ReasonUse        Reason = jose.FaultUse      // published for another use or algorithm
-	ReasonKeyID      Reason = jose.FaultKeyID    // published without an id, or with that of another key
+	ReasonKeyID      Reason = jose.FaultKeyID    // published with an id that is too long, or that of another key
+	ReasonTooMany    Reason = jose.FaultTooMany  // usable, but one too many of its set
 )
 
 // A KeyError reports a key that is weak, broken or of an unsupported kind. Only another

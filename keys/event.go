@@ -7,6 +7,10 @@ type Event struct {
 	Changed bool  // whether they are others than before
 	Err     error // why there are no new keys; the last good ones are still used
 
+	// Skipped says which published keys are left out of these, and why; see
+	// [Set.Skipped].
+	Skipped []error
+
 	// Panic and Stack are set if code of the caller panicked that was to get the
 	// keys. The value may hold a secret.
 	Panic any

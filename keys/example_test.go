@@ -122,13 +122,13 @@ func ExampleParseJWKS() {
 	fmt.Println(len(list), list[0].Algorithm, list[0].ID)
 	fmt.Println(set.Skipped()[0])
 
-	_, err = keys.ParseJWKS([]byte(`{"keys":[{"kty":"oct","k":"c2VjcmV0"}]}`))
+	_, err = keys.ParseJWKS([]byte("<html>"))
 	fmt.Println(err)
 
 	// Output:
 	// 1 ES256 SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc
-	// keys: JWK Set: key #1: unusable key: "kty" is neither RSA nor EC
-	// keys: JWK Set: key #0: unusable key: private or shared key where public ones belong
+	// keys: JWK Set: key #1 "new": unusable key: "kty" is neither RSA nor EC
+	// keys: malformed JWK Set: not a JSON object
 }
 
 // Publish the keys of a key file.

@@ -3,55 +3,63 @@ package keys
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
-// ErrMalformedJWKS means that a text isn't a JWK Set: not one JSON object with an
-// array "keys", longer than 1 MiB, with more than 64 keys, nested too deep, or
-// ambiguous, so that two decoders could read different keys.
+// ErrMalformedJWKS means that a text isn't a JWK Set: not one JSON object with one
+// array "keys", longer than 1 MiB, or with more than 1,024 keys.
 var ErrMalformedJWKS = errors.New("keys: malformed JWK Set")
 
 // ErrNoKeys means that there is no key to publish.
 var ErrNoKeys = errors.New("keys: no keys provided for validating keyset")
 
-// ParseJWKS returns the keys of a JWK Set (RFC 7517) under the ids in it. Keys of
-// unsupported types and curves are left out, see [Set.Skipped]. Any other mistake
-// fails the whole set, because its publisher may mean something else than we would
-// read: private and symmetric keys, missing and repeated ids, keys for encryption or
-// for an algorithm that isn't theirs, weak and broken keys.
+// ParseJWKS returns the keys of a JWK Set (RFC 7517) under the ids in it. A key that
+// can't be used is left out, see [Set.Skipped]: one of an unsupported type or curve,
+// for encryption or another algorithm, weak, broken, or ambiguous; the second of two
+// with the same id; more than 64. Private and symmetric keys are left out too: others
+// have them. A key without an id verifies tokens without one.
 //
-// The error wraps [ErrMalformedJWKS] or a [*KeyError]. It never holds any of
-// the text.
+// The error wraps [ErrMalformedJWKS]: data is no JWK Set. It never holds any of the
+// text.
 func ParseJWKS(data []byte) (*Set, error) {
 	list, skipped, err := jose.ParseJWKS(data)
-	if err != nil {
-		return nil, jwksError(err)
+	if e, ok := errors.AsType[*jose.MalformedError](err); ok {
+		return nil, fmt.Errorf("%w: %s", ErrMalformedJWKS, e.Fault)
 	}
 	keys := make([]PublicKey, len(list))
 	for i, key := range list {
 		keys[i] = PublicKey{ID: key.KeyID, Algorithm: Algorithm(key.Algorithm), Key: key.Key}
 	}
 	set := SetOf(keys)
-	for _, err := range skipped {
-		set.skipped = append(set.skipped, jwksError(err))
+	for _, e := range skipped {
+		reason, _ := errors.AsType[*KeyError](keyError(e))
+		set.skipped = append(set.skipped, &JWKError{Index: e.Index, ID: e.KeyID, Err: reason})
 	}
 	return set, nil
 }
 
-// jwksError turns an error of jose.ParseJWKS into one of this package.
-func jwksError(err error) error {
-	if e, ok := errors.AsType[*jose.MalformedError](err); ok {
-		return fmt.Errorf("%w: %s", ErrMalformedJWKS, e.Fault)
-	}
-	if e, ok := errors.AsType[*jose.JWKError](err); ok {
-		return wrap.Errorf(keyError(e.Err), "keys: JWK Set: key #%d", e.Index)
-	}
-	return err
+// A JWKError says which key of a JWK Set is left out, and why.
+type JWKError struct {
+	Index int    // of the key in the set, from 0
+	ID    string // its "kid", empty if it has none that can be read
+	Err   *KeyError
 }
 
-// Skipped returns why [ParseJWKS] left keys out, one [*KeyError] each.
+func (e *JWKError) Error() string {
+	where := fmt.Sprintf("keys: JWK Set: key #%d", e.Index)
+	if e.ID != "" {
+		where += fmt.Sprintf(" %.64q", e.ID)
+	}
+	return where + strings.TrimPrefix(e.Err.Error(), "keys")
+}
+
+func (e *JWKError) Unwrap() error { return e.Err }
+
+// Skipped returns which keys [ParseJWKS] left out, and why: a [*JWKError] each, which
+// wraps a [*KeyError].
 func (s *Set) Skipped() []error { return s.skipped }
 
 // JWKS returns the JWK Set that publishes the keys of s, byte for byte that of

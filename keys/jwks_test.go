@@ -66,38 +66,62 @@ func TestParseJWKS(t *testing.T) {
 		}
 		return `{"keys":[` + changed + `]}`
 	}
+	const id = "SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc"
+	const prefix = `keys: JWK Set: key #0 "` + id + `": unusable key: `
 	for _, tt := range []struct {
 		name, data string
-		err        error
-		fault      keys.Reason
+		reason     keys.Reason
 		text       string
 	}{
-		{name: "private", data: change(`"x"`, `"d":"canary","x"`), fault: keys.ReasonPrivateKey, text: "keys: JWK Set: key #0: unusable key: private or shared key where public ones belong"},
-		{name: "shared", data: `{"keys":[` + ec + `,{"kty":"oct","k":"canary"}]}`, fault: keys.ReasonPrivateKey, text: "keys: JWK Set: key #1: unusable key: private or shared key where public ones belong"},
-		{name: "use", data: change(`"use":"sig"`, `"use":"canary"`), fault: keys.ReasonUse, text: `keys: JWK Set: key #0: unusable key: "use" is not sig`},
-		{name: "algorithm", data: change("ES256", "canary"), fault: keys.ReasonUse, text: `keys: JWK Set: key #0: unusable key: "alg" is not the algorithm of the key, ES256`},
-		{name: "no id", data: change(`"SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc"`, `""`), fault: keys.ReasonKeyID, text: `keys: JWK Set: key #0: unusable key: "kid" is missing, empty or too long`},
-		{name: "same id", data: `{"keys":[` + ec + "," + ec + `]}`, fault: keys.ReasonKeyID, text: `keys: JWK Set: key #1: unusable key: "kid" of another key of the set`},
-		{name: "point", data: change(`"y":"B`, `"y":"C`), fault: keys.ReasonPoint, text: "keys: JWK Set: key #0: unusable key: ECDSA public key is not a point of P-256"},
-		{name: "no JSON", data: "canary", err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: not a JSON object at byte 0"},
-		{name: "no keys", data: `{"canary":[]}`, err: keys.ErrMalformedJWKS, text: `keys: malformed JWK Set: "keys" is not an array`},
-		{name: "large", data: strings.Repeat(" ", 1<<20) + keystest.UpstreamJWKS, err: keys.ErrMalformedJWKS, text: "keys: malformed JWK Set: too long"},
+		{name: "private", data: change(`"x"`, `"d":"canary","x"`), reason: keys.ReasonPrivateKey, text: prefix + "private or shared key where public ones belong"},
+		{name: "shared", data: `{"keys":[` + ec + `,{"kty":"oct","k":"canary"}]}`, reason: keys.ReasonPrivateKey, text: "keys: JWK Set: key #1: unusable key: private or shared key where public ones belong"},
+		{name: "use", data: change(`"use":"sig"`, `"use":"canary"`), reason: keys.ReasonUse, text: prefix + `"use" is not sig`},
+		{name: "algorithm", data: change("ES256", "canary"), reason: keys.ReasonUse, text: prefix + `"alg" is not the algorithm of the key, ES256`},
+		{name: "same id", data: `{"keys":[` + ec + "," + ec + `]}`, reason: keys.ReasonKeyID, text: `keys: JWK Set: key #1 "` + id + `": unusable key: "kid" of another key of the set`},
+		{name: "point", data: change(`"y":"B`, `"y":"C`), reason: keys.ReasonPoint, text: prefix + "ECDSA public key is not a point of P-256"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			set, err := keys.ParseJWKS([]byte(tt.data))
-			e, ok := errors.AsType[*keys.KeyError](err)
-			if set != nil || err == nil || err.Error() != tt.text || ok != (tt.fault != "") || ok && e.Reason != tt.fault || tt.err != nil && !errors.Is(err, tt.err) {
-				t.Fatalf("ParseJWKS() = %v, want %s", err, tt.text)
+			if err != nil || len(set.Skipped()) != 1 {
+				t.Fatalf("ParseJWKS() = %v, want a key left out", err)
+			}
+			skipped := set.Skipped()[0]
+			e, _ := errors.AsType[*keys.KeyError](skipped)
+			if e == nil || e.Reason != tt.reason || skipped.Error() != tt.text {
+				t.Fatalf("Skipped() = %v with %+v, want %s", skipped, e, tt.text)
 			}
 		})
+	}
+	for _, tt := range []struct{ name, data, text string }{
+		{name: "no JSON", data: "canary", text: "keys: malformed JWK Set: not a JSON object"},
+		{name: "no keys", data: `{"canary":[]}`, text: `keys: malformed JWK Set: "keys" is not an array`},
+		{name: "large", data: strings.Repeat(" ", 1<<20) + keystest.UpstreamJWKS, text: "keys: malformed JWK Set: too long"},
+	} {
+		if set, err := keys.ParseJWKS([]byte(tt.data)); set != nil || !errors.Is(err, keys.ErrMalformedJWKS) || err.Error() != tt.text {
+			t.Errorf("%s: ParseJWKS() = %v, want %s", tt.name, err, tt.text)
+		}
 	}
 
 	set := keystest.Must(keys.ParseJWKS([]byte(`{"keys":[{"kty":"OKP","kid":"o"},` + ec + `]}`)))
 	if got := ids(t, set); len(got) != 1 || got[0] != "SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc ES256" {
 		t.Errorf("the keys are %q", got)
 	}
-	if skipped := set.Skipped(); len(skipped) != 1 || !isKeyError(skipped[0]) || skipped[0].Error() != `keys: JWK Set: key #0: unusable key: "kty" is neither RSA nor EC` {
+	if skipped := set.Skipped(); len(skipped) != 1 || !isKeyError(skipped[0]) || skipped[0].Error() != `keys: JWK Set: key #0 "o": unusable key: "kty" is neither RSA nor EC` {
 		t.Errorf("Skipped() = %v", skipped)
+	}
+}
+
+// A key without an id verifies tokens without one, and no others.
+func TestParseJWKSWithoutID(t *testing.T) {
+	data, _, err := keys.EncodeJWKS([]keys.PublicKey{{Algorithm: keys.ES256, Key: keystest.P256Key().Public()}})
+	if err != nil || strings.Contains(string(data), "kid") {
+		t.Fatalf("EncodeJWKS() = %s, %v, want a key without an id", data, err)
+	}
+	set := keystest.Must(keys.ParseJWKS(data))
+	for id, want := range map[string]int{"": 1, "other": 0} {
+		if list, err := set.PublicKeys(t.Context(), id); err != nil || len(list) != want {
+			t.Errorf("PublicKeys(%q) = %d keys, %v, want %d", id, len(list), err, want)
+		}
 	}
 }
 
@@ -107,8 +131,8 @@ func FuzzParseJWKS(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		set, err := keys.ParseJWKS(data)
 		if err != nil {
-			if !errors.Is(err, keys.ErrMalformedJWKS) && !isKeyError(err) {
-				t.Errorf("ParseJWKS() = %T, want ErrMalformedJWKS or a KeyError", err)
+			if !errors.Is(err, keys.ErrMalformedJWKS) {
+				t.Errorf("ParseJWKS() = %v, want ErrMalformedJWKS", err)
 			}
 			return
 		}

@@ -150,7 +150,7 @@ func TestWycheproof(t *testing.T) {
 }
 
 // invalidKeys are the members of a JWK, beside the numbers of the key, for
-// which vectors are invalid. [jose.ParseJWKS] refuses such keys and names the
+// which vectors are invalid. [jose.ParseJWKS] leaves such keys out and names the
 // member.
 var invalidKeys = []string{`"use"`, `"key_ops"`, `"alg"`}
 
@@ -174,13 +174,13 @@ func TestWycheproofBareKeys(t *testing.T) {
 		if v.valid {
 			continue
 		}
-		_, _, err = jose.ParseJWKS(v.keys)
+		_, skipped, err := jose.ParseJWKS(v.keys)
 		explained := false
 		for _, text := range invalidKeys {
-			explained = explained || err != nil && strings.Contains(err.Error(), text)
+			explained = explained || len(skipped) == 1 && strings.Contains(skipped[0].Error(), text)
 		}
 		if !explained {
-			t.Errorf("%s %d (%s) is accepted with the bare key, and the JWK is refused with %v", v.file, v.id, v.name, err)
+			t.Errorf("%s %d (%s) is accepted with the bare key, and the JWK is left out with %v, %v", v.file, v.id, v.name, skipped, err)
 		}
 	}
 	if accepted < 13 {

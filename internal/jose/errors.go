@@ -35,7 +35,8 @@ const (
 	FaultROCA     = "WeakPrimes" // made by a generator whose keys can be factored (CVE-2017-15361)
 	FaultPrivate  = "PrivateKey" // doesn't belong to the public key, or is where no private key belongs
 	FaultUse      = "Use"        // published for another use or algorithm
-	FaultKeyID    = "KeyID"      // none, too long, or that of another key
+	FaultKeyID    = "KeyID"      // too long, or that of another key
+	FaultTooMany  = "TooMany"    // usable, but one too many
 )
 
 // A KeyError says why a key isn't used. It never holds key material.
@@ -48,10 +49,16 @@ func (e *KeyError) Error() string { return "jose: unusable key: " + e.Detail }
 
 // A JWKError says which key of a JWK Set isn't used, and why.
 type JWKError struct {
-	Index int // of the key in the set, from 0
+	Index int    // of the key in the set, from 0
+	KeyID string // its "kid", if it has one that can be read
 	Err   *KeyError
 }
 
-func (e *JWKError) Error() string { return fmt.Sprintf("key #%d: %v", e.Index, e.Err) }
+func (e *JWKError) Error() string {
+	if e.KeyID == "" {
+		return fmt.Sprintf("key #%d: %v", e.Index, e.Err)
+	}
+	return fmt.Sprintf("key #%d %.64q: %v", e.Index, e.KeyID, e.Err)
+}
 
 func (e *JWKError) Unwrap() error { return e.Err }

@@ -1,6 +1,7 @@
 package jose
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -8,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"slices"
 	"strings"
@@ -17,11 +19,12 @@ import (
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
-// Limits of a JWK Set.
+// Limits of a JWK Set. What is left out costs memory too, for the reason why.
 const (
-	maxJWKSBytes = 1 << 20
-	maxJWKSKeys  = 64
-	maxJWKSDepth = 8
+	maxJWKSBytes   = 1 << 20
+	maxJWKSKeys    = 64   // that are used
+	maxJWKSEntries = 1024 // that are looked at
+	maxJWKDepth    = 8
 )
 
 // A JWK is a public key with the id under which it was published.
@@ -45,117 +48,162 @@ func EncodeJWKS(keys []JWK) ([]byte, error) {
 	return json.Marshal(set)
 }
 
-// members are the names in a JWK Set that mean something to ParseJWKS.
+// members are the names in a JWK that mean something to ParseJWKS.
 var members = []string{
-	"keys", "kty", "use", "key_ops", "alg", "kid", "crv", "x", "y", "n", "e",
+	"kty", "use", "key_ops", "alg", "kid", "crv", "x", "y", "n", "e", "x5c",
 	"d", "p", "q", "dp", "dq", "qi", "oth", "k",
 }
 
 type rawJWK struct {
-	KeyType   *string   `json:"kty"`
-	Use       *string   `json:"use"`
+	KeyType   string    `json:"kty"`
+	Use       string    `json:"use"`
 	KeyOps    *[]string `json:"key_ops"`
-	Algorithm *string   `json:"alg"`
-	KeyID     *string   `json:"kid"`
+	Algorithm string    `json:"alg"`
+	KeyID     string    `json:"kid"`
 	Curve     string    `json:"crv"`
 	X         string    `json:"x"`
 	Y         string    `json:"y"`
 	N         string    `json:"n"`
 	E         string    `json:"e"`
 
+	X5C *json.RawMessage `json:"x5c"`
+
 	// What only private and secret keys have.
-	D, P, Q, DP, DQ, QI, Oth, K json.RawMessage
+	D, P, Q, DP, DQ, QI, Oth, K *json.RawMessage
 }
 
-// ParseJWKS returns the keys of a JWK Set in order. Keys of another type than
-// RSA and EC, and EC keys on other curves, are left out; skipped says which
-// (RFC 7517, section 5). Everything else that is wrong with a key fails the
-// set: whoever publishes it doesn't mean what we would read. An error that is
-// about a key is a [*JWKError], any other is a [*MalformedError].
-func ParseJWKS(data []byte) (keys []JWK, skipped []error, err error) {
-	if len(data) > maxJWKSBytes {
-		return nil, nil, &MalformedError{"JWK Set", "too long"}
+// ParseJWKS returns the usable keys of a JWK Set in order, and why each of the
+// others is left out (RFC 7517, section 5). Keys without an id have an empty
+// KeyID; of those with the same id, the first is used. The error is a
+// [*MalformedError]: data is no set of keys.
+func ParseJWKS(data []byte) (keys []JWK, skipped []*JWKError, err error) {
+	list, problem := splitJWKS(data)
+	if problem != "" {
+		return nil, nil, &MalformedError{"JWK Set", problem}
 	}
-	if err := strictjson.Check(string(data), maxJWKSDepth, members); err != nil {
-		return nil, nil, &MalformedError{"JWK Set", err.Error()}
-	}
-	var set struct {
-		Keys *[]json.RawMessage `json:"keys"`
-	}
-	if json.Unmarshal(data, &set) != nil || set.Keys == nil {
-		return nil, nil, &MalformedError{"JWK Set", `"keys" is not an array`}
-	}
-	if len(*set.Keys) > maxJWKSKeys {
-		return nil, nil, &MalformedError{"JWK Set", fmt.Sprintf("more than %d keys", maxJWKSKeys)}
-	}
-	seen := make(map[string]bool, len(*set.Keys))
-	for i, data := range *set.Keys {
-		key, known, fault := parseJWK(data)
-		if fault == nil && seen[key.KeyID] {
-			fault = &KeyError{FaultKeyID, `"kid" of another key of the set`}
-		}
+	seen := make(map[string]bool, len(list))
+	for i, data := range list {
+		key, fault := parseJWK(data)
 		switch {
-		case fault == nil:
-			seen[key.KeyID] = true
-			keys = append(keys, key)
-		case known:
-			return nil, nil, &JWKError{i, fault}
-		default:
-			skipped = append(skipped, &JWKError{i, fault})
+		case fault != nil:
+		case seen[key.KeyID] && key.KeyID != "":
+			fault = &KeyError{FaultKeyID, `"kid" of another key of the set`}
+		case len(keys) == maxJWKSKeys:
+			fault = &KeyError{FaultTooMany, fmt.Sprintf("more than %d usable keys in one set", maxJWKSKeys)}
 		}
+		if fault != nil {
+			skipped = append(skipped, &JWKError{i, key.KeyID, fault})
+			continue
+		}
+		seen[key.KeyID] = true
+		keys = append(keys, key)
 	}
 	return keys, skipped, nil
 }
 
-// parseJWK reads one key. If known is false, fault says why it isn't one that
-// we know anything about.
-func parseJWK(data []byte) (key JWK, known bool, fault *KeyError) {
+// splitJWKS returns the elements of "keys", or what is wrong with the set. What an
+// element is made of doesn't matter to the others.
+func splitJWKS(data []byte) (list []json.RawMessage, problem string) {
+	if len(data) > maxJWKSBytes {
+		return nil, "too long"
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return nil, "not a JSON object"
+	}
+	var keys json.RawMessage
+	single := false
+	for decoder.More() {
+		token, err := decoder.Token()
+		name, _ := token.(string)
+		var value json.RawMessage
+		if err != nil || decoder.Decode(&value) != nil {
+			return nil, "not a JSON object"
+		}
+		switch {
+		case strictjson.Imitated(name, []string{"keys"}) != "", name == "keys" && keys != nil:
+			return nil, `more than one "keys", or one in other letters`
+		case name == "keys":
+			keys = value
+		case name == "kty":
+			single = true
+		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return nil, "not a JSON object"
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return nil, "more than one JSON value"
+	}
+	switch {
+	case keys == nil && single:
+		return nil, `a single key, want an object with an array "keys"`
+	case json.Unmarshal(keys, &list) != nil || list == nil:
+		return nil, `"keys" is not an array`
+	case len(list) > maxJWKSEntries:
+		return nil, fmt.Sprintf("more than %d keys", maxJWKSEntries)
+	}
+	return list, ""
+}
+
+// parseJWK reads one key. With a fault, the result has the id at most.
+func parseJWK(data []byte) (JWK, *KeyError) {
+	if err := strictjson.Check(string(data), maxJWKDepth, members); err != nil {
+		return JWK{}, &KeyError{FaultMissing, "not one unambiguous JSON object"}
+	}
+	var named struct {
+		KeyID any `json:"kid"` // of any type, so that the fault has the id
+	}
+	_ = json.Unmarshal(data, &named) // checked above
+	id, _ := named.KeyID.(string)
+	key := JWK{KeyID: id}
 	var raw rawJWK
 	if json.Unmarshal(data, &raw) != nil {
-		return JWK{}, true, &KeyError{FaultMissing, "members of the wrong type"}
+		return key, &KeyError{FaultMissing, "members of the wrong type"}
 	}
-	if known, fault := raw.check(); fault != nil {
-		return JWK{}, known, fault
+	if fault := raw.check(); fault != nil {
+		return key, fault
 	}
-	public, known, fault := raw.public()
+	public, fault := raw.public()
 	if fault != nil {
-		return JWK{}, known, fault
+		return key, fault
 	}
 	alg, err := AlgorithmOf(public)
 	if e, ok := errors.AsType[*KeyError](err); ok {
-		return JWK{}, true, e
+		return key, e
 	}
-	if raw.Algorithm != nil && *raw.Algorithm != alg {
-		return JWK{}, true, &KeyError{FaultUse, `"alg" is not the algorithm of the key, ` + alg}
+	if raw.Algorithm != "" && raw.Algorithm != alg {
+		return key, &KeyError{FaultUse, `"alg" is not the algorithm of the key, ` + alg}
 	}
-	return JWK{KeyID: *raw.KeyID, Algorithm: alg, Key: public}, true, nil
+	return JWK{KeyID: id, Algorithm: alg, Key: public}, nil
 }
 
 // check checks what a key says of itself besides its numbers.
-func (raw *rawJWK) check() (known bool, fault *KeyError) {
+func (raw *rawJWK) check() *KeyError {
 	switch {
 	case raw.K != nil || raw.D != nil || raw.P != nil || raw.Q != nil || raw.DP != nil || raw.DQ != nil || raw.QI != nil || raw.Oth != nil,
-		raw.KeyType != nil && *raw.KeyType == "oct":
-		return true, &KeyError{FaultPrivate, "private or shared key where public ones belong"}
-	case raw.KeyType == nil:
-		return true, &KeyError{FaultMissing, `no "kty"`}
-	case *raw.KeyType != "RSA" && *raw.KeyType != "EC":
-		return false, &KeyError{FaultType, `"kty" is neither RSA nor EC`}
-	case raw.Use != nil && *raw.Use != "sig":
-		return true, &KeyError{FaultUse, `"use" is not sig`}
+		raw.KeyType == "oct":
+		return &KeyError{FaultPrivate, "private or shared key where public ones belong"}
+	case raw.KeyType == "":
+		return &KeyError{FaultMissing, `no "kty"`}
+	case raw.KeyType != "RSA" && raw.KeyType != "EC":
+		return &KeyError{FaultType, `"kty" is neither RSA nor EC`}
+	case raw.Use != "" && raw.Use != "sig":
+		return &KeyError{FaultUse, `"use" is not sig`}
 	case raw.KeyOps != nil && !slices.Contains(*raw.KeyOps, "verify"):
-		return true, &KeyError{FaultUse, `"key_ops" has no verify`}
-	case raw.KeyID == nil || *raw.KeyID == "" || len(*raw.KeyID) > maxKeyIDBytes:
-		return true, &KeyError{FaultKeyID, `"kid" is missing, empty or too long`}
+		return &KeyError{FaultUse, `"key_ops" has no verify`}
+	case len(raw.KeyID) > maxKeyIDBytes:
+		return &KeyError{FaultKeyID, `"kid" is too long`}
+	case raw.X5C != nil && raw.N == "" && raw.X == "":
+		return &KeyError{FaultMissing, `a certificate in "x5c" without the numbers of its key`}
 	}
-	return true, nil
+	return nil
 }
 
 // public returns the key that the numbers make.
-func (raw *rawJWK) public() (key crypto.PublicKey, known bool, fault *KeyError) {
-	if *raw.KeyType == "RSA" {
-		key, fault := raw.rsa()
-		return key, true, fault
+func (raw *rawJWK) public() (crypto.PublicKey, *KeyError) {
+	if raw.KeyType == "RSA" {
+		return raw.rsa()
 	}
 	return raw.ecdsa()
 }
@@ -170,7 +218,7 @@ func number(text string) []byte {
 	return data
 }
 
-func (raw *rawJWK) rsa() (*rsa.PublicKey, *KeyError) {
+func (raw *rawJWK) rsa() (crypto.PublicKey, *KeyError) {
 	n, e := number(raw.N), number(raw.E)
 	if len(n) == 0 || len(e) == 0 {
 		return nil, &KeyError{FaultMissing, `"n" or "e" is missing or not base64url`}
@@ -182,7 +230,7 @@ func (raw *rawJWK) rsa() (*rsa.PublicKey, *KeyError) {
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil
 }
 
-func (raw *rawJWK) ecdsa() (key crypto.PublicKey, known bool, fault *KeyError) {
+func (raw *rawJWK) ecdsa() (crypto.PublicKey, *KeyError) {
 	var curve elliptic.Curve
 	switch raw.Curve {
 	case "P-256":
@@ -192,20 +240,18 @@ func (raw *rawJWK) ecdsa() (key crypto.PublicKey, known bool, fault *KeyError) {
 	case "P-521":
 		curve = elliptic.P521()
 	case "":
-		return nil, true, &KeyError{FaultMissing, `no "crv"`}
-	case "P-224": // too weak, not merely unknown
-		return nil, true, &KeyError{FaultCurve, `"crv" is P-224`}
+		return nil, &KeyError{FaultMissing, `no "crv"`}
 	default:
-		return nil, false, &KeyError{FaultCurve, `"crv" is none of P-256, P-384 and P-521`}
+		return nil, &KeyError{FaultCurve, `"crv" is none of P-256, P-384 and P-521`}
 	}
 	x, y := number(raw.X), number(raw.Y)
 	// RFC 7518, section 6.2.1.2: the full size of a coordinate, zeros included.
 	if size := (curve.Params().BitSize + 7) / 8; len(x) != size || len(y) != size {
-		return nil, true, &KeyError{FaultPoint, `"x" or "y" is missing, not base64url or not of the size of the curve`}
+		return nil, &KeyError{FaultPoint, `"x" or "y" is missing, not base64url or not of the size of the curve`}
 	}
 	point, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
 	if err != nil {
-		return nil, true, &KeyError{FaultPoint, "ECDSA public key is not a point of " + raw.Curve}
+		return nil, &KeyError{FaultPoint, "ECDSA public key is not a point of " + raw.Curve}
 	}
-	return point, true, nil
+	return point, nil
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -31,6 +32,8 @@ func ecJWK() map[string]any {
 	return map[string]any{"use": "sig", "kty": "EC", "kid": "e", "crv": "P-256", "alg": "ES256",
 		"x": b64(p256Key().X.FillBytes(x)), "y": b64(p256Key().Y.FillBytes(y))}
 }
+
+var null = json.RawMessage("null")
 
 func jwks(keys ...any) []byte { return must(json.Marshal(map[string]any{"keys": keys})) }
 
@@ -94,7 +97,8 @@ func TestJWKSRoundTrip(t *testing.T) {
 	}
 }
 
-// SECURITY K01, K02, K04, K05, K06, K08: one thing wrong with one key fails the set.
+// SECURITY K01, K02, K04, K05, K06, K08: a key with one thing wrong is left out, with
+// its index, its id and the reason; the other key of the set is used.
 func TestParseJWKSRefuses(t *testing.T) {
 	bits := func(n *big.Int) string { return b64(n.Bytes()) }
 	zero := b64(make([]byte, 32))
@@ -103,17 +107,20 @@ func TestParseJWKSRefuses(t *testing.T) {
 		rsa    bool
 		change map[string]any // nil removes
 		fault  string
+		unread bool // its id can't be read either
 	}{
 		{name: "good EC"},
 		{name: "good RSA", rsa: true},
 		{name: "no alg, no use", change: map[string]any{"alg": nil, "use": nil}},
 		{name: "key_ops verify", change: map[string]any{"key_ops": []string{"verify"}}},
+		{name: "no kid", change: map[string]any{"kid": nil}},
+		{name: "empty kid, alg, use", change: map[string]any{"kid": "", "alg": "", "use": ""}},
+		{name: "null", change: map[string]any{"d": null, "p": null, "oth": null, "k": null, "key_ops": null, "x5c": null, "n": null}},
 		{name: "members of others", rsa: true, change: map[string]any{"x5c": []string{"MIIB"}, "x5t": "AA", "issuer": "x"}},
 
 		{name: "private EC", change: map[string]any{"d": zero}, fault: jose.FaultPrivate},
 		{name: "private RSA", rsa: true, change: map[string]any{"d": "AQAB"}, fault: jose.FaultPrivate},
 		{name: "prime", rsa: true, change: map[string]any{"p": "AQAB"}, fault: jose.FaultPrivate},
-		{name: "null d", change: map[string]any{"d": json.RawMessage("null")}, fault: jose.FaultPrivate},
 		{name: "oct", change: map[string]any{"kty": "oct"}, fault: jose.FaultPrivate},
 		{name: "shared key", change: map[string]any{"k": "AQAB"}, fault: jose.FaultPrivate},
 		{name: "no kty", change: map[string]any{"kty": nil}, fault: jose.FaultMissing},
@@ -121,18 +128,23 @@ func TestParseJWKSRefuses(t *testing.T) {
 		{name: "use enc", change: map[string]any{"use": "enc"}, fault: jose.FaultUse},
 		{name: "key_ops without verify", change: map[string]any{"key_ops": []string{"sign"}}, fault: jose.FaultUse},
 		{name: "key_ops empty", change: map[string]any{"key_ops": []string{}}, fault: jose.FaultUse},
-		{name: "no kid", change: map[string]any{"kid": nil}, fault: jose.FaultKeyID},
-		{name: "empty kid", change: map[string]any{"kid": ""}, fault: jose.FaultKeyID},
+		{name: "kid number", change: map[string]any{"kid": 7}, fault: jose.FaultMissing},
 		{name: "long kid", change: map[string]any{"kid": strings.Repeat("k", 1025)}, fault: jose.FaultKeyID},
 		{name: "kid of the other key", change: map[string]any{"kid": "other"}, fault: jose.FaultKeyID},
 
 		{name: "alg of another type", change: map[string]any{"alg": "RS256"}, fault: jose.FaultUse},
 		{name: "alg of another curve", change: map[string]any{"alg": "ES384"}, fault: jose.FaultUse},
 		{name: "alg PS256", rsa: true, change: map[string]any{"alg": "PS256"}, fault: jose.FaultUse},
+		{name: "alg RS512", rsa: true, change: map[string]any{"alg": "RS512"}, fault: jose.FaultUse},
+		{name: "alg RSA-OAEP", rsa: true, change: map[string]any{"alg": "RSA-OAEP"}, fault: jose.FaultUse},
 		{name: "alg HS256", rsa: true, change: map[string]any{"alg": "HS256"}, fault: jose.FaultUse},
 		{name: "alg none", rsa: true, change: map[string]any{"alg": "none"}, fault: jose.FaultUse},
 
 		{name: "no crv", change: map[string]any{"crv": nil}, fault: jose.FaultMissing},
+		{name: "secp256k1", change: map[string]any{"crv": "secp256k1"}, fault: jose.FaultCurve},
+		{name: "OKP", change: map[string]any{"kty": "OKP", "crv": "Ed25519"}, fault: jose.FaultType},
+		{name: "AKP", change: map[string]any{"kty": "AKP"}, fault: jose.FaultType},
+		{name: "kty in other letters", change: map[string]any{"kty": "ec"}, fault: jose.FaultType},
 		{name: "P-224", change: map[string]any{"crv": "P-224"}, fault: jose.FaultCurve},
 		{name: "another curve", change: map[string]any{"crv": "P-384"}, fault: jose.FaultPoint},
 		{name: "off the curve", change: map[string]any{"y": ecJWK()["x"]}, fault: jose.FaultPoint},
@@ -145,6 +157,9 @@ func TestParseJWKSRefuses(t *testing.T) {
 		{name: "1024 bits", rsa: true, change: map[string]any{"n": bits(modulus(1024))}, fault: jose.FaultSize},
 		{name: "8193 bits", rsa: true, change: map[string]any{"n": bits(modulus(8193))}, fault: jose.FaultSize},
 		{name: "ROCA", rsa: true, change: map[string]any{"n": bits(rocaModulus())}, fault: jose.FaultROCA},
+		{name: "x5c only", rsa: true, change: map[string]any{"n": nil, "e": nil, "x5c": []string{"MIIB"}}, fault: jose.FaultMissing},
+		{name: "a name in other letters", change: map[string]any{"Kty": "RSA"}, fault: jose.FaultMissing, unread: true},
+		{name: "deep", change: map[string]any{"deep": json.RawMessage(strings.Repeat("[", 20) + strings.Repeat("]", 20))}, fault: jose.FaultMissing, unread: true},
 		{name: "no n", rsa: true, change: map[string]any{"n": nil}, fault: jose.FaultMissing},
 		{name: "n = 0", rsa: true, change: map[string]any{"n": "AA"}, fault: jose.FaultMissing},
 		{name: "n even", rsa: true, change: map[string]any{"n": bits(new(big.Int).Lsh(big.NewInt(1), 2047))}, fault: jose.FaultModulus},
@@ -170,15 +185,21 @@ func TestParseJWKSRefuses(t *testing.T) {
 				}
 			}
 			keys, skipped, err := jose.ParseJWKS(jwks(other, key))
+			if err != nil || len(keys) == 0 || keys[0].KeyID != "other" {
+				t.Fatalf("ParseJWKS() = %+v, %v, want the other key first", keys, err)
+			}
 			if tt.fault == "" {
-				if err != nil || len(keys) != 2 || len(skipped) != 0 {
-					t.Fatalf("ParseJWKS() = %d keys, %v, %v", len(keys), skipped, err)
+				if len(keys) != 2 || len(skipped) != 0 {
+					t.Fatalf("ParseJWKS() = %d keys, %v; want both", len(keys), skipped)
 				}
 				return
 			}
-			e, ok := errors.AsType[*jose.JWKError](err)
-			if !ok || e.Index != 1 || e.Err.Fault != tt.fault || keys != nil || skipped != nil {
-				t.Fatalf("ParseJWKS() = %d keys, %v; want key #1 refused with fault %q", len(keys), err, tt.fault)
+			id, _ := key["kid"].(string)
+			if tt.unread {
+				id = ""
+			}
+			if len(keys) != 1 || len(skipped) != 1 || skipped[0].Index != 1 || skipped[0].KeyID != id || skipped[0].Err.Fault != tt.fault {
+				t.Fatalf("ParseJWKS() = %d keys, %v; want key #1 %q left out with fault %q", len(keys), skipped, id, tt.fault)
 			}
 		})
 	}
@@ -195,9 +216,9 @@ func TestParseJWKSSkips(t *testing.T) {
 		t.Fatalf("ParseJWKS() = %+v, %v", keys, err)
 	}
 	want := []string{
-		`key #0: jose: unusable key: "kty" is neither RSA nor EC`,
+		`key #0 "o": jose: unusable key: "kty" is neither RSA nor EC`,
 		`key #2: jose: unusable key: "kty" is neither RSA nor EC`,
-		`key #3: jose: unusable key: "crv" is none of P-256, P-384 and P-521`,
+		`key #3 "e": jose: unusable key: "crv" is none of P-256, P-384 and P-521`,
 	}
 	if len(skipped) != len(want) {
 		t.Fatalf("skipped %v, want %q", skipped, want)
@@ -209,30 +230,97 @@ func TestParseJWKSSkips(t *testing.T) {
 	}
 }
 
+// What is wrong with one element of "keys", whatever it is, doesn't touch the others.
+func TestParseJWKSBadElements(t *testing.T) {
+	good := string(must(json.Marshal(ecJWK())))
+	for name, element := range map[string]string{
+		"null":          "null",
+		"number":        "1",
+		"text":          `"x"`,
+		"array":         "[]",
+		"empty":         "{}",
+		"kid twice":     strings.Replace(good, `"kid"`, `"kid":"x","kid"`, 1),
+		"kty twice":     strings.Replace(good, `"kty"`, `"kty":"RSA","kty"`, 1),
+		"Kelvin sign":   strings.Replace(good, `"kid"`, `"`+"\u212a"+`id"`, 1),
+		"invalid UTF-8": strings.Replace(good, "sig", "s\xffg", 1),
+		"surrogate":     strings.Replace(good, "sig", `\ud800`, 1),
+	} {
+		keys, skipped, err := jose.ParseJWKS([]byte(`{"keys":[` + element + "," + good + "," + element + "]}"))
+		if err != nil || len(keys) != 1 || keys[0].KeyID != "e" || len(skipped) != 2 || skipped[0].Index != 0 || skipped[1].Index != 2 || skipped[1].Err.Fault != jose.FaultMissing {
+			t.Errorf("%s: ParseJWKS() = %+v, %v, %v; want the good key, and the others left out", name, keys, skipped, err)
+		}
+	}
+}
+
+// Keys without an id don't get into each other's way.
+func TestParseJWKSWithoutIDs(t *testing.T) {
+	anonymous := func(key map[string]any) map[string]any { delete(key, "kid"); return key }
+	keys, skipped, err := jose.ParseJWKS(jwks(anonymous(ecJWK()), anonymous(rsaJWK()), rsaJWK()))
+	if err != nil || len(skipped) != 0 || len(keys) != 3 || keys[0].KeyID != "" || keys[1].KeyID != "" || keys[2].KeyID != "r" {
+		t.Errorf("ParseJWKS() = %+v, %v, %v, want all three", keys, skipped, err)
+	}
+}
+
+// Of too many keys the first are used. A flood of entries is no key set: the reasons
+// why they are left out would take more memory than they do.
+func TestParseJWKSBounds(t *testing.T) {
+	key := func(i int) any {
+		key := ecJWK()
+		key["kid"] = strconv.Itoa(i)
+		return key
+	}
+	var many []any
+	for i := range 66 {
+		many = append(many, key(i), map[string]any{"kty": "OKP"})
+	}
+	keys, skipped, err := jose.ParseJWKS(jwks(many...))
+	if err != nil || len(keys) != 64 || len(skipped) != 68 {
+		t.Fatalf("ParseJWKS() = %d keys, %d left out, %v; want 64 and 68", len(keys), len(skipped), err)
+	}
+	if last := skipped[66]; last.Index != 130 || last.KeyID != "65" || last.Err.Fault != jose.FaultTooMany {
+		t.Errorf("the last usable key is left out with %v, want one too many", last)
+	}
+	entries := func(n int) []byte { return []byte(`{"keys":[{}` + strings.Repeat(",{}", n-1) + `]}`) }
+	if _, skipped, err := jose.ParseJWKS(entries(1024)); err != nil || len(skipped) != 1024 {
+		t.Errorf("1,024 entries: %d left out, %v", len(skipped), err)
+	}
+	var allocated [2]float64
+	for i, n := range []int{1025, 300_000} {
+		data := entries(n)
+		allocated[i] = testing.AllocsPerRun(1, func() {
+			if _, skipped, err := jose.ParseJWKS(data); err == nil || skipped != nil {
+				t.Errorf("%d entries: %d left out, %v; want an error", n, len(skipped), err)
+			}
+		})
+	}
+	if allocated[1] > 2*300_000+1000 {
+		t.Errorf("300,000 entries take %v allocations, want two each at most", allocated[1])
+	}
+}
+
 // What isn't a JWK Set, or is more than one to different readers.
 func TestParseJWKSMalformed(t *testing.T) {
 	good := string(jwks(ecJWK()))
-	many := make([]any, 65)
-	for i := range many {
-		many[i] = map[string]any{"kty": "OKP"}
-	}
 	for name, data := range map[string]string{
 		"empty":            "",
 		"null":             "null",
 		"array":            "[]",
+		"text":             `"keys"`,
+		"HTML":             "<html></html>",
 		"no keys":          "{}",
 		"keys null":        `{"keys":null}`,
 		"keys an object":   `{"keys":{}}`,
 		"KEYS":             strings.Replace(good, "keys", "KEYS", 1),
 		"keys and Keys":    strings.Replace(good, `{"keys"`, `{"Keys":[],"keys"`, 1),
+		"Keys after keys":  strings.TrimSuffix(good, "}") + `,"Keys":[]}`,
 		"keys twice":       strings.Replace(good, `{"keys"`, `{"keys":[],"keys"`, 1),
-		"kid twice":        strings.Replace(good, `"kid"`, `"kid":"x","kid"`, 1),
-		"Kelvin sign":      strings.Replace(good, `"kid"`, `"`+"\u212a"+`id"`, 1),
+		"null keys twice":  strings.Replace(good, `{"keys"`, `{"keys":null,"keys"`, 1),
 		"two values":       good + good,
+		"text after it":    good + "x",
 		"cut short":        good[:len(good)-2],
-		"invalid UTF-8":    strings.Replace(good, "sig", "s\xffg", 1),
-		"deep":             `{"keys":[],"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
-		"65 keys":          string(jwks(many...)),
+		"cut at the end":   good[:len(good)-1],
+		"cut in a key":     good[:len(good)/2],
+		"a JWK":            string(must(json.Marshal(ecJWK()))),
 		"1 MiB and a byte": good + strings.Repeat(" ", 1<<20),
 	} {
 		keys, skipped, err := jose.ParseJWKS([]byte(data))
@@ -240,8 +328,15 @@ func TestParseJWKSMalformed(t *testing.T) {
 			t.Errorf("%s: ParseJWKS() = %v, %v; want a MalformedError", name, keys, err)
 		}
 	}
-	if keys, _, err := jose.ParseJWKS([]byte(`{"keys":[]}`)); err != nil || len(keys) != 0 {
-		t.Errorf("no keys: ParseJWKS() = %v, %v", keys, err)
+	for name, data := range map[string]string{
+		"no keys":           `{"keys":[]}`,
+		"other members":     `{"x":1,"keys":[],"y":{"Keys":[],"kty":[{}]}}`,
+		"deep other member": `{"keys":[],"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
+		"white space":       " \n{ \"keys\" : [ ] }\r\n",
+	} {
+		if keys, skipped, err := jose.ParseJWKS([]byte(data)); err != nil || len(keys) != 0 || len(skipped) != 0 {
+			t.Errorf("%s: ParseJWKS() = %v, %v, %v", name, keys, skipped, err)
+		}
 	}
 }
 
@@ -262,7 +357,7 @@ func FuzzParseJWKS(f *testing.F) {
 		ids := map[string]bool{}
 		for _, key := range keys {
 			alg, err := jose.AlgorithmOf(key.Key)
-			if err != nil || alg != key.Algorithm || key.KeyID == "" || ids[key.KeyID] {
+			if err != nil || alg != key.Algorithm || key.KeyID != "" && ids[key.KeyID] {
 				t.Errorf("ParseJWKS() has %+v: %q, %v", key, alg, err)
 			}
 			ids[key.KeyID] = true

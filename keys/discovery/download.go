@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,6 +23,9 @@ const (
 	maxConfigBytes = 64 << 10
 	maxConfigDepth = 16
 )
+
+// maxSkippedInText is how many unusable keys an error names.
+const maxSkippedInText = 3
 
 // A downloaded set and how long the server lets it be cached.
 type downloaded struct {
@@ -44,16 +46,19 @@ func (r *Remote) download(ctx context.Context) (none downloaded, err error) {
 	if err != nil {
 		return none, err
 	}
-	data, header, err := r.get(ctx, u, maxJWKSBytes, "application/jwk-set+json", "application/json")
+	data, header, err := r.get(ctx, u, maxJWKSBytes, "application/jwk-set+json, application/json")
 	if err != nil {
 		return none, err
 	}
 	set, err := keys.ParseJWKS(data)
 	if err != nil {
-		return none, err
+		return none, fmt.Errorf("%w, from %s%s", err, u.Redacted(), typeOf(header))
 	}
-	if len(all(set)) == 0 {
-		return none, errors.New("the server publishes no usable keys")
+	if skipped := set.Skipped(); len(all(set)) == 0 {
+		if n := len(skipped); n > maxSkippedInText {
+			skipped = append(skipped[:maxSkippedInText:maxSkippedInText], fmt.Errorf("and %d more", n-maxSkippedInText))
+		}
+		return none, errors.Join(append([]error{errors.New("the server publishes no usable keys")}, skipped...)...)
 	}
 	return downloaded{set, maxAgeOf(header, r.cfg.RefreshEvery)}, nil
 }
@@ -64,13 +69,13 @@ func (r *Remote) discover(ctx context.Context) (jwksURI string, err error) {
 	if err != nil {
 		return "", err
 	}
-	data, _, err := r.get(ctx, u, maxConfigBytes, "application/json")
+	data, header, err := r.get(ctx, u, maxConfigBytes, "application/json")
 	if err != nil {
 		return "", err
 	}
 	config, err := parseConfig(data)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w, from %s%s", err, u.Redacted(), typeOf(header))
 	}
 	if config.Issuer != r.cfg.Issuer {
 		return "", fmt.Errorf("the discovery document names the issuer %.64q, want %q", config.Issuer, r.cfg.Issuer)
@@ -94,14 +99,15 @@ func parseConfig(data []byte) (config discoveryDocument, err error) {
 	return config, nil
 }
 
-// get returns the body of u, which must have one of the types, and no more than
-// limit bytes.
-func (r *Remote) get(ctx context.Context, u *url.URL, limit int64, types ...string) ([]byte, http.Header, error) {
+// get returns the body of u, no more than limit bytes. The type of the answer doesn't
+// matter: object stores don't know that of the documents, and what isn't a JSON object
+// is rejected as that.
+func (r *Remote) get(ctx context.Context, u *url.URL, limit int64, accept string) ([]byte, http.Header, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	req.Header.Set("Accept", strings.Join(types, ", "))
+	req.Header.Set("Accept", accept)
 	if r.cfg.BearerToken != nil && u.Scheme == r.trust.Scheme && u.Host == r.trust.Host {
 		token, err := r.cfg.BearerToken(ctx)
 		if err != nil {
@@ -117,10 +123,6 @@ func (r *Remote) get(ctx context.Context, u *url.URL, limit int64, types ...stri
 	if resp.StatusCode != http.StatusOK {
 		return nil, nil, fmt.Errorf("%s answered %d, want 200", u.Redacted(), resp.StatusCode)
 	}
-	mediaType, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	if err != nil || !slices.Contains(types, mediaType) {
-		return nil, nil, fmt.Errorf("%s answered with type %.64q, want %s", u.Redacted(), mediaType, strings.Join(types, " or "))
-	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading the answer of %s: %w", u.Redacted(), err)
@@ -129,6 +131,15 @@ func (r *Remote) get(ctx context.Context, u *url.URL, limit int64, types ...stri
 		return nil, nil, fmt.Errorf("%s answered with more than %d bytes", u.Redacted(), limit)
 	}
 	return data, resp.Header, nil
+}
+
+// typeOf says which type an answer has that isn't what was asked for, if it has one.
+func typeOf(header http.Header) string {
+	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
+	if err != nil || strings.HasSuffix(mediaType, "json") {
+		return ""
+	}
+	return fmt.Sprintf(", which answers with type %.64q", mediaType)
 }
 
 // maxAgeOf returns the max-age of an answer, or fallback.

@@ -271,10 +271,10 @@ func sameKey(a, b keys.PublicKey) bool {
 // fresh returns the documents to serve, asking the source if it is time to. Only one
 // request at a time asks; the others wait for it only if there are no documents.
 func (p *Publisher) fresh(ctx context.Context) *documents {
-	docs := p.current.Load()
 	if !p.due() {
-		return docs
+		return p.current.Load() // after due: the first ask may just have ended
 	}
+	docs := p.current.Load()
 	p.askedMu.Lock()
 	ask := p.asks.Running(struct{}{})
 	mine := ask == nil && p.due()

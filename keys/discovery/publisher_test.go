@@ -3,10 +3,12 @@ package discovery_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,5 +324,24 @@ func TestPublisherPublish(t *testing.T) {
 
 	if err := d.Publish(names[0]); err == nil || !strings.HasPrefix(err.Error(), "discovery: publishing: ") {
 		t.Errorf("Publish(a file) = %v", err)
+	}
+}
+
+// A request that begins before the first ask of another has ended, and looks at the
+// clock after it, gets the documents: not 503.
+func TestPublisherFirstAskOfAnother(t *testing.T) {
+	set := keystest.Must(keys.NewSet(keystest.P256Key()))
+	var p *discovery.Publisher
+	var looked atomic.Bool
+	p = keystest.Must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: set, Now: func() time.Time {
+		if looked.CompareAndSwap(false, true) {
+			if err := p.Refresh(context.Background()); err != nil { // of another request
+				t.Error(err)
+			}
+		}
+		return time.Unix(1e9, 0)
+	}}))
+	if resp, _ := get(t, p, "GET", discovery.JWKSPath, nil); resp.StatusCode != http.StatusOK {
+		t.Errorf("status %d, want 200", resp.StatusCode)
 	}
 }

@@ -70,9 +70,10 @@ type RemoteConfig struct {
 // wait for it. If it fails, the last good keys are used until they are MaxAge old,
 // and [Remote.Err] says why it failed.
 //
-// Redirects are not followed, answers of more than 1 MiB or of another content
-// type are not read, and the keys must be such as [keys.ParseJWKS] accepts. What is
-// fetched doesn't depend on anything in a token.
+// Redirects are not followed, and of answers no more than 1 MiB is read. Their content
+// type doesn't matter, since object stores may not know it. Published keys that
+// [keys.ParseJWKS] leaves out are left out here too: Observe gets the reasons. What
+// is fetched doesn't depend on anything in a token.
 //
 // A Remote is safe for concurrent use.
 type Remote struct {
@@ -235,6 +236,9 @@ func (r *Remote) fetch(ctx context.Context) (struct{}, error) {
 		r.refresh = now.Add(min(r.cfg.RefreshEvery, max(answer.maxAge, r.cfg.CoolDown)))
 	}
 	e := keys.Event{Keys: len(all(r.set)), Changed: changed, Err: r.err}
+	if err == nil {
+		e.Skipped = answer.set.Skipped()
+	}
 	e.Panic, e.Stack = flight.PanicOf(err)
 	r.mu.Unlock()
 	if r.cfg.Observe != nil {

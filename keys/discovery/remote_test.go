@@ -117,8 +117,9 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 		{"redirect of the keys", jwks(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://issuer.example/other", http.StatusFound)
 		}), "answered 302"},
-		{"HTML", answer("text/html", "<html>secret</html>"), `type "text/html"`},
-		{"no type", answer("", "{}"), `type ""`},
+		{"HTML", answer("text/html", "<html>secret</html>"), `the discovery document is malformed, from https://issuer.example/.well-known/openid-configuration, which answers with type "text/html"`},
+		{"HTML for keys", jwks(answer("text/html", "<html>secret</html>")), `malformed JWK Set: not a JSON object, from https://issuer.example/openid/v1/jwks, which answers with type "text/html"`},
+		{"no type and no document", answer("", "{}"), `no "jwks_uri"`},
 		{"not JSON", config("secret"), "the discovery document is malformed"},
 		{"truncated", config(`{"issuer":"https://issuer.example","jwks_uri":"ht`), "the discovery document is malformed"},
 		{"two issuers", config(`{"issuer":"https://issuer.example","issuer":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), "the discovery document is malformed"},
@@ -146,7 +147,8 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 			<-r.Context().Done()
 		}), "deadline exceeded"},
 		{"hangs up", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, "EOF"},
-		{"shared key", jwks(answer("application/json", `{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]}`)), "keys:"},
+		{"shared key", jwks(answer("application/json", `{"keys":[{"kty":"oct","kid":"a","k":"c2VjcmV0"}]}`)), "no usable keys\nkeys: JWK Set: key #0 \"a\": unusable key: private or shared key"},
+		{"useless keys", jwks(answer("application/json", `{"keys":[{},{},{},{}`+strings.Repeat(",{}", 1000)+`]}`)), "and 1001 more"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -166,6 +168,50 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Object stores don't know the type of the documents. Who publishes them is told by
+// the certificate, and what they are by what is in them.
+func TestRemoteContentTypes(t *testing.T) {
+	key, id := keystest.KeyAndID(t)
+	good := publish(t, key.Public())
+	for _, contentType := range []string{
+		"", "application/json", "application/json; charset=utf-8", "application/jwk-set+json", "text/plain", "text/plain; charset=utf-8",
+		"application/octet-stream", "binary/octet-stream", "text/json", "application/x-unknown", "text/html", "not a type",
+	} {
+		n := network(t, func(w http.ResponseWriter, r *http.Request) {
+			body := httptest.NewRecorder()
+			good(body, r)
+			w.Header()["Content-Type"] = nil // not even a guess
+			if contentType != "" {
+				w.Header().Set("Content-Type", contentType)
+			}
+			w.Write(body.Body.Bytes())
+		})
+		r := newRemote(t, discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: n})
+		if list, err := r.PublicKeys(t.Context(), id); err != nil || len(list) != 1 {
+			t.Errorf("type %q: %d keys, %v, want the key", contentType, len(list), err)
+		}
+	}
+}
+
+// Keys that can't be used don't take the others down; Observe gets the reasons.
+func TestRemoteSkipsKeys(t *testing.T) {
+	key, id := keystest.KeyAndID(t)
+	good := keystest.Must(keystest.Must(keys.NewSet(key.Public())).JWKS())
+	body := strings.Replace(string(good), `{"keys":[`, `{"keys":[{"kty":"OKP","kid":"o"},{"use":"enc","kty":"RSA"},`, 1)
+	var last keys.Event
+	r := newRemote(t, discovery.RemoteConfig{
+		JWKSURL: "https://issuer.example/jwks", Transport: &publisher{handler: answer("application/json", body)},
+		Observe: func(_ context.Context, e keys.Event) { last = e },
+	})
+	keystest.WantKnown(t, r, id, true)
+	if r.Err() != nil || last.Keys != 1 || len(last.Skipped) != 2 {
+		t.Fatalf("Err() = %v; Observe got %+v, want one key and two left out", r.Err(), last)
+	}
+	if e, ok := errors.AsType[*keys.JWKError](last.Skipped[0]); !ok || e.Index != 0 || e.ID != "o" || e.Err.Reason != keys.ReasonType {
+		t.Errorf("Observe got %v, want key #0", last.Skipped[0])
 	}
 }
 

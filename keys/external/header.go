@@ -19,9 +19,15 @@ import (
 // (CST-14).
 const minTokenLifetime = 10 * time.Minute
 
+// maxHeaderBytes is more than a header with the longest key id takes, escapes included.
+const maxHeaderBytes = 10 << 10
+
 // parseHeader returns the key id of a header, or what is wrong with it
 // (KEY-41).
 func parseHeader(encoded string) (id string, err error) {
+	if len(encoded) > maxHeaderBytes {
+		return "", fmt.Errorf("while unwrapping header: longer than %d bytes", maxHeaderBytes)
+	}
 	data, err := base64.RawURLEncoding.DecodeString(encoded)
 	if err != nil {
 		return "", errors.New("while unwrapping header: not base64url")

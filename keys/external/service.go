@@ -26,10 +26,17 @@ type Service interface {
 
 // Keys is what [Service].FetchKeys returns.
 type Keys struct {
-	Keys          []Key
-	DataTimestamp time.Time     // when the keys were last changed
+	Keys          []Key         // up to 64
+	DataTimestamp time.Time     // when the keys were last changed; any time, even zero
 	RefreshHint   time.Duration // when to fetch them again
 }
+
+// Limits of what a service answers. The largest key that [keys.AlgorithmOf] accepts
+// takes half of maxKeyBytes.
+const (
+	maxKeys     = 64
+	maxKeyBytes = 2 << 10
+)
 
 // A Key is a public key in PKIX DER, under the id that its owner has
 // given it.
@@ -48,8 +55,8 @@ func (a *Keys) check() (*keys.Set, error) {
 		return nil, fmt.Errorf("found invalid refresh hint (%ds)", int64(a.RefreshHint/time.Second))
 	case len(a.Keys) == 0:
 		return nil, errors.New("found no keys")
-	case a.DataTimestamp.IsZero():
-		return nil, errors.New("invalid data timestamp: it is not set")
+	case len(a.Keys) > maxKeys:
+		return nil, fmt.Errorf("found %d public keys, want at most %d", len(a.Keys), maxKeys)
 	}
 	list := make([]keys.PublicKey, len(a.Keys))
 	for i, key := range a.Keys {
@@ -58,6 +65,9 @@ func (a *Keys) check() (*keys.Set, error) {
 		}
 		if len(key.PKIX) == 0 {
 			return nil, errors.New("found empty public key")
+		}
+		if len(key.PKIX) > maxKeyBytes {
+			return nil, fmt.Errorf("found a public key of %d bytes, want at most %d", len(key.PKIX), maxKeyBytes)
 		}
 		pub, err := x509.ParsePKIXPublicKey(key.PKIX)
 		if err != nil {

@@ -110,7 +110,7 @@ func (s *Signer) WaitForKeys(ctx context.Context) error {
 func (s *Signer) hasKeys() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.stamp.IsZero()
+	return len(allKeys(s.set)) > 0
 }
 
 // sleep reports whether d has passed before ctx was done.

@@ -5,11 +5,14 @@ import (
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"slices"
 	"strings"
 	"sync"
@@ -197,7 +200,8 @@ func TestSignerChecksKeys(t *testing.T) {
 		{"no hint", func(a *external.Keys) { a.RefreshHint = 0 }, "found invalid refresh hint (0s)"},
 		{"negative hint", func(a *external.Keys) { a.RefreshHint = -5 * time.Second }, "found invalid refresh hint (-5s)"},
 		{"no keys", func(a *external.Keys) { a.Keys = nil }, "found no keys"},
-		{"no timestamp", func(a *external.Keys) { a.DataTimestamp = time.Time{} }, "invalid data timestamp"},
+		{"65 keys", func(a *external.Keys) { a.Keys = slices.Repeat(a.Keys, 65) }, "found 65 public keys, want at most 64"},
+		{"large key", func(a *external.Keys) { a.Keys[0].PKIX = append(a.Keys[0].PKIX, make([]byte, 2<<10)...) }, "found a public key of 2139 bytes, want at most 2048"},
 		{"no id", func(a *external.Keys) { a.Keys[0].ID = "" }, `found invalid public key id ""`},
 		{"long id", func(a *external.Keys) { a.Keys[0].ID = strings.Repeat("k", 1025) }, "found invalid public key id"},
 		{"no key", func(a *external.Keys) { a.Keys[0].PKIX = nil }, "found empty public key"},
@@ -217,6 +221,26 @@ func TestSignerChecksKeys(t *testing.T) {
 			}
 			keystest.WantKnown(t, s, id, true) // the old ones stay
 		})
+	}
+}
+
+// KEY-42: any timestamp counts, the year 1 too, as many keys as there may be, and the
+// largest key.
+func TestSignerAcceptsKeys(t *testing.T) {
+	large := crypto.PublicKey(&rsa.PublicKey{N: new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), 8191), 0, 1), E: math.MaxInt32})
+	for name, change := range map[string]func(a *external.Keys){
+		"year 1":  func(a *external.Keys) { a.DataTimestamp = time.Time{} },
+		"64 keys": func(a *external.Keys) { a.Keys = slices.Repeat(a.Keys, 64) },
+		"8192 bits": func(a *external.Keys) {
+			a.Keys = append(a.Keys, external.Key{ID: "large", PKIX: derOf(t, large)})
+		},
+	} {
+		svc, id := newService(t)
+		change(&svc.answer)
+		s := newSigner(t, external.SignerConfig{Service: svc}) // which waits for the keys
+		if list, err := s.PublicKeys(t.Context(), id); err != nil || len(list) == 0 || s.Err() != nil {
+			t.Errorf("%s: %d keys, %v, Err() = %v; want the key", name, len(list), err, s.Err())
+		}
 	}
 }
 

@@ -15,8 +15,12 @@ import (
 	"github.com/kubesa/serviceaccount/keys/external"
 )
 
-// maxAnswerBytes bounds what is read of one answer.
-const maxAnswerBytes = 4 << 20
+// Limits of what is read of one answer: 64 keys of the largest size with ids of 1 kB
+// take 192 KiB. Millions of empty keys would take fifty times their size in memory.
+const (
+	maxAnswerBytes = 256 << 10
+	maxHeaderBytes = 64 << 10 // the text of an error is in one
+)
 
 // abstractName is what may follow "@" (KEY-57).
 var abstractName = regexp.MustCompile(`^@([a-zA-Z0-9_-]+\.)*[a-zA-Z0-9_-]+$`)
@@ -42,6 +46,7 @@ func Dial(endpoint string) (*Client, error) {
 	conn, err := grpc.NewClient(target,
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // a Unix socket
 		grpc.WithAuthority("localhost"),
+		grpc.WithMaxHeaderListSize(maxHeaderBytes),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)),
 	)
 	if err != nil {
@@ -76,17 +81,21 @@ func (c *Client) Sign(ctx context.Context, claims string) (header, signature str
 	return answer.GetHeader(), answer.GetSignature(), nil
 }
 
-// FetchKeys implements [external.Service]. Errors are those of gRPC. A nil key becomes
-// one without an id, which the caller rejects.
+// FetchKeys implements [external.Service]. Errors are those of gRPC, or that of a
+// timestamp that is missing or invalid. A nil key becomes one without an id, which the
+// caller rejects.
 func (c *Client) FetchKeys(ctx context.Context) (*external.Keys, error) {
 	answer, err := c.signer.FetchKeys(ctx, &externaljwtv1.FetchKeysRequest{})
 	if err != nil {
 		return nil, err
 	}
 	fetched := &external.Keys{RefreshHint: seconds(answer.GetRefreshHintSeconds())}
-	if stamp := answer.GetDataTimestamp(); stamp.IsValid() {
-		fetched.DataTimestamp = stamp.AsTime()
+	// Kubernetes looks at hint and keys first (KEY-42), as the caller does.
+	stamp := answer.GetDataTimestamp()
+	if err := stamp.CheckValid(); err != nil && fetched.RefreshHint > 0 && len(answer.GetKeys()) > 0 {
+		return nil, fmt.Errorf("invalid data timestamp: %w", err)
 	}
+	fetched.DataTimestamp = stamp.AsTime()
 	for _, key := range answer.GetKeys() {
 		fetched.Keys = append(fetched.Keys, external.Key{
 			ID: key.GetKeyId(), PKIX: key.GetKey(), ExcludeFromDiscovery: key.GetExcludeFromOidcDiscovery(),

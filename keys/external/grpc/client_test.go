@@ -11,6 +11,7 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,35 @@ func TestClientFailures(t *testing.T) {
 	}
 	if list, err := signer.PublicKeys(t.Context(), "k1"); err != nil || len(list) != 1 {
 		t.Errorf("got %d keys and %v, want the last good one", len(list), err)
+	}
+}
+
+// KEY-42: Kubernetes' own mock sends the year 1, the zero time of Go. An answer of
+// more bytes than 64 keys take isn't read.
+func TestClientFetchKeys(t *testing.T) {
+	s, client := start(t)
+	for name, stamp := range map[string]*timestamppb.Timestamp{
+		"year 1": timestamppb.New(time.Time{}), "1970": {}, "now": timestamppb.Now(), "year 9999": timestamppb.New(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)),
+	} {
+		s.answer.DataTimestamp = stamp
+		if fetched, err := client.FetchKeys(t.Context()); err != nil || !fetched.DataTimestamp.Equal(stamp.AsTime()) {
+			t.Errorf("%s: FetchKeys() = %+v, %v, want the timestamp", name, fetched, err)
+		}
+	}
+	for name, stamp := range map[string]*timestamppb.Timestamp{"none": nil, "year 0": {Seconds: -62135596801}, "nanoseconds": {Nanos: -1}} {
+		s.answer.DataTimestamp = stamp
+		if fetched, err := client.FetchKeys(t.Context()); err == nil || !strings.Contains(err.Error(), "invalid data timestamp") {
+			t.Errorf("%s: FetchKeys() = %+v, %v, want an error", name, fetched, err)
+		}
+	}
+	s.answer.DataTimestamp = timestamppb.Now()
+	s.answer.Keys = slices.Repeat([]*externaljwtv1.Key{{}}, 1<<20)
+	if _, err := client.FetchKeys(t.Context()); status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("FetchKeys() of a million keys = %v, want ResourceExhausted", err)
+	}
+	s.answer.Keys, s.err = nil, status.Error(codes.Unavailable, strings.Repeat("x", 1<<20))
+	if _, err := client.FetchKeys(t.Context()); err == nil || len(err.Error()) > 1<<10 {
+		t.Errorf("FetchKeys() with an error of 1 MiB = %d bytes, want a short one", len(err.Error()))
 	}
 }
 
