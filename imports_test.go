@@ -19,6 +19,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	".":                    {ours: []string{"internal/tokensecret"}, others: kubernetes},
 	"internal/configerror": {},
 	"internal/flight":      {},
+	"internal/names":       {},
 	"internal/strictjson":  {},
 	"internal/jose":        {ours: []string{"internal/flight", "internal/strictjson"}, others: []string{"gopkg.in/square/go-jose.v2"}},
 	"internal/tokensecret": {others: kubernetes},
@@ -40,8 +41,8 @@ var importRules = map[string]struct{ ours, others []string }{
 	"tokens/bearer":           {ours: []string{"internal/configerror", "internal/flight", "tokens"}},
 	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens"}, others: kubernetes},
 	"tokens/internal/objects": {others: kubernetes},
-	"admission":               {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
-	"admission/webhook":       {ours: []string{"admission", "internal/configerror", "internal/strictjson"}, others: kubernetes},
+	"admission":               {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/strictjson", "internal/tokensecret"}, others: kubernetes},
+	"admission/webhook":       {ours: []string{"admission", "internal/configerror", "internal/names", "internal/strictjson"}, others: kubernetes},
 
 	// For tests of the two above.
 	"admission/internal/admissiontest": {ours: []string{"admission"}, others: kubernetes},

@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/podsecrets"
 )
 
@@ -23,15 +24,15 @@ func Check(cfg Config, req Request, account *corev1.ServiceAccount) error {
 	case !req.creates() && !req.updatesEphemeral():
 		return nil
 	case req.creates() && isMirror(req.Pod):
-		return checkMirror(&req)
+		return checkMirror(new(budget), &req)
 	case givenAccount(&req.Pod.Spec) == "":
 		return denyNoAccount(&req)
 	case account == nil:
 		return errNilAccount
 	case req.creates():
-		return r.checkCreate(&req, account)
+		return r.checkCreate(new(budget), &req, account)
 	}
-	return r.checkEphemeral(&req, account)
+	return r.checkEphemeral(new(budget), &req, account)
 }
 
 // isMirror reports whether pod is the mirror of a static pod of a kubelet.
@@ -41,8 +42,11 @@ func isMirror(pod *corev1.Pod) bool {
 }
 
 // checkMirror denies mirror pods that use what only the API server may hand out.
-func checkMirror(req *Request) error {
+func checkMirror(b *budget, req *Request) error {
 	spec := &req.Pod.Spec
+	if err := spendAll(b, spec); err != nil {
+		return err
+	}
 	if givenAccount(spec) != "" {
 		return deny(req, "a mirror pod may not reference service accounts")
 	}
@@ -75,13 +79,35 @@ func (r *rules) limits(account *corev1.ServiceAccount) bool {
 	return err == nil && on
 }
 
+// spendAll spends what one walk over all references of a pod takes.
+func spendAll(b *budget, spec *corev1.PodSpec) error {
+	n := len(spec.ImagePullSecrets) + len(spec.Volumes)
+	for i := range spec.Volumes {
+		if p := spec.Volumes[i].Projected; p != nil {
+			n += len(p.Sources)
+		}
+	}
+	for _, list := range [...][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for i := range list {
+			n += 1 + len(list[i].Env) + len(list[i].EnvFrom)
+		}
+	}
+	for i := range spec.EphemeralContainers {
+		n += 1 + len(spec.EphemeralContainers[i].Env) + len(spec.EphemeralContainers[i].EnvFrom)
+	}
+	return b.spend(n)
+}
+
 // checkCreate checks what a new pod refers to, in the order of ADM-210..216.
-func (r *rules) checkCreate(req *Request, account *corev1.ServiceAccount) error {
+func (r *rules) checkCreate(b *budget, req *Request, account *corev1.ServiceAccount) error {
 	if !r.limits(account) {
 		return nil
 	}
 	spec := &req.Pod.Spec
-	l := newLimit(account)
+	l, err := newLimit(b, account, spec)
+	if err != nil {
+		return err
+	}
 	for i := range spec.Volumes {
 		if s := spec.Volumes[i].Secret; s != nil && !l.secrets[s.SecretName] {
 			return deny(req, l.text("volume with", s.SecretName))
@@ -102,7 +128,7 @@ func (r *rules) checkCreate(req *Request, account *corev1.ServiceAccount) error 
 	for i, ref := range spec.ImagePullSecrets {
 		if !l.pullSecrets[ref.Name] {
 			return deny(req, fmt.Sprintf(`imagePullSecrets[%d].name="%s" is not allowed because service account %s does not reference that imagePullSecret`,
-				i, ref.Name, account.Name))
+				i, names.Shorten(ref.Name), account.Name))
 		}
 	}
 	if r.strict {
@@ -115,11 +141,15 @@ func (r *rules) checkCreate(req *Request, account *corev1.ServiceAccount) error 
 
 // checkEphemeral checks what the ephemeral containers of a pod refer to: all of
 // them, since a debug container must not read what the pod's own may not.
-func (r *rules) checkEphemeral(req *Request, account *corev1.ServiceAccount) error {
+func (r *rules) checkEphemeral(b *budget, req *Request, account *corev1.ServiceAccount) error {
 	if !r.limits(account) {
 		return nil
 	}
-	if text := newLimit(account).ephemeral(&req.Pod.Spec); text != "" {
+	l, err := newLimit(b, account, &req.Pod.Spec)
+	if err != nil {
+		return err
+	}
+	if text := l.ephemeral(&req.Pod.Spec); text != "" {
 		return denyUnwrapped(req, text) // ADM-226 as we differ
 	}
 	return nil
@@ -131,7 +161,12 @@ type limit struct {
 	secrets, pullSecrets map[string]bool
 }
 
-func newLimit(account *corev1.ServiceAccount) limit {
+// newLimit returns the limit of account, and spends what it takes to hold a pod
+// with spec to it.
+func newLimit(b *budget, account *corev1.ServiceAccount, spec *corev1.PodSpec) (limit, error) {
+	if err := b.spend(len(account.Secrets) + len(account.ImagePullSecrets)); err != nil {
+		return limit{}, err
+	}
 	l := limit{account.Name, make(map[string]bool, len(account.Secrets)), make(map[string]bool, len(account.ImagePullSecrets))}
 	for _, ref := range account.Secrets {
 		l.secrets[ref.Name] = true
@@ -139,13 +174,13 @@ func newLimit(account *corev1.ServiceAccount) limit {
 	for _, ref := range account.ImagePullSecrets {
 		l.pullSecrets[ref.Name] = true
 	}
-	return l
+	return l, spendAll(b, spec)
 }
 
 // text says that what, which refers to secret, is not allowed.
 func (l limit) text(what, secret string) string {
 	return fmt.Sprintf(`%s secret.secretName="%s" is not allowed because service account %s does not reference that secret`,
-		what, secret, l.account)
+		what, names.Shorten(secret), l.account)
 }
 
 // container returns why the container called name is denied, or "".
@@ -153,7 +188,7 @@ func (l limit) container(kind, name string, env []corev1.EnvVar, envFrom []corev
 	text := ""
 	podsecrets.Env(env, func(ref podsecrets.Reference) bool {
 		if !l.secrets[ref.Name] {
-			text = l.text(fmt.Sprintf("%s %s with envVar %s referencing", kind, name, env[ref.Index].Name), ref.Name)
+			text = l.text(fmt.Sprintf("%s %s with envVar %s referencing", kind, names.Shorten(name), names.Shorten(env[ref.Index].Name)), ref.Name)
 		}
 		return text == ""
 	})
@@ -162,7 +197,7 @@ func (l limit) container(kind, name string, env []corev1.EnvVar, envFrom []corev
 	}
 	podsecrets.EnvFrom(envFrom, func(ref podsecrets.Reference) bool {
 		if !l.secrets[ref.Name] {
-			text = l.text(fmt.Sprintf("%s %s with envFrom referencing", kind, name), ref.Name)
+			text = l.text(fmt.Sprintf("%s %s with envFrom referencing", kind, names.Shorten(name)), ref.Name)
 		}
 		return text == ""
 	})
@@ -186,7 +221,7 @@ func (l limit) strict(spec *corev1.PodSpec) string {
 		v := &spec.Volumes[i]
 		podsecrets.Volume(v, podsecrets.AllSources, func(ref podsecrets.Reference) bool {
 			if ref.Name != "" && !l.secrets[ref.Name] {
-				text = l.text(fmt.Sprintf("volume %s with %s referencing", v.Name, ref.Field), ref.Name)
+				text = l.text(fmt.Sprintf("volume %s with %s referencing", names.Shorten(v.Name), ref.Field), ref.Name)
 			}
 			return text == ""
 		})
@@ -207,5 +242,5 @@ func (r *rules) warnings(account *corev1.ServiceAccount) []string {
 		return nil
 	}
 	return []string{fmt.Sprintf("service account %s: annotation %s is %s, which is not a boolean: references to secrets are not limited",
-		account.Name, EnforceAnnotation, cut(value))}
+		account.Name, EnforceAnnotation, names.Quote(value))}
 }

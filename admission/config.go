@@ -112,8 +112,8 @@ type Config struct {
 	DisableTokenMount bool
 	// Strict closes gaps of Kubernetes. Limits cover every reference to a Secret
 	// in a pod, also those of projected, CSI and other volumes and of ephemeral
-	// containers. A volume with the name of a token volume must project a token.
-	// Mount paths are compared after cleaning.
+	// containers. A volume with the name of a token volume must be what this
+	// Config asks for. Mount paths are compared after cleaning.
 	Strict bool
 
 	// DefaultAccount is the account of pods that name none. Empty means
@@ -129,6 +129,12 @@ type Config struct {
 	// minutes to 2³² s. Zero means [DefaultTokenLifetime].
 	TokenLifetime time.Duration
 	// Audience is the audience of projected tokens. Empty means the API server.
+	//
+	// A pod can get tokens for several audiences, from one Plugin each that has its
+	// own MountPath: a volume that projects a token for another audience is never
+	// mounted. If Audience, MountPath, RootCAConfigMap or TokenLifetime is not what
+	// Kubernetes has, a volume of the pod is only mounted if it projects exactly
+	// what is asked for. Otherwise its name is enough, as in Kubernetes.
 	Audience string
 
 	// OptOutAnnotation is the key of a pod annotation that lists, separated by
@@ -184,6 +190,7 @@ func (c *Config) validate() error {
 type rules struct {
 	tokenVolume                                TokenVolume
 	limit, disableMount, strict, tokenOptional bool
+	exact                                      bool // a volume's name is not enough
 	defaultAccount, rootCA, audience, optOut   string
 	mountPath                                  string
 	lifetime                                   int64 // seconds
@@ -221,5 +228,6 @@ func (c *Config) rules() rules {
 	if r.newName == nil {
 		r.newName = randomName
 	}
+	r.exact = r.strict || r.audience != "" || r.mountPath != DefaultMountPath || r.rootCA != DefaultRootCA || r.lifetime != int64(DefaultTokenLifetime/time.Second)
 	return r
 }

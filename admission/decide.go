@@ -8,13 +8,14 @@ import (
 )
 
 // decide appends to edits what a pod that is created gets, and what it doesn't
-// and why. token is the Secret to mount, for SecretBacked. It changes nothing.
+// and why. token is the Secret to mount, for SecretBacked. It changes nothing. The
+// error is a denial.
 //
 // Every other description of the change is a rendering of these edits:
 // [Decision.Apply], [Edit.AppendJSON], [Edit.Value] and [Edit.Why].
-func (r *rules) decide(edits []Edit, pod *corev1.Pod, account *corev1.ServiceAccount, token string) ([]Edit, error) {
+func (r *rules) decide(b *budget, edits []Edit, pod *corev1.Pod, account *corev1.ServiceAccount, token string) ([]Edit, error) {
 	edits = r.decideAccount(edits, &pod.Spec)
-	edits, err := r.decideToken(edits, pod, account, token)
+	edits, err := r.decideToken(b, edits, pod, account, token)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +68,7 @@ func givenAccount(spec *corev1.PodSpec) string {
 
 // decideToken decides about the token volume and its mounts. The volume comes
 // first and is added if the first container needs it.
-func (r *rules) decideToken(edits []Edit, pod *corev1.Pod, account *corev1.ServiceAccount, token string) ([]Edit, error) {
+func (r *rules) decideToken(b *budget, edits []Edit, pod *corev1.Pod, account *corev1.ServiceAccount, token string) ([]Edit, error) {
 	spec := &pod.Spec
 	switch automount := r.automount(spec, account); {
 	case automount != automountOn:
@@ -81,22 +82,31 @@ func (r *rules) decideToken(edits []Edit, pod *corev1.Pod, account *corev1.Servi
 	}
 	volume := len(edits)
 	edits = append(edits, Edit{Field: fieldVolumes, Keep: true, why: noContainerNeedsToken})
-	optedOut := r.optedOut(pod)
+	optedOut, err := r.optedOut(b, pod)
+	if err != nil {
+		return nil, err
+	}
 	for _, list := range [...]struct {
 		field      string
 		containers []corev1.Container
 	}{{fieldInitContainers, spec.InitContainers}, {fieldContainers, spec.Containers}} {
 		for i := range list.containers {
 			c := &list.containers[i]
+			mounted, err := r.hasMount(b, c)
+			if err != nil {
+				return nil, err
+			}
 			e := Edit{Field: list.field, Container: i, detail: c.Name, rules: r}
 			switch {
-			case r.hasMount(c):
+			case mounted:
 				e.Keep, e.why = true, pathIsTaken
 			case optedOut[c.Name]:
 				e.Keep, e.why = true, containerOptsOut
 			default:
 				if edits[volume].why == noContainerNeedsToken {
-					edits[volume] = r.decideVolume(spec.Volumes, token)
+					if edits[volume], err = r.decideVolume(b, spec.Volumes, token); err != nil {
+						return nil, err
+					}
 				}
 				e.name, e.why = edits[volume].name, pathIsFree
 			}
@@ -124,47 +134,77 @@ func (r *rules) automount(spec *corev1.PodSpec, account *corev1.ServiceAccount) 
 	return automountOn
 }
 
-// optedOut returns the names of the containers that get no mount. It is nil if
-// the pod lists none.
-func (r *rules) optedOut(pod *corev1.Pod) map[string]bool {
+// optedOut says of each container of the pod, by its name, whether it gets no
+// mount. It is nil if the pod lists none: what it lists is looked for in its
+// containers, not the other way round, so that a long list takes no memory.
+func (r *rules) optedOut(b *budget, pod *corev1.Pod) (map[string]bool, error) {
 	if r.optOut == "" {
-		return nil
+		return nil, nil
 	}
 	list := pod.Annotations[r.optOut]
 	if list == "" {
-		return nil
+		return nil, nil
 	}
-	names := map[string]bool{}
+	optedOut := make(map[string]bool, len(pod.Spec.InitContainers)+len(pod.Spec.Containers))
+	for _, containers := range [...][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range containers {
+			optedOut[containers[i].Name] = false
+		}
+	}
 	for name := range strings.SplitSeq(list, ",") {
-		names[strings.TrimSpace(name)] = true
+		if err := b.spend(1 + len(name)); err != nil {
+			return nil, err
+		}
+		name = strings.TrimSpace(name)
+		if _, ok := optedOut[name]; ok {
+			optedOut[name] = true
+		}
 	}
-	return names
+	return optedOut, nil
 }
 
 // hasMount reports whether container has something mounted at the token's path.
-func (r *rules) hasMount(container *corev1.Container) bool {
+func (r *rules) hasMount(b *budget, container *corev1.Container) (bool, error) {
+	if err := b.spend(1 + len(container.VolumeMounts)); err != nil {
+		return false, err
+	}
 	for i := range container.VolumeMounts {
 		at := container.VolumeMounts[i].MountPath
-		if at == r.mountPath || r.strict && path.Clean(at) == r.mountPath {
-			return true
+		if at == r.mountPath {
+			return true, nil
+		}
+		if r.strict {
+			if err := b.spend(len(at)); err != nil {
+				return false, err
+			}
+			if path.Clean(at) == r.mountPath {
+				return true, nil
+			}
 		}
 	}
-	return false
+	return false, nil
 }
 
 // decideVolume returns the edit for the volume to mount: the one that is there,
 // or a new one.
-func (r *rules) decideVolume(volumes []corev1.Volume, token string) Edit {
+func (r *rules) decideVolume(b *budget, volumes []corev1.Volume, token string) (Edit, error) {
 	e := Edit{Field: fieldVolumes, detail: token, rules: r}
-	if e.name = r.existingVolume(volumes, token); e.name != "" {
-		e.Keep, e.why = true, volumeIsThere
-		return e
+	v, lookAlike, err := r.existingVolume(b, volumes, token)
+	if err != nil {
+		return e, err
 	}
-	e.name = r.newVolumeName(volumes, token)
+	if v != nil {
+		e.name, e.Keep, e.why = v.Name, true, volumeIsThere
+		return e, nil
+	}
+	if lookAlike != nil && r.tokenVolume == Projected {
+		e.detail, e.but = lookAlike.Name, r.mismatch(lookAlike)
+	}
 	if e.why = volumeProjects; r.tokenVolume == SecretBacked {
 		e.why = volumeHasSecret
 	}
-	return e
+	e.name, err = r.newVolumeName(b, volumes, token)
+	return e, err
 }
 
 func decidePullSecrets(edits []Edit, spec *corev1.PodSpec, account *corev1.ServiceAccount) []Edit {

@@ -3,11 +3,12 @@ package admission
 import (
 	"fmt"
 	"net/http"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/internal/names"
 )
 
 // A denial is an *apierrors.StatusError with the status that Kubernetes gives.
@@ -35,30 +36,30 @@ func denyUnwrapped(req *Request, message string) *apierrors.StatusError {
 func (req *Request) podName() string {
 	switch {
 	case req.Name != "":
-		return req.Name
+		return names.Shorten(req.Name)
 	case req.Pod.Name != "":
-		return req.Pod.Name
+		return names.Shorten(req.Pod.Name)
 	case req.Pod.GenerateName != "":
-		return req.Pod.GenerateName
+		return names.Shorten(req.Pod.GenerateName)
 	}
 	return "Unknown"
 }
 
 // denyNoAccount denies a pod that has not been given an account (ADM-202).
 func denyNoAccount(req *Request) error {
-	return deny(req, fmt.Sprintf("no service account specified for pod %s/%s", req.namespace(), req.Pod.Name))
+	return deny(req, fmt.Sprintf("no service account specified for pod %s/%s", names.Shorten(req.namespace()), names.Shorten(req.Pod.Name)))
 }
 
 // denyLookup denies a pod whose account could not be looked up.
 func (r *rules) denyLookup(req *Request, account string, err error, wrapForbidden bool) error {
-	why := fmt.Sprintf("error looking up service account %s/%s: %v", req.namespace(), account, err)
+	why := fmt.Sprintf("error looking up service account %s/%s: %v", names.Shorten(req.namespace()), names.Shorten(account), err)
 	// Kubernetes validates new pods with the longer text, and wraps the error as
 	// it is everywhere else (ADM-22).
 	if apierrors.IsForbidden(err) && !wrapForbidden {
 		return denyUnwrapped(req, why)
 	}
 	denial := deny(req, why)
-	if !apierrors.IsForbidden(err) && (!apierrors.IsNotFound(err) || account == r.defaultAccount) {
+	if !apierrors.IsForbidden(err) && (!apierrors.IsNotFound(err) || account == r.defaultAccount && names.ValidNamespace(req.namespace())) {
 		denial.ErrStatus.Details.RetryAfterSeconds = retrySoon
 	}
 	return denial
@@ -73,6 +74,19 @@ func denyTokenLookup(req *Request, account *corev1.ServiceAccount, err error) er
 	return denial
 }
 
+// denyManySecrets denies a pod whose account lists more Secrets than are looked up
+// for one pod, none of them a token of it.
+func denyManySecrets(req *Request, account *corev1.ServiceAccount) error {
+	return deny(req, fmt.Sprintf("service account %s/%s has no token among the first %d secrets that it lists: list the token before them",
+		req.namespace(), account.Name, maxSecretReads))
+}
+
+// denyLate denies a pod that was not decided before the context of the request
+// ended.
+func denyLate(err error) error {
+	return apierrors.NewTimeoutError(fmt.Sprintf("the pod was not decided in time: %v", err), retrySoon)
+}
+
 // denyNoToken denies a pod whose account has no token yet (ADM-106).
 func denyNoToken(account *corev1.ServiceAccount) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
@@ -82,13 +96,4 @@ func denyNoToken(account *corev1.ServiceAccount) error {
 		Details: &metav1.StatusDetails{Kind: "serviceaccounts", Name: "create pod", RetryAfterSeconds: retrySoon},
 		Message: fmt.Sprintf("No API token found for service account %q, retry after the token is automatically created and added to the service account", account.Name),
 	}}
-}
-
-// cut quotes a text from an object, and bounds it.
-func cut(text string) string {
-	const longest = 64
-	if len(text) > longest {
-		return strconv.Quote(text[:longest]) + "…"
-	}
-	return strconv.Quote(text)
 }

@@ -3,6 +3,7 @@ package admission
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,8 +22,9 @@ type Edit struct {
 	Keep bool
 
 	why     why
+	but     why    // a volume is added although one looks alike
 	name    string // of the account, or of the volume that is added or mounted
-	detail  string // the Secret of a SecretBacked volume, or the container's name
+	detail  string // the Secret of a SecretBacked volume, the volume that looks alike, or the container's name
 	rules   *rules
 	account *corev1.ServiceAccount // for its pull secrets
 }
@@ -132,6 +134,14 @@ const (
 	podHasPullSecrets
 	accountHasNoPullSecrets
 	podHasNoPullSecrets
+
+	// Why a volume is not the one that is asked for.
+	projectsNoToken
+	otherFile
+	otherAudience
+	otherLifetime
+	otherSources
+	asAskedFor = automountOn // it is
 )
 
 // Why says why the field is changed or kept. It is for people, and may change
@@ -173,7 +183,7 @@ func (e *Edit) Why() string {
 	case volumeHasSecret:
 		return "the token is in the Secret " + e.detail
 	case volumeProjects:
-		return "it projects the token, the ConfigMap " + e.rules.rootCA + " and the namespace"
+		return "it projects the token, the ConfigMap " + e.rules.rootCA + " and the namespace" + e.unlike()
 	case pathIsFree:
 		return "container " + e.detail + " has nothing mounted there"
 	case pathIsTaken:
@@ -186,6 +196,26 @@ func (e *Edit) Why() string {
 		return "the account has none either"
 	case podHasNoPullSecrets:
 		return "the pod has none of its own"
+	}
+	return ""
+}
+
+// unlike says why a volume that looks like the one that is added does not do.
+func (e *Edit) unlike() string {
+	switch e.but {
+	case projectsNoToken:
+		return "; " + e.detail + " projects no token"
+	case otherFile:
+		return "; " + e.detail + " projects its token as another file than " + tokenFile
+	case otherAudience:
+		if e.rules.audience == "" {
+			return "; " + e.detail + " projects a token for another audience than the API server's"
+		}
+		return "; " + e.detail + " projects a token for another audience than " + strconv.Quote(e.rules.audience)
+	case otherLifetime:
+		return fmt.Sprintf("; %s projects a token that lives for another time than %d s", e.detail, e.rules.lifetime)
+	case otherSources:
+		return "; " + e.detail + " does not project exactly that"
 	}
 	return ""
 }

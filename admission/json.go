@@ -3,7 +3,8 @@ package admission
 import (
 	"encoding/json"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // fragments are the JSON of volumes and mounts, encoded beforehand but for the
@@ -32,13 +33,13 @@ func (e *Edit) AppendJSON(dst []byte) []byte {
 	}
 	switch e.Field {
 	case fieldAccount, fieldOldAccount:
-		return appendText(dst, e.name)
+		return strictjson.AppendText(dst, e.name)
 	case fieldPullSecrets:
 		return e.appendPullSecrets(dst)
 	case fieldVolumes:
 		if e.rules.tokenVolume == SecretBacked {
-			dst = appendText(append(dst, `{"name":`...), e.name)
-			dst = appendText(append(dst, `,"secret":{"secretName":`...), e.detail)
+			dst = strictjson.AppendText(append(dst, `{"name":`...), e.name)
+			dst = strictjson.AppendText(append(dst, `,"secret":{"secretName":`...), e.detail)
 			return append(dst, "}}"...)
 		}
 		return appendNamed(dst, &e.rules.json.volume, e.name)
@@ -48,7 +49,7 @@ func (e *Edit) AppendJSON(dst []byte) []byte {
 
 func appendNamed(dst []byte, parts *[2]string, name string) []byte {
 	dst = append(dst, parts[0]...)
-	dst = appendText(dst, name)
+	dst = strictjson.AppendText(dst, name)
 	return append(dst, parts[1]...)
 }
 
@@ -56,33 +57,9 @@ func (e *Edit) appendPullSecrets(dst []byte) []byte {
 	for i, ref := range e.account.ImagePullSecrets {
 		dst = append(dst, "[,"[min(i, 1)], '{')
 		if ref.Name != "" {
-			dst = appendText(append(dst, `"name":`...), ref.Name)
+			dst = strictjson.AppendText(append(dst, `"name":`...), ref.Name)
 		}
 		dst = append(dst, '}')
 	}
 	return append(dst, ']')
-}
-
-// appendText appends s as a JSON text. What is not valid UTF-8 is replaced.
-func appendText(buf []byte, s string) []byte {
-	buf = append(buf, '"')
-	for i := 0; i < len(s); {
-		if c := s[i]; c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' {
-			buf = append(buf, c)
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == '"' || r == '\\':
-			buf = append(buf, '\\', s[i])
-		case r < ' ':
-			const hex = "0123456789abcdef"
-			buf = append(buf, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
-		default:
-			buf = utf8.AppendRune(buf, r)
-		}
-		i += n
-	}
-	return append(buf, '"')
 }

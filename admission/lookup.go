@@ -5,12 +5,14 @@ import (
 	"errors"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
@@ -18,13 +20,21 @@ import (
 // missing (ADM-17).
 const maxTries = 10
 
+// maxSecretReads is how many Secrets are looked up for one pod.
+const maxSecretReads = 32
+
 var errNoAnswer = errors.New("the getter returned neither an object nor an error")
 
 // findAccount returns the account called name. It asks the cache, then, after a
 // NotFound, the live getter: once, or up to maxTries times for the default account,
 // which a controller is about to create in a new namespace. The error of an account
 // that does not exist is a NotFound error.
+//
+// A name that no account can have, or a namespace that can't be, is not looked up.
 func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	if !names.ValidNamespace(namespace) || !names.Valid(name) {
+		return nil, noAccount(name)
+	}
 	account, err := getAccount(ctx, p.cached, namespace, name)
 	if err == nil || !apierrors.IsNotFound(err) {
 		return account, err
@@ -54,7 +64,12 @@ func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*core
 			return account, err
 		}
 	}
-	return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "serviceaccount"}, name) // the singular of ADM-19
+	return nil, noAccount(name)
+}
+
+// noAccount says that there is no account called name, with the singular of ADM-19.
+func noAccount(name string) error {
+	return apierrors.NewNotFound(schema.GroupResource{Resource: "serviceaccount"}, names.Shorten(name))
 }
 
 func getAccount(ctx context.Context, from ServiceAccountGetter, namespace, name string) (*corev1.ServiceAccount, error) {
@@ -94,15 +109,24 @@ func poll() func(ctx context.Context, namespace, name string) error {
 
 // findToken returns the name of the token Secret to mount: the first that account
 // lists and that is a token of it. It is empty if there is none, or if none is
-// needed.
+// needed. At most maxSecretReads Secrets are read, whatever the account lists; what
+// can't be the name of a Secret is not.
 func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.ServiceAccount) (string, error) {
 	if p.rules.tokenVolume != SecretBacked || p.rules.automount(&req.Pod.Spec, account) != automountOn {
 		return "", nil
 	}
+	asked := make([]string, 0, maxSecretReads)
 	for _, ref := range account.Secrets {
-		if ref.Name == "" {
+		if !names.Valid(ref.Name) || slices.Contains(asked, ref.Name) {
 			continue
 		}
+		if len(asked) == maxSecretReads {
+			if p.rules.tokenOptional {
+				return "", nil
+			}
+			return "", denyManySecrets(req, account)
+		}
+		asked = append(asked, ref.Name)
 		secret, err := requireObject(p.secrets.GetSecret(ctx, req.namespace(), ref.Name))
 		switch {
 		case err == nil:

@@ -24,7 +24,7 @@ func Mutate(cfg Config, req Request, account *corev1.ServiceAccount, token strin
 		return errNilAccount
 	}
 	r := cfg.rules()
-	edits, err := r.decide(nil, req.Pod, account, token)
+	edits, err := r.decide(new(budget), nil, req.Pod, account, token)
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (p *Plugin) decide(ctx context.Context, req *Request, edits []Edit) (Decisi
 	case req.Ignored():
 		return keepPod(edits, ignoredRequest), nil
 	case req.creates() && isMirror(req.Pod):
-		return keepPod(edits, mirrorPod), checkMirror(req)
+		return keepPod(edits, mirrorPod), checkMirror(&budget{ctx: ctx}, req)
 	case req.creates() && !req.ValidateOnly:
 		return p.decideCreate(ctx, req, edits)
 	}
@@ -142,13 +142,14 @@ func (p *Plugin) decideCreate(ctx context.Context, req *Request, edits []Edit) (
 	if err != nil {
 		return Decision{}, err
 	}
-	edits, err = p.rules.decide(edits, req.Pod, account, token)
+	b := budget{ctx: ctx}
+	edits, err = p.rules.decide(&b, edits, req.Pod, account, token)
 	if err != nil {
 		return Decision{}, err
 	}
 	// Nothing that is added can be denied (ADM-116, ADM-219), so the pod is
 	// checked as it came and stays as it came if it is denied.
-	if err := p.rules.checkCreate(req, account); err != nil {
+	if err := p.rules.checkCreate(&b, req, account); err != nil {
 		return Decision{}, err
 	}
 	return Decision{edits, p.rules.warnings(account)}, nil
@@ -165,9 +166,9 @@ func (p *Plugin) validate(ctx context.Context, req *Request) ([]string, error) {
 		return nil, p.rules.denyLookup(req, name, err, req.creates())
 	}
 	if req.creates() {
-		err = p.rules.checkCreate(req, account)
+		err = p.rules.checkCreate(&budget{ctx: ctx}, req, account)
 	} else {
-		err = p.rules.checkEphemeral(req, account)
+		err = p.rules.checkEphemeral(&budget{ctx: ctx}, req, account)
 	}
 	return p.rules.warnings(account), err
 }

@@ -10,62 +10,142 @@ import (
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
-// existingVolume returns the name of the volume that already has the token, or "".
-func (r *rules) existingVolume(volumes []corev1.Volume, token string) string {
+// existingVolume returns the volume that already has the token. If there is none,
+// it returns the first that looks alike and is not used, if there is one.
+func (r *rules) existingVolume(b *budget, volumes []corev1.Volume, token string) (v, lookAlike *corev1.Volume, err error) {
+	if err := b.spend(len(volumes)); err != nil {
+		return nil, nil, err
+	}
 	for i := range volumes {
 		v := &volumes[i]
 		if r.tokenVolume == SecretBacked {
-			if v.Secret != nil && v.Secret.SecretName == token {
-				return v.Name
+			if v.Secret != nil && v.Secret.SecretName == token && !(r.strict && len(v.Secret.Items) > 0) {
+				return v, nil, nil
 			}
 			continue
 		}
-		if strings.HasPrefix(v.Name, VolumePrefix) && (!r.strict || projectsToken(v)) {
-			return v.Name
+		if !strings.HasPrefix(v.Name, VolumePrefix) {
+			continue
+		}
+		if v.Projected != nil {
+			if err := b.spend(len(v.Projected.Sources)); err != nil {
+				return nil, nil, err
+			}
+		}
+		switch but := r.mismatch(v); {
+		case but == asAskedFor, !r.exact && but != otherAudience:
+			return v, nil, nil
+		case lookAlike == nil:
+			lookAlike = v
 		}
 	}
-	return ""
+	return nil, lookAlike, nil
 }
 
 // tokenFile is where containers look for the token in the volume.
 const tokenFile = corev1.ServiceAccountTokenKey
 
-func projectsToken(v *corev1.Volume) bool {
-	if v.Projected == nil {
-		return false
+// mismatch says why v is not what [rules.volume] returns but for its name, as it is
+// or as the defaulting of the v1 API leaves it; [asAskedFor] if it is.
+func (r *rules) mismatch(v *corev1.Volume) why {
+	p := v.Projected
+	if p == nil {
+		return projectsNoToken
 	}
-	for i := range v.Projected.Sources {
-		if t := v.Projected.Sources[i].ServiceAccountToken; t != nil && t.Path == tokenFile {
-			return true
+	var token *corev1.ServiceAccountTokenProjection
+	for i := range p.Sources {
+		if t := p.Sources[i].ServiceAccountToken; t != nil && (token == nil || token.Path != tokenFile) {
+			token = t
 		}
 	}
-	return false
+	switch {
+	case token == nil:
+		return projectsNoToken
+	case token.Path != tokenFile:
+		return otherFile
+	case token.Audience != r.audience:
+		return otherAudience
+	case orDefault(token.ExpirationSeconds, defaultExpiration) != r.lifetime:
+		return otherLifetime
+	case len(p.Sources) != 3 || orDefault(p.DefaultMode, corev1.ProjectedVolumeSourceDefaultMode) != corev1.ProjectedVolumeSourceDefaultMode:
+		return otherSources
+	}
+	ca, api := p.Sources[1].ConfigMap, p.Sources[2].DownwardAPI
+	if p.Sources[0] != (corev1.VolumeProjection{ServiceAccountToken: token}) ||
+		ca == nil || p.Sources[1] != (corev1.VolumeProjection{ConfigMap: ca}) || !r.isRootCA(ca) ||
+		api == nil || p.Sources[2] != (corev1.VolumeProjection{DownwardAPI: api}) || !isNamespace(api) {
+		return otherSources
+	}
+	return asAskedFor
 }
 
+// defaultExpiration is what the defaulting of the v1 API sets (ADM-230).
+const defaultExpiration = 60 * 60
+
+func orDefault[T any](p *T, value T) T {
+	if p == nil {
+		return value
+	}
+	return *p
+}
+
+// isRootCA reports whether ca projects the root CA and nothing else.
+func (r *rules) isRootCA(ca *corev1.ConfigMapProjection) bool {
+	return ca.Name == r.rootCA && !orDefault(ca.Optional, false) &&
+		len(ca.Items) == 1 && ca.Items[0] == corev1.KeyToPath{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}
+}
+
+// isNamespace reports whether api projects the namespace of the pod and nothing
+// else.
+func isNamespace(api *corev1.DownwardAPIProjection) bool {
+	if len(api.Items) != 1 {
+		return false
+	}
+	item := &api.Items[0]
+	return item.Path == corev1.ServiceAccountNamespaceKey && item.Mode == nil && item.ResourceFieldRef == nil &&
+		item.FieldRef != nil && item.FieldRef.FieldPath == namespacePath && (item.FieldRef.APIVersion == "v1" || item.FieldRef.APIVersion == "")
+}
+
+// namespacePath is the field of a pod that the volume projects as the namespace.
+const namespacePath = "metadata.namespace"
+
 // newVolumeName returns a name that none of volumes has.
-func (r *rules) newVolumeName(volumes []corev1.Volume, token string) string {
+func (r *rules) newVolumeName(b *budget, volumes []corev1.Volume, token string) (string, error) {
 	base := VolumePrefix
 	if r.tokenVolume == SecretBacked {
 		name := strings.ReplaceAll(token, ".", "-")
-		if !hasVolume(volumes, name) {
-			return name
+		if taken, err := hasVolume(b, volumes, name); err != nil || !taken {
+			return name, err
 		}
 		base = name + "-"
 	}
 	name := r.newName(base)
-	for n := 2; hasVolume(volumes, name); n++ {
+	if taken, err := hasVolume(b, volumes, name); err != nil || !taken {
+		return name, err
+	}
+	taken := make(map[string]bool, len(volumes)) // many may be, by a client that knows the next name
+	for i := range volumes {
+		taken[volumes[i].Name] = true
+	}
+	for n := 2; taken[name]; n++ {
+		if err := b.spend(1); err != nil {
+			return "", err
+		}
 		name = base + strconv.Itoa(n)
 	}
-	return name
+	return name, nil
 }
 
-func hasVolume(volumes []corev1.Volume, name string) bool {
+func hasVolume(b *budget, volumes []corev1.Volume, name string) (bool, error) {
+	if err := b.spend(len(volumes)); err != nil {
+		return false, err
+	}
 	for i := range volumes {
 		if volumes[i].Name == name {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return false, nil
 }
 
 func randomName(base string) string { return tokensecret.GeneratedName(base, rand.Uint64()) }
@@ -89,7 +169,7 @@ func (r *rules) volume(name, token string) corev1.Volume {
 		lifetime: r.lifetime,
 		token:    corev1.ServiceAccountTokenProjection{Audience: r.audience, Path: tokenFile},
 		caItems:  [1]corev1.KeyToPath{{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}},
-		field:    corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: "metadata.namespace"},
+		field:    corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: namespacePath},
 	}
 	v.token.ExpirationSeconds = &v.lifetime
 	v.ca = corev1.ConfigMapProjection{

@@ -3,9 +3,10 @@ package webhook
 import (
 	"encoding/base64"
 	"encoding/json"
-	"unicode/utf8"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // An answer is the answer to a review. Without a denial it is allowed.
@@ -19,7 +20,7 @@ type answer struct {
 func (a *answer) encode(uid string) []byte {
 	buf := make([]byte, 0, 256+base64.StdEncoding.EncodedLen(len(a.patch)))
 	buf = append(buf, `{"kind":"`+reviewKind+`","apiVersion":"`+reviewVersion+`","response":{"uid":`...)
-	buf = appendText(buf, uid)
+	buf = strictjson.AppendText(buf, uid)
 	buf = append(buf, `,"allowed":`...)
 	if a.denial == nil {
 		buf = append(buf, "true"...)
@@ -35,37 +36,10 @@ func (a *answer) encode(uid string) []byte {
 	}
 	for i, warning := range a.warnings {
 		buf = append(buf, []string{`,"warnings":[`, ","}[min(i, 1)]...)
-		buf = appendText(buf, warning)
+		buf = strictjson.AppendText(buf, warning)
 	}
 	if len(a.warnings) > 0 {
 		buf = append(buf, ']')
 	}
 	return append(buf, "}}\n"...)
 }
-
-// appendText appends s as a JSON text. What is not valid UTF-8 is replaced.
-func appendText(buf []byte, s string) []byte {
-	buf = append(buf, '"')
-	for i := 0; i < len(s); {
-		if c := s[i]; isPlain(c) {
-			buf = append(buf, c)
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRuneInString(s[i:])
-		switch {
-		case r == '"' || r == '\\':
-			buf = append(buf, '\\', s[i])
-		case r < ' ':
-			const hex = "0123456789abcdef"
-			buf = append(buf, '\\', 'u', '0', '0', hex[r>>4], hex[r&15])
-		default:
-			buf = utf8.AppendRune(buf, r)
-		}
-		i += n
-	}
-	return append(buf, '"')
-}
-
-// isPlain reports whether c stands for itself in a string and needs no thought.
-func isPlain(c byte) bool { return c >= ' ' && c < utf8.RuneSelf && c != '"' && c != '\\' }

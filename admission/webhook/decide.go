@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/internal/names"
 )
 
 // answer decides about a request. A panic denies it.
@@ -26,7 +27,7 @@ func (h *Handler) answer(ctx context.Context, rq *reviewRequest, p *patch, out *
 	case admissionv1.Delete, admissionv1.Connect:
 		return answer{}
 	default:
-		return answer{denial: denyBadRequest("unknown operation " + cut(rq.operation))}
+		return answer{denial: denyBadRequest("unknown operation " + names.Quote(rq.operation))}
 	}
 	if rq.resource.group != "" {
 		return answer{}
@@ -73,15 +74,15 @@ func (rq *reviewRequest) checkPod() error {
 	pod := groupVersion{version: "v1", name: "Pod"}
 	switch {
 	case rq.resource.version != "v1":
-		return fmt.Errorf("got pods of version %s, want v1", cut(rq.resource.version))
+		return fmt.Errorf("got pods of version %s, want v1", names.Quote(rq.resource.version))
 	case rq.kind != pod:
-		return fmt.Errorf("got an object of kind %s, want v1/Pod", cut(rq.kind.String()))
+		return fmt.Errorf("got an object of kind %s, want v1/Pod", names.Quote(rq.kind.String()))
 	case rq.wrong != nil:
 		return fmt.Errorf("the object is not a pod: %v", rq.wrong)
 	case !rq.object.present:
 		return errors.New("the request has no object")
 	case rq.object.kind != "" && rq.object.kind != "Pod" || rq.object.apiVersion != "" && rq.object.apiVersion != "v1":
-		return fmt.Errorf("got an object of kind %s of %s, want Pod of v1", cut(rq.object.kind), cut(rq.object.apiVersion))
+		return fmt.Errorf("got an object of kind %s of %s, want Pod of v1", names.Quote(rq.object.kind), names.Quote(rq.object.apiVersion))
 	case rq.namespace == "":
 		return errors.New("the request has no namespace")
 	}

@@ -142,7 +142,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time,
 	if err != nil {
 		return nil, err
 	}
-	rv, err := parseReview(request, h.annotations)
+	rv, err := parseReview(ctx, request, h.annotations)
 	if err == nil {
 		err = rv.check()
 	}

@@ -1,11 +1,12 @@
 package webhook
 
 import (
+	"context"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
@@ -35,92 +36,90 @@ func (g groupVersion) String() string {
 	return strings.TrimPrefix(g.group+"/"+g.version+"/"+g.name, "/")
 }
 
-// parseReview reads src, which must be one strict JSON value. Its error is about the
-// form; whether it is a review that can be answered, check says.
-func parseReview(src string, annotations []string) (*review, error) {
-	s := &scanner{Scanner: strictjson.Scanner{Source: src, MaxDepth: maxDepth, NullIsAbsent: true}}
+// parseReview reads src, which must be one strict JSON value, until ctx is done.
+// Its error is about the form; whether it is a review that can be answered, check
+// says.
+func parseReview(ctx context.Context, src string, annotations []string) (*review, error) {
+	s := newScanner(ctx, src)
 	rv := new(review)
 	s.Object()
-	_, err := s.object(func(key string) error {
+	for key := range s.Members {
 		switch key {
 		case "apiVersion":
-			return s.str(&rv.apiVersion)
+			rv.apiVersion = s.Text()
 		case "kind":
-			return s.str(&rv.kind)
+			rv.kind = s.Text()
 		case "request":
-			present, err := s.object(func(key string) error { return rv.request.member(s, key, annotations) })
-			rv.hasRequest = present
-			return err
+			rv.hasRequest = s.Next() == '{'
+			rv.request.read(s, annotations)
+		default:
+			s.unknown(key, "apiVersion", "kind", "request")
 		}
-		return s.unknown(key, "apiVersion", "kind", "request")
-	})
-	if err == nil {
-		err = s.end()
 	}
-	return rv, err
+	return rv, s.end()
 }
 
-// unknown skips the value of a key that is not read. A key that a lenient decoder
-// would take for one of known is rejected: another reader of the review could
-// see another request than this one.
-func (s *scanner) unknown(key string, known ...string) error {
+// unknown is for a key that is not read. One that a lenient decoder would take for
+// one of known is rejected: another reader of the review could see another request
+// than this one.
+func (s *scanner) unknown(key string, known ...string) {
 	if k := strictjson.Imitated(key, known); k != "" {
 		s.FailName("name that differs from "+k+" only in case", key)
 	}
-	return s.skip()
 }
 
-func (r *reviewRequest) member(s *scanner, key string, annotations []string) error {
-	switch key {
-	case "uid":
-		return s.str(&r.uid)
-	case "operation":
-		return s.str(&r.operation)
-	case "namespace":
-		return s.str(&r.namespace)
-	case "name":
-		return s.str(&r.name)
-	case "subResource":
-		return s.str(&r.subresource)
-	case "kind":
-		return r.kind.read(s, "kind")
-	case "resource":
-		return r.resource.read(s, "resource")
-	case "dryRun":
-		return s.boolean(&r.dryRun)
-	case "object":
-		// What is wrong with the object counts only if it has to be a pod.
-		before := s.Mismatch
-		err := r.object.read(s, annotations)
-		if s.Mismatch != before {
-			r.wrong, s.Mismatch = s.Mismatch, before
+func (r *reviewRequest) read(s *scanner, annotations []string) {
+	for key := range s.Members {
+		switch key {
+		case "uid":
+			r.uid = s.Text()
+		case "operation":
+			r.operation = s.Text()
+		case "namespace":
+			r.namespace = s.Text()
+		case "name":
+			r.name = s.Text()
+		case "subResource":
+			r.subresource = s.Text()
+		case "kind":
+			r.kind.read(s, "kind")
+		case "resource":
+			r.resource.read(s, "resource")
+		case "dryRun":
+			r.dryRun = s.Bool()
+		case "object":
+			// What is wrong with the object counts only if it has to be a pod.
+			before := s.Mismatch
+			r.object.read(s, annotations)
+			if s.Mismatch != before {
+				r.wrong, s.Mismatch = s.Mismatch, before
+			}
+		case "oldObject":
+			before := s.Mismatch
+			var old podJSON
+			old.readMetadataOnly(s)
+			_, r.oldEnforced = old.pod.Annotations[admission.EnforceAnnotation]
+			s.Mismatch = before
+		default:
+			s.unknown(key, "uid", "operation", "namespace", "name", "subResource", "kind", "resource", "dryRun",
+				"object", "oldObject", "options", "userInfo", "requestKind", "requestResource", "requestSubResource")
 		}
-		return err
-	case "oldObject":
-		before := s.Mismatch
-		var old podJSON
-		err := old.readMetadataOnly(s)
-		_, r.oldEnforced = old.pod.Annotations[admission.EnforceAnnotation]
-		s.Mismatch = before
-		return err
 	}
-	return s.unknown(key, "uid", "operation", "namespace", "name", "subResource", "kind", "resource", "dryRun",
-		"object", "oldObject", "options", "userInfo", "requestKind", "requestResource", "requestSubResource")
 }
 
-func (g *groupVersion) read(s *scanner, nameKey string) error {
-	_, err := s.object(func(key string) error {
+func (g *groupVersion) read(s *scanner, nameKey string) {
+	for key := range s.Members {
 		switch key {
 		case "group":
-			return s.str(&g.group)
+			g.group = s.Text()
 		case "version":
-			return s.str(&g.version)
+			g.version = s.Text()
 		case nameKey:
-			return s.str(&g.name)
+			g.name = s.Text()
+		default:
+			s.unknown(key, "group", "version", nameKey)
 		}
-		return s.unknown(key, "group", "version", nameKey)
-	})
-	return err
+	}
 }
 
 const (
@@ -133,23 +132,14 @@ const (
 func (rv *review) check() error {
 	switch {
 	case rv.kind != reviewKind || !strings.HasPrefix(rv.apiVersion, reviewGroup):
-		return fmt.Errorf("got kind %s of %s, want %s of %s", cut(rv.kind), cut(rv.apiVersion), reviewKind, reviewVersion)
+		return fmt.Errorf("got kind %s of %s, want %s of %s", names.Quote(rv.kind), names.Quote(rv.apiVersion), reviewKind, reviewVersion)
 	case rv.apiVersion != reviewVersion:
 		return fmt.Errorf("got an AdmissionReview of %s, want one of %s: set admissionReviewVersions of the webhook to [v1]",
-			cut(rv.apiVersion), reviewVersion)
+			names.Quote(rv.apiVersion), reviewVersion)
 	case !rv.hasRequest:
 		return fmt.Errorf("the AdmissionReview has no request")
 	case rv.request.uid == "":
 		return fmt.Errorf("the request has no uid")
 	}
 	return nil
-}
-
-// cut quotes a text of the client, and bounds it.
-func cut(text string) string {
-	const longest = 64
-	if len(text) > longest {
-		return strconv.Quote(text[:longest]) + "…"
-	}
-	return strconv.Quote(text)
 }

@@ -1,9 +1,13 @@
 package webhook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
@@ -25,37 +29,17 @@ type scanner struct {
 	items int
 }
 
+func newScanner(ctx context.Context, src string) *scanner {
+	return &scanner{Scanner: strictjson.Scanner{Source: src, MaxDepth: maxDepth, NullIsAbsent: true, Context: ctx}}
+}
+
 // end returns what is wrong with the text.
 func (s *scanner) end() error {
 	err := s.End()
 	if e, ok := errors.AsType[*strictjson.Error](err); ok && e.Name != "" {
-		return fmt.Errorf("%s: %s at byte %d", e.Problem, cut(e.Name), e.Offset)
+		return fmt.Errorf("%s: %s at byte %d", e.Problem, names.Quote(e.Name), e.Offset)
 	}
 	return err
-}
-
-// object calls member with each name of the object that comes next, to read the
-// value. It reports whether there was an object.
-func (s *scanner) object(member func(key string) error) (bool, error) {
-	present := s.Next() == '{'
-	for key := range s.Members {
-		if err := member(key); err != nil {
-			return false, err
-		}
-	}
-	return present, nil
-}
-
-// array calls element for each element of the array that comes next, to read
-// it. It reports whether there was an array.
-func (s *scanner) array(element func(i int) error) (bool, error) {
-	present := s.Next() == '['
-	for i := range s.Elements {
-		if err := element(i); err != nil {
-			return false, err
-		}
-	}
-	return present, nil
 }
 
 // keep reports whether one more item may be kept.
@@ -66,17 +50,58 @@ func (s *scanner) keep() bool {
 	return s.items <= maxItems
 }
 
-func (s *scanner) str(dst *string) error {
-	*dst = s.Text()
-	return nil
+// present reports whether an object comes next. If not, the value is read.
+func (s *scanner) present() bool {
+	if s.Next() == '{' {
+		return true
+	}
+	s.Members(nil)
+	return false
 }
 
-func (s *scanner) boolean(dst **bool) error {
-	*dst = s.Bool()
-	return nil
+// list reads an array. It returns nil if there is none, or it is null.
+func list[T any](s *scanner, read func(*scanner, *T)) []T {
+	var l []T
+	if s.Next() == '[' {
+		l = []T{}
+	}
+	for range s.Elements {
+		if !s.keep() {
+			continue
+		}
+		if n := len(l); n == cap(l) && n < 64 {
+			l = append(make([]T, 0, 4*n+1), l...) // most lists have 1 or up to 5 elements
+		}
+		l = append(l, *new(T))
+		read(s, &l[len(l)-1])
+	}
+	return l
 }
 
-func (s *scanner) skip() error {
-	s.Skip()
-	return nil
+// field reads an object that has one text of interest.
+func (s *scanner) field(name string) (text string) {
+	for key := range s.Members {
+		if key == name {
+			text = s.Text()
+		}
+	}
+	return text
+}
+
+// ref reads a reference, which may be missing.
+func (s *scanner) ref() *corev1.LocalObjectReference {
+	if !s.present() {
+		return nil
+	}
+	return &corev1.LocalObjectReference{Name: s.field("name")}
+}
+
+// refIn reads an object that has one reference of interest.
+func (s *scanner) refIn(name string) (ref *corev1.LocalObjectReference) {
+	for key := range s.Members {
+		if key == name {
+			ref = s.ref()
+		}
+	}
+	return ref
 }

@@ -1,119 +1,219 @@
 package webhook
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	"math"
 
-// readVolume reads what decisions depend on: a volume's name, and the sources that
-// name Secrets or project a token.
-func readVolume(s *scanner, v *corev1.Volume) error {
-	_, err := s.object(func(key string) error {
-		switch key {
-		case "name":
-			return s.str(&v.Name)
-		case "projected":
-			return readProjected(s, v)
-		case "secret":
-			return readSource(s, "secretName", func(name string, _ bool) {
-				v.Secret = &corev1.SecretVolumeSource{SecretName: name}
-			})
-		case "azureFile":
-			return readSource(s, "secretName", func(name string, _ bool) {
-				v.AzureFile = &corev1.AzureFileVolumeSource{SecretName: name}
-			})
-		case "csi":
-			return readSource(s, "nodePublishSecretRef", func(name string, ref bool) {
-				v.CSI = &corev1.CSIVolumeSource{NodePublishSecretRef: reference(name, ref)}
-			})
-		case "cephfs", "cinder", "flexVolume", "rbd", "scaleIO", "iscsi", "storageos":
-			return readSource(s, "secretRef", func(name string, ref bool) { setRef(v, key, reference(name, ref)) })
-		}
-		return s.skip()
-	})
-	return err
-}
+	corev1 "k8s.io/api/core/v1"
+)
 
-// readSource reads the field of a volume's source that names a Secret: a text, or
-// an object with a name. It calls set if there is a source.
-func readSource(s *scanner, field string, set func(name string, ref bool)) error {
-	var name string
-	var ref bool
-	present, err := s.object(func(key string) (err error) {
+// readVolume reads what decisions depend on: a volume's name, the sources that name
+// Secrets, and what tells token volumes apart.
+func readVolume(s *scanner, v *corev1.Volume) {
+	for key := range s.Members {
 		switch {
-		case key != field:
-			return s.skip()
-		case field == "secretName":
-			return s.str(&name)
+		case key == "name":
+			v.Name = s.Text()
+		case isSource[key] && s.present():
+			readSource(s, key, v)
 		}
-		ref, err = readField(s, "name", &name)
-		return err
-	})
-	if present {
-		set(name, ref)
 	}
-	return err
 }
 
-func reference(name string, present bool) *corev1.LocalObjectReference {
-	if !present {
+// isSource has the sources of a volume that are read.
+var isSource = map[string]bool{
+	"projected": true, "secret": true, "azureFile": true, "cephfs": true, "cinder": true, "flexVolume": true,
+	"rbd": true, "scaleIO": true, "iscsi": true, "storageos": true, "csi": true,
+}
+
+func readSource(s *scanner, key string, v *corev1.Volume) {
+	switch key {
+	case "projected":
+		v.Projected = readProjected(s)
+	case "secret":
+		v.Secret = readSecret(s)
+	case "azureFile":
+		v.AzureFile = &corev1.AzureFileVolumeSource{SecretName: s.field("secretName")}
+	case "cephfs":
+		v.CephFS = &corev1.CephFSVolumeSource{SecretRef: s.refIn("secretRef")}
+	case "cinder":
+		v.Cinder = &corev1.CinderVolumeSource{SecretRef: s.refIn("secretRef")}
+	case "flexVolume":
+		v.FlexVolume = &corev1.FlexVolumeSource{SecretRef: s.refIn("secretRef")}
+	case "rbd":
+		v.RBD = &corev1.RBDVolumeSource{SecretRef: s.refIn("secretRef")}
+	case "scaleIO":
+		v.ScaleIO = &corev1.ScaleIOVolumeSource{SecretRef: s.refIn("secretRef")}
+	case "iscsi":
+		v.ISCSI = &corev1.ISCSIVolumeSource{SecretRef: s.refIn("secretRef")}
+	case "storageos":
+		v.StorageOS = &corev1.StorageOSVolumeSource{SecretRef: s.refIn("secretRef")}
+	case "csi":
+		v.CSI = &corev1.CSIVolumeSource{NodePublishSecretRef: s.refIn("nodePublishSecretRef")}
+	}
+}
+
+func readSecret(s *scanner) *corev1.SecretVolumeSource {
+	v := new(corev1.SecretVolumeSource)
+	for key := range s.Members {
+		switch key {
+		case "secretName":
+			v.SecretName = s.Text()
+		case "items":
+			v.Items = few(s, readItem)
+		}
+	}
+	return v
+}
+
+func readProjected(s *scanner) *corev1.ProjectedVolumeSource {
+	v := new(corev1.ProjectedVolumeSource)
+	for key := range s.Members {
+		switch key {
+		case "defaultMode":
+			v.DefaultMode = readMode(s)
+		case "sources":
+			v.Sources = list(s, readProjection)
+		}
+	}
+	return v
+}
+
+func readProjection(s *scanner, p *corev1.VolumeProjection) {
+	for key := range s.Members {
+		switch key {
+		case "secret":
+			if s.present() {
+				p.Secret = &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: s.field("name")}}
+			}
+		case "serviceAccountToken":
+			p.ServiceAccountToken = readToken(s)
+		case "configMap":
+			p.ConfigMap = readConfigMap(s)
+		case "downwardAPI":
+			p.DownwardAPI = readDownwardAPI(s)
+		case "clusterTrustBundle": // that there is one tells the volume from a token volume
+			if s.present() {
+				p.ClusterTrustBundle = new(corev1.ClusterTrustBundleProjection)
+			}
+		case "podCertificate":
+			if s.present() {
+				p.PodCertificate = new(corev1.PodCertificateProjection)
+			}
+		}
+	}
+}
+
+func readToken(s *scanner) *corev1.ServiceAccountTokenProjection {
+	if !s.present() {
 		return nil
 	}
-	return &corev1.LocalObjectReference{Name: name}
-}
-
-func setRef(v *corev1.Volume, source string, ref *corev1.LocalObjectReference) {
-	switch source {
-	case "cephfs":
-		v.CephFS = &corev1.CephFSVolumeSource{SecretRef: ref}
-	case "cinder":
-		v.Cinder = &corev1.CinderVolumeSource{SecretRef: ref}
-	case "flexVolume":
-		v.FlexVolume = &corev1.FlexVolumeSource{SecretRef: ref}
-	case "rbd":
-		v.RBD = &corev1.RBDVolumeSource{SecretRef: ref}
-	case "scaleIO":
-		v.ScaleIO = &corev1.ScaleIOVolumeSource{SecretRef: ref}
-	case "iscsi":
-		v.ISCSI = &corev1.ISCSIVolumeSource{SecretRef: ref}
-	case "storageos":
-		v.StorageOS = &corev1.StorageOSVolumeSource{SecretRef: ref}
-	}
-}
-
-func readProjected(s *scanner, v *corev1.Volume) error {
-	present, err := s.object(func(key string) (err error) {
-		if key != "sources" {
-			return s.skip()
-		}
-		if v.Projected == nil {
-			v.Projected = &corev1.ProjectedVolumeSource{}
-		}
-		v.Projected.Sources, err = readList(s, readProjection)
-		return err
-	})
-	if present && v.Projected == nil {
-		v.Projected = &corev1.ProjectedVolumeSource{}
-	}
-	return err
-}
-
-func readProjection(s *scanner, p *corev1.VolumeProjection) error {
-	_, err := s.object(func(key string) error {
+	v := new(corev1.ServiceAccountTokenProjection)
+	for key := range s.Members {
 		switch key {
-		case "secret":
-			var secret corev1.SecretProjection
-			present, err := readRef(s, &secret.LocalObjectReference)
-			if present {
-				p.Secret = &secret
-			}
-			return err
-		case "serviceAccountToken":
-			var token corev1.ServiceAccountTokenProjection
-			present, err := readField(s, "path", &token.Path)
-			if present {
-				p.ServiceAccountToken = &token
-			}
-			return err
+		case "audience":
+			v.Audience = s.Text()
+		case "expirationSeconds":
+			v.ExpirationSeconds = s.Int()
+		case "path":
+			v.Path = s.Text()
 		}
-		return s.skip()
-	})
-	return err
+	}
+	return v
+}
+
+func readConfigMap(s *scanner) *corev1.ConfigMapProjection {
+	if !s.present() {
+		return nil
+	}
+	v := new(corev1.ConfigMapProjection)
+	for key := range s.Members {
+		switch key {
+		case "name":
+			v.Name = s.Text()
+		case "optional":
+			v.Optional = s.Bool()
+		case "items":
+			v.Items = few(s, readItem)
+		}
+	}
+	return v
+}
+
+func readItem(s *scanner, v *corev1.KeyToPath) {
+	for key := range s.Members {
+		switch key {
+		case "key":
+			v.Key = s.Text()
+		case "path":
+			v.Path = s.Text()
+		case "mode":
+			v.Mode = readMode(s)
+		}
+	}
+}
+
+func readDownwardAPI(s *scanner) *corev1.DownwardAPIProjection {
+	if !s.present() {
+		return nil
+	}
+	v := new(corev1.DownwardAPIProjection)
+	for key := range s.Members {
+		if key == "items" {
+			v.Items = few(s, readField)
+		}
+	}
+	return v
+}
+
+func readField(s *scanner, v *corev1.DownwardAPIVolumeFile) {
+	for key := range s.Members {
+		switch key {
+		case "path":
+			v.Path = s.Text()
+		case "fieldRef":
+			if !s.present() {
+				continue
+			}
+			v.FieldRef = new(corev1.ObjectFieldSelector)
+			for key := range s.Members {
+				switch key {
+				case "apiVersion":
+					v.FieldRef.APIVersion = s.Text()
+				case "fieldPath":
+					v.FieldRef.FieldPath = s.Text()
+				}
+			}
+		case "resourceFieldRef":
+			if s.present() {
+				v.ResourceFieldRef = new(corev1.ResourceFieldSelector)
+			}
+		case "mode":
+			v.Mode = readMode(s)
+		}
+	}
+}
+
+// readMode reads the mode of a file. One that is none is -1.
+func readMode(s *scanner) *int32 {
+	n := s.Int()
+	if n == nil {
+		return nil
+	}
+	mode := int32(-1)
+	if *n >= 0 && *n <= math.MaxInt32 {
+		mode = int32(*n)
+	}
+	return &mode
+}
+
+// few reads an array and keeps two elements of it: one more than the lists in a
+// token volume have.
+func few[T any](s *scanner, read func(*scanner, *T)) (l []T) {
+	for i := range s.Elements {
+		if i < 2 {
+			l = append(l, *new(T))
+			read(s, &l[i])
+		}
+	}
+	return l
 }

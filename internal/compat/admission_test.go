@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
 	upstreamadmission "k8s.io/apiserver/pkg/admission"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
@@ -300,6 +301,18 @@ func (c *admissionCase) addsRetryAfter() bool {
 	return advised && cmp.Equal(upstream.Status(), status)
 }
 
+// hasBadName says whether we refuse because the pod's account has a name that an
+// API server would not have stored.
+func (c *admissionCase) hasBadName() bool {
+	name := c.pod.Spec.ServiceAccountName
+	if name == "" {
+		name = c.pod.Spec.DeprecatedServiceAccount
+	}
+	ours, ok := c.oursErr.(apierrors.APIStatus)
+	return ok && len(validation.IsDNS1123Subdomain(name)) > 0 && ours.Status().Details.RetryAfterSeconds == 0 &&
+		strings.HasSuffix(ours.Status().Message, fmt.Sprintf("error looking up service account %s/%s: serviceaccount %q not found", admissionNamespace, name, name))
+}
+
 func TestAdmission(t *testing.T) {
 	known := newDeviations(
 		deviation[admissionCase]{"ADM-22: a 403 of the live lookup is a refusal, not a 500", func(c *admissionCase) bool {
@@ -309,6 +322,7 @@ func TestAdmission(t *testing.T) {
 			return c.same403() && strings.HasPrefix(c.upstreamErr.Error(), "ephemeral container ")
 		}},
 		deviation[admissionCase]{"ADM-19, ADM-21: a refusal that may heal says when to try again", (*admissionCase).addsRetryAfter},
+		deviation[admissionCase]{"ADM-16: a name that no account can have is not looked up", (*admissionCase).hasBadName},
 	)
 	// Upstream sleeps between its looks for a missing default account.
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package strictjson
 
 import (
+	"context"
 	"strings"
 	"unicode/utf8"
 )
@@ -18,14 +19,18 @@ type Scanner struct {
 	// NullIsAbsent lets null stand for a missing value of any type, as
 	// encoding/json does.
 	NullIsAbsent bool
+	// Context ends the scan once it is done, unless it is nil. It is looked at
+	// before each 1,024th value.
+	Context context.Context
 
 	// Mismatch is about the first value of another type than was asked for,
 	// which was skipped. [Scanner.End] returns it; before that it may be reset.
 	Mismatch *Error
 
-	pos   int
-	depth int
-	err   *Error
+	pos    int
+	depth  int
+	values int
+	err    *Error
 }
 
 // End returns the first error in the text, which must not go on after its
@@ -97,6 +102,9 @@ func (s *Scanner) Members(yield func(name string) bool) {
 		}
 		s.pos++
 		s.Next()
+		if s.stopped() {
+			return
+		}
 		value := s.pos
 		if yield != nil && !yield(name) {
 			return
@@ -148,6 +156,9 @@ func (s *Scanner) Elements(yield func(i int) bool) {
 	}
 	for i := 0; ; i++ {
 		s.Next()
+		if s.stopped() {
+			return
+		}
 		value := s.pos
 		if yield != nil && !yield(i) {
 			return
@@ -166,6 +177,19 @@ func (s *Scanner) Elements(yield func(i int) bool) {
 			return
 		}
 	}
+}
+
+// valuesPerCheck is how many values are read between two looks at the Context.
+const valuesPerCheck = 1024
+
+// stopped reports whether the scan ends before the value that comes next.
+func (s *Scanner) stopped() bool {
+	s.values++
+	if s.values%valuesPerCheck != 0 || s.Context == nil || s.Context.Err() == nil {
+		return false
+	}
+	s.Fail("not read in time")
+	return true
 }
 
 // open goes into an object or array and returns what comes next there.
@@ -205,6 +229,26 @@ func (s *Scanner) Bool() *bool {
 	return &value
 }
 
+// Int reads an integer: a number without fraction and exponent that fits. It
+// returns nil if there is none.
+func (s *Scanner) Int() *int64 {
+	if c := s.Next(); c != '-' && (c < '0' || c > '9') {
+		s.mismatch("not an integer")
+		return nil
+	}
+	start := s.pos
+	s.Skip()
+	if s.err != nil {
+		return nil
+	}
+	n, ok := Integer(s.Source[start:s.pos])
+	if !ok {
+		s.differ(start, "not an integer")
+		return nil
+	}
+	return &n
+}
+
 // Raw reads any value and returns it as in the text.
 func (s *Scanner) Raw() string {
 	s.Next()
@@ -218,10 +262,16 @@ func (s *Scanner) Raw() string {
 
 // mismatch skips a value of another type than was asked for.
 func (s *Scanner) mismatch(problem string) {
-	if s.Mismatch == nil && !(s.NullIsAbsent && s.Next() == 'n') {
-		s.Mismatch = &Error{s.pos, problem, ""}
+	if !(s.NullIsAbsent && s.Next() == 'n') {
+		s.differ(s.pos, problem)
 	}
 	s.Skip()
+}
+
+func (s *Scanner) differ(offset int, problem string) {
+	if s.Mismatch == nil {
+		s.Mismatch = &Error{offset, problem, ""}
+	}
 }
 
 // Skip reads any value and forgets it.

@@ -1,0 +1,239 @@
+package admission_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
+)
+
+// vault gives the pods of a second Plugin tokens for another audience.
+func vault(c *admission.Config) {
+	c.Audience, c.MountPath = "vault", "/var/run/secrets/vault"
+}
+
+// volumeFor is the token volume of a Plugin with the changes.
+func volumeFor(t *testing.T, name string, changes ...func(*admission.Config)) corev1.Volume {
+	t.Helper()
+	changes = append(changes, func(c *admission.Config) { c.NewName = func(string) string { return name } })
+	in := pod()
+	wantStatus(t, plugin(t, have(account("default")), changes...).Admit(t.Context(), create(in)), nil)
+	return in.Spec.Volumes[0]
+}
+
+// ADM-39 as we differ, and ADM-7: one Plugin for each audience, in any order, as
+// often as the API server likes. Each mount has the token that was asked for.
+func TestTwoAudiences(t *testing.T) {
+	plugins := map[string]*admission.Plugin{
+		"api":   plugin(t, have(account("default")), func(c *admission.Config) { c.NewName = nil }),
+		"vault": plugin(t, have(account("default")), vault, func(c *admission.Config) { c.NewName = nil }),
+		"long":  plugin(t, have(account("default")), func(c *admission.Config) { c.NewName, c.MountPath, c.TokenLifetime = nil, "/long", 24*time.Hour }),
+	}
+	want := map[string]struct {
+		audience string
+		lifetime int64
+	}{mountPath: {"", 3607}, "/var/run/secrets/vault": {"vault", 3607}, "/long": {"", 86400}}
+	for _, order := range []string{"api vault long", "vault api long", "vault api long long vault api", "api api", "vault vault api"} {
+		t.Run(order, func(t *testing.T) {
+			in := pod(main(corev1.Container{Name: "sidecar"}), inits(corev1.Container{Name: "first"}))
+			ran := map[string]bool{}
+			for name := range strings.SplitSeq(order, " ") {
+				ran[name] = true
+				wantStatus(t, plugins[name].Admit(t.Context(), create(in)), nil)
+			}
+			volumes := map[string]corev1.Volume{}
+			for _, v := range in.Spec.Volumes {
+				volumes[v.Name] = v
+			}
+			if len(volumes) != len(ran) || len(in.Spec.Volumes) != len(ran) {
+				t.Fatalf("got %d volumes, want one for each of %s", len(in.Spec.Volumes), order)
+			}
+			for _, c := range append(in.Spec.InitContainers, in.Spec.Containers...) {
+				if len(c.VolumeMounts) != len(ran) {
+					t.Errorf("container %s has %d mounts, want %d", c.Name, len(c.VolumeMounts), len(ran))
+				}
+				for _, m := range c.VolumeMounts {
+					token := volumes[m.Name].Projected.Sources[0].ServiceAccountToken
+					if w := want[m.MountPath]; token.Audience != w.audience || *token.ExpirationSeconds != w.lifetime || token.Path != "token" {
+						t.Errorf("container %s has at %s a token for %q that lives %d s, want %+v", c.Name, m.MountPath, token.Audience, *token.ExpirationSeconds, w)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A volume of the pod's author is mounted only if it is what is asked for.
+func TestVolumeOfThePod(t *testing.T) {
+	type change = func(*corev1.Volume)
+	token := func(v *corev1.Volume) *corev1.ServiceAccountTokenProjection {
+		return v.Projected.Sources[0].ServiceAccountToken
+	}
+	ca := func(v *corev1.Volume) *corev1.ConfigMapProjection { return v.Projected.Sources[1].ConfigMap }
+	api := func(v *corev1.Volume) *corev1.DownwardAPIVolumeFile {
+		return &v.Projected.Sources[2].DownwardAPI.Items[0]
+	}
+	add := func(p corev1.VolumeProjection) change {
+		return func(v *corev1.Volume) { v.Projected.Sources = append(v.Projected.Sources, p) }
+	}
+	mode, on := int32(0o600), true
+	const (
+		unlike   = "; kube-api-access-x does not project exactly that"
+		audience = `; kube-api-access-x projects a token for another audience than `
+	)
+	tests := []struct {
+		name   string
+		change change
+		// Why another volume is added: by a Plugin for "vault", and a Plugin that is
+		// strict. Empty if the one that is there is mounted.
+		vault, strict string
+		byName        bool // a Plugin with the rules of Kubernetes mounts it too
+	}{
+		{"as asked for", func(*corev1.Volume) {}, "", "", true},
+		{"without what is defaulted", func(v *corev1.Volume) { v.Projected.DefaultMode, api(v).FieldRef.APIVersion = nil, "" }, "", "", true},
+		{"CA not optional", func(v *corev1.Volume) { ca(v).Optional = new(bool) }, "", "", true},
+		{"another audience", func(v *corev1.Volume) { token(v).Audience = "third" }, audience + `"vault"`, audience + "the API server's", false},
+		{"another audience and lifetime", func(v *corev1.Volume) { token(v).Audience, token(v).ExpirationSeconds = "third", nil }, audience + `"vault"`, audience + "the API server's", false},
+		{"another lifetime", func(v *corev1.Volume) { *token(v).ExpirationSeconds = 3600 }, "; kube-api-access-x projects a token that lives for another time than 3607 s", "; kube-api-access-x projects a token that lives for another time than 3607 s", true},
+		{"default lifetime", func(v *corev1.Volume) { token(v).ExpirationSeconds = nil }, "; kube-api-access-x projects a token that lives for another time than 3607 s", "; kube-api-access-x projects a token that lives for another time than 3607 s", true},
+		{"another file", func(v *corev1.Volume) { token(v).Path = "jwt" }, "; kube-api-access-x projects its token as another file than token", "; kube-api-access-x projects its token as another file than token", true},
+		{"no token", func(v *corev1.Volume) { v.Projected.Sources = v.Projected.Sources[1:] }, "; kube-api-access-x projects no token", "; kube-api-access-x projects no token", true},
+		{"nothing projected", func(v *corev1.Volume) { v.Projected = nil }, "; kube-api-access-x projects no token", "; kube-api-access-x projects no token", true},
+		{"only the token", func(v *corev1.Volume) { v.Projected.Sources = v.Projected.Sources[:1] }, unlike, unlike, true},
+		{"another token", add(corev1.VolumeProjection{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "other", Audience: "third"}}), unlike, unlike, true},
+		{"another token first", func(v *corev1.Volume) {
+			v.Projected.Sources = append([]corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "other", Audience: "third"}}}, v.Projected.Sources...)
+		}, unlike, unlike, true},
+		{"Secret too", add(corev1.VolumeProjection{Secret: &corev1.SecretProjection{}}), unlike, unlike, true},
+		{"trust bundle too", add(corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{}}), unlike, unlike, true},
+		{"pod certificate too", add(corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{}}), unlike, unlike, true},
+		{"source without content", add(corev1.VolumeProjection{}), unlike, unlike, true},
+		{"two in one source", func(v *corev1.Volume) { v.Projected.Sources[0].Secret = &corev1.SecretProjection{} }, unlike, unlike, true},
+		{"two in the second source", func(v *corev1.Volume) {
+			v.Projected.Sources[1].ClusterTrustBundle = &corev1.ClusterTrustBundleProjection{}
+		}, unlike, unlike, true},
+		{"two in the third source", func(v *corev1.Volume) { v.Projected.Sources[2].PodCertificate = &corev1.PodCertificateProjection{} }, unlike, unlike, true},
+		{"another order", func(v *corev1.Volume) {
+			v.Projected.Sources[1], v.Projected.Sources[2] = v.Projected.Sources[2], v.Projected.Sources[1]
+		}, unlike, unlike, true},
+		{"another mode", func(v *corev1.Volume) { v.Projected.DefaultMode = &mode }, unlike, unlike, true},
+		{"another CA", func(v *corev1.Volume) { ca(v).Name = "mine" }, unlike, unlike, true},
+		{"optional CA", func(v *corev1.Volume) { ca(v).Optional = &on }, unlike, unlike, true},
+		{"all of the ConfigMap", func(v *corev1.Volume) { ca(v).Items = nil }, unlike, unlike, true},
+		{"more of the ConfigMap", func(v *corev1.Volume) { ca(v).Items = append(ca(v).Items, corev1.KeyToPath{Key: "x", Path: "x"}) }, unlike, unlike, true},
+		{"another key", func(v *corev1.Volume) { ca(v).Items[0].Key = "x" }, unlike, unlike, true},
+		{"CA with a mode", func(v *corev1.Volume) { ca(v).Items[0].Mode = &mode }, unlike, unlike, true},
+		{"CA as another file", func(v *corev1.Volume) { ca(v).Items[0].Path = "x" }, unlike, unlike, true},
+		{"no field", func(v *corev1.Volume) { api(v).FieldRef = nil }, unlike, unlike, true},
+		{"another field", func(v *corev1.Volume) { api(v).FieldRef.FieldPath = "metadata.name" }, unlike, unlike, true},
+		{"field of another version", func(v *corev1.Volume) { api(v).FieldRef.APIVersion = "v2" }, unlike, unlike, true},
+		{"field as another file", func(v *corev1.Volume) { api(v).Path = "x" }, unlike, unlike, true},
+		{"field with a mode", func(v *corev1.Volume) { api(v).Mode = &mode }, unlike, unlike, true},
+		{"resource", func(v *corev1.Volume) { api(v).ResourceFieldRef = &corev1.ResourceFieldSelector{} }, unlike, unlike, true},
+		{"no fields", func(v *corev1.Volume) { v.Projected.Sources[2].DownwardAPI.Items = nil }, unlike, unlike, true},
+		{"more fields", func(v *corev1.Volume) {
+			d := v.Projected.Sources[2].DownwardAPI
+			d.Items = append(d.Items, d.Items[0])
+		}, unlike, unlike, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, c := range []struct {
+				name   string
+				config func(*admission.Config)
+				added  bool
+				why    string
+			}{
+				{"vault", vault, tt.vault != "", tt.vault},
+				{"strict", strict, tt.strict != "", tt.strict},
+				{"Kubernetes", func(*admission.Config) {}, !tt.byName, tt.strict},
+				{"path", func(c *admission.Config) { c.MountPath = "/token" }, tt.strict != "", tt.strict},
+			} {
+				v := volumeFor(t, "kube-api-access-x", c.config)
+				tt.change(&v)
+				in := pod(withVolumes(v))
+				p := plugin(t, have(account("default")), c.config)
+				d, err := p.Decide(t.Context(), create(in))
+				wantStatus(t, err, nil)
+				wantStatus(t, p.Admit(t.Context(), create(in)), nil)
+				mounted, volumes := in.Spec.Containers[0].VolumeMounts[0].Name, len(in.Spec.Volumes)
+				if added := mounted != "kube-api-access-x"; added != c.added || added != (volumes == 2) {
+					t.Errorf("%s: mounts %s of %d volumes, want that another was added is %v", c.name, mounted, volumes, c.added)
+				}
+				text := "keep spec.volumes (kube-api-access-x is taken for the token's volume)"
+				if c.added {
+					text = "namespace" + c.why + ")\n"
+				}
+				if !strings.Contains(d.String(), text) {
+					t.Errorf("%s: the decision is\n%s\nwant %q", c.name, d, text)
+				}
+				wantStatus(t, p.Admit(t.Context(), create(in)), nil) // ADM-7
+				if len(in.Spec.Volumes) != volumes || len(in.Spec.Containers[0].VolumeMounts) != 1 {
+					t.Errorf("%s: the second time the pod got more", c.name)
+				}
+			}
+		})
+	}
+}
+
+// Whatever else RootCAConfigMap or TokenLifetime ask for, a volume's name is not enough.
+func TestOtherVolumesAskedFor(t *testing.T) {
+	for name, config := range map[string]func(*admission.Config){
+		"lifetime": func(c *admission.Config) { c.TokenLifetime = time.Hour },
+		"CA":       func(c *admission.Config) { c.RootCAConfigMap = "my-ca" },
+	} {
+		p := plugin(t, have(account("default")), config)
+		in := pod(withVolumes(tokenVolume("kube-api-access-x")))
+		wantStatus(t, p.Admit(t.Context(), create(in)), nil)
+		if diff := cmp.Diff(volumeFor(t, tokenVolumeName, config), in.Spec.Volumes[len(in.Spec.Volumes)-1]); diff != "" || len(in.Spec.Volumes) != 2 {
+			t.Errorf("%s: %d volumes; the last (-want +got):\n%s", name, len(in.Spec.Volumes), diff)
+		}
+	}
+}
+
+// With Strict, a Secret volume of some of the token's keys is not the token's.
+func TestSecretVolumeWithItems(t *testing.T) {
+	o := have(account("default", lists("t1")), tokenSecret("t1", "default", ""))
+	for _, isStrict := range []bool{false, true} {
+		v := secretVolume("mine", "t1")
+		v.Secret.Items = []corev1.KeyToPath{{Key: "ca.crt", Path: "ca.crt"}}
+		in := pod(withVolumes(v))
+		wantStatus(t, plugin(t, o, secretBacked(o), func(c *admission.Config) { c.Strict = isStrict }).Admit(t.Context(), create(in)), nil)
+		want := "mine"
+		if isStrict {
+			want = "t1"
+		}
+		if got := in.Spec.Containers[0].VolumeMounts[0].Name; got != want {
+			t.Errorf("strict is %v: mounts %s, want %s", isStrict, got, want)
+		}
+	}
+}
+
+// The first of many look-alikes is explained, and JSON goes the same way.
+func TestVolumeExplained(t *testing.T) {
+	p := plugin(t, have(account("default")), vault)
+	in := pod(withVolumes(corev1.Volume{Name: "data"}, admissiontest.TokenVolume("kube-api-access-1"), admissiontest.TokenVolume("kube-api-access-2")))
+	d, err := p.Decide(t.Context(), create(in))
+	wantStatus(t, err, nil)
+	const want = `add to spec.volumes: kube-api-access-abc12 (it projects the token, the ConfigMap kube-root-ca.crt and the namespace; kube-api-access-1 projects a token for another audience than "vault")`
+	if !strings.Contains(d.String(), want+"\n") {
+		t.Errorf("the decision is\n%s\nwant the line\n%s", d, want)
+	}
+	var added corev1.Volume
+	for i := range d.Edits {
+		if e := &d.Edits[i]; e.Field == "volumes" {
+			if err := json.Unmarshal(e.AppendJSON(nil), &added); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if diff := cmp.Diff(volumeFor(t, tokenVolumeName, vault), added); diff != "" {
+		t.Errorf("volume (-want +got):\n%s", diff)
+	}
+}
