@@ -48,7 +48,8 @@ var importRules = map[string]struct{ ours, others []string }{
 	"admission/internal/admissiontest": {ours: []string{"admission"}, others: kubernetes},
 
 	"sacontroller":           {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
-	"fake":                   {ours: []string{"internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store", "fake/internal/warning"}, others: kubernetes},
+	"fake":                   {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store", "fake/internal/warning"}, others: kubernetes},
+	"fake/fault":             {ours: []string{"fake/internal/object"}, others: kubernetes},
 	"fake/internal/apirules": {ours: []string{"fake/internal/object", "fake/internal/patch"}, others: kubernetes},
 	"fake/internal/object":   {others: kubernetes},
 	"fake/internal/patch":    {others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},

@@ -5,58 +5,12 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
-
-// An Op is one call of the API: what a [Fault] decides about, and the first
-// half of an [Action].
-type Op struct {
-	Verb        string // get, list, watch, create, update, patch or delete
-	Resource    string // plural: namespaces, nodes, serviceaccounts, secrets, pods or configmaps
-	Subresource string // "" for most
-	Namespace   string // "" for cluster-scoped resources and for all namespaces
-	Name        string // "" for list, watch, and create with generateName
-
-	// Object is what was sent with a create or an update, nil otherwise. It is
-	// a copy; a Fault only reads it.
-	Object runtime.Object
-
-	// PatchType and Patch are what was sent with a patch.
-	PatchType types.PatchType
-	Patch     []byte
-
-	// Preconditions are those of a delete, nil without.
-	Preconditions *metav1.Preconditions
-
-	// Actor is who calls, if known: the name of a controller that
-	// [Cluster.Settle] drives, or what was given to [WithActor].
-	Actor string
-}
-
-// String returns op in the form "verb resource namespace/name". It shows no
-// content.
-func (op Op) String() string {
-	var b strings.Builder
-	b.WriteString(op.Verb)
-	b.WriteByte(' ')
-	b.WriteString(op.Resource)
-	if op.Subresource != "" {
-		b.WriteString("/" + op.Subresource)
-	}
-	switch {
-	case op.Namespace != "" && op.Name != "":
-		b.WriteString(" " + op.Namespace + "/" + op.Name)
-	case op.Namespace != "" || op.Name != "":
-		b.WriteString(" " + op.Namespace + op.Name)
-	}
-	return b.String()
-}
 
 // An Action is one call of the API and what became of it.
 type Action struct {
-	Op
+	fault.Op
 	// Err is what the caller got, nil if the call succeeded.
 	Err error
 	// Fault describes the injected fault that this call met, "" without.

@@ -7,12 +7,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 func TestStory(t *testing.T) {
 	actions := func(names ...string) (actions []fake.Action) {
 		for _, name := range names {
-			actions = append(actions, fake.Action{Op: fake.Op{Actor: "c", Verb: "get", Resource: "secrets", Namespace: "ns", Name: name}})
+			actions = append(actions, fake.Action{Op: fault.Op{Actor: "c", Verb: "get", Resource: "secrets", Namespace: "ns", Name: name}})
 		}
 		return actions
 	}

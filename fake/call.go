@@ -14,24 +14,21 @@ func (c *Cluster) call(ctx context.Context, action *Action, do func() error) err
 	action.Actor = actorFrom(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	out := c.judge(action.Op)
-	action.Fault = out.describe()
-	if out.wait > 0 {
-		c.mu.Unlock()
-		err := sleep(ctx, out.wait)
-		c.mu.Lock()
-		if err != nil {
-			return c.record(action, err)
-		}
+	out := c.faults.Decide(action.Op)
+	if out.Description != "" {
+		action.Fault = "fault: " + out.Description
 	}
-	if out.err != nil && !out.after {
-		return c.record(action, out.err)
+	if err := c.delay(ctx, out.Wait); err != nil {
+		return c.record(action, err)
 	}
-	action.lag, action.drop = out.lag, out.drop
+	if out.Err != nil && !out.After {
+		return c.record(action, out.Err)
+	}
+	action.lag, action.drop = out.Lag, out.Drop
 	if err := do(); err != nil {
 		return c.record(action, err)
 	}
-	return c.record(action, out.err)
+	return c.record(action, out.Err)
 }
 
 func (c *Cluster) record(action *Action, err error) error {
@@ -41,8 +38,13 @@ func (c *Cluster) record(action *Action, err error) error {
 	return err
 }
 
-// sleep waits for d or until ctx is done, whichever comes first.
-func sleep(ctx context.Context, d time.Duration) error {
+// delay waits for d or until ctx is done, whichever comes first, without the lock.
+func (c *Cluster) delay(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	c.mu.Unlock()
+	defer c.mu.Lock()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/store"
@@ -40,7 +41,7 @@ type Cluster struct {
 	history   store.History
 	uids      uint64 // how many UIDs were given out
 	names     uint64 // how many names were generated
-	faults    []Fault
+	faults    fault.Set
 	actions   []Action
 	drivers   []*driver
 	readers   []*Reader

@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
@@ -20,7 +21,7 @@ func (c *Cluster) delete(ctx context.Context, k *object.Kind, namespace, name st
 	if err := apirules.CheckDryRun(opts.DryRun); err != nil {
 		return nil, err
 	}
-	action := &Action{Op: Op{Verb: "delete", Resource: k.Resource, Namespace: namespace, Name: name, Preconditions: opts.Preconditions.DeepCopy()}}
+	action := &Action{Op: fault.Op{Verb: "delete", Resource: k.Resource, Namespace: namespace, Name: name, Preconditions: opts.Preconditions.DeepCopy()}}
 	err = c.call(ctx, action, func() error {
 		old, exists := c.state.Get(k, namespace, name)
 		if !exists {

@@ -29,13 +29,13 @@
 //
 // # Failure
 //
-// A [Fault] makes calls fail. [Nth], [First], [On], [If] and [Any] choose the
-// calls. They return any error; [Conflict], [NotFound], [Timeout], [AnswerLost],
-// [After], [Slow] and [Stale] simulate the API server, the network or a cache:
+// Faults make calls fail as the API server, the network or a cache do; package
+// fault has them. One that can't fire panics where it is made, and
+// [Cluster.Unfired] tells which ones did not:
 //
-//	cluster.Inject(fake.First(2, "update", "secrets", fake.Conflict))
-//	cluster.Inject(fake.Nth(1, "create", "serviceaccounts", fake.AnswerLost))
-//	cluster.Inject(fake.StaleReads(3))
+//	cluster.Inject(fault.First(2, "update", "secrets", fault.Conflict))
+//	cluster.Inject(fault.Nth(1, "create", "serviceaccounts", fault.AnswerLost))
+//	cluster.Inject(fault.StaleReads(3))
 //
 // Settle reports keys that fail without end as an [*UnsettledError], and
 // controllers that write without end as a [*LivelockError], which shows what

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -57,8 +58,8 @@ func ExampleNew() {
 func ExampleCluster_Inject() {
 	ctx := context.Background()
 	c := fake.New(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "password"}})
-	c.Inject(fake.First(2, "update", "secrets", fake.Conflict))
-	c.Inject(fake.Nth(3, "update", "secrets", fake.AnswerLost))
+	c.Inject(fault.First(2, "update", "secrets", fault.Conflict))
+	c.Inject(fault.Nth(3, "update", "secrets", fault.AnswerLost))
 
 	secret, err := c.GetSecret(ctx, "ci", "password")
 	for err == nil || apierrors.IsConflict(err) {
@@ -108,7 +109,7 @@ func ExampleCluster_Settle() {
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}},
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "default"}},
 	)
-	c.Inject(fake.Nth(1, "update", "serviceaccounts", fake.Timeout))
+	c.Inject(fault.Nth(1, "update", "serviceaccounts", fault.Timeout))
 	if err := c.Settle(ctx, stamper{c}); err != nil {
 		fmt.Println(err)
 	}

@@ -11,26 +11,26 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 func secretNamed(name string) *corev1.Secret { return &corev1.Secret{ObjectMeta: meta("ci", name)} }
 
 func TestFaults(t *testing.T) {
 	broken := errors.New("broken")
-	isA := func(op fake.Op) bool { return op.Name == "a" }
+	isA := func(op fault.Op) bool { return op.Name == "a" }
 	tests := []struct {
 		name  string
-		fault fake.Fault
+		fault *fault.Fault
 		want  [4]error // of create a, create b, get a, create a again
 	}{
-		{"Nth", fake.Nth(2, "create", "secrets", broken), [4]error{1: broken}},
-		{"Nth of any verb", fake.Nth(3, "", "secrets", broken), [4]error{2: broken}},
-		{"First", fake.First(2, "create", "", broken), [4]error{0: broken, 1: broken}},
-		{"On", fake.On("get", "secrets", broken), [4]error{2: broken}},
-		{"On another resource", fake.On("get", "pods", broken), [4]error{}},
-		{"If", fake.If("secret a", isA, broken), [4]error{0: broken, 2: broken, 3: broken}},
-		{"Any", fake.Any(fake.Nth(1, "create", "secrets", broken), fake.Nth(3, "create", "secrets", broken)), [4]error{0: broken, 3: broken}},
+		{"Nth", fault.Nth(2, "create", "secrets", broken), [4]error{1: broken}},
+		{"Nth of any verb", fault.Nth(3, "", "secrets", broken), [4]error{2: broken}},
+		{"First", fault.First(2, "create", "", broken), [4]error{0: broken, 1: broken}},
+		{"On", fault.On("get", "secrets", broken), [4]error{2: broken}},
+		{"On another resource", fault.On("get", "pods", broken), [4]error{}},
+		{"If", fault.If("secret a", isA, broken), [4]error{0: broken, 2: broken, 3: broken}},
+		{"Any", fault.Any(fault.Nth(1, "create", "secrets", broken), fault.Nth(3, "create", "secrets", broken)), [4]error{0: broken, 3: broken}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -53,14 +53,14 @@ func TestFaults(t *testing.T) {
 func TestFaultsCountIndependently(t *testing.T) {
 	first, second := errors.New("first"), errors.New("second")
 	c := newCI(t)
-	c.Inject(fake.Nth(1, "get", "secrets", first))
-	c.Inject(fake.Nth(2, "get", "secrets", second))
+	c.Inject(fault.Nth(1, "get", "secrets", first))
+	c.Inject(fault.Nth(2, "get", "secrets", second))
 	for i, want := range []error{first, second} {
 		if _, err := c.GetSecret(t.Context(), "ci", "a"); err != want {
 			t.Errorf("call %d = %v, want %v", i+1, err, want)
 		}
 	}
-	c.Inject(fake.On("get", "secrets", first))
+	c.Inject(fault.On("get", "secrets", first))
 	c.ClearFaults()
 	_, err := c.GetSecret(t.Context(), "ci", "a")
 	checkError(t, err, metav1.StatusReasonNotFound, `secrets "a" not found`)
@@ -76,19 +76,19 @@ func TestOutcomes(t *testing.T) {
 		happened bool
 		action   string
 	}{
-		{"conflict", fake.Conflict, metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "a": the object has been modified; please apply your changes to the latest version and try again`, false,
+		{"conflict", fault.Conflict, metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "a": the object has been modified; please apply your changes to the latest version and try again`, false,
 			`create secrets ci/a: Operation cannot be fulfilled on secrets "a": the object has been modified; please apply your changes to the latest version and try again [fault: every create secrets: conflict]`},
-		{"not found", fake.NotFound, metav1.StatusReasonNotFound, `secrets "a" not found`, false, `create secrets ci/a: secrets "a" not found [fault: every create secrets: not found]`},
-		{"timeout", fake.Timeout, metav1.StatusReasonTimeout, "Timeout: request did not complete within the allowed duration", false, "create secrets ci/a: Timeout: request did not complete within the allowed duration [fault: every create secrets: timeout]"},
-		{"answer lost", fake.AnswerLost, metav1.StatusReasonTimeout, "Timeout: request did not complete within the allowed duration", true, "create secrets ci/a: Timeout: request did not complete within the allowed duration [fault: every create secrets: answer lost]"},
-		{"after", fake.After(errors.New("EOF")), metav1.StatusReasonUnknown, "EOF", true, "create secrets ci/a: EOF [fault: every create secrets: the call happens, then EOF]"},
-		{"after, with a status", fake.After(fake.Conflict), metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "a": the object has been modified; please apply your changes to the latest version and try again`, true,
+		{"not found", fault.NotFound, metav1.StatusReasonNotFound, `secrets "a" not found`, false, `create secrets ci/a: secrets "a" not found [fault: every create secrets: not found]`},
+		{"timeout", fault.Timeout, metav1.StatusReasonTimeout, "Timeout: request did not complete within the allowed duration", false, "create secrets ci/a: Timeout: request did not complete within the allowed duration [fault: every create secrets: timeout]"},
+		{"answer lost", fault.AnswerLost, metav1.StatusReasonTimeout, "Timeout: request did not complete within the allowed duration", true, "create secrets ci/a: Timeout: request did not complete within the allowed duration [fault: every create secrets: answer lost]"},
+		{"after", fault.After(errors.New("EOF")), metav1.StatusReasonUnknown, "EOF", true, "create secrets ci/a: EOF [fault: every create secrets: the call happens, then EOF]"},
+		{"after, with a status", fault.After(fault.Conflict), metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "a": the object has been modified; please apply your changes to the latest version and try again`, true,
 			`create secrets ci/a: Operation cannot be fulfilled on secrets "a": the object has been modified; please apply your changes to the latest version and try again [fault: every create secrets: the call happens, then conflict]`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newCI(t)
-			c.Inject(fake.On("create", "secrets", tt.err))
+			c.Inject(fault.On("create", "secrets", tt.err))
 			_, err := c.CreateSecret(t.Context(), secretNamed("a"))
 			checkError(t, err, tt.reason, tt.text)
 			if got := c.Actions()[0].String(); got != tt.action {
@@ -105,7 +105,7 @@ func TestOutcomes(t *testing.T) {
 // A call that fails by itself keeps its error when the answer is to be lost.
 func TestAnswerLostOfAFailedCall(t *testing.T) {
 	c := newCI(t, secretNamed("a"))
-	c.Inject(fake.On("create", "secrets", fake.AnswerLost))
+	c.Inject(fault.On("create", "secrets", fault.AnswerLost))
 	_, err := c.CreateSecret(t.Context(), secretNamed("a"))
 	checkError(t, err, metav1.StatusReasonAlreadyExists, `secrets "a" already exists`)
 }
@@ -113,7 +113,7 @@ func TestAnswerLostOfAFailedCall(t *testing.T) {
 func TestSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCI(t, secretNamed("a"))
-		c.Inject(fake.On("get", "secrets", fake.Slow(time.Minute)))
+		c.Inject(fault.On("get", "secrets", fault.Slow(time.Minute)))
 		start := time.Now()
 		other := make(chan error)
 		go func() { // others are not held up
@@ -159,7 +159,9 @@ func TestStaleReads(t *testing.T) {
 	}
 	for lag, want := range want {
 		c.ClearFaults()
-		c.Inject(fake.StaleReads(lag))
+		if lag > 0 {
+			c.Inject(fault.StaleReads(lag))
+		}
 		tokens := must[[]*corev1.Secret](t)(c.TokenSecrets(t.Context(), "ci", "builder"))
 		all := must[[]*corev1.Secret](t)(c.ListSecrets(t.Context(), "ci"))
 		got := join(names(tokens)) + " / " + join(names(all))
@@ -172,7 +174,7 @@ func TestStaleReads(t *testing.T) {
 		}
 	}
 	c.ClearFaults()
-	c.Inject(fake.StaleReads(1000)) // before anything was there
+	c.Inject(fault.StaleReads(1000)) // before anything was there
 	if all := must[[]*corev1.Secret](t)(c.ListSecrets(t.Context(), "ci")); len(all) != 0 {
 		t.Errorf("before the beginning there were %v, want none", names(all))
 	}

@@ -8,6 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
@@ -47,7 +48,7 @@ func (c *Cluster) FinalizeNamespace(ctx context.Context, name string) error {
 			}
 		}
 	}
-	action := &Action{Op: Op{Verb: "update", Resource: object.Namespaces.Resource, Subresource: "finalize", Name: name}}
+	action := &Action{Op: fault.Op{Verb: "update", Resource: object.Namespaces.Resource, Subresource: "finalize", Name: name}}
 	return c.call(ctx, action, func() error {
 		old, ok := c.state.Get(object.Namespaces, "", name)
 		if !ok || old.GetUID() != ns.GetUID() || c.state.Count(name) > 0 {

@@ -7,6 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/patch"
@@ -27,7 +28,7 @@ func (c *Cluster) patch(ctx context.Context, k *object.Kind, subresource, namesp
 		return nil, err
 	}
 	var stored object.Object
-	action := &Action{Op: Op{
+	action := &Action{Op: fault.Op{
 		Verb: "patch", Resource: k.Resource, Subresource: subresource,
 		Namespace: namespace, Name: name, PatchType: pt, Patch: data,
 	}}

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 func listed(list *corev1.SecretList) string {
@@ -182,7 +183,7 @@ func TestBookmarks(t *testing.T) {
 
 func TestDropWatch(t *testing.T) {
 	c := newCI(t, secretNamed("a"), secretNamed("b"))
-	c.Inject(fake.Nth(1, "watch", "secrets", fake.DropWatch(1)))
+	c.Inject(fault.Nth(1, "watch", "secrets", fault.DropWatch(1)))
 	w := must[*fake.Watch](t)(c.Watch(t.Context(), "secrets", "", metav1.ListOptions{}))
 	if got := join(tell(w.Pending())); got != "ADDED a@2" {
 		t.Errorf("a watch that drops after one event got %q", got)

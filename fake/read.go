@@ -6,6 +6,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/store"
@@ -17,7 +18,7 @@ func (c *Cluster) get(ctx context.Context, k *object.Kind, namespace, name strin
 		return nil, err
 	}
 	var found object.Object
-	action := &Action{Op: Op{Verb: "get", Resource: k.Resource, Namespace: namespace, Name: name}}
+	action := &Action{Op: fault.Op{Verb: "get", Resource: k.Resource, Namespace: namespace, Name: name}}
 	err := c.call(ctx, action, func() error {
 		o, ok := c.seenBy(action).Get(k, namespace, name)
 		if !ok {
@@ -39,7 +40,7 @@ func (c *Cluster) list(ctx context.Context, k *object.Kind, namespace string, op
 		return object.Page{}, err
 	}
 	var found object.Page
-	action := &Action{Op: Op{Verb: "list", Resource: k.Resource, Namespace: namespace}}
+	action := &Action{Op: fault.Op{Verb: "list", Resource: k.Resource, Namespace: namespace}}
 	err = c.call(ctx, action, func() error {
 		snap := c.seenBy(action)
 		if query.Revision != 0 {
@@ -63,7 +64,7 @@ func (c *Cluster) list(ctx context.Context, k *object.Kind, namespace string, op
 // them.
 func (c *Cluster) tokenSecrets(ctx context.Context, namespace, account string) ([]object.Object, error) {
 	var found []object.Object
-	action := &Action{Op: Op{Verb: "list", Resource: object.Secrets.Resource, Namespace: namespace}}
+	action := &Action{Op: fault.Op{Verb: "list", Resource: object.Secrets.Resource, Namespace: namespace}}
 	err := c.call(ctx, action, func() error {
 		found = c.seenBy(action).TokenSecrets(namespace, account)
 		return nil

@@ -5,6 +5,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
@@ -21,7 +22,7 @@ type Reader struct {
 	state  store.Store
 	seen   uint64 // the revision that state is at
 	lag    uint64
-	faults []Fault
+	faults fault.Set
 }
 
 // Reader returns a new cache of c. It sees every change immediately until
@@ -29,7 +30,7 @@ type Reader struct {
 func (c *Cluster) Reader() *Reader {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := &Reader{cluster: c}
+	r := &Reader{cluster: c, faults: fault.Set{Cache: true}}
 	c.readers = append(c.readers, r)
 	return r
 }
@@ -51,18 +52,26 @@ func (r *Reader) CatchUp() {
 	r.advanceTo(r.cluster.history.Last())
 }
 
-// Inject adds a fault to what is read through r: verbs are get and list.
-func (r *Reader) Inject(fault Fault) {
+// Inject adds a fault to what is read through r. It panics if f can't fire there:
+// verbs are get and list, and r is stale by [Reader.Lag].
+func (r *Reader) Inject(f *fault.Fault) {
 	r.cluster.mu.Lock()
 	defer r.cluster.mu.Unlock()
-	r.faults = append(r.faults, fault)
+	r.faults.Inject(f)
 }
 
 // ClearFaults removes the faults of r.
 func (r *Reader) ClearFaults() {
 	r.cluster.mu.Lock()
 	defer r.cluster.mu.Unlock()
-	r.faults = nil
+	r.faults.Clear()
+}
+
+// Unfired returns the faults of r that never fired; see [Cluster.Unfired].
+func (r *Reader) Unfired() []*fault.Fault {
+	r.cluster.mu.Lock()
+	defer r.cluster.mu.Unlock()
+	return r.faults.Unfired()
 }
 
 // advance makes r see what it may see.
@@ -78,22 +87,29 @@ func (r *Reader) advanceTo(revision uint64) {
 	}
 }
 
-// read runs do on what r sees.
-func (r *Reader) read(ctx context.Context, op Op, do func() error) error {
+// read runs do on what r sees, unless a fault decides otherwise.
+func (r *Reader) read(ctx context.Context, op fault.Op, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	r.cluster.mu.Lock()
 	defer r.cluster.mu.Unlock()
-	if out := judge(r.faults, op); out.err != nil {
-		return out.err
+	out := r.faults.Decide(op)
+	if err := r.cluster.delay(ctx, out.Wait); err != nil {
+		return err
+	}
+	if out.Err != nil && !out.After {
+		return out.Err
 	}
 	r.advance()
-	return do()
+	if err := do(); err != nil {
+		return err
+	}
+	return out.Err
 }
 
 func (r *Reader) get(ctx context.Context, k *object.Kind, namespace, name string) (found object.Object, err error) {
-	op := Op{Verb: "get", Resource: k.Resource, Namespace: namespace, Name: name, Actor: actorFrom(ctx)}
+	op := fault.Op{Verb: "get", Resource: k.Resource, Namespace: namespace, Name: name, Actor: actorFrom(ctx)}
 	err = r.read(ctx, op, func() error {
 		o, ok := r.state.Get(k, namespace, name)
 		if !ok {
@@ -106,7 +122,7 @@ func (r *Reader) get(ctx context.Context, k *object.Kind, namespace, name string
 }
 
 func (r *Reader) list(ctx context.Context, k *object.Kind, namespace string) (found object.Page, err error) {
-	op := Op{Verb: "list", Resource: k.Resource, Namespace: namespace, Actor: actorFrom(ctx)}
+	op := fault.Op{Verb: "list", Resource: k.Resource, Namespace: namespace, Actor: actorFrom(ctx)}
 	err = r.read(ctx, op, func() error {
 		found.Items = r.state.List(k, namespace)
 		return nil
@@ -115,7 +131,7 @@ func (r *Reader) list(ctx context.Context, k *object.Kind, namespace string) (fo
 }
 
 func (r *Reader) tokenSecrets(ctx context.Context, namespace, account string) (found object.Page, err error) {
-	op := Op{Verb: "list", Resource: object.Secrets.Resource, Namespace: namespace, Actor: actorFrom(ctx)}
+	op := fault.Op{Verb: "list", Resource: object.Secrets.Resource, Namespace: namespace, Actor: actorFrom(ctx)}
 	err = r.read(ctx, op, func() error {
 		found.Items = r.state.TokenSecrets(namespace, account)
 		return nil

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 func join(list []string) string { return strings.Join(list, " ") }
@@ -54,11 +55,11 @@ func TestReaderFaults(t *testing.T) {
 	c := newCI(t, secretNamed("a"))
 	r := c.Reader()
 	broken := errors.New("cache broken")
-	r.Inject(fake.Nth(1, "get", "secrets", broken))
+	r.Inject(fault.Nth(1, "get", "secrets", broken))
 	if _, err := r.GetSecret(t.Context(), "ci", "a"); err != broken {
 		t.Errorf("get = %v, want %v", err, broken)
 	}
-	r.Inject(fake.On("", "", broken))
+	r.Inject(fault.On("", "", broken))
 	if _, err := r.TokenSecrets(t.Context(), "ci", "a"); err != broken {
 		t.Errorf("TokenSecrets() = %v, want %v", err, broken)
 	}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
@@ -69,7 +70,7 @@ func (c *Cluster) Watch(ctx context.Context, resource, namespace string, opts me
 		return nil, err
 	}
 	stream := opts.SendInitialEvents != nil && *opts.SendInitialEvents
-	action := &Action{Op: Op{Verb: "watch", Resource: resource, Namespace: namespace}}
+	action := &Action{Op: fault.Op{Verb: "watch", Resource: resource, Namespace: namespace}}
 	err = c.call(ctx, action, func() error {
 		if err := w.start(from, stream); err != nil {
 			return err
@@ -84,6 +85,7 @@ func (c *Cluster) Watch(ctx context.Context, resource, namespace string, opts me
 		return nil
 	})
 	if err != nil {
+		w.Stop() // it may have begun before its answer was lost
 		return nil, err
 	}
 	return w, nil

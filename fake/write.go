@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/warning"
@@ -26,7 +27,7 @@ func (c *Cluster) create(ctx context.Context, k *object.Kind, sent object.Object
 		return nil, apierrors.NewBadRequest("an empty namespace may not be set during creation")
 	}
 	var created object.Object
-	action := &Action{Op: Op{Verb: "create", Resource: k.Resource, Namespace: o.GetNamespace(), Name: o.GetName(), Object: object.CopyOf(o)}}
+	action := &Action{Op: fault.Op{Verb: "create", Resource: k.Resource, Namespace: o.GetNamespace(), Name: o.GetName(), Object: object.CopyOf(o)}}
 	object.DropEmpty(o)
 	err = c.call(ctx, action, func() error {
 		if k.Namespaced {
@@ -97,7 +98,7 @@ func (c *Cluster) update(ctx context.Context, k *object.Kind, subresource string
 		return nil, err
 	}
 	var stored object.Object
-	action := &Action{Op: Op{
+	action := &Action{Op: fault.Op{
 		Verb: "update", Resource: k.Resource, Subresource: subresource,
 		Namespace: o.GetNamespace(), Name: o.GetName(), Object: object.CopyOf(o),
 	}}

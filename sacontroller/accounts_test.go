@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -43,8 +44,8 @@ func TestServiceAccountsReconcile(t *testing.T) {
 	tests := []struct {
 		name    string
 		cached  []runtime.Object
-		fault   fake.Fault // of the API
-		reader  fake.Fault
+		fault   *fault.Fault // of the API
+		reader  *fault.Fault
 		want    []string
 		wantErr string
 	}{
@@ -56,19 +57,19 @@ func TestServiceAccountsReconcile(t *testing.T) {
 		{name: "terminating", cached: objects(terminating("ns"))},
 		{name: "neither active nor terminating", cached: objects(phaseless)},
 		{name: "unknown"}, // SAC-3
-		{name: "reader fails", cached: objects(active("ns")), reader: fake.On("get", "namespaces", errBusy), wantErr: `reading Namespace ns: `},
+		{name: "reader fails", cached: objects(active("ns")), reader: fault.On("get", "namespaces", errBusy), wantErr: `reading Namespace ns: `},
 		{
 			name: "reader fails on the second account", cached: objects(active("ns")), want: []string{createDefault}, // SAC-8
-			reader: fake.Nth(2, "get", "serviceaccounts", errBusy), wantErr: `reading ServiceAccount ns/managed: `,
+			reader: fault.Nth(2, "get", "serviceaccounts", errBusy), wantErr: `reading ServiceAccount ns/managed: `,
 		},
-		{name: "both created meanwhile", cached: objects(active("ns")), fault: fake.On("create", "", apierrors.NewAlreadyExists(corev1.Resource("serviceaccounts"), "x")), want: []string{createDefault, createManaged}}, // SAC-9
-		{name: "one create fails", cached: objects(active("ns")), fault: fake.First(1, "create", "", errBusy), want: []string{createDefault, createManaged}, wantErr: errBusy.Error()},                                   // SAC-11
+		{name: "both created meanwhile", cached: objects(active("ns")), fault: fault.On("create", "", apierrors.NewAlreadyExists(corev1.Resource("serviceaccounts"), "x")), want: []string{createDefault, createManaged}}, // SAC-9
+		{name: "one create fails", cached: objects(active("ns")), fault: fault.First(1, "create", "", errBusy), want: []string{createDefault, createManaged}, wantErr: errBusy.Error()},                                   // SAC-11
 		{
 			name: "both creates fail", cached: objects(active("ns")), want: []string{createDefault, createManaged}, // SAC-11
-			fault:   fake.Any(fake.Nth(1, "create", "", errBusy), fake.Nth(2, "create", "", apierrors.NewTooManyRequests("busy too", 1))),
+			fault:   fault.Any(fault.Nth(1, "create", "", errBusy), fault.Nth(2, "create", "", apierrors.NewTooManyRequests("busy too", 1))),
 			wantErr: "[" + errBusy.Error() + ", busy too]",
 		},
-		{name: "namespace vanished", cached: objects(active("ns")), fault: fake.On("create", "", fake.NotFound), want: []string{createDefault, createManaged}, wantErr: "not found"}, // SAC-12
+		{name: "namespace vanished", cached: objects(active("ns")), fault: fault.On("create", "", fault.NotFound), want: []string{createDefault, createManaged}, wantErr: "not found"}, // SAC-12
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -148,7 +149,7 @@ func TestServiceAccountsComeBack(t *testing.T) {
 	c := newAccounts(t, cluster)
 	settle(t, cluster, c)
 	before := getAccount(t, cluster, "ns", "default").UID
-	cluster.Inject(fake.First(100, "create", "serviceaccounts", errBusy))
+	cluster.Inject(fault.First(100, "create", "serviceaccounts", errBusy))
 	for _, name := range []string{"default", "managed"} {
 		if err := cluster.DeleteServiceAccount(t.Context(), "ns", name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)

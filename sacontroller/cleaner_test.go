@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -58,8 +59,8 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 	tests := []struct {
 		name         string
 		cached, live []runtime.Object
-		fault        fake.Fault
-		reader       fake.Fault
+		fault        *fault.Fault
+		reader       *fault.Fault
 		want         []string
 		wantErr      string
 		problem      string
@@ -70,8 +71,8 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 		{name: "tracking without since", cached: objects(tracking(nil), listing, old), want: []string{getMap}, problem: `has no "since"`},
 		{name: "tracking since garbage", cached: objects(tracking(map[string]string{"since": "2022-12-27-1"}), listing, old), want: []string{getMap}, problem: `has "since" "2022-12-27-1", want a date`},
 		{name: "tracked too short", cached: objects(tracking(map[string]string{"since": "2025-01-01"}), listing, old), want: []string{getMap}, problem: "use is tracked since 2025-01-01 only, want a period of 8760h0m0s"},
-		{name: "no answer about tracking", cached: objects(since), fault: fake.On("get", "configmaps", errBusy), want: []string{getMap}, wantErr: "etcd is busy"},
-		{name: "no list of Secrets", cached: objects(since), reader: fake.On("list", "secrets", errBusy), want: []string{getMap}, wantErr: "etcd is busy"},
+		{name: "no answer about tracking", cached: objects(since), fault: fault.On("get", "configmaps", errBusy), want: []string{getMap}, wantErr: "etcd is busy"},
+		{name: "no list of Secrets", cached: objects(since), reader: fault.On("list", "secrets", errBusy), want: []string{getMap}, wantErr: "etcd is busy"},
 		{name: "nothing but other Secrets", cached: objects(since, opaque()), want: []string{getMap}},
 		{name: "young", cached: objects(since, listing, token()), want: []string{getMap}, action: sacontroller.CleanupKeep},
 		{name: "created by hand", cached: objects(since, account(), old), want: []string{getMap}, action: sacontroller.CleanupKeep},
@@ -90,13 +91,13 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 			return s
 		}()), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep},
 		{name: "namespace being deleted", cached: objects(since, terminating("ns"), listing, old), want: []string{getMap}, action: sacontroller.CleanupKeep},
-		{name: "delete conflicts", cached: objects(since, listing, old), fault: fake.On("delete", "", fake.Conflict), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
-		{name: "delete finds none", cached: objects(since, listing, old), fault: fake.On("delete", "", fake.NotFound), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
-		{name: "delete fails", cached: objects(since, listing, old), fault: fake.On("delete", "", errBusy), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete, failed: "etcd is busy"},
-		{name: "patch fails", cached: objects(since, listing, unused(nil)), fault: fake.On("patch", "", errBusy), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupInvalidate, failed: "etcd is busy"},
-		{name: "no answer about the Secret", cached: objects(since, listing, old), fault: fake.On("get", "secrets", errBusy), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
-		{name: "no answer about pods", cached: objects(since, listing, old), fault: fake.On("list", "pods", errBusy), want: []string{getMap, getSec, getSA, ns, pods}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
-		{name: "no answer about the account in the cache", cached: objects(since, listing, old), reader: fake.On("get", "serviceaccounts", errBusy), want: []string{getMap}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
+		{name: "delete conflicts", cached: objects(since, listing, old), fault: fault.On("delete", "", fault.Conflict), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
+		{name: "delete finds none", cached: objects(since, listing, old), fault: fault.On("delete", "", fault.NotFound), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete},
+		{name: "delete fails", cached: objects(since, listing, old), fault: fault.On("delete", "", errBusy), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: sacontroller.CleanupDelete, failed: "etcd is busy"},
+		{name: "patch fails", cached: objects(since, listing, unused(nil)), fault: fault.On("patch", "", errBusy), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: sacontroller.CleanupInvalidate, failed: "etcd is busy"},
+		{name: "no answer about the Secret", cached: objects(since, listing, old), fault: fault.On("get", "secrets", errBusy), want: []string{getMap, getSec}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
+		{name: "no answer about pods", cached: objects(since, listing, old), fault: fault.On("list", "pods", errBusy), want: []string{getMap, getSec, getSA, ns, pods}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
+		{name: "no answer about the account in the cache", cached: objects(since, listing, old), reader: fault.On("get", "serviceaccounts", errBusy), want: []string{getMap}, action: sacontroller.CleanupKeep, failed: "etcd is busy"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

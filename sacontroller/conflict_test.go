@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -60,7 +61,7 @@ func TestGenerateConflicts(t *testing.T) {
 		account    *corev1.ServiceAccount // account() if nil
 		before     func(*testing.T, *fake.Cluster)
 		beforeRead func(*testing.T, *fake.Cluster)
-		fault      fake.Fault
+		fault      *fault.Fault
 		wantErr    string
 		wantWrites []string // besides the create
 		references []string // nil if there is no account
@@ -90,7 +91,7 @@ func TestGenerateConflicts(t *testing.T) {
 		}, wantWrites: []string{updateSA, "delete secrets"}, references: []string{}},
 		{name: "no answer about the Secrets that it lists", before: func(t *testing.T, cluster *fake.Cluster) {
 			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: "opaque"}} })
-		}, fault: fake.On("get", "secrets", errBusy), wantErr: "etcd is busy", wantWrites: []string{updateSA}, references: []string{"opaque"}},
+		}, fault: fault.On("get", "secrets", errBusy), wantErr: "etcd is busy", wantWrites: []string{updateSA}, references: []string{"opaque"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -137,7 +138,7 @@ func TestGenerateConflicts(t *testing.T) {
 // What is remembered of an account is forgotten with it.
 func TestGenerateForgetsDeletedAccounts(t *testing.T) {
 	cluster := fake.New(account())
-	cluster.Inject(fake.On("create", "secrets", errBusy))
+	cluster.Inject(fault.On("create", "secrets", errBusy))
 	c := newTokens(t, cluster, autoGenerate)
 	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || c.Pending() != 1 {
 		t.Fatalf("Reconcile() = %v, %d Secrets are remembered, want an error and one", err, c.Pending())
@@ -153,7 +154,7 @@ func TestGenerateForgetsDeletedAccounts(t *testing.T) {
 // An account whose Secrets can't be read gets no second token.
 func TestGenerateCannotReadListed(t *testing.T) {
 	cluster := fake.New(accountListing("token-secret-1"), token())
-	cluster.Inject(fake.On("get", "secrets", errBusy))
+	cluster.Inject(fault.On("get", "secrets", errBusy))
 	c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) { cfg.Reader = noTokens{cluster.Reader()} })
 	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || !strings.Contains(err.Error(), "reading Secret ns/token-secret-1: ") {
 		t.Errorf("Reconcile() = %v, want an error about the listed Secret", err)

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -58,13 +59,13 @@ func TestNoTokenIssued(t *testing.T) {
 
 // SECURITY C03: the update that removes a reference fails k times.
 func TestDereferenceFails(t *testing.T) {
-	faults := map[string]error{"500": errBusy, "timeout": fake.Timeout, "conflict": fake.Conflict, "answer lost": fake.AnswerLost}
-	for name, fault := range faults {
+	faults := map[string]error{"500": errBusy, "timeout": fault.Timeout, "conflict": fault.Conflict, "answer lost": fault.AnswerLost}
+	for name, err := range faults {
 		for _, k := range []int{1, 10, 100} {
 			cluster := fake.New(accountListing("token-secret-1", "other"), token())
 			c := newTokens(t, cluster)
 			settle(t, cluster, c)
-			cluster.Inject(fake.First(k, "update", "serviceaccounts", fault))
+			cluster.Inject(fault.First(k, "update", "serviceaccounts", err))
 			if err := cluster.DeleteSecret(t.Context(), "ns", "token-secret-1", metav1.DeleteOptions{}); err != nil {
 				t.Fatal(err)
 			}

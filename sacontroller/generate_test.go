@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -62,7 +63,7 @@ func TestGenerateCases(t *testing.T) {
 	tests := []struct {
 		name         string
 		cached, live []runtime.Object
-		fault        fake.Fault
+		fault        *fault.Fault
 		signer       int
 		want         []string
 		wantErr      string
@@ -84,31 +85,31 @@ func TestGenerateCases(t *testing.T) {
 		},
 		{name: "account gone by now", cached: objects(account()), live: objects(active("ns")), want: []string{getSA}, wantErr: "another version"}, // CTL-83
 		{name: "account changed by now", cached: objects(account()), live: objects(opaque(), changed), want: []string{getSA}, wantErr: "another version", secrets: []string{"opaque"}, refs: []string{}},
-		{name: "no answer about the account", cached: objects(account()), fault: fake.On("get", "serviceaccounts", errBusy), want: []string{getSA}, wantErr: "etcd is busy", refs: []string{}},
+		{name: "no answer about the account", cached: objects(account()), fault: fault.On("get", "serviceaccounts", errBusy), want: []string{getSA}, wantErr: "etcd is busy", refs: []string{}},
 		{name: "account being deleted", cached: objects(deleting), refs: []string{}},
 		{name: "namespace being deleted", cached: objects(terminating("ns"), account()), refs: []string{}},
 		{
 			name: "namespace being deleted, unknown to the cache", cached: objects(active("ns"), account()), live: objects(terminating("ns"), account()),
 			want: []string{getSA, create}, refs: []string{}, // CTL-87
 		},
-		{name: "signer fails", cached: objects(account()), signer: 1, want: []string{getSA}, wantErr: "signer is down", refs: []string{}},                                          // CTL-86
-		{name: "create fails", cached: objects(account()), fault: fake.On("create", "secrets", errBusy), want: []string{getSA, create}, wantErr: "etcd is busy", refs: []string{}}, // CTL-87
+		{name: "signer fails", cached: objects(account()), signer: 1, want: []string{getSA}, wantErr: "signer is down", refs: []string{}},                                           // CTL-86
+		{name: "create fails", cached: objects(account()), fault: fault.On("create", "secrets", errBusy), want: []string{getSA, create}, wantErr: "etcd is busy", refs: []string{}}, // CTL-87
 		{
 			name: "name taken", cached: objects(account(), taken),
 			want: []string{getSA, create, "get secrets ns/default-token-xxxx2", "create secrets ns/default-token-xxxx4", updateSA},
 			refs: []string{"default-token-xxxx4"}, secrets: []string{"default-token-xxxx2", "default-token-xxxx4"},
 		},
 		{
-			name: "account gone while the token is made", cached: objects(account()), fault: fake.On("update", "serviceaccounts", fake.NotFound), // CTL-90, CTL-91
+			name: "account gone while the token is made", cached: objects(account()), fault: fault.On("update", "serviceaccounts", fault.NotFound), // CTL-90, CTL-91
 			want: []string{getSA, create, updateSA, "delete secrets ns/default-token-xxxx2 uid 00000000-0000-4000-8000-000000000002"}, refs: []string{},
 		},
 		{
-			name: "conflicts without end", cached: objects(account()), fault: fake.On("update", "serviceaccounts", fake.Conflict), // CTL-89
+			name: "conflicts without end", cached: objects(account()), fault: fault.On("update", "serviceaccounts", fault.Conflict), // CTL-89
 			want: []string{getSA, create, updateSA, getSA, updateSA, getSA, updateSA, getSA, updateSA, getSA, updateSA, getSA}, wantErr: "keeps changing",
 			refs: []string{}, secrets: []string{"default-token-xxxx2"},
 		},
 		{
-			name: "answer lost when listing", cached: objects(account()), fault: fake.On("update", "serviceaccounts", fake.AnswerLost),
+			name: "answer lost when listing", cached: objects(account()), fault: fault.On("update", "serviceaccounts", fault.AnswerLost),
 			want: []string{getSA, create, updateSA}, wantErr: "Timeout", refs: []string{"default-token-xxxx2"}, secrets: []string{"default-token-xxxx2"},
 		},
 	}
@@ -152,24 +153,24 @@ func TestGenerateCases(t *testing.T) {
 // What fails once leads to exactly one token, listed, after the next attempts:
 // CTL-89..91, SECURITY C02, C12, C13, C14.
 func TestGenerateRecovers(t *testing.T) {
-	faults := map[string]fake.Fault{
-		"create answered with a timeout":        fake.First(1, "create", "secrets", fake.Timeout),
-		"create stored, answer lost":            fake.First(1, "create", "secrets", fake.AnswerLost),
-		"create stored, answered with a 500":    fake.First(1, "create", "secrets", fake.After(errBusy)),
-		"update conflicts seven times":          fake.First(7, "update", "serviceaccounts", fake.Conflict),
-		"update fails three times":              fake.First(3, "update", "serviceaccounts", errBusy),
-		"update stored, answer lost":            fake.First(1, "update", "serviceaccounts", fake.AnswerLost),
-		"update stored, answered with conflict": fake.First(1, "update", "serviceaccounts", fake.After(fake.Conflict)),
-		"reads fail":                            fake.First(4, "get", "", errBusy),
-		"both lost": fake.Any(
-			fake.First(1, "create", "secrets", fake.AnswerLost),
-			fake.First(1, "update", "serviceaccounts", fake.AnswerLost)),
+	faults := map[string]*fault.Fault{
+		"create answered with a timeout":        fault.First(1, "create", "secrets", fault.Timeout),
+		"create stored, answer lost":            fault.First(1, "create", "secrets", fault.AnswerLost),
+		"create stored, answered with a 500":    fault.First(1, "create", "secrets", fault.After(errBusy)),
+		"update conflicts seven times":          fault.First(7, "update", "serviceaccounts", fault.Conflict),
+		"update fails three times":              fault.First(3, "update", "serviceaccounts", errBusy),
+		"update stored, answer lost":            fault.First(1, "update", "serviceaccounts", fault.AnswerLost),
+		"update stored, answered with conflict": fault.First(1, "update", "serviceaccounts", fault.After(fault.Conflict)),
+		"reads fail":                            fault.First(4, "get", "", errBusy),
+		"both lost": fault.Any(
+			fault.First(1, "create", "secrets", fault.AnswerLost),
+			fault.First(1, "update", "serviceaccounts", fault.AnswerLost)),
 	}
-	for name, fault := range faults {
+	for name, f := range faults {
 		for _, named := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, numbered names %t", name, named), func(t *testing.T) {
 				cluster := fake.New(account())
-				cluster.Inject(fault)
+				cluster.Inject(f)
 				c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) {
 					if named {
 						numbered(cfg)
@@ -197,7 +198,7 @@ func checkOneToken(t *testing.T, cluster *fake.Cluster) {
 func TestGenerateRemembersWhatItStarted(t *testing.T) {
 	for _, named := range []bool{false, true} {
 		cluster := fake.New(account())
-		cluster.Inject(fake.First(1, "create", "secrets", fake.AnswerLost))
+		cluster.Inject(fault.First(1, "create", "secrets", fault.AnswerLost))
 		c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) {
 			cfg.Reader = noTokens{cluster.Reader()}
 			if named {
@@ -230,7 +231,7 @@ func (noTokens) TokenSecrets(context.Context, string, string) ([]*corev1.Secret,
 // taken back (CTL-90).
 func TestGenerateTakesBack(t *testing.T) {
 	cluster := fake.New(account(), token())
-	cluster.Inject(fake.First(1, "update", "serviceaccounts", errBusy))
+	cluster.Inject(fault.First(1, "update", "serviceaccounts", errBusy))
 	c := newTokens(t, cluster, autoGenerate)
 	if _, err := c.Reconcile(t.Context(), accountKey); err == nil {
 		t.Fatal("Reconcile() with a failing update = nil, want an error")
@@ -339,16 +340,16 @@ func TestCrashAnywhere(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			crashed := scenario(t, func(cluster *fake.Cluster) {
 				calls := 0
-				cluster.Inject(func(op fake.Op) error {
+				cluster.Inject(fault.Func("a crash", func(op fault.Op) error {
 					calls++
 					switch {
 					case calls == i+1 && after:
-						return fake.After(errCrash)
+						return fault.After(errCrash)
 					case calls > i:
 						return errCrash
 					}
 					return nil
-				})
+				}))
 			})
 			if d := state(crashed); d != want {
 				t.Errorf("stopped at call %d, after it %t: the end is\n%swant\n%s%s", i+1, after, d, want, fake.FormatActions(crashed.Actions()))

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -162,12 +163,12 @@ func runModel(seed uint64, steps []step, trace *strings.Builder) string {
 		faults: map[int]int{}, users: map[int]step{}, generated: map[types.UID]bool{}, tampered: map[types.UID]bool{}, abandoned: map[types.UID]bool{},
 	}
 	w.truth = w.cluster.Reader()
-	w.cluster.Inject(func(op fake.Op) error {
+	w.cluster.Inject(fault.Func("the model's faults", func(op fault.Op) error {
 		if !strings.HasPrefix(op.Actor, "replica") {
 			return nil
 		}
 		return w.faultOf(op.Verb, w.calls)
-	})
+	}))
 	for i := range 1 + int(seed/2%2) {
 		w.replicas = append(w.replicas, w.start(fmt.Sprint("replica", i)))
 	}
@@ -302,16 +303,16 @@ func (w *model) beforeCall() {
 // faultOf returns the fault of a call. The API never lies: it says Conflict only to
 // an update, of which there is no telling.
 func (w *model) faultOf(verb string, call int) error {
-	fault, ok := w.faults[call]
+	kind, ok := w.faults[call]
 	if !ok {
 		return nil
 	}
 	delete(w.faults, call)
-	faults := []error{errBusy, fake.After(errBusy), fake.Timeout, fake.AnswerLost}
+	faults := []error{errBusy, fault.After(errBusy), fault.Timeout, fault.AnswerLost}
 	if verb == "update" {
-		faults = append(faults, fake.Conflict, fake.After(fake.Conflict))
+		faults = append(faults, fault.Conflict, fault.After(fault.Conflict))
 	}
-	return faults[fault%len(faults)]
+	return faults[kind%len(faults)]
 }
 
 // user does what a user could do. Errors are the user's problem.

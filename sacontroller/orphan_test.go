@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -18,7 +19,7 @@ func TestOrphanAfterConflict(t *testing.T) {
 		cluster := fake.New(account(), token())
 		c := newTokens(t, cluster)
 		settle(t, cluster, c)
-		cluster.Inject(fake.First(k, "delete", "secrets", fake.Conflict))
+		cluster.Inject(fault.First(k, "delete", "secrets", fault.Conflict))
 		if err := cluster.DeleteServiceAccount(t.Context(), "ns", "default", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}

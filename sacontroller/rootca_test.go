@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -62,8 +63,8 @@ func TestRootCAPublisherReconcile(t *testing.T) {
 	tests := []struct {
 		name         string
 		cached, live []runtime.Object
-		fault        fake.Fault
-		reader       fake.Fault
+		fault        *fault.Fault
+		reader       *fault.Fault
 		want         []string
 		wantErr      string
 	}{
@@ -74,11 +75,11 @@ func TestRootCAPublisherReconcile(t *testing.T) {
 		{name: "namespace being deleted, unknown to the cache", cached: objects(active("ns")), live: objects(terminating("ns")), want: []string{create}}, // RCA-5
 		{name: "namespace gone, unknown to the cache", cached: objects(active("ns")), live: objects(active("other")), want: []string{create}},            // RCA-6
 		{name: "exists, unknown to the cache", cached: objects(active("ns")), live: objects(wrong), want: []string{create}, wantErr: "already exists"},   // RCA-7
-		{name: "create fails", cached: objects(active("ns")), fault: fake.On("create", "", errBusy), want: []string{create}, wantErr: "etcd is busy"},
-		{name: "update conflicts", cached: objects(active("ns"), wrong), fault: fake.On("update", "", fake.Conflict), want: []string{update}, wantErr: "modified"}, // RCA-11
-		{name: "update says not found", cached: objects(active("ns"), wrong), fault: fake.On("update", "", fake.NotFound), want: []string{update}, wantErr: "not found"},
-		{name: "reader fails", cached: objects(active("ns")), reader: fake.On("get", "configmaps", errBusy), wantErr: "etcd is busy"},
-		{name: "reader fails on the namespace", cached: objects(active("ns")), reader: fake.On("get", "namespaces", errBusy), wantErr: "etcd is busy"},
+		{name: "create fails", cached: objects(active("ns")), fault: fault.On("create", "", errBusy), want: []string{create}, wantErr: "etcd is busy"},
+		{name: "update conflicts", cached: objects(active("ns"), wrong), fault: fault.On("update", "", fault.Conflict), want: []string{update}, wantErr: "modified"}, // RCA-11
+		{name: "update says not found", cached: objects(active("ns"), wrong), fault: fault.On("update", "", fault.NotFound), want: []string{update}, wantErr: "not found"},
+		{name: "reader fails", cached: objects(active("ns")), reader: fault.On("get", "configmaps", errBusy), wantErr: "etcd is busy"},
+		{name: "reader fails on the namespace", cached: objects(active("ns")), reader: fault.On("get", "namespaces", errBusy), wantErr: "etcd is busy"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

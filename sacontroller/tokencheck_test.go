@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -153,9 +154,9 @@ func TestInvalidTokensErrors(t *testing.T) {
 		return "", errors.New("no keys")
 	}
 	broken := cluster.Reader()
-	broken.Inject(fake.On("list", "secrets", errBusy))
+	broken.Inject(fault.On("list", "secrets", errBusy))
 	noAccounts := cluster.Reader()
-	noAccounts.Inject(fake.On("get", "serviceaccounts", errBusy))
+	noAccounts.Inject(fault.On("get", "serviceaccounts", errBusy))
 	tests := []struct {
 		want   string
 		mutate func(*sacontroller.TokensConfig)

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -27,7 +28,7 @@ type tokensCase struct {
 	key     sacontroller.Key
 	cached  []runtime.Object
 	live    []runtime.Object
-	fault   fake.Fault
+	fault   *fault.Fault
 	noCA    bool
 	want    []string // calls
 	wantErr string
@@ -141,24 +142,24 @@ func TestTokensAccountEvents(t *testing.T) {
 		},
 		{
 			name: "gone, delete says conflict", cached: objects(token()), // CTL-25 as we differ
-			fault: fake.On("delete", "secrets", fake.Conflict), want: []string{getSA, getSec, deleteSec, getSec}, wantErr: "modified",
+			fault: fault.On("delete", "secrets", fault.Conflict), want: []string{getSA, getSec, deleteSec, getSec}, wantErr: "modified",
 		},
 		{
 			name: "gone, delete finds none", cached: objects(token()),
-			fault: fake.On("delete", "secrets", fake.NotFound), want: []string{getSA, getSec, deleteSec},
+			fault: fault.On("delete", "secrets", fault.NotFound), want: []string{getSA, getSec, deleteSec},
 		},
 		{
 			name: "gone, one delete of two fails", cached: objects(token(), second), // CTL-26
-			fault: fake.First(1, "delete", "secrets", errBusy), wantErr: "etcd is busy",
+			fault: fault.First(1, "delete", "secrets", errBusy), wantErr: "etcd is busy",
 			want: []string{getSA, getSec, deleteSec, "get secrets ns/token-secret-2", "delete secrets ns/token-secret-2 uid 4"},
 		},
 		{
 			name: "gone, no answer about the account", cached: objects(token()),
-			fault: fake.On("get", "serviceaccounts", errBusy), wantErr: "etcd is busy", want: []string{getSA},
+			fault: fault.On("get", "serviceaccounts", errBusy), wantErr: "etcd is busy", want: []string{getSA},
 		},
 		{
 			name: "gone, no answer about the token", cached: objects(token()),
-			fault: fake.On("get", "secrets", errBusy), wantErr: "etcd is busy", want: []string{getSA, getSec},
+			fault: fault.On("get", "secrets", errBusy), wantErr: "etcd is busy", want: []string{getSA, getSec},
 		},
 		{name: "gone, namespace too", cached: objects(terminating("ns"), token())},
 	} {
@@ -211,9 +212,9 @@ func TestTokensSecretPresent(t *testing.T) {
 			want: []string{getSA, updateSec, getSec, updateSec}, secret: token(),
 		},
 		{name: "namesake of the account in the cache", cached: objects(again(account()), without("token")), live: objects(account(), without("token")), want: []string{getSA, updateSec}, secret: token()},
-		{name: "no answer about the account", cached: objects(token()), fault: fake.On("get", "serviceaccounts", errBusy), want: []string{getSA}, wantErr: "etcd is busy"}, // CTL-41
-		{name: "orphan, delete fails", cached: objects(token()), fault: fake.On("delete", "secrets", errBusy), want: []string{getSA, getSec, deleteSec}, wantErr: "etcd is busy"},
-		{name: "orphan, delete says conflict", cached: objects(token()), fault: fake.On("delete", "secrets", fake.Conflict), want: []string{getSA, getSec, deleteSec, getSec}, wantErr: "modified"},
+		{name: "no answer about the account", cached: objects(token()), fault: fault.On("get", "serviceaccounts", errBusy), want: []string{getSA}, wantErr: "etcd is busy"}, // CTL-41
+		{name: "orphan, delete fails", cached: objects(token()), fault: fault.On("delete", "secrets", errBusy), want: []string{getSA, getSec, deleteSec}, wantErr: "etcd is busy"},
+		{name: "orphan, delete says conflict", cached: objects(token()), fault: fault.On("delete", "secrets", fault.Conflict), want: []string{getSA, getSec, deleteSec, getSec}, wantErr: "modified"},
 		{name: "orphan in a namespace that goes", cached: objects(terminating("ns"), token())},
 		{name: "incomplete in a namespace that goes", cached: objects(terminating("ns"), account(), without("token"))},
 
@@ -223,7 +224,7 @@ func TestTokensSecretPresent(t *testing.T) {
 		},
 		{
 			name: "changed, then deleted meanwhile", cached: objects(account(), without("token")), live: objects(account()), // CTL-46
-			fault: fake.Nth(1, "update", "secrets", fake.Conflict), want: []string{updateSec, getSec},
+			fault: fault.Nth(1, "update", "secrets", fault.Conflict), want: []string{updateSec, getSec},
 		},
 		{
 			name: "changed meanwhile", cached: objects(account(), without("token")), live: objects(account(), opaque(), extra(func(s *corev1.Secret) { delete(s.Data, "token") })),
@@ -241,9 +242,9 @@ func TestTokensSecretPresent(t *testing.T) {
 				delete(s.Data, "token")
 			})), want: []string{updateSec, getSec},
 		},
-		{name: "update says conflict twice", cached: objects(account(), without("token")), fault: fake.On("update", "secrets", fake.Conflict), want: []string{updateSec, getSec, updateSec}, wantErr: "modified"},
-		{name: "update says not found", cached: objects(account(), without("token")), fault: fake.On("update", "secrets", fake.NotFound), want: []string{updateSec}},           // CTL-52
-		{name: "update fails", cached: objects(account(), without("token")), fault: fake.On("update", "secrets", errBusy), want: []string{updateSec}, wantErr: "etcd is busy"}, // CTL-53
+		{name: "update says conflict twice", cached: objects(account(), without("token")), fault: fault.On("update", "secrets", fault.Conflict), want: []string{updateSec, getSec, updateSec}, wantErr: "modified"},
+		{name: "update says not found", cached: objects(account(), without("token")), fault: fault.On("update", "secrets", fault.NotFound), want: []string{updateSec}},          // CTL-52
+		{name: "update fails", cached: objects(account(), without("token")), fault: fault.On("update", "secrets", errBusy), want: []string{updateSec}, wantErr: "etcd is busy"}, // CTL-53
 
 		{name: "Secret being deleted", cached: objects(account(), tokenWith(func(s *corev1.Secret) {
 			s.DeletionTimestamp, s.Finalizers = deleting, []string{"a/b"}
@@ -309,11 +310,11 @@ func TestTokensSecretGone(t *testing.T) {
 			name: "another Secret of the name, of another type", cached: objects(accountListing("token-secret-1"), tokenWith(func(s *corev1.Secret) { s.UID, s.Type = "4", "Opaque" })),
 			want: []string{getSA, getSec}, account: accountListing("token-secret-1"),
 		},
-		{name: "no answer about the account", cached: objects(pulls), fault: fake.On("get", "serviceaccounts", errBusy), want: []string{getSA}, wantErr: "etcd is busy"},
-		{name: "no answer about the Secret", cached: objects(pulls), fault: fake.On("get", "secrets", errBusy), want: []string{getSA, getSec}, wantErr: "etcd is busy"},
-		{name: "update says conflict", cached: objects(pulls), fault: fake.On("update", "serviceaccounts", fake.Conflict), want: []string{getSA, getSec, updateSA}, wantErr: "modified"}, // CTL-66
-		{name: "update says not found", cached: objects(pulls), fault: fake.On("update", "serviceaccounts", fake.NotFound), want: []string{getSA, getSec, updateSA}},                     // CTL-67
-		{name: "update fails", cached: objects(pulls), fault: fake.On("update", "serviceaccounts", errBusy), want: []string{getSA, getSec, updateSA}, wantErr: "etcd is busy"},           // CTL-68 as we differ
+		{name: "no answer about the account", cached: objects(pulls), fault: fault.On("get", "serviceaccounts", errBusy), want: []string{getSA}, wantErr: "etcd is busy"},
+		{name: "no answer about the Secret", cached: objects(pulls), fault: fault.On("get", "secrets", errBusy), want: []string{getSA, getSec}, wantErr: "etcd is busy"},
+		{name: "update says conflict", cached: objects(pulls), fault: fault.On("update", "serviceaccounts", fault.Conflict), want: []string{getSA, getSec, updateSA}, wantErr: "modified"}, // CTL-66
+		{name: "update says not found", cached: objects(pulls), fault: fault.On("update", "serviceaccounts", fault.NotFound), want: []string{getSA, getSec, updateSA}},                     // CTL-67
+		{name: "update fails", cached: objects(pulls), fault: fault.On("update", "serviceaccounts", errBusy), want: []string{getSA, getSec, updateSA}, wantErr: "etcd is busy"},            // CTL-68 as we differ
 		{name: "account being deleted", cached: objects(deleting), want: []string{getSA}},
 		{name: "namespace being deleted", cached: objects(terminating("ns"), pulls)},
 	} {
@@ -329,7 +330,7 @@ func TestTokensReaderErrors(t *testing.T) {
 		for _, resource := range []string{"namespaces", "serviceaccounts", "secrets"} {
 			cluster := fake.New(account(), tokenWith(func(s *corev1.Secret) { s.Data = nil }))
 			reader := cluster.Reader()
-			reader.Inject(fake.On("", resource, apierrors.NewGenericServerResponse(500, "get", schema.GroupResource{}, "", "no cache", 0, true)))
+			reader.Inject(fault.On("", resource, apierrors.NewGenericServerResponse(500, "get", schema.GroupResource{}, "", "no cache", 0, true)))
 			c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader = reader })
 			if _, err := c.Reconcile(t.Context(), key); err == nil || !strings.Contains(err.Error(), "no cache") {
 				t.Errorf("Reconcile(%v) without %s = %v, want the reader's error", key, resource, err)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -41,7 +42,7 @@ func TestLegacyTokenTrackerReconcile(t *testing.T) {
 	tests := []struct {
 		name         string
 		cached, live []runtime.Object
-		fault        fake.Fault
+		fault        *fault.Fault
 		want         []string
 		wantErr      string
 		data         map[string]string // afterwards
@@ -51,14 +52,14 @@ func TestLegacyTokenTrackerReconcile(t *testing.T) {
 			name: "absent in the cache only", cached: objects(active("kube-system")), live: objects(tracking(map[string]string{"since": "2020-01-01"})),
 			want: []string{create}, data: map[string]string{"since": "2020-01-01"},
 		},
-		{name: "create fails", cached: objects(active("kube-system")), fault: fake.On("create", "", errBusy), want: []string{create}, wantErr: "etcd is busy"},
+		{name: "create fails", cached: objects(active("kube-system")), fault: fault.On("create", "", errBusy), want: []string{create}, wantErr: "etcd is busy"},
 		{name: "good", cached: objects(tracking(map[string]string{"since": "2020-01-01"})), data: map[string]string{"since": "2020-01-01"}},
 		{name: "no data", cached: objects(tracking(nil)), want: []string{update}, data: today},
 		{name: "bad date", cached: objects(bad), want: []string{update}, data: map[string]string{"since": "2024-02-01", "other": "kept"}},
 		{name: "bad date, gone", cached: objects(bad), live: objects(active("kube-system")), want: []string{update}},
-		{name: "bad date, update conflicts", cached: objects(bad), fault: fake.On("update", "", fake.Conflict), want: []string{update}},
-		{name: "bad date, update says not found", cached: objects(bad), fault: fake.On("update", "", fake.NotFound), want: []string{update}},
-		{name: "bad date, update fails", cached: objects(bad), fault: fake.On("update", "", errBusy), want: []string{update}, wantErr: "etcd is busy"},
+		{name: "bad date, update conflicts", cached: objects(bad), fault: fault.On("update", "", fault.Conflict), want: []string{update}},
+		{name: "bad date, update says not found", cached: objects(bad), fault: fault.On("update", "", fault.NotFound), want: []string{update}},
+		{name: "bad date, update fails", cached: objects(bad), fault: fault.On("update", "", errBusy), want: []string{update}, wantErr: "etcd is busy"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -91,7 +92,7 @@ func TestLegacyTokenTrackerPause(t *testing.T) {
 	now := fake.Epoch
 	cluster := fake.New(active("kube-system"))
 	c := newTracker(t, cluster, cluster.Reader(), &now)
-	cluster.Inject(fake.First(3, "create", "", errBusy))
+	cluster.Inject(fault.First(3, "create", "", errBusy))
 	settle(t, cluster, c) // kube-system makes it due: CLN-1
 	if n := len(cluster.Writes()); n != 4 {
 		t.Fatalf("there were %d creates, want three failures and a success", n)

@@ -43,7 +43,7 @@
 // # Security
 //
 // A request with a bearer token gets 401 unless the Authenticator of the Authority
-// accepts the token; its calls have the account as [fake.Op.Actor]. A request
+// accepts the token; its calls have the account as [fault.Op.Actor]. A request
 // without an Authorization header is anonymous, and allowed: there is no
 // authorization, so serve it on the loopback interface only.
 //

@@ -19,6 +19,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/apiserver"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -178,7 +179,7 @@ func TestAPIControllers(t *testing.T) {
 	}
 
 	a = newAPI(t, apiserver.Config{})
-	a.cluster.Inject(fake.On("update", "secrets", errors.New("the disk is\nfull, \"quite\"")))
+	a.cluster.Inject(fault.On("update", "secrets", errors.New("the disk is\nfull, \"quite\"")))
 	w := httptest.NewRecorder()
 	a.ServeHTTP(w, request("POST /api/v1/namespaces/ci/secrets", guideSecret))
 	warning := w.Header().Get("Warning")
@@ -439,15 +440,15 @@ func TestAPIFaults(t *testing.T) {
 		code   int32
 		reason metav1.StatusReason
 	}{
-		{"conflict", fake.Conflict, 409, metav1.StatusReasonConflict},
-		{"timeout", fake.Timeout, 504, metav1.StatusReasonTimeout},
-		{"answer lost", fake.AnswerLost, 504, metav1.StatusReasonTimeout},
+		{"conflict", fault.Conflict, 409, metav1.StatusReasonConflict},
+		{"timeout", fault.Timeout, 504, metav1.StatusReasonTimeout},
+		{"answer lost", fault.AnswerLost, 504, metav1.StatusReasonTimeout},
 		{"other", errors.New("out of order"), 500, metav1.StatusReasonInternalError},
 		{"deadline", fmt.Errorf("etcd: %w", context.DeadlineExceeded), 504, metav1.StatusReasonTimeout},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := newAPI(t, apiserver.Config{})
-			a.cluster.Inject(fake.On("create", "configmaps", tt.err))
+			a.cluster.Inject(fault.On("create", "configmaps", tt.err))
 			code, body := a.do("POST /api/v1/namespaces/ci/configmaps", `{"metadata": {"name": "x"}}`)
 			checkStatus(t, code, body, tt.code, tt.reason, "")
 		})
@@ -457,12 +458,12 @@ func TestAPIFaults(t *testing.T) {
 // A panic below the handler is a 500 that shows nothing of it.
 func TestAPIPanics(t *testing.T) {
 	a := newAPI(t, apiserver.Config{})
-	a.cluster.Inject(func(op fake.Op) error {
+	a.cluster.Inject(fault.Func("a panic", func(op fault.Op) error {
 		if op.Resource == "secrets" && op.Verb == "get" {
 			panic("hunter2")
 		}
 		return nil
-	})
+	}))
 	code, body := a.do("GET /api/v1/namespaces/ci/secrets/password", "")
 	checkStatus(t, code, body, 500, metav1.StatusReasonInternalError, "panicked")
 	if a.outcome().Panic != "hunter2" || len(a.outcome().Stack) == 0 || a.outcome().HTTPStatus != 500 {
@@ -474,12 +475,12 @@ func TestAPIPanics(t *testing.T) {
 	}
 
 	// Of a controller, which must not hold up the next request.
-	a.cluster.Inject(func(op fake.Op) error {
+	a.cluster.Inject(fault.Func("a panic", func(op fault.Op) error {
 		if op.Resource == "secrets" && op.Verb == "update" {
 			panic("hunter2")
 		}
 		return nil
-	})
+	}))
 	code, body = a.do("POST /api/v1/namespaces/ci/secrets", guideSecret)
 	checkStatus(t, code, body, 500, metav1.StatusReasonInternalError, "panicked")
 	a.cluster.ClearFaults()

@@ -11,8 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/apiserver"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 // What the API server warns of comes as Warning headers, once each.
@@ -139,7 +139,7 @@ func TestAPINegotiatesByQuality(t *testing.T) {
 // long is shortened, and a watch goes on.
 func TestAPITimeout(t *testing.T) {
 	a := newAPI(t, apiserver.Config{})
-	a.cluster.Inject(fake.On("get", "secrets", fake.Slow(time.Hour)))
+	a.cluster.Inject(fault.On("get", "secrets", fault.Slow(time.Hour)))
 	code, body := a.do("GET /api/v1/namespaces/ci/secrets/password?timeout=1ms", "")
 	checkStatus(t, code, body, 504, "Timeout", "")
 	if code, body := a.do("GET /api/v1/namespaces/ci?timeout=1000h", ""); code != http.StatusOK {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/clientgo"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 // What is written through the clientset is in the Cluster, with what the API
@@ -69,14 +70,14 @@ func TestConflict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	authority.Cluster.Inject(fake.First(1, "update", "serviceaccounts", fake.Conflict))
+	authority.Cluster.Inject(fault.First(1, "update", "serviceaccounts", fault.Conflict))
 	_, err = accounts.Update(ctx, fresh, metav1.UpdateOptions{})
 	wantReason(t, err, metav1.StatusReasonConflict)
 	if _, err = accounts.Update(ctx, fresh, metav1.UpdateOptions{}); err != nil {
 		t.Errorf("Update() after the fault = %v, want no error", err)
 	}
 	custom := errors.New("the cable is out")
-	authority.Cluster.Inject(fake.On("get", "secrets", custom))
+	authority.Cluster.Inject(fault.On("get", "secrets", custom))
 	if _, err := clientset.CoreV1().Secrets("ci").Get(ctx, "x", metav1.GetOptions{}); !errors.Is(err, custom) {
 		t.Errorf("Get() = %v, want the injected error as it is", err)
 	}

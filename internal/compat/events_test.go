@@ -25,6 +25,7 @@ import (
 	upstreamtokens "k8s.io/kubernetes/pkg/serviceaccount"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/internal/compat/generate"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
@@ -50,7 +51,7 @@ type eventFault struct {
 func newEventWorld(ctx context.Context) *eventWorld {
 	w := &eventWorld{cluster: fake.New(&namespace{ObjectMeta: metav1.ObjectMeta{Name: "team"}}), user: userContext(ctx)}
 	w.cluster.Now = time.Now
-	w.cluster.Inject(func(op fake.Op) error {
+	w.cluster.Inject(fault.Func("the step's faults", func(op fault.Op) error {
 		if op.Actor == userActor || op.Actor == "" || op.Actor == "namespace-controller" {
 			return nil
 		}
@@ -61,7 +62,7 @@ func newEventWorld(ctx context.Context) *eventWorld {
 			}
 		}
 		return nil
-	})
+	}))
 	return w
 }
 

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/internal/compat/generate"
 )
 
@@ -339,7 +340,7 @@ func faultStep(s *generate.Source, ns, name string) *eventStep {
 	}
 	return step(text, func(w *eventWorld) error {
 		w.faults = append(w.faults, &eventFault{verb: verb, resource: resource, left: n, err: map[string]error{
-			"internal error": apierrors.NewInternalError(fmt.Errorf("no")), "conflict": fake.Conflict, "lost answer": fake.AnswerLost,
+			"internal error": apierrors.NewInternalError(fmt.Errorf("no")), "conflict": fault.Conflict, "lost answer": fault.AnswerLost,
 		}[kind]})
 		if remove {
 			return w.cluster.DeleteSecret(w.user, ns, name, metav1.DeleteOptions{})

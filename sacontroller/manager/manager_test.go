@@ -14,7 +14,7 @@ import (
 	clientset "k8s.io/client-go/kubernetes"
 	clienttesting "k8s.io/client-go/testing"
 
-	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 )
@@ -130,7 +130,7 @@ func TestMissedDeletion(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		s.Inject(fake.On("watch", "secrets", apierrors.NewServiceUnavailable("down")))
+		s.Inject(fault.On("watch", "secrets", apierrors.NewServiceUnavailable("down")))
 		s.DropWatches()
 		if err := s.DeleteSecret(t.Context(), "ns", "t", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
@@ -160,7 +160,7 @@ func TestMissedDeletion(t *testing.T) {
 func TestNothingBeforeCachesAreFilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(active("ns"))
-		s.Inject(fake.On("list", "serviceaccounts", apierrors.NewServiceUnavailable("down")))
+		s.Inject(fault.On("list", "serviceaccounts", apierrors.NewServiceUnavailable("down")))
 		p := newProgram(t, s)
 		p.start(t)
 		time.Sleep(time.Hour)

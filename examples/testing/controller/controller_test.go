@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/examples/testing/controller"
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 // newCluster returns a namespace with two accounts and the Secret, and another
@@ -43,15 +44,15 @@ func pulls(t *testing.T, cluster *fake.Cluster, namespace, name string) []string
 func TestPullSecrets(t *testing.T) {
 	tests := []struct {
 		name  string
-		fault fake.Fault // nil for none
-		lag   uint64     // how many revisions the cache is behind
+		fault *fault.Fault // nil for none
+		lag   uint64       // how many revisions the cache is behind
 	}{
 		{name: "good"},
-		{name: "somebody else writes first, twice", fault: fake.First(2, "update", "serviceaccounts", fake.Conflict)},
-		{name: "the answer to a write is lost", fault: fake.Nth(1, "update", "serviceaccounts", fake.AnswerLost)},
-		{name: "the API server is down for a while", fault: fake.First(20, "", "", fake.Timeout)},
-		{name: "a read fails with something unknown", fault: fake.Nth(1, "get", "secrets", errors.New("connection reset"))},
-		{name: "some reads are stale", fault: fake.First(4, "get", "serviceaccounts", fake.Stale(2))},
+		{name: "somebody else writes first, twice", fault: fault.First(2, "update", "serviceaccounts", fault.Conflict)},
+		{name: "the answer to a write is lost", fault: fault.Nth(1, "update", "serviceaccounts", fault.AnswerLost)},
+		{name: "the API server is down for a while", fault: fault.First(20, "", "", fault.Timeout)},
+		{name: "a read fails with something unknown", fault: fault.Nth(1, "get", "secrets", errors.New("connection reset"))},
+		{name: "some reads are stale", fault: fault.First(4, "get", "serviceaccounts", fault.Stale(2))},
 		{name: "the cache lags", lag: 3},
 	}
 	for _, tt := range tests {
@@ -94,7 +95,7 @@ func TestPullSecrets(t *testing.T) {
 // An outage that doesn't end is an error of Settle; the next one goes on.
 func TestOutage(t *testing.T) {
 	cluster := newCluster()
-	cluster.Inject(fake.On("update", "serviceaccounts", fake.Timeout))
+	cluster.Inject(fault.On("update", "serviceaccounts", fault.Timeout))
 	c := &controller.PullSecrets{Reader: cluster, Client: cluster}
 	var unsettled *fake.UnsettledError
 	if err := cluster.Settle(t.Context(), c); !errors.As(err, &unsettled) {
@@ -113,7 +114,7 @@ func TestOutage(t *testing.T) {
 // was lost, and the controller found out that nothing was left to do.
 func Example() {
 	cluster := newCluster()
-	cluster.Inject(fake.Nth(1, "update", "serviceaccounts", fake.AnswerLost))
+	cluster.Inject(fault.Nth(1, "update", "serviceaccounts", fault.AnswerLost))
 	err := cluster.Settle(context.Background(), &controller.PullSecrets{Reader: cluster, Client: cluster})
 	fmt.Print(fake.FormatActions(cluster.Writes()))
 	fmt.Println(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/examples/testing/jobs"
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 const buildUser = "system:serviceaccount:ci:build"
@@ -41,7 +42,7 @@ func TestStartAgain(t *testing.T) {
 		t.Run(resource, func(t *testing.T) {
 			w := newWorld(t, "ci")
 			ctx := t.Context()
-			w.Inject(fake.Nth(1, "create", resource, fake.AnswerLost))
+			w.Inject(fault.Nth(1, "create", resource, fault.AnswerLost))
 			if _, err := jobs.Start(ctx, w, "ci", "build", "example.com/build"); !apierrors.IsTimeout(err) {
 				t.Fatalf("the first Start() = %v, want a timeout", err)
 			}

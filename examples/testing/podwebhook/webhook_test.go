@@ -16,6 +16,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/examples/testing/podwebhook"
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 // send posts a review of the creation of pod, as an API server does.
@@ -62,7 +63,7 @@ func TestWebhook(t *testing.T) {
 	tests := []struct {
 		name    string
 		account *corev1.ServiceAccount
-		fault   fake.Fault
+		fault   *fault.Fault
 		change  func(*corev1.Pod)
 		patch   []string // what the patch has in it
 		without string   // and what it hasn't
@@ -95,7 +96,7 @@ func TestWebhook(t *testing.T) {
 		{
 			name:    "no answer about the account",
 			account: &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "default"}},
-			fault:   fake.On("get", "serviceaccounts", fake.Timeout),
+			fault:   fault.On("get", "serviceaccounts", fault.Timeout),
 			refusal: "Timeout",
 		},
 	}

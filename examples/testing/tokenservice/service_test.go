@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/examples/testing/tokenservice"
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/keyring"
 )
@@ -134,7 +135,7 @@ func TestService(t *testing.T) {
 		{
 			name: "nobody knows about the account right now",
 			happens: func(_ *testing.T, w *world) error {
-				w.Cluster.Inject(fake.On("get", "serviceaccounts", fake.Timeout))
+				w.Cluster.Inject(fault.On("get", "serviceaccounts", fault.Timeout))
 				return nil
 			},
 			wantStatus: http.StatusServiceUnavailable, wantBody: "try again later",

@@ -25,6 +25,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/clientgo/controllerruntime"
+	"github.com/kubesa/serviceaccount/fake/fault"
 )
 
 // world is a client in front of an Authority, with the settled Namespace ci.
@@ -195,7 +196,7 @@ func TestStore(t *testing.T) {
 	wantReason(t, c.Delete(ctx, account("ci", "builder"), client.Preconditions{UID: &uid}), metav1.StatusReasonConflict)
 
 	custom := errors.New("the cable is out")
-	authority.Cluster.Inject(fake.Nth(1, "get", "secrets", custom))
+	authority.Cluster.Inject(fault.Nth(1, "get", "secrets", custom))
 	if err := c.Get(ctx, client.ObjectKey{Namespace: "ci", Name: "x"}, &corev1.Secret{}); !errors.Is(err, custom) {
 		t.Errorf("Get() = %v, want the injected error as it is", err)
 	}

@@ -71,8 +71,6 @@ func internalError(text string) error {
 	}}
 }
 
-const OptimisticLock = "the object has been modified; please apply your changes to the latest version and try again"
-
 // PrepareMeta sets the metadata of a new object that the server owns.
 func PrepareMeta(o object.Object, now metav1.Time) error {
 	if o.GetResourceVersion() != "" && o.GetResourceVersion() != "0" {
@@ -93,7 +91,7 @@ func Successor(k *object.Kind, subresource string, o, old object.Object) (object
 		return nil, Conflict(k, o.GetName(), uidMismatch(uid, old.GetUID()))
 	}
 	if rv := o.GetResourceVersion(); rv != "" && rv != "0" && rv != old.GetResourceVersion() {
-		return nil, Conflict(k, o.GetName(), OptimisticLock)
+		return nil, Conflict(k, o.GetName(), object.OptimisticLock)
 	}
 	o, err := Part(k, subresource, o, old)
 	if err != nil {

@@ -186,6 +186,7 @@ const (
 	FinalizeSubresource  = "finalize"
 	TokenSubresource     = "token"
 	EphemeralSubresource = "ephemeralcontainers"
+	EvictionSubresource  = "eviction"
 )
 
 func (k *Kind) HasSubresource(name string) bool {
@@ -201,3 +202,6 @@ func (k *Kind) HasSubresource(name string) bool {
 	}
 	return false
 }
+
+// OptimisticLock is the text of a conflict between two writers.
+const OptimisticLock = "the object has been modified; please apply your changes to the latest version and try again"
