@@ -147,9 +147,11 @@ func (c *Tokens) secretGone(ctx context.Context, key Key) error {
 	return c.dereference(ctx, live, []string{key.Name})
 }
 
-// isOwner reports whether account, which may be nil, is the one of key.
+// isOwner reports whether account, which may be nil, is the one of key, or one of
+// its name that may list the Secret because the name was generated for both.
 func isOwner(account *corev1.ServiceAccount, key Key) bool {
-	return account != nil && (key.ServiceAccountUID == "" || account.UID == key.ServiceAccountUID)
+	return account != nil && (key.ServiceAccountUID == "" || account.UID == key.ServiceAccountUID ||
+		tokensecret.IsGeneratedName(account.Name, key.Name))
 }
 
 // A fill says what a token Secret lacks (CTL-43).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
@@ -53,4 +54,17 @@ func TestOrphanReplaced(t *testing.T) {
 		t.Errorf("Reconcile() = %v, want nil: the Secret is another one", err)
 	}
 	diff(t, "Secrets", []string{"token-secret-1"}, secretNames(t, cluster, "ns"))
+}
+
+// CTL-60 as we differ: an account lists a generated Secret that was its predecessor's.
+// The Secret is an orphan; once it is deleted the account must not list it.
+func TestOrphanListedByNamesake(t *testing.T) {
+	const name = "default-token-x7k2q"
+	cluster := fake.New(accountListing(name, "other"), tokenWith(func(s *corev1.Secret) {
+		s.Name, s.UID = name, "9"
+		s.Annotations[corev1.ServiceAccountUIDKey] = "of-the-predecessor"
+	}))
+	settle(t, cluster, newTokens(t, cluster))
+	diff(t, "Secrets", []string{}, secretNames(t, cluster, "ns"))
+	diff(t, "references", []string{"other"}, references(getAccount(t, cluster, "ns", "default")))
 }
