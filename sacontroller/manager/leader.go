@@ -5,31 +5,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/leaderelection"
-	"k8s.io/client-go/tools/leaderelection/resourcelock"
 )
 
 // ErrLeadershipLost is the error of [Manager.Run] when the lease could not be
-// renewed in time. The controllers and their requests were cancelled at once. End
-// the process and start it again.
+// renewed in time, or is another process's. Reconcile calls were cancelled before
+// that. End the process and start it again.
 var ErrLeadershipLost = errors.New("manager: the lease was lost")
 
 // LeaderElection names the Lease whose holder runs the controllers. The clocks of
 // the processes need not agree, only run at the same speed.
+//
+// Two processes never work at once: a renewal counts from when it was sent, the work
+// is cancelled RenewDeadline after the last one that was stored, and has
+// LeaseDuration less RenewDeadline to end before the lease can be another process's. The
+// lease is released only after the work has ended. Wrap the clients of the
+// controllers with [Guard], which says what can't be excluded.
 type LeaderElection struct {
 	Namespace, Name string // of the Lease; required
 	Identity        string // required; another one for each process
 
 	// LeaseDuration is how long the other processes wait after the last renewal
-	// that they saw. Zero means 15 seconds.
+	// that they saw. It must be in whole seconds, as in a Lease. Zero means 15 seconds.
 	LeaseDuration time.Duration
-	// RenewDeadline is how long the holder tries to renew before it gives up. It
-	// must be shorter than LeaseDuration. Zero means 10 seconds.
+	// RenewDeadline is how long after the last renewal the holder goes on working
+	// and trying to renew. It must be shorter than LeaseDuration. Zero means 10
+	// seconds.
 	RenewDeadline time.Duration
 	// RetryPeriod is the time between two attempts. RenewDeadline must be longer
 	// than 1.2 of them. Zero means 2 seconds.
@@ -62,6 +68,9 @@ func (e LeaderElection) check(mistakes *configerror.List) {
 	if negative {
 		return
 	}
+	if e.LeaseDuration%time.Second != 0 {
+		mistakes.Add("LeaderElection.LeaseDuration", "is %v, want whole seconds", e.LeaseDuration)
+	}
 	if e.RenewDeadline >= e.LeaseDuration {
 		mistakes.Add("LeaderElection.RenewDeadline", "is %v, want less than the LeaseDuration of %v", e.RenewDeadline, e.LeaseDuration)
 	}
@@ -77,28 +86,25 @@ const (
 	defaultRetryPeriod   = 2 * time.Second
 )
 
-// expiryTolerance is how long after its expiry a lease that isn't renewed may
-// still be held before the process is unhealthy.
-const expiryTolerance = 20 * time.Second
-
 // leadership is the election of one Manager.
 type leadership struct {
+	lease   *lease
 	elector *leaderelection.LeaderElector
-	health  *leaderelection.HealthzAdaptor
 	started chan struct{} // closed when the lease is held
-	release context.CancelFunc
+	stop    context.CancelFunc // ends the elector
+	log     *slog.Logger
 }
 
-func newLeadership(cfg *LeaderElection, client kubernetes.Interface) (*leadership, error) {
-	l := &leadership{health: leaderelection.NewLeaderHealthzAdaptor(expiryTolerance), started: make(chan struct{})}
+func newLeadership(cfg *LeaderElection, client kubernetes.Interface, log *slog.Logger) (*leadership, error) {
+	l := &leadership{
+		lease:   newLease(cfg, client.CoordinationV1().Leases(cfg.Namespace)),
+		started: make(chan struct{}),
+		log:     log,
+	}
 	var err error
 	l.elector, err = leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
-		Name: cfg.Name,
-		Lock: &resourcelock.LeaseLock{
-			LeaseMeta:  metav1.ObjectMeta{Namespace: cfg.Namespace, Name: cfg.Name},
-			Client:     client.CoordinationV1(),
-			LockConfig: resourcelock.ResourceLockConfig{Identity: cfg.Identity},
-		},
+		Name:          cfg.Name,
+		Lock:          l.lease,
 		LeaseDuration: cfg.LeaseDuration,
 		RenewDeadline: cfg.RenewDeadline,
 		RetryPeriod:   cfg.RetryPeriod,
@@ -106,41 +112,49 @@ func newLeadership(cfg *LeaderElection, client kubernetes.Interface) (*leadershi
 			OnStartedLeading: func(context.Context) { close(l.started) },
 			OnStoppedLeading: func() {},
 		},
-		WatchDog:        l.health,
-		ReleaseOnCancel: true,
+		// The elector would release the lease before the work has ended.
+		ReleaseOnCancel: false,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("manager: LeaderElection: %v", err)
 	}
-	l.health.SetLeaderElection(l.elector)
 	return l, nil
 }
 
-// run waits for the lease and calls lead while it is held. The lease is released
-// only after lead has returned, and kept if a controller is stuck.
-func (l *leadership) run(ctx context.Context, lead func(ctx, hard context.Context) error) error {
-	electing, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	l.release = cancel
-	hard, lost := context.WithCancel(context.WithoutCancel(ctx))
+// run waits for the lease and calls lead with the context of the work, which is
+// done before the lease can be another process's. The lease is released only after
+// lead has returned, and renewed for as long as the process lives if a controller
+// is stuck.
+func (l *leadership) run(ctx context.Context, lead func(ctx, work context.Context) error) error {
+	work := l.lease.hold(context.WithoutCancel(ctx))
+	electing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.stop = stop
+	ended := make(chan struct{})
 	go func() {
-		defer lost()
+		defer close(ended)
 		l.elector.Run(electing)
 	}()
+	var err error
 	select {
 	case <-ctx.Done():
-		l.release()
-		<-hard.Done()
-		return nil
 	case <-l.started:
+		err = lead(ctx, work)
 	}
-	err := lead(ctx, hard)
-	if stuck, ok := errors.AsType[*stuckError](err); ok {
-		return stuck // it may still write: the lease is kept
-	}
-	if hard.Err() != nil {
+	lost := work.Err() != nil
+	if lost {
 		err = errors.Join(ErrLeadershipLost, err)
 	}
-	l.release()
-	<-hard.Done()
+	if _, stuck := errors.AsType[*stuckError](err); stuck && !lost {
+		return err // it may still write: the lease is kept
+	}
+	l.stop()
+	select {
+	case <-ended:
+	case <-time.After(abandonAfter):
+		return errors.Join(err, &stuckError{names: []string{"leader election"}})
+	}
+	if releaseErr := l.lease.release(context.WithoutCancel(ctx)); releaseErr != nil {
+		l.log.Warn("The lease was not released: the next process waits until it expires", "error", releaseErr)
+	}
 	return err
 }

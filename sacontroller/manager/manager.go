@@ -96,7 +96,7 @@ func New(cfg Config) (*Manager, error) {
 	m := &Manager{cfg: cfg, log: cfg.Logger, metrics: newMetrics(), informers: map[Resource]cache.SharedIndexInformer{}}
 	if cfg.LeaderElection != nil {
 		var err error
-		if m.leader, err = newLeadership(cfg.LeaderElection, cfg.Client); err != nil {
+		if m.leader, err = newLeadership(cfg.LeaderElection, cfg.Client, m.log); err != nil {
 			return nil, err
 		}
 	}
@@ -199,7 +199,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 	m.log.Info("Caches are filled", "resources", len(m.informers))
 	if m.leader == nil {
-		return m.lead(ctx, context.WithoutCancel(ctx))
+		return m.lead(ctx, withBound(context.WithoutCancel(ctx), func() time.Duration { return maxRequest }))
 	}
 	return m.leader.run(ctx, m.lead)
 }
@@ -271,17 +271,17 @@ func (m *Manager) waitForCaches(ctx context.Context) bool {
 	return true
 }
 
-// lead runs the controllers until ctx or hard is done. Their requests get a context
-// that is done with hard, or when finishing takes too long.
-func (m *Manager) lead(ctx, hard context.Context) error {
+// lead runs the controllers until ctx or work is done. Their requests get a context
+// that is done with work, or when finishing takes too long.
+func (m *Manager) lead(ctx, work context.Context) error {
 	m.metrics.leader.Set(1)
 	defer m.metrics.leader.Set(0)
 	m.log.Info("Controllers run")
-	requests, cancelRequests := context.WithCancel(hard)
+	requests, cancelRequests := context.WithCancel(work)
 	defer cancelRequests()
 	stop, stopWorkers := context.WithCancel(ctx)
 	defer stopWorkers()
-	defer context.AfterFunc(hard, stopWorkers)()
+	defer context.AfterFunc(work, stopWorkers)()
 
 	type end struct {
 		name string
@@ -295,7 +295,7 @@ func (m *Manager) lead(ctx, hard context.Context) error {
 	}
 	var errs []error
 	var deadline, abandon <-chan time.Time
-	done := stop.Done()
+	done, lost := stop.Done(), work.Done()
 	for len(running) > 0 {
 		select {
 		case e := <-ends:
@@ -307,11 +307,16 @@ func (m *Manager) lead(ctx, hard context.Context) error {
 		case <-done:
 			done = nil
 			m.log.Info("Controllers finish")
-			deadline = time.After(m.cfg.ShutdownTimeout)
+			if work.Err() == nil {
+				deadline = time.After(m.cfg.ShutdownTimeout)
+			}
 		case <-deadline:
 			deadline = nil
 			cancelRequests()
 			abandon = time.After(abandonAfter)
+		case <-lost:
+			lost, deadline = nil, nil
+			abandon = time.After(m.leader.lease.grace())
 		case <-abandon:
 			return &stuckError{names: sortedNames(running)}
 		}

@@ -136,7 +136,7 @@ func (w *worker) next(ctx, stop context.Context) bool {
 		return false
 	}
 	defer w.queue.Done(key)
-	if stop.Err() != nil {
+	if left, ok := boundOf(ctx); stop.Err() != nil || ok && left <= 0 {
 		return false
 	}
 	result, label, err := w.reconcile(ctx, key)

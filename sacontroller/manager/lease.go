@@ -1,0 +1,242 @@
+package manager
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	typedcoordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
+)
+
+// A lease is the Lease of one Manager, for client-go's elector, and says until when
+// this process may work.
+//
+// Another process takes the lease LeaseDuration after it saw the last renewal, and
+// it can't see one before it was sent. So validity counts from when a renewal was
+// sent, not from when its answer came, and an answer that was lost gives none.
+type lease struct {
+	cfg    *LeaderElection
+	client typedcoordinationv1.LeaseInterface
+
+	mu      sync.Mutex
+	stored  *coordinationv1.Lease // as it was last read or written; nil before
+	changed time.Time             // when stored was first seen
+	renewed time.Time             // when the last renewal that was stored was sent; zero if there is none
+	over    bool                  // this process will not work again
+	lose    context.CancelFunc    // ends the work
+	expiry  *time.Timer
+}
+
+var _ resourcelock.Interface = (*lease)(nil)
+
+func newLease(cfg *LeaderElection, client typedcoordinationv1.LeaseInterface) *lease {
+	return &lease{cfg: cfg, client: client, lose: func() {}}
+}
+
+// errOver is the answer to the elector once the lease was lost.
+var errOver = errors.New("manager: this process has lost the lease, or released it")
+
+// hold returns the context of the work, which is done when the lease is lost. It has
+// the values of ctx.
+func (l *lease) hold(ctx context.Context) context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ctx, l.lose = context.WithCancel(withBound(ctx, l.remaining))
+	if l.over {
+		l.lose()
+	}
+	return ctx
+}
+
+// remaining returns how long the work may go on as things are; 0 or less means that
+// it must not.
+func (l *lease) remaining() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over || l.renewed.IsZero() {
+		return 0
+	}
+	return l.cfg.RenewDeadline - elapsed(l.renewed, time.Now())
+}
+
+// elapsed returns how long ago since was at now. The monotonic clock stands still
+// while the machine is suspended, the other one may be set: the longer time counts.
+func elapsed(since, now time.Time) time.Duration {
+	return max(now.Sub(since), now.Round(0).Sub(since.Round(0)))
+}
+
+// expire ends the work if no renewal has come in time, or else looks again when the
+// last one ends.
+func (l *lease) expire() {
+	left := l.remaining()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if left <= 0 {
+		l.end()
+	} else if !l.over {
+		l.expiry.Reset(left)
+	}
+}
+
+// end ends the work for good. The mutex must be held.
+func (l *lease) end() {
+	l.over = true
+	l.lose()
+	if l.expiry != nil {
+		l.expiry.Stop()
+	}
+}
+
+// grace is how long work may take to end after the lease was lost: the process has
+// the rest of the time until the lease can be another's to end itself.
+func (l *lease) grace() time.Duration { return (l.cfg.LeaseDuration - l.cfg.RenewDeadline) * 4 / 5 }
+
+// expiryTolerance is how long after its expiry a lease that isn't renewed may
+// still be held before the process is unhealthy.
+const expiryTolerance = 20 * time.Second
+
+// healthy returns an error if the work should have ended long ago.
+func (l *lease) healthy() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.renewed.IsZero() || elapsed(l.renewed, time.Now()) < l.cfg.LeaseDuration+expiryTolerance {
+		return nil
+	}
+	return fmt.Errorf("manager: the lease %s was not renewed in time", l.Describe())
+}
+
+// callTimeout bounds one call, so that one that hangs leaves time for another.
+func (l *lease) callTimeout() time.Duration { return l.cfg.RenewDeadline / 2 }
+
+// Get returns the record that is stored, and with it, as what tells one record from
+// another, its resourceVersion: the times in it are those of the holder's clock,
+// which may stand still, and in whole seconds. A lease that is another's is lost.
+func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.callTimeout())
+	defer cancel()
+	stored, err := l.client.Get(ctx, l.cfg.Name, metav1.GetOptions{})
+	if err != nil {
+		return nil, nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.saw(stored)
+	record := resourcelock.LeaseSpecToLeaderElectionRecord(&stored.Spec)
+	if record.HolderIdentity != l.cfg.Identity && !l.renewed.IsZero() {
+		l.end()
+	}
+	raw, err := json.Marshal([]any{record, stored.UID, stored.ResourceVersion})
+	return record, raw, err
+}
+
+// saw remembers what is stored. The mutex must be held.
+func (l *lease) saw(stored *coordinationv1.Lease) {
+	if l.stored == nil || l.stored.UID != stored.UID || l.stored.ResourceVersion != stored.ResourceVersion {
+		l.changed = time.Now()
+	}
+	l.stored = stored
+}
+
+// Create creates the Lease, but not in place of one that was deleted while another
+// process held it: that one may not know yet.
+func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	l.mu.Lock()
+	stored, changed := l.stored, l.changed
+	l.mu.Unlock()
+	if stored != nil {
+		last := resourcelock.LeaseSpecToLeaderElectionRecord(&stored.Spec)
+		lasts := time.Duration(last.LeaseDurationSeconds) * time.Second
+		if last.HolderIdentity != "" && last.HolderIdentity != l.cfg.Identity && time.Since(changed) < lasts {
+			return fmt.Errorf("manager: the lease %s was deleted before it expired", l.Describe())
+		}
+	}
+	return l.write(ctx, record, func(ctx context.Context) (*coordinationv1.Lease, error) {
+		created := &coordinationv1.Lease{Spec: resourcelock.LeaderElectionRecordToLeaseSpec(&record)}
+		created.Namespace, created.Name = l.cfg.Namespace, l.cfg.Name
+		return l.client.Create(ctx, created, metav1.CreateOptions{})
+	})
+}
+
+// Update stores record in place of what was last read or written, or fails.
+func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	l.mu.Lock()
+	stored := l.stored
+	l.mu.Unlock()
+	if stored == nil {
+		return errors.New("manager: the lease was not read yet")
+	}
+	return l.write(ctx, record, func(ctx context.Context) (*coordinationv1.Lease, error) {
+		updated := stored.DeepCopy()
+		updated.Spec = resourcelock.LeaderElectionRecordToLeaseSpec(&record)
+		return l.client.Update(ctx, updated, metav1.UpdateOptions{})
+	})
+}
+
+func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRecord, call func(context.Context) (*coordinationv1.Lease, error)) error {
+	sent := time.Now()
+	l.mu.Lock()
+	over := l.over
+	l.mu.Unlock()
+	if over {
+		return errOver
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.callTimeout())
+	defer cancel()
+	stored, err := call(ctx)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.saw(stored)
+	if l.over {
+		return errOver
+	}
+	l.renewed = sent
+	if l.expiry == nil {
+		l.expiry = time.AfterFunc(l.cfg.RenewDeadline-elapsed(sent, time.Now()), l.expire)
+	}
+	return nil
+}
+
+// release gives the lease to whoever wants it, if it is this process's. The work has
+// ended, and the elector, too.
+func (l *lease) release(ctx context.Context) error {
+	l.mu.Lock()
+	held := !l.over && !l.renewed.IsZero()
+	l.end()
+	l.mu.Unlock()
+	if !held {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.callTimeout())
+	defer cancel()
+	// A renewal whose answer was lost has changed the resourceVersion.
+	stored, err := l.client.Get(ctx, l.cfg.Name, metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	record := resourcelock.LeaseSpecToLeaderElectionRecord(&stored.Spec)
+	if record.HolderIdentity != l.cfg.Identity {
+		return nil
+	}
+	record.HolderIdentity, record.LeaseDurationSeconds = "", 1
+	stored.Spec = resourcelock.LeaderElectionRecordToLeaseSpec(record)
+	_, err = l.client.Update(ctx, stored, metav1.UpdateOptions{})
+	return err
+}
+
+// RecordEvent, Identity and Describe implement [resourcelock.Interface].
+func (l *lease) RecordEvent(string) {}
+
+// Identity returns the name of this process.
+func (l *lease) Identity() string { return l.cfg.Identity }
+
+// Describe returns the name of the Lease.
+func (l *lease) Describe() string { return l.cfg.Namespace + "/" + l.cfg.Name }
