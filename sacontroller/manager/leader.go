@@ -90,7 +90,7 @@ const (
 type leadership struct {
 	lease   *lease
 	elector *leaderelection.LeaderElector
-	started chan struct{} // closed when the lease is held
+	started chan struct{}      // closed when the lease is held
 	stop    context.CancelFunc // ends the elector
 	log     *slog.Logger
 }
