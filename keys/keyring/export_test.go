@@ -3,9 +3,11 @@ package keyring
 import (
 	"context"
 	"path/filepath"
+
+	"github.com/kubesa/serviceaccount/keys/internal/files"
 )
 
 // HoldRingLock takes the lock of the ring in dir.
 func HoldRingLock(dir string) (unlock func() error, err error) {
-	return lockFile(context.Background(), filepath.Join(dir, lockName))
+	return files.Lock(context.Background(), filepath.Join(dir, lockName))
 }

@@ -54,7 +54,7 @@ type ringFolder struct {
 // Open waits, until ctx is done, for another process that takes a step. Steps need file
 // locks and thus a Unix-like system; elsewhere a ring can only be in memory.
 func Open(ctx context.Context, dir string, cfg Config) (*Ring, error) {
-	return openRing(ctx, dir, cfg, files.Disk{}, lockFile)
+	return openRing(ctx, dir, cfg, files.Disk{}, files.Lock)
 }
 
 func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lock func(context.Context, string) (func() error, error)) (*Ring, error) {

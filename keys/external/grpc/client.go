@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -38,16 +40,28 @@ var _ external.Service = (*Client)(nil)
 // socket, or "@" and the name of an abstract one, as for Kubernetes' flag
 // --service-account-signing-endpoint. It doesn't connect. The error says what is wrong
 // with endpoint.
-func Dial(endpoint string) (*Client, error) {
-	target, err := target(endpoint)
-	if err != nil {
+//
+// Who answers decides which tokens are valid, so the process must run as this user, as
+// root, or as one of the users with these ids: the kernel says whose each connection is.
+// Calls to another one fail. Where the kernel doesn't say so, which is anywhere but on
+// Linux, macOS and FreeBSD, Dial fails.
+func Dial(endpoint string, users ...int) (*Client, error) {
+	if err := checkEndpoint(endpoint); err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(target,
+	peers, err := newPeers(users)
+	if err == nil && strings.HasPrefix(endpoint, "@") {
+		err = peers.checkAbstract()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("externalgrpc: endpoint %q: %w", endpoint, err)
+	}
+	conn, err := grpc.NewClient("passthrough:///external-signer", // of which the dialer makes nothing
 		grpc.WithTransportCredentials(insecure.NewCredentials()), // a Unix socket
 		grpc.WithAuthority("localhost"),
 		grpc.WithMaxHeaderListSize(maxHeaderBytes),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxAnswerBytes)),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return peers.connect(ctx, endpoint) }),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("externalgrpc: endpoint %q: %w", endpoint, err)
@@ -55,18 +69,19 @@ func Dial(endpoint string) (*Client, error) {
 	return &Client{conn, externaljwtv1.NewExternalJWTSignerClient(conn)}, nil
 }
 
-// target returns the name that gRPC has for endpoint.
-func target(endpoint string) (string, error) {
-	name, abstract := strings.CutPrefix(endpoint, "@")
+// checkEndpoint returns what is wrong with the text of an endpoint.
+func checkEndpoint(endpoint string) error {
+	// One byte of a path ends it; of an abstract name, the first stands for "@".
+	most := len(syscall.RawSockaddrUnix{}.Path) - 1
 	switch {
 	case endpoint == "":
-		return "", errors.New("externalgrpc: no endpoint, want the path of a Unix socket")
-	case abstract && !abstractName.MatchString(endpoint):
-		return "", fmt.Errorf("externalgrpc: endpoint %q: want @ and a name of letters, digits, _ and -, with dots between them", endpoint)
-	case abstract:
-		return "unix-abstract:" + name, nil
+		return errors.New("externalgrpc: no endpoint, want the path of a Unix socket")
+	case strings.HasPrefix(endpoint, "@") && !abstractName.MatchString(endpoint):
+		return fmt.Errorf("externalgrpc: endpoint %q: want @ and a name of letters, digits, _ and -, with dots between them", endpoint)
+	case len(endpoint) > most:
+		return fmt.Errorf("externalgrpc: endpoint of %d bytes, want at most %d", len(endpoint), most)
 	}
-	return "unix:" + endpoint, nil
+	return nil
 }
 
 // Close closes the connection; calls that are under way fail.

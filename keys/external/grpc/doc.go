@@ -32,6 +32,12 @@
 //
 // # Security
 //
-// [external.Signer] checks what the server answers, this package doesn't. The mode of
-// the socket decides which processes can serve it and which can have tokens signed.
+// Each end asks the kernel which user is at the other one, and closes the connection
+// unless it is this user, root, or one that was named to [Dial] or [Serve]. Besides,
+// the mode of the socket and its folder decide who reaches it. An abstract socket has
+// neither, and is reached by everybody in the network namespace: by root in a
+// container with the host's network, too. Use paths, unless no such container is to be
+// feared.
+//
+// [external.Signer] checks what the server answers, this package doesn't.
 package externalgrpc

@@ -87,7 +87,12 @@ func ExampleDial() {
 // Register the service in a gRPC server of your own.
 func ExampleNewServer() {
 	s := grpc.NewServer()
-	externaljwtv1.RegisterExternalJWTSignerServer(s, externalgrpc.NewServer(exampleServer(context.Background())))
+	answers, err := externalgrpc.NewServer(exampleServer(context.Background()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	externaljwtv1.RegisterExternalJWTSignerServer(s, answers)
 	for name := range s.GetServiceInfo() {
 		fmt.Println(name)
 	}

@@ -4,12 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net"
-	"os"
-	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
@@ -18,6 +12,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	externaljwtv1 "k8s.io/externaljwt/apis/v1"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/external"
@@ -25,6 +20,9 @@ import (
 
 // maxRequestBytes bounds what is read of one request.
 const maxRequestBytes = 1 << 20
+
+// connectLimit is how long a client may take to begin.
+const connectLimit = 10 * time.Second
 
 // stopLimit is how long calls that are under way may go on after the end of [Serve].
 const stopLimit = 5 * time.Second
@@ -36,9 +34,21 @@ const stopLimit = 5 * time.Second
 // Claims that can't be signed get InvalidArgument; no signing key FailedPrecondition;
 // a context that is done its own code; a panic of service Internal; everything else
 // Unavailable. The messages are those of service's errors.
-func NewServer(service external.Service) externaljwtv1.ExternalJWTSignerServer {
-	return &server{service: service}
+//
+// Whoever reaches it can have any token signed: serve it with [Serve], or on the
+// listener of [Listen]. A nil service gives a [*ConfigError].
+func NewServer(service external.Service) (externaljwtv1.ExternalJWTSignerServer, error) {
+	list := configerror.List{Config: "externalgrpc.NewServer"}
+	list.Require("service", service, "an external.Service")
+	if err := list.Err(); err != nil {
+		return nil, err
+	}
+	return &server{service: service}, nil
 }
+
+// A ConfigError is a mistake in the arguments of [NewServer] or [Serve]. It has the
+// fields Config, Field and Problem. Only other arguments help.
+type ConfigError = configerror.Error
 
 type server struct {
 	externaljwtv1.UnimplementedExternalJWTSignerServer
@@ -110,24 +120,22 @@ func withCode(err error) error {
 	return status.Error(code, err.Error())
 }
 
-// Serve serves service on endpoint, which is as for [Dial], until ctx is done; calls
-// that are under way then have five seconds to end, and it returns nil. Any other error
-// says what is wrong with endpoint or service. Only this user can use the socket. A
-// socket that a killed process has left is replaced; one that is being served is an
-// error.
-func Serve(ctx context.Context, endpoint string, service external.Service) error {
-	if _, err := target(endpoint); err != nil {
+// Serve serves service on endpoint, as [Listen] does, until ctx is done; calls that are
+// under way then have five seconds to end, and it returns nil. Any other error says what
+// is wrong with endpoint or is a [*ConfigError].
+//
+// This user, root and the users with these ids can have tokens signed.
+func Serve(ctx context.Context, endpoint string, service external.Service, users ...int) error {
+	answers, err := NewServer(service)
+	if err := errors.Join(checkEndpoint(endpoint), err); err != nil {
 		return err
 	}
-	if service == nil {
-		return errors.New("externalgrpc: no service, want an external.Service")
-	}
-	listener, err := listen(ctx, endpoint)
+	listener, err := Listen(ctx, endpoint, users...)
 	if err != nil {
-		return fmt.Errorf("externalgrpc: endpoint %q: %w", endpoint, err)
+		return err
 	}
-	s := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequestBytes))
-	externaljwtv1.RegisterExternalJWTSignerServer(s, NewServer(service))
+	s := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequestBytes), grpc.MaxHeaderListSize(maxHeaderBytes), grpc.ConnectionTimeout(connectLimit))
+	externaljwtv1.RegisterExternalJWTSignerServer(s, answers)
 	stopped := make(chan struct{})
 	release := context.AfterFunc(ctx, func() {
 		defer close(stopped)
@@ -141,60 +149,4 @@ func Serve(ctx context.Context, endpoint string, service external.Service) error
 		return nil
 	}
 	return fmt.Errorf("externalgrpc: endpoint %q: %w", endpoint, err)
-}
-
-func listen(ctx context.Context, endpoint string) (net.Listener, error) {
-	var config net.ListenConfig
-	if strings.HasPrefix(endpoint, "@") {
-		return config.Listen(ctx, "unix", endpoint)
-	}
-	// The socket is renamed, which knows no limit; nobody could reach it.
-	if most := len(syscall.RawSockaddrUnix{}.Path) - 1; len(endpoint) > most {
-		return nil, fmt.Errorf("a path of %d bytes, want at most %d", len(endpoint), most)
-	}
-	if info, err := os.Lstat(endpoint); err == nil {
-		if info.Mode().Type() != fs.ModeSocket {
-			return nil, errors.New("there is a file that is no socket")
-		}
-		if conn, err := new(net.Dialer).DialContext(ctx, "unix", endpoint); err == nil {
-			conn.Close()
-			return nil, errors.New("another process serves it")
-		}
-		if err := os.Remove(endpoint); err != nil {
-			return nil, err
-		}
-	}
-	// It gets its mode in a folder that nobody else may enter, whatever the umask is,
-	// and appears under its name after that. A fixed name would collide with what a
-	// process that was killed has left.
-	private, err := os.MkdirTemp(filepath.Dir(endpoint), ".")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(private)
-	partial := filepath.Join(private, "s")
-	listener, err := config.Listen(ctx, "unix", partial)
-	if err != nil {
-		return nil, err
-	}
-	listener.(*net.UnixListener).SetUnlinkOnClose(false)
-	err = os.Chmod(partial, 0o600)
-	if err == nil {
-		err = os.Rename(partial, endpoint)
-	}
-	if err != nil {
-		listener.Close()
-		return nil, err
-	}
-	return &unlinking{listener, endpoint}, nil
-}
-
-// An unlinking listener removes its socket when it is closed.
-type unlinking struct {
-	net.Listener
-	name string
-}
-
-func (l *unlinking) Close() error {
-	return errors.Join(l.Listener.Close(), os.Remove(l.name))
 }

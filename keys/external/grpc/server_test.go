@@ -3,7 +3,6 @@ package externalgrpc_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -83,13 +82,6 @@ func TestServe(t *testing.T) {
 	left.SetUnlinkOnClose(false)
 	left.Close()
 
-	// And one that was killed before its socket had its name, with the same process number.
-	early, err := net.ListenUnix("unix", &net.UnixAddr{Name: fmt.Sprintf("%s.%d", endpoint, os.Getpid()), Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer early.Close()
-
 	ring := newRing(t)
 	client, stop := serve(t, endpoint, newService(t, ring))
 	signer, err := external.NewSigner(external.SignerConfig{Service: waiting{client}})
@@ -118,7 +110,6 @@ func TestServe(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("Serve() = %v after its context ended", err)
 	}
-	early.Close()
 	if left, err := os.ReadDir(filepath.Dir(endpoint)); err != nil || len(left) != 0 {
 		t.Errorf("%v is left, %v", left, err)
 	}
@@ -192,7 +183,10 @@ func TestServeErrors(t *testing.T) {
 		{badService{err: errors.New("the device is busy")}, codes.Unavailable},
 		{badService{err: status.Error(codes.PermissionDenied, "no")}, codes.PermissionDenied},
 	} {
-		s := externalgrpc.NewServer(tt.service)
+		s, err := externalgrpc.NewServer(tt.service)
+		if err != nil {
+			t.Fatal(err)
+		}
 		_, signErr := s.Sign(t.Context(), nil)
 		_, fetchErr := s.FetchKeys(t.Context(), nil)
 		_, metaErr := s.Metadata(t.Context(), nil)
@@ -200,6 +194,19 @@ func TestServeErrors(t *testing.T) {
 			if status.Code(err) != tt.code || strings.Contains(err.Error(), "secret") {
 				t.Errorf("%+v: %v, want code %v", tt.service, err, tt.code)
 			}
+		}
+	}
+}
+
+func TestNewServerRefuses(t *testing.T) {
+	for _, service := range []external.Service{nil, (*external.Server)(nil)} {
+		s, err := externalgrpc.NewServer(service)
+		if e, ok := errors.AsType[*externalgrpc.ConfigError](err); !ok || e.Field != "service" || s != nil {
+			t.Errorf("NewServer(%T) = %v, want a ConfigError", service, err)
+		}
+		err = externalgrpc.Serve(t.Context(), "", service)
+		if _, ok := errors.AsType[*externalgrpc.ConfigError](err); !ok || !strings.Contains(err.Error(), "no endpoint") {
+			t.Errorf("Serve(%T) = %v, want both mistakes", service, err)
 		}
 	}
 }

@@ -1,0 +1,121 @@
+//go:build unix
+
+package files_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kubesa/serviceaccount/keys/internal/files"
+)
+
+// A folder is trusted if only this user and root may change it or put another in its
+// place.
+func TestCheckFolder(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		prepare func(base string) error // base/a/b is a folder of this user with mode 0755
+		path    string                  // below base, a/b if empty
+		shared  bool
+		root    bool   // only root can prepare it
+		want    string // part of the error; none if empty
+	}{
+		{name: "good"},
+		{name: "read by others", prepare: chmod("a/b", 0o705)},
+		{name: "writable by others", prepare: chmod("a/b", 0o757), want: "a/b must not be writable by group or others without the sticky bit, its mode is 0757"},
+		{name: "writable by group", prepare: chmod("a/b", 0o770), want: "a/b must not be writable by group or others without the sticky bit, its mode is 0770"},
+		{name: "sticky", prepare: chmod("a/b", os.ModeSticky|0o777), want: "a/b must not be writable by group or others, its mode is 01777"},
+		{name: "sticky and shared", prepare: chmod("a/b", os.ModeSticky|0o777), shared: true},
+		{name: "writable and shared", prepare: chmod("a/b", 0o777), shared: true, want: "without the sticky bit"},
+		{name: "parent writable by others", prepare: chmod("a", 0o777), want: "a must not be writable by group or others without the sticky bit"},
+		{name: "parent writable by others, shared", prepare: chmod("a", 0o777), shared: true, want: "a must not be writable"},
+		{name: "parent writable by group", prepare: chmod("a", 0o775), want: "a must not be writable"},
+		{name: "sticky parent", prepare: chmod("a", os.ModeSticky|0o777)},
+		{name: "parent writable by group in a private folder", prepare: func(base string) error {
+			return errors.Join(os.Chmod(base, 0o700), os.Chmod(filepath.Join(base, "a"), 0o775))
+		}},
+		{name: "parent writable by others in a private folder", prepare: func(base string) error {
+			return errors.Join(os.Chmod(base, 0o700), os.Chmod(filepath.Join(base, "a"), 0o777))
+		}, want: "a must not be writable"},
+		{name: "of another user", prepare: chown("a/b"), root: true, want: "a/b belongs to user 54321"},
+		{name: "parent of another user", prepare: chown("a"), root: true, want: "a belongs to user 54321"},
+		{name: "link", prepare: link("a/b", "l"), path: "l"},
+		{name: "link of another user", prepare: func(base string) error {
+			return errors.Join(link("a/b", "l")(base), os.Lchown(filepath.Join(base, "l"), 54321, 54321))
+		}, path: "l", root: true, want: "l belongs to user 54321"},
+		{name: "link in a writable folder", prepare: func(base string) error {
+			return errors.Join(os.Mkdir(filepath.Join(base, "w"), 0o755), link("../a/b", "w/l")(base), chmod("w", 0o777)(base))
+		}, path: "w/l", want: "w must not be writable"},
+		{name: "link through a writable folder", prepare: func(base string) error {
+			return errors.Join(link("a/b", "l")(base), chmod("a", 0o777)(base))
+		}, path: "l", want: "a must not be writable"},
+		{name: "absolute link to a writable folder", prepare: func(base string) error {
+			return errors.Join(link(filepath.Join(base, "a/b"), "l")(base), chmod("a/b", 0o777)(base))
+		}, path: "l", want: "a/b must not be writable"},
+		{name: "link up out of a private folder", prepare: func(base string) error {
+			return errors.Join(os.Mkdir(filepath.Join(base, "p"), 0o700), link("../a/b", "p/l")(base), chmod("a", 0o775)(base))
+		}, path: "p/l", want: "a must not be writable"},
+		{name: "absolute link out of a private folder", prepare: func(base string) error {
+			return errors.Join(os.Mkdir(filepath.Join(base, "p"), 0o700), link(filepath.Join(base, "a/b"), "p/l")(base), chmod("a", 0o775)(base))
+		}, path: "p/l", want: "a must not be writable"},
+		{name: "links in a circle", prepare: func(base string) error { return errors.Join(link("m", "l")(base), link("l", "m")(base)) }, path: "l", want: "too many links"},
+		{name: "missing", path: "none", want: "no such file"},
+		{name: "file", prepare: func(base string) error { return os.WriteFile(filepath.Join(base, "f"), nil, 0o600) }, path: "f", want: "f is not a folder"},
+		{name: "below a file", prepare: func(base string) error { return os.WriteFile(filepath.Join(base, "f"), nil, 0o600) }, path: "f/x", want: "f is not a folder"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.root && os.Geteuid() != 0 {
+				t.Skip("needs root")
+			}
+			base, err := os.MkdirTemp("", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(base)
+			for _, dir := range []string{"", "a", "a/b"} {
+				dir = filepath.Join(base, dir)
+				if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chmod(dir, 0o755)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.prepare != nil {
+				if err := tt.prepare(base); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if tt.path == "" {
+				tt.path = "a/b"
+			}
+			err = files.CheckFolder(filepath.Join(base, tt.path), tt.shared)
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("CheckFolder() = %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func chmod(name string, mode os.FileMode) func(string) error {
+	return func(base string) error { return os.Chmod(filepath.Join(base, name), mode) }
+}
+
+func chown(name string) func(string) error {
+	return func(base string) error { return os.Chown(filepath.Join(base, name), 54321, 54321) }
+}
+
+func link(target, name string) func(string) error {
+	return func(base string) error { return os.Symlink(target, filepath.Join(base, name)) }
+}
+
+// A relative path is that from the working folder.
+func TestCheckFolderRelative(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.Mkdir("a", 0o755), os.Chmod("a", 0o755), files.CheckFolder("a", false), os.Chmod("a", 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if err := files.CheckFolder("a", false); err == nil {
+		t.Error("CheckFolder() = nil for a writable folder")
+	}
+}
