@@ -24,6 +24,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"internal/jose":        {ours: []string{"internal/flight", "internal/strictjson"}, others: []string{"gopkg.in/square/go-jose.v2"}},
 	"internal/tokensecret": {others: kubernetes},
 	"internal/podsecrets":  {others: kubernetes},
+	"internal/webhook":     {ours: []string{"internal/flight"}},
 	"keys":                 {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "keys/internal/files", "keys/internal/wrap"}},
 	"keys/keyring":         {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "keys", "keys/internal/files", "keys/internal/wrap"}},
 	"keys/discovery":       {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "keys", "keys/internal/files", "keys/internal/wrap"}},
@@ -36,13 +37,13 @@ var importRules = map[string]struct{ ours, others []string }{
 
 	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/strictjson", "internal/tokensecret", "keys", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/objects"}, others: kubernetes},
-	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "tokens"}, others: kubernetes},
+	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "internal/webhook", "tokens"}, others: kubernetes},
 	"tokens/tokensource":      {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/bearer":           {ours: []string{"internal/configerror", "internal/flight", "tokens"}},
 	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens"}, others: kubernetes},
 	"tokens/internal/objects": {others: kubernetes},
 	"admission":               {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/strictjson", "internal/tokensecret"}, others: kubernetes},
-	"admission/webhook":       {ours: []string{"admission", "internal/configerror", "internal/names", "internal/strictjson"}, others: kubernetes},
+	"admission/webhook":       {ours: []string{"admission", "internal/configerror", "internal/flight", "internal/names", "internal/strictjson", "internal/webhook"}, others: kubernetes},
 
 	// For tests of the two above.
 	"admission/internal/admissiontest": {ours: []string{"admission"}, others: kubernetes},

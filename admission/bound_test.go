@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
 )
 
 // A hostile request has lists of n elements, or texts of n words, that make
@@ -192,7 +192,7 @@ func TestDecisionsAreLinear(t *testing.T) {
 					t.Errorf("%d steps for %d bytes, want at least %d and at most one a byte", steps0, size, n)
 				}
 				p := h.plugin(t, cfg, a)
-				return float64(steps0), float64(allocatedBy(func() { wantStatus(t, act(t.Context(), p, req), nil) }))
+				return float64(steps0), float64(admissiontest.AllocatedBy(func() { wantStatus(t, act(t.Context(), p, req), nil) }))
 			}
 			steps, allocated := measure(n)
 			steps4, allocated4 := measure(4 * n)
@@ -227,28 +227,6 @@ func act(ctx context.Context, p *admission.Plugin, req admission.Request) error 
 	return p.Admit(ctx, req)
 }
 
-// allocatedBy returns how many bytes f allocates.
-func allocatedBy(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
-// An endingContext is done once it has been looked at a number of times.
-type endingContext struct {
-	context.Context
-	looks, until int
-}
-
-func (c *endingContext) Err() error {
-	if c.looks++; c.looks > c.until {
-		return context.DeadlineExceeded
-	}
-	return nil
-}
-
 // A decision that takes long ends when its request does: whenever it looks at the
 // context and finds it done, the pod is denied, retryably, and stays as it was.
 func TestLongDecisionsEndInTime(t *testing.T) {
@@ -258,13 +236,13 @@ func TestLongDecisionsEndInTime(t *testing.T) {
 		t.Run(h.name, func(t *testing.T) {
 			req, a, cfg := h.request(n)
 			p, before := h.plugin(t, cfg, a), req.Pod.DeepCopy()
-			all := &endingContext{Context: t.Context(), until: 1 << 30}
+			all := &admissiontest.EndingContext{Context: t.Context(), Until: 1 << 30}
 			wantStatus(t, act(all, p, admission.Request{Operation: req.Operation, Subresource: req.Subresource, Namespace: req.Namespace, Pod: req.Pod.DeepCopy()}), nil)
-			if all.looks == 0 {
+			if all.Looks == 0 {
 				t.Fatal("the context was never looked at")
 			}
-			for until := range all.looks {
-				err := act(&endingContext{Context: t.Context(), until: until}, p, req)
+			for until := 0; until < all.Looks; until += 1 + all.Looks/6 {
+				err := act(&admissiontest.EndingContext{Context: t.Context(), Until: until}, p, req)
 				if seconds, retry := apierrors.SuggestsClientDelay(err); !apierrors.IsTimeout(err) || !retry || seconds != 1 {
 					t.Fatalf("Admit() = %v after %d looks, want a retryable timeout", err, until)
 				}

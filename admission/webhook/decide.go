@@ -4,24 +4,27 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/names"
 )
 
 // answer decides about a request. A panic denies it.
-func (h *Handler) answer(ctx context.Context, rq *reviewRequest, p *patch, out *Event) (a answer) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			out.Panic, out.Stack = reason, debug.Stack()
-			a = answer{denial: denyInternal()}
-		}
-	}()
+func (h *Handler) answer(ctx context.Context, rq *reviewRequest, p *patch, e *Event) answer {
+	a, err := flight.Catch("the decision", func() (answer, error) { return h.decide(ctx, rq, p), nil })
+	if err != nil {
+		e.Panic, e.Stack = flight.PanicOf(err)
+		return answer{denial: denyInternal()}
+	}
+	return a
+}
+
+func (h *Handler) decide(ctx context.Context, rq *reviewRequest, p *patch) answer {
 	switch admissionv1.Operation(rq.operation) {
 	case admissionv1.Create, admissionv1.Update:
 	case admissionv1.Delete, admissionv1.Connect:
@@ -65,7 +68,9 @@ func (h *Handler) answerPod(ctx context.Context, rq *reviewRequest, p *patch) an
 		}
 		return answer{denial: denial}
 	}
-	p.write(&rq.object, d.Edits)
+	if err := p.write(ctx, &rq.object, d.Edits); err != nil {
+		return answer{denial: apierrors.NewTimeoutError(fmt.Sprintf("the patch was not written in time: %v", err), 1)}
+	}
 	return answer{patch: p.buf, warnings: d.Warnings}
 }
 

@@ -1,18 +1,14 @@
 package webhook
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
-	"mime"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/webhook"
 )
 
 // Config configures [New]. Its zero value is a mutating webhook.
@@ -24,8 +20,8 @@ type Config struct {
 	// MaxBytes bounds the body of a request. Zero means 3 MiB, which is the API
 	// server's own limit.
 	MaxBytes int64
-	// Timeout bounds the time for one request, reading included. The API server's
-	// own timeout counts too, if it is shorter. Zero means 10 s.
+	// Timeout bounds the time for one request, reading and deciding included. The
+	// API server's own timeout counts too, if it is shorter. Zero means 10 s.
 	Timeout time.Duration
 	// Observe, if set, is called with each request once it has been answered, and
 	// with its context. It must be safe for concurrent use.
@@ -69,7 +65,7 @@ type Handler struct {
 	plugin      *admission.Plugin
 	annotations []string // that are read
 	cfg         Config
-	buffers     sync.Pool // of *bytes.Buffer, that bodies are read into
+	endpoint    webhook.Endpoint
 	patches     sync.Pool // of *patch, empty
 }
 
@@ -89,161 +85,62 @@ func New(plugin *admission.Plugin, cfg Config) (*Handler, error) {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = defaultTimeout
 	}
-	annotations := append(plugin.PodAnnotations(), admission.EnforceAnnotation)
-	return &Handler{plugin: plugin, annotations: annotations, cfg: cfg}, nil
+	return &Handler{
+		plugin:      plugin,
+		annotations: append(plugin.PodAnnotations(), admission.EnforceAnnotation),
+		cfg:         cfg,
+		endpoint:    webhook.Endpoint{Package: "admission", MaxBytes: cfg.MaxBytes, Timeout: cfg.Timeout},
+	}, nil
 }
 
 // ServeHTTP answers an AdmissionReview with one. A request that is not a review
-// gets 405, 408, 413, 415 or 400 and a text that says why. A review gets 200, and
-// is denied if the pod is, if there is no pod to decide about, or if anything
-// panics.
+// gets 405, 408, 413, 415 or 400 and a text that says why, and one whose review
+// can't be read in time 503. A review gets 200, and is denied if the pod is, if
+// there is no pod to decide about, if the time is over, or if anything panics.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
-	var out Event
-	body, err := h.serve(w, r, start, &out)
-	var bad *httpError
-	if errors.As(err, &bad) {
-		out.Err, out.HTTPStatus = err, bad.status
-		if bad.status == http.StatusMethodNotAllowed {
-			w.Header().Set("Allow", http.MethodPost)
-		}
-		http.Error(w, bad.Error(), bad.status)
-	} else {
-		out.HTTPStatus = http.StatusOK
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(body) // a client that is gone is told nothing
+	var e Event
+	out := h.endpoint.Serve(w, r, func(ctx context.Context, body string) ([]byte, error) { return h.review(ctx, body, &e) })
+	e.HTTPStatus, e.Took = out.Status, out.Took
+	if out.Err != nil {
+		e.Allowed, e.Err, e.Panic, e.Stack = false, out.Err, out.Panic, out.Stack
 	}
 	if h.cfg.Observe != nil {
-		out.Took = time.Since(start)
-		h.cfg.Observe(r.Context(), out)
+		h.cfg.Observe(r.Context(), e)
 	}
 }
 
-// An httpError is a request that is not a review.
-type httpError struct {
-	status int
-	text   string
-}
+// maxPooled is the largest patch that is kept, so that one huge request does not
+// hold memory for good.
+const maxPooled = 256 << 10
 
-func (e *httpError) Error() string { return "admission: " + e.text }
-
-// serve returns the body of the answer, or an *httpError.
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request, start time.Time, out *Event) ([]byte, error) {
-	if err := checkHeader(r); err != nil {
-		return nil, err
-	}
-	timeout, err := h.timeout(r)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithDeadline(r.Context(), start.Add(timeout))
-	defer cancel()
-	request, err := h.read(w, r, start.Add(timeout))
-	if err != nil {
-		return nil, err
-	}
-	rv, err := parseReview(ctx, request, h.annotations)
+// review returns the answer to the review in body, or a *webhook.Error.
+func (h *Handler) review(ctx context.Context, body string, e *Event) ([]byte, error) {
+	rv, err := parseReview(ctx, body, h.annotations)
 	if err == nil {
 		err = rv.check()
 	}
-	if err != nil {
-		return nil, &httpError{http.StatusBadRequest, "bad AdmissionReview: " + err.Error()}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, h.endpoint.Error(http.StatusServiceUnavailable, "the review could not be read in time")
+	case err != nil:
+		return nil, h.endpoint.Error(http.StatusBadRequest, "bad AdmissionReview: "+err.Error())
 	}
 	rq := &rv.request
-	out.UID, out.Operation, out.Namespace, out.Name = rq.uid, rq.operation, rq.namespace, rq.name
-	out.Resource, out.Subresource, out.DryRun = rq.resource.name, rq.subresource, rq.dryRun != nil && *rq.dryRun
+	e.UID, e.Operation, e.Namespace, e.Name = rq.uid, rq.operation, rq.namespace, rq.name
+	e.Resource, e.Subresource, e.DryRun = rq.resource.name, rq.subresource, rq.dryRun != nil && *rq.dryRun
 	p, ok := h.patches.Get().(*patch)
 	if !ok {
 		p = new(patch)
 	}
-	answer := h.answer(ctx, rq, p, out)
-	out.Allowed, out.Err, out.Warnings, out.PatchBytes = answer.denial == nil, nil, answer.warnings, len(answer.patch)
+	answer := h.answer(ctx, rq, p, e)
+	e.Allowed, e.Warnings, e.PatchBytes = answer.denial == nil, answer.warnings, len(answer.patch)
 	if answer.denial != nil {
-		out.Err = answer.denial
+		e.Err = answer.denial
 	}
-	body := answer.encode(rq.uid)
+	encoded := answer.encode(rq.uid)
 	if cap(p.buf) <= maxPooled {
 		p.buf = p.buf[:0]
 		h.patches.Put(p)
 	}
-	return body, nil
-}
-
-func checkHeader(r *http.Request) error {
-	if r.Method != http.MethodPost {
-		return &httpError{http.StatusMethodNotAllowed, "want POST"}
-	}
-	contentType := r.Header.Get("Content-Type")
-	if contentType != "application/json" {
-		if mediaType, _, err := mime.ParseMediaType(contentType); err != nil || mediaType != "application/json" {
-			return &httpError{http.StatusUnsupportedMediaType, "want the content type application/json"}
-		}
-	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return &httpError{http.StatusUnsupportedMediaType, "want a body without a content encoding"}
-	}
-	return nil
-}
-
-// timeout returns how long the request may take. The API server says how long it
-// waits; the answer has to be there a little earlier.
-func (h *Handler) timeout(r *http.Request) (time.Duration, error) {
-	timeout := h.cfg.Timeout
-	if r.URL.RawQuery == "" {
-		return timeout, nil
-	}
-	given := r.URL.Query().Get("timeout")
-	if given == "" {
-		return timeout, nil
-	}
-	d, err := time.ParseDuration(given)
-	if err != nil || d <= 0 {
-		return 0, &httpError{http.StatusBadRequest, "the query parameter timeout is not a positive duration"}
-	}
-	return min(timeout, d-min(d/10, 500*time.Millisecond)), nil
-}
-
-// maxPooled is the largest buffer that is kept, so that one huge request does not
-// hold memory for good.
-const maxPooled = 256 << 10
-
-// read returns the body of r.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request, deadline time.Time) (string, error) {
-	// A body that trickles in must not hold the connection for longer than the
-	// request may take. Writers that know no deadlines say so; then the server
-	// has to do it. After a failure the deadline stays, because the server goes on to
-	// read what is left of the body; before the next request it sets its own.
-	control := http.NewResponseController(w)
-	timed := control.SetReadDeadline(deadline) == nil
-	if r.ContentLength > h.cfg.MaxBytes {
-		return "", h.tooLarge()
-	}
-	buf, ok := h.buffers.Get().(*bytes.Buffer)
-	if !ok {
-		buf = new(bytes.Buffer)
-	}
-	defer func() {
-		if buf.Cap() <= maxPooled {
-			buf.Reset()
-			h.buffers.Put(buf)
-		}
-	}()
-	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, h.cfg.MaxBytes)); err != nil {
-		var tooLarge *http.MaxBytesError
-		switch {
-		case errors.As(err, &tooLarge):
-			return "", h.tooLarge()
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return "", &httpError{http.StatusRequestTimeout, "the body did not arrive in time"}
-		}
-		return "", &httpError{http.StatusBadRequest, "the body could not be read"}
-	}
-	if timed {
-		_ = control.SetReadDeadline(time.Time{}) // setting it has worked before
-	}
-	return buf.String(), nil
-}
-
-func (h *Handler) tooLarge() error {
-	return &httpError{http.StatusRequestEntityTooLarge, fmt.Sprintf("want a body of at most %d bytes", h.cfg.MaxBytes)}
+	return encoded, nil
 }

@@ -3,10 +3,6 @@ package webhook_test
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -405,90 +401,6 @@ func TestHandlerWhenTheClientLeaves(t *testing.T) {
 	}
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the lookup ended with %v, want that it was cancelled", err)
-	}
-}
-
-func TestHandlerBodyThatTricklesIn(t *testing.T) {
-	// H02: a slow loris is told so in time, and its connection closed.
-	const head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-	for name, request := range map[string]string{
-		"body":            head + "Content-Length: 1000\r\n\r\n{",
-		"chunks":          head + "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
-		"nothing":         head + "Content-Length: 1000\r\n\r\n",
-		"behind a review": head + fmt.Sprintf("Content-Length: %d\r\n\r\n{}", 2) + head + "Content-Length: 1000\r\n\r\n{",
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				client := serveConn(t, newHandler(t, plugin(t, have()), webhook.Config{Timeout: time.Minute}))
-				go func() { _, _ = io.WriteString(client, request) }()
-				start := time.Now()
-				answer, err := io.ReadAll(client)
-				if err != nil || !strings.Contains(string(answer), "HTTP/1.1 408 ") || time.Since(start) != time.Minute {
-					t.Errorf("got %q (%v) after %v, want 408 and the end of the connection after a minute", answer, err, time.Since(start))
-				}
-			})
-		})
-	}
-}
-
-// serveConn has h serve one connection, whose other end it returns.
-func serveConn(t *testing.T, h http.Handler) net.Conn {
-	client, conn := net.Pipe()
-	l := &oneConn{conns: make(chan net.Conn, 1)}
-	l.conns <- conn
-	server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	t.Cleanup(func() {
-		_ = server.Close() // the end of Serve says whether it worked
-		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
-			t.Errorf("the server ended with %v", err)
-		}
-		_ = client.Close()
-	})
-	return client
-}
-
-// oneConn is a listener that accepts what is in conns.
-type oneConn struct {
-	conns chan net.Conn
-	once  sync.Once
-}
-
-func (l *oneConn) Accept() (net.Conn, error) {
-	if conn, ok := <-l.conns; ok {
-		return conn, nil
-	}
-	return nil, net.ErrClosed
-}
-
-func (l *oneConn) Close() error {
-	l.once.Do(func() { close(l.conns) })
-	return nil
-}
-
-func (l *oneConn) Addr() net.Addr { return &net.TCPAddr{} }
-
-// endless is a body without an end.
-type endless struct{ read int }
-
-func (e *endless) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = ' '
-	}
-	e.read += len(p)
-	return len(p), nil
-}
-
-func TestHandlerEndlessBody(t *testing.T) {
-	// H02
-	body := &endless{}
-	r := httptest.NewRequest(http.MethodPost, "/", body)
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	newHandler(t, plugin(t, have()), webhook.Config{MaxBytes: 1 << 20}).ServeHTTP(w, r)
-	if w.Code != http.StatusRequestEntityTooLarge || body.read > 2<<20 {
-		t.Errorf("got HTTP %d after %d bytes, want 413 after little more than 1 MiB", w.Code, body.read)
 	}
 }
 

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,10 +15,18 @@ type patch struct {
 	buf []byte
 }
 
+// editsPerCheck is how many edits are written between two looks at the context.
+const editsPerCheck = 256
+
 // write makes edits to the pod that in was read from, and marks in as having what
-// is added. It writes nothing if all of the pod stays.
-func (p *patch) write(in *podJSON, edits []admission.Edit) {
+// is added. It writes nothing if all of the pod stays. The error is that of ctx.
+func (p *patch) write(ctx context.Context, in *podJSON, edits []admission.Edit) error {
 	for i := range edits {
+		if (i+1)%editsPerCheck == 0 {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
 		if !edits[i].Keep {
 			p.add(in, &edits[i])
 		}
@@ -25,6 +34,7 @@ func (p *patch) write(in *podJSON, edits []admission.Edit) {
 	if len(p.buf) > 0 {
 		p.buf = append(p.buf, ']')
 	}
+	return nil
 }
 
 func (p *patch) add(in *podJSON, e *admission.Edit) {

@@ -75,6 +75,16 @@ func (s *Scanner) Next() byte {
 	return 0
 }
 
+// Want reports whether the value that comes next begins with c. If not, problem is
+// the [Scanner.Mismatch], unless there is one.
+func (s *Scanner) Want(c byte, problem string) bool {
+	if s.Next() == c {
+		return true
+	}
+	s.differ(s.pos, problem)
+	return false
+}
+
 // Object fails unless an object comes next.
 func (s *Scanner) Object() {
 	if s.Next() != '{' {

@@ -6,15 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
 	"net/http"
-	"os"
-	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/webhook"
 	"github.com/kubesa/serviceaccount/tokens"
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
@@ -83,10 +81,10 @@ type ConfigError = configerror.Error
 // ones only in case, invalid UTF-8 and nesting deeper than 32 are rejected.
 //
 // A request that is not a review gets 405, 408, 413, 415 or 400 and a text that
-// says why, none of it from the request; requests over the limit get 429. A
-// review gets 200 and what [Review] answers. A lookup that fails or panics fails
-// closed. Getters must return when their context is done, or requests wait for
-// them.
+// says why, none of it from the request; requests over the limit get 429, and
+// those that could not be read in time 503. A review gets 200 and what [Review]
+// answers. A lookup that fails or panics fails closed. Getters must return when
+// their context is done, or requests wait for them.
 //
 // The API server caches answers, by default for two minutes: its flag
 // --authentication-token-webhook-cache-ttl says how long a token outlives its
@@ -120,152 +118,69 @@ func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 		cfg.MaxConcurrent = defaultReviewConcurrent
 	}
 	return &reviewHandler{
-		cfg:     cfg,
-		slots:   make(chan struct{}, cfg.MaxConcurrent),
-		waiting: make(chan struct{}, cfg.MaxConcurrent*(1+waitersPerSlot)),
+		cfg:      cfg,
+		endpoint: webhook.Endpoint{Package: "tokens", MaxBytes: cfg.MaxBytes, Timeout: cfg.Timeout},
+		slots:    make(chan struct{}, cfg.MaxConcurrent),
+		waiting:  make(chan struct{}, cfg.MaxConcurrent*(1+waitersPerSlot)),
 	}, nil
 }
 
 type reviewHandler struct {
-	cfg     HandlerConfig
-	slots   chan struct{} // one for each token that is being authenticated
-	waiting chan struct{} // one for each of those and of those that wait
+	cfg      HandlerConfig
+	endpoint webhook.Endpoint
+	slots    chan struct{} // one for each token that is being authenticated
+	waiting  chan struct{} // one for each of those and of those that wait
 }
 
 func (h *reviewHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
-	var out Event
-	body, err := h.serve(w, r, start, &out)
-	if bad, ok := errors.AsType[*httpError](err); ok {
-		out.Err, out.HTTPStatus = err, bad.status
-		switch bad.status {
-		case http.StatusMethodNotAllowed:
-			w.Header().Set("Allow", http.MethodPost)
-		case http.StatusTooManyRequests:
-			w.Header().Set("Retry-After", "1")
-		}
-		http.Error(w, bad.Error(), bad.status)
-	} else {
-		out.HTTPStatus = http.StatusOK
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_, _ = w.Write(body) // a client that is gone is told nothing
+	var e Event
+	out := h.endpoint.Serve(w, r, func(ctx context.Context, body string) ([]byte, error) { return h.review(ctx, body, &e) })
+	e.HTTPStatus, e.Took = out.Status, out.Took
+	if out.Err != nil {
+		e.Err, e.Panic, e.Stack = out.Err, out.Panic, out.Stack
 	}
 	if h.cfg.Observe != nil {
-		out.Took = time.Since(start)
-		h.cfg.Observe(r.Context(), out)
+		h.cfg.Observe(r.Context(), e)
 	}
 }
 
-// An httpError is a request that gets no answer. Its text holds nothing of the
-// request.
-type httpError struct {
-	status int
-	text   string
-}
-
-func (e *httpError) Error() string { return "tokens: " + e.text }
-
-// serve returns the body of the answer, or an *httpError.
-func (h *reviewHandler) serve(w http.ResponseWriter, r *http.Request, start time.Time, out *Event) ([]byte, error) {
-	if err := checkReviewHeader(r); err != nil {
-		return nil, err
-	}
-	timeout, err := h.timeout(r)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithDeadline(r.Context(), start.Add(timeout))
-	defer cancel()
-	body, err := h.read(w, r, start.Add(timeout))
-	if err != nil {
-		return nil, err
-	}
-	review, fault := parseReview(string(body), h.cfg.V1beta1)
+// review returns the answer to the review in body, or a *webhook.Error.
+func (h *reviewHandler) review(ctx context.Context, body string, e *Event) ([]byte, error) {
+	review, fault := parseReview(ctx, body, h.cfg.V1beta1)
 	if fault == "" {
 		fault = reviewFault(review)
 	}
-	if fault != "" {
-		return nil, &httpError{http.StatusBadRequest, "bad TokenReview: " + fault}
+	switch {
+	case fault != "" && ctx.Err() != nil:
+		return nil, h.endpoint.Error(http.StatusServiceUnavailable, "the review could not be read in time")
+	case fault != "":
+		return nil, h.endpoint.Error(http.StatusBadRequest, "bad TokenReview: "+fault)
 	}
 	if err := h.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer h.leave()
-	return encodeReview(h.answer(ctx, review, out)), nil
-}
-
-func checkReviewHeader(r *http.Request) error {
-	if r.Method != http.MethodPost {
-		return &httpError{http.StatusMethodNotAllowed, "want POST"}
-	}
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
-		return &httpError{http.StatusUnsupportedMediaType, "want the content type application/json"}
-	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
-		return &httpError{http.StatusUnsupportedMediaType, "want a body without a content encoding"}
-	}
-	return nil
-}
-
-// timeout returns how long the request may take. The API server says how long
-// it waits; the answer has to be there a little earlier.
-func (h *reviewHandler) timeout(r *http.Request) (time.Duration, error) {
-	given := r.URL.Query().Get("timeout")
-	if given == "" {
-		return h.cfg.Timeout, nil
-	}
-	d, err := time.ParseDuration(given)
-	if err != nil || d <= 0 {
-		return 0, &httpError{http.StatusBadRequest, "the query parameter timeout is not a positive duration"}
-	}
-	return min(h.cfg.Timeout, d-min(d/10, 500*time.Millisecond)), nil
-}
-
-// read returns the body of r.
-func (h *reviewHandler) read(w http.ResponseWriter, r *http.Request, deadline time.Time) ([]byte, error) {
-	tooLarge := &httpError{http.StatusRequestEntityTooLarge, fmt.Sprintf("want a body of at most %d bytes", h.cfg.MaxBytes)}
-	// A body that trickles in must not hold the connection for longer than the
-	// request may take. Writers that know no deadlines say so; then the server
-	// has to do it. After a failure the deadline stays, because the server goes
-	// on to read what is left of the body; before the next request it sets its
-	// own.
-	control := http.NewResponseController(w)
-	timed := control.SetReadDeadline(deadline) == nil
-	if r.ContentLength > h.cfg.MaxBytes {
-		return nil, tooLarge
-	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.cfg.MaxBytes))
-	if err != nil {
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			return nil, tooLarge
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, &httpError{http.StatusRequestTimeout, "the body did not arrive in time"}
-		}
-		return nil, &httpError{http.StatusBadRequest, "the body could not be read"}
-	}
-	if timed {
-		_ = control.SetReadDeadline(time.Time{}) // setting it has worked before
-	}
-	return body, nil
+	return encodeReview(h.answer(ctx, review, e)), nil
 }
 
 // enter waits for a slot. Unless it fails, leave must be called.
 func (h *reviewHandler) enter(ctx context.Context) error {
-	tooMany := &httpError{http.StatusTooManyRequests, "too many reviews at once"}
 	select {
 	case h.waiting <- struct{}{}:
 	default:
-		return tooMany
+		return h.tooMany()
 	}
 	select {
 	case h.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		<-h.waiting
-		return tooMany
+		return h.tooMany()
 	}
+}
+
+func (h *reviewHandler) tooMany() error {
+	return h.endpoint.Error(http.StatusTooManyRequests, "too many reviews at once")
 }
 
 func (h *reviewHandler) leave() {
@@ -274,17 +189,16 @@ func (h *reviewHandler) leave() {
 }
 
 // answer authenticates. A panic rejects the token.
-func (h *reviewHandler) answer(ctx context.Context, review *authenticationv1.TokenReview, out *Event) (answer *authenticationv1.TokenReview) {
-	defer func() {
-		if p := recover(); p != nil {
-			out.Panic, out.Stack = p, debug.Stack()
-			out.Err = errors.New(errUnavailable)
-			answer = &authenticationv1.TokenReview{TypeMeta: review.TypeMeta}
-			answer.Status.Error = errUnavailable
-		}
-	}()
-	answer, out.Err = reviewBy(ctx, h.cfg.Authenticators, review)
-	out.Authenticated, out.Username = answer.Status.Authenticated, answer.Status.User.Username
+func (h *reviewHandler) answer(ctx context.Context, review *authenticationv1.TokenReview, e *Event) *authenticationv1.TokenReview {
+	answer, err := flight.Catch("the authentication", func() (*authenticationv1.TokenReview, error) {
+		return reviewBy(ctx, h.cfg.Authenticators, review)
+	})
+	if e.Panic, e.Stack = flight.PanicOf(err); answer == nil {
+		err = errors.New(errUnavailable)
+		answer = &authenticationv1.TokenReview{TypeMeta: review.TypeMeta}
+		answer.Status.Error = errUnavailable
+	}
+	e.Err, e.Authenticated, e.Username = err, answer.Status.Authenticated, answer.Status.User.Username
 	return answer
 }
 

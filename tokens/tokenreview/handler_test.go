@@ -284,27 +284,6 @@ func TestReviewHandlerFlood(t *testing.T) {
 	})
 }
 
-// H02: an endless body is read no further than the limit.
-func TestReviewHandlerEndlessBody(t *testing.T) {
-	h := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{MaxBytes: 1000})
-	body := &blanks{}
-	rec := postReview(h, "", func(r *http.Request) { r.Body, r.ContentLength = io.NopCloser(body), -1 })
-	if rec.Code != http.StatusRequestEntityTooLarge || body.read > 4096 {
-		t.Errorf("HTTP %d after %d bytes, want 413 after little more than 1000", rec.Code, body.read)
-	}
-}
-
-// blanks are white space without an end.
-type blanks struct{ read int }
-
-func (b *blanks) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = ' '
-	}
-	b.read += len(p)
-	return len(p), nil
-}
-
 // H10
 func TestReviewHandlerInParallel(t *testing.T) {
 	h := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{MaxConcurrent: 1000})

@@ -1,6 +1,9 @@
 package tokenreview
 
 import (
+	"context"
+	"strings"
+
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/kubesa/serviceaccount/internal/strictjson"
@@ -8,11 +11,10 @@ import (
 
 // What a TokenReview may be.
 const (
-	reviewKind      = "TokenReview"
-	reviewVersion   = "authentication.k8s.io/v1"
-	reviewV1beta1   = "authentication.k8s.io/v1beta1"
-	maxReviewDepth  = 32
-	faultNotAString = " is not a string"
+	reviewKind     = "TokenReview"
+	reviewVersion  = "authentication.k8s.io/v1"
+	reviewV1beta1  = "authentication.k8s.io/v1beta1"
+	maxReviewDepth = 32
 )
 
 // reviewNames are the names in a TokenReview that are used here. A name that differs
@@ -20,31 +22,34 @@ const (
 var reviewNames = []string{"kind", "apiVersion", "metadata", "namespace", "spec", "token", "audiences", "status"}
 
 // parseReview reads a TokenReview, strictly: what it is, its namespace, token
-// and audiences (REV-1). The fault holds
-// nothing of the text.
-func parseReview(body string, v1beta1 bool) (_ *authenticationv1.TokenReview, fault string) {
-	if err := strictjson.Check(body, maxReviewDepth, reviewNames); err != nil {
-		return nil, err.Error()
-	}
+// and audiences (REV-1). It ends when ctx is done. The fault holds nothing of the
+// text.
+func parseReview(ctx context.Context, body string, v1beta1 bool) (_ *authenticationv1.TokenReview, fault string) {
+	s := &strictjson.Scanner{Source: body, MaxDepth: maxReviewDepth, Reserved: reviewNames, Context: ctx}
 	review := new(authenticationv1.TokenReview)
-	for name, value := range strictjson.Members(body) {
-		ok := true
+	s.Object()
+	for name := range s.Members {
 		switch name {
 		case "kind":
-			review.Kind, ok = strictjson.Text(value)
+			if s.Want('"', "kind is not a string") {
+				review.Kind = s.Text()
+			}
 		case "apiVersion":
-			review.APIVersion, ok = strictjson.Text(value)
+			if s.Want('"', "apiVersion is not a string") {
+				review.APIVersion = s.Text()
+			}
 		case "metadata":
-			fault = parseReviewMetadata(review, value)
+			if s.Next() != 'n' && s.Want('{', "metadata is not an object") { // null
+				readMetadata(s, review)
+			}
 		case "spec":
-			fault = parseReviewSpec(review, value)
+			if s.Want('{', "spec is not an object") {
+				readSpec(s, &review.Spec)
+			}
 		}
-		switch {
-		case !ok:
-			return nil, name + faultNotAString
-		case fault != "":
-			return nil, fault
-		}
+	}
+	if err := s.End(); err != nil {
+		return nil, err.Error()
 	}
 	if review.Kind != reviewKind || review.APIVersion != reviewVersion && !(v1beta1 && review.APIVersion == reviewV1beta1) {
 		text := "not a TokenReview: want the kind " + reviewKind + " of " + reviewVersion
@@ -56,48 +61,31 @@ func parseReview(body string, v1beta1 bool) (_ *authenticationv1.TokenReview, fa
 	return review, ""
 }
 
-func parseReviewMetadata(review *authenticationv1.TokenReview, object string) (fault string) {
-	if object[0] != '{' && object[0] != 'n' { // null
-		return "metadata is not an object"
-	}
-	for name, value := range strictjson.Members(object) {
-		ok := true
-		if name == "namespace" {
-			review.Namespace, ok = strictjson.Text(value)
-		}
-		if !ok {
-			return "metadata.namespace" + faultNotAString
+func readMetadata(s *strictjson.Scanner, review *authenticationv1.TokenReview) {
+	for name := range s.Members {
+		if name == "namespace" && s.Want('"', "metadata.namespace is not a string") {
+			review.Namespace = s.Text()
 		}
 	}
-	return ""
 }
 
-func parseReviewSpec(review *authenticationv1.TokenReview, object string) (fault string) {
-	if object[0] != '{' {
-		return "spec is not an object"
-	}
-	for name, value := range strictjson.Members(object) {
+// readSpec copies what it reads, so that who keeps a token doesn't keep the body.
+func readSpec(s *strictjson.Scanner, spec *authenticationv1.TokenReviewSpec) {
+	for name := range s.Members {
 		switch name {
 		case "token":
-			var ok bool
-			if review.Spec.Token, ok = strictjson.Text(value); !ok {
-				return "spec.token" + faultNotAString
+			if s.Want('"', "spec.token is not a string") {
+				spec.Token = strings.Clone(s.Text())
 			}
 		case "audiences":
-			if value[0] == 'n' { // null, which is what some clients write for none
+			if s.Next() == 'n' || !s.Want('[', "spec.audiences is not a list") { // null is what some clients write for none
 				continue
 			}
-			if value[0] != '[' {
-				return "spec.audiences is not a list"
-			}
-			for element := range strictjson.Elements(value) {
-				audience, ok := strictjson.Text(element)
-				if !ok {
-					return "spec.audiences has an element that" + faultNotAString
+			for range s.Elements {
+				if s.Want('"', "spec.audiences has an element that is not a string") {
+					spec.Audiences = append(spec.Audiences, strings.Clone(s.Text()))
 				}
-				review.Spec.Audiences = append(review.Spec.Audiences, audience)
 			}
 		}
 	}
-	return ""
 }

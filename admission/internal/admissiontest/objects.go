@@ -4,6 +4,7 @@ package admissiontest
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
@@ -106,4 +107,28 @@ func TokenSecret(name, account, uid string) *corev1.Secret {
 		s.Annotations[corev1.ServiceAccountUIDKey] = uid
 	}
 	return s
+}
+
+// An EndingContext is done once it has been looked at more than Until times. It
+// counts the looks.
+type EndingContext struct {
+	context.Context
+	Looks, Until int
+}
+
+// Err counts a look.
+func (c *EndingContext) Err() error {
+	if c.Looks++; c.Looks > c.Until {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// AllocatedBy returns how many bytes f allocates.
+func AllocatedBy(f func()) uint64 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return after.TotalAlloc - before.TotalAlloc
 }

@@ -1,0 +1,99 @@
+package webhook
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+const mediaType = "application/json"
+
+func (e *Endpoint) checkHeader(r *http.Request) error {
+	if r.Method != http.MethodPost {
+		return e.Error(http.StatusMethodNotAllowed, "want POST")
+	}
+	if contentType := r.Header.Get("Content-Type"); contentType != mediaType {
+		if got, _, err := mime.ParseMediaType(contentType); err != nil || got != mediaType {
+			return e.Error(http.StatusUnsupportedMediaType, "want the content type application/json")
+		}
+	}
+	for _, encoding := range r.Header["Content-Encoding"] {
+		if encoding != "" && !strings.EqualFold(encoding, "identity") {
+			return e.Error(http.StatusUnsupportedMediaType, "want a body without a content encoding")
+		}
+	}
+	return nil
+}
+
+// timeout returns how long the request may take. The API server says how long it
+// waits; the answer has to be there a little earlier.
+func (e *Endpoint) timeout(r *http.Request) (time.Duration, error) {
+	if r.URL.RawQuery == "" {
+		return e.Timeout, nil
+	}
+	given := r.URL.Query().Get("timeout")
+	if given == "" {
+		return e.Timeout, nil
+	}
+	d, err := time.ParseDuration(given)
+	if err != nil || d <= 0 {
+		return 0, e.Error(http.StatusBadRequest, "the query parameter timeout is not a positive duration")
+	}
+	return min(e.Timeout, d-min(d/10, 500*time.Millisecond)), nil
+}
+
+// maxPooled is the largest buffer that is kept, so that one huge request does not
+// hold memory for good.
+const maxPooled = 256 << 10
+
+// read returns the body of r.
+func (e *Endpoint) read(w http.ResponseWriter, r *http.Request, deadline time.Time) (string, error) {
+	if r.Body == nil {
+		return "", nil
+	}
+	// A body that trickles in must not hold the connection for longer than the
+	// request may take, or the server allows. Writers that know no deadlines say
+	// so; then the server has to do it. After a failure the deadline stays, because
+	// the server goes on to read what is left of the body; before the next request
+	// it sets its own.
+	control := http.NewResponseController(w)
+	if own := serverOf(r).ReadTimeout; own > 0 && own < time.Until(deadline) {
+		deadline = time.Now().Add(own)
+	}
+	timed := control.SetReadDeadline(deadline) == nil
+	if r.ContentLength > e.MaxBytes {
+		return "", e.tooLarge()
+	}
+	buf, ok := e.buffers.Get().(*bytes.Buffer)
+	if !ok {
+		buf = new(bytes.Buffer)
+	}
+	defer func() {
+		if buf.Cap() <= maxPooled {
+			buf.Reset()
+			e.buffers.Put(buf)
+		}
+	}()
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, e.MaxBytes)); err != nil {
+		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+			return "", e.tooLarge()
+		}
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return "", e.Error(http.StatusRequestTimeout, "the body did not arrive in time")
+		}
+		return "", e.Error(http.StatusBadRequest, "the body could not be read")
+	}
+	if timed {
+		_ = control.SetReadDeadline(time.Time{}) // setting it has worked before
+	}
+	return buf.String(), nil
+}
+
+func (e *Endpoint) tooLarge() error {
+	return e.Error(http.StatusRequestEntityTooLarge, fmt.Sprintf("want a body of at most %d bytes", e.MaxBytes))
+}
