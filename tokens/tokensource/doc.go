@@ -1,6 +1,6 @@
 // Package tokensource is the client's side of tokens: a [Source] keeps a token
-// fresh, a [Transport] sends it with requests, and [WaitPopulated] waits for the
-// token of a Secret.
+// fresh, a [File] reads one that the kubelet keeps fresh, a [Transport] sends it with
+// requests, and [WaitPopulated] waits for the token of a Secret.
 //
 //	source, err := tokensource.New(tokensource.Config{
 //		Mint: func(ctx context.Context) (*tokens.Token, error) {

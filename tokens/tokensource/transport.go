@@ -1,21 +1,36 @@
 package tokensource
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"github.com/kubesa/serviceaccount/tokens"
 	"net/http"
+
+	"github.com/kubesa/serviceaccount/tokens"
 )
 
+// A Provider has a token that is still valid whenever it is asked for one. [Source] and
+// [File] are Providers. Implementations must be safe for concurrent use.
+type Provider interface {
+	// Token returns the token to send now; the caller may keep it. Its errors never
+	// contain a token.
+	Token(ctx context.Context) (*tokens.Token, error)
+
+	// Discard tells that a server has rejected the token with this value. The
+	// Provider need not believe it.
+	Discard(value string)
+}
+
 // A Transport is an [http.RoundTripper] that authenticates requests with the
-// token of a [Source], as "Authorization: Bearer". Requests that already have an
+// token of a [Provider], as "Authorization: Bearer". Requests that already have an
 // Authorization header are sent unchanged. It is safe for concurrent use if Base is;
 // its fields must not be changed after the first request.
 //
 // The token is sent over https only, and never follows a redirect to another host.
-// After a 401 response the Source discards the token, so that the next request gets a
+// After a 401 response the Provider discards the token, so that the next request gets a
 // new one. The response is returned as it is: not every request is safe to retry.
 type Transport struct {
-	Source *Source // required
+	Source Provider // required
 	// Base sends the requests. If nil, [http.DefaultTransport] is used.
 	Base http.RoundTripper
 	// InsecureAllowHTTP allows http, where anyone on the network path can read the
@@ -24,7 +39,7 @@ type Transport struct {
 }
 
 // RoundTrip implements [http.RoundTripper]. It returns the errors of Base, those of
-// [Source.Token], and one for a URL that is not https.
+// the Provider, and one for a URL that is not https.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	base := t.Base
 	if base == nil {
@@ -52,6 +67,9 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 func (t *Transport) token(r *http.Request) (*tokens.Token, error) {
 	if r.URL.Scheme != "https" && !t.InsecureAllowHTTP {
 		return nil, fmt.Errorf("tokens: no token is sent to %s://%s: want https", r.URL.Scheme, r.URL.Host)
+	}
+	if s, ok := t.Source.(*Source); t.Source == nil || ok && s == nil {
+		return nil, errors.New("tokens: Transport.Source is required, want a Provider")
 	}
 	return t.Source.Token(r.Context())
 }

@@ -152,3 +152,12 @@ func TestTransportRedirects(t *testing.T) {
 		t.Errorf("got %v and sent %q, want nothing sent", err, base.headers)
 	}
 }
+
+func TestTransportWithoutSource(t *testing.T) {
+	for _, provider := range []tokensource.Provider{nil, (*tokensource.Source)(nil)} {
+		r := httptest.NewRequest(http.MethodGet, "https://example.org", nil)
+		if _, err := (&tokensource.Transport{Source: provider}).RoundTrip(r); err == nil || !strings.Contains(err.Error(), "Transport.Source is required") {
+			t.Errorf("RoundTrip() = %v, want an error", err)
+		}
+	}
+}
