@@ -12,14 +12,15 @@
 //     publishes and fetches them, keys/external leaves signing to another process.
 //   - tokens issues tokens (Issuer) and authenticates them (Authenticator).
 //     tokens/tokenrequest and tokens/tokenreview answer the requests of the API,
-//     tokens/tokensource keeps a client's token fresh, tokens/lastused tracks use.
+//     tokens/bearer authenticates HTTP requests, tokens/tokensource keeps a client's
+//     token fresh, tokens/lastused tracks use.
 //   - sacontroller creates the accounts of namespaces, fills and deletes token
 //     Secrets, cleans up unused ones, and publishes root CA bundles.
 //   - fake is a cluster in memory that behaves like an API server, for tests of all of
 //     the above and of programs that use them; fake/clustertest checks other stores.
 //
 // Modules of their own: sacontroller/manager (client-go), keys/external/grpc,
-// fake/apiserver and fake/clientgo.
+// tokens/bearer/grpc, fake/apiserver and fake/clientgo.
 //
 // The example of this package is one program that uses most of them. The command in
 // examples/quickstart prints a longer tour; with -f it explains what admission does to

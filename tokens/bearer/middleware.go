@@ -2,7 +2,6 @@ package bearer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -91,7 +90,11 @@ func New(cfg Config) (func(http.Handler) http.Handler, error) {
 func (cfg *Config) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	start := time.Now()
 	e := Event{}
-	e.Identity, e.Err = flight.Catch("the authentication", func() (*tokens.Identity, error) { return cfg.authenticate(r) })
+	var authorize func(*tokens.Identity) error
+	if cfg.Authorize != nil {
+		authorize = func(id *tokens.Identity) error { return cfg.Authorize(r, id) }
+	}
+	e.Identity, e.Err = Authenticate(r.Context(), cfg.Verifier, r.Header.Values("Authorization"), cfg.Audiences, authorize)
 	var f Failure
 	if e.Err != nil {
 		f = FailureOf(e.Err)
@@ -113,32 +116,6 @@ func (cfg *Config) serve(w http.ResponseWriter, r *http.Request, next http.Handl
 		f.WriteHeader(w, cfg.Realm)
 		fmt.Fprintln(w, f.Text)
 	}
-}
-
-// authenticate returns the ServiceAccount that may send r. If it may not, it
-// returns both the ServiceAccount and the error.
-func (cfg *Config) authenticate(r *http.Request) (*tokens.Identity, error) {
-	token, err := Token(r.Header.Values("Authorization"))
-	if err != nil {
-		return nil, err
-	}
-	id, err := cfg.Verifier.Authenticate(r.Context(), token, cfg.Audiences...)
-	if err == nil && id == nil {
-		err = errors.New("bearer: the Verifier returned neither an Identity nor an error")
-	}
-	if err != nil {
-		return nil, err
-	}
-	if cfg.Authorize == nil {
-		return id, nil
-	}
-	if err := cfg.Authorize(r, id); err != nil {
-		if _, ok := errors.AsType[*tokens.UnavailableError](err); ok {
-			return id, err
-		}
-		return id, &ForbiddenError{err}
-	}
-	return id, nil
 }
 
 // authenticated returns r as the handler gets it. r itself stays as it is.
