@@ -10,6 +10,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 const (
@@ -209,7 +210,7 @@ func (a *attempt) authenticate(ctx context.Context, token string, audiences []st
 	if err := a.cfg.Policy.check(v.claims); err != nil {
 		return nil, v, err
 	}
-	if v.claims.legacy {
+	if v.claims.Legacy {
 		err = a.checkLegacy(ctx, v.claims, token)
 	} else {
 		err = a.checkBound(ctx, v.claims)
@@ -217,17 +218,17 @@ func (a *attempt) authenticate(ctx context.Context, token string, audiences []st
 	if err != nil {
 		return nil, v, err
 	}
-	return newIdentity(v.claims, granted), v, nil
+	return newIdentity(v.claims, granted, token), v, nil
 }
 
 // grant returns those of requested that the token was issued for, in their order
 // (TOK-40..42).
-func (a *attempt) grant(c *claims, requested []string) ([]string, error) {
+func (a *attempt) grant(c *payload.Claims, requested []string) ([]string, error) {
 	if len(requested) == 0 {
 		requested = a.cfg.APIAudiences
 	}
-	own := c.audiences
-	if len(own) == 0 && c.legacy {
+	own := c.Audiences
+	if len(own) == 0 && c.Legacy {
 		own = a.cfg.APIAudiences
 	}
 	granted := make([]string, 0, min(len(requested), len(own)))
@@ -263,10 +264,10 @@ func (a *attempt) event(v verified, err error) Event {
 		e.Detail = err.Error()
 	}
 	if c := v.claims; c != nil {
-		e.Namespace, e.Name, e.UID = c.namespace, c.account.Name, c.account.UID
-		e.Issuer, e.CredentialID = c.issuer, c.credentialID
-		e.ImpliedAudiences = len(c.audiences) == 0
-		if warn := timeOf(c.warnAfter); err == nil && !warn.IsZero() && a.now.After(warn) {
+		e.Namespace, e.Name, e.UID = c.Namespace, c.Account.Name, c.Account.UID
+		e.Issuer, e.CredentialID = c.Issuer, c.CredentialID
+		e.ImpliedAudiences = len(c.Audiences) == 0
+		if warn := timeOf(c.WarnAfter); err == nil && !warn.IsZero() && a.now.After(warn) {
 			e.Stale = a.now.Sub(warn)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"sync"
 	"sync/atomic"
+
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // DefaultSignatureCacheSize is the default number of verified signatures that an
@@ -30,7 +32,7 @@ type signatureCache struct {
 type signatureEntry struct {
 	digest digest
 	signedBy
-	claims *claims
+	claims *payload.Claims
 	used   atomic.Bool
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // maxShown is how many bytes of a claim an [Explanation] shows.
@@ -126,13 +127,13 @@ func (e Explanation) String() string {
 func showClaim(name, value string, now time.Time) ShownClaim {
 	c := ShownClaim{Name: printable(name), Value: "…"}
 	switch name {
-	case claimExpiry, claimNotBefore, claimIssuedAt:
+	case payload.ClaimExpiry, payload.ClaimNotBefore, payload.ClaimIssuedAt:
 		c.Value = printable(value)
-		if seconds, ok := decodeTime(value); ok {
+		if seconds, ok := payload.DecodeTime(value); ok {
 			c.Value += " (" + relative(time.Unix(seconds, 0), now) + ")"
 		}
-	case claimIssuer, claimSubject, claimAudience, claimID, claimPrivate,
-		legacyNamespace, legacySecretName, legacyAccountName, legacyAccountUID:
+	case payload.ClaimIssuer, payload.ClaimSubject, payload.ClaimAudience, payload.ClaimID, payload.ClaimPrivate,
+		payload.LegacyNamespace, payload.LegacySecretName, payload.LegacyAccountName, payload.LegacyAccountUID:
 		c.Value = printable(value)
 	}
 	return c

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // A ClaimsExtender returns claims to add to the bound token that req asks for;
@@ -24,12 +26,12 @@ const maxExtraBytes = 4 << 10
 
 // reservedClaims are the top-level claims that nobody may add.
 var reservedClaims = []string{
-	claimIssuer, claimSubject, claimAudience, claimExpiry, claimNotBefore, claimIssuedAt, claimID,
-	claimPrivate, legacyNamespace, legacySecretName, legacyAccountName, legacyAccountUID,
+	payload.ClaimIssuer, payload.ClaimSubject, payload.ClaimAudience, payload.ClaimExpiry, payload.ClaimNotBefore, payload.ClaimIssuedAt, payload.ClaimID,
+	payload.ClaimPrivate, payload.LegacyNamespace, payload.LegacySecretName, payload.LegacyAccountName, payload.LegacyAccountUID,
 }
 
 // extend returns the extra claims for req, sorted by name.
-func (i *Issuer) extend(ctx context.Context, req IssueRequest) ([]extraClaim, error) {
+func (i *Issuer) extend(ctx context.Context, req IssueRequest) ([]payload.Extra, error) {
 	if i.cfg.Extend == nil {
 		return nil, nil
 	}
@@ -37,7 +39,7 @@ func (i *Issuer) extend(ctx context.Context, req IssueRequest) ([]extraClaim, er
 	if err != nil {
 		return nil, fmt.Errorf("tokens: extending the claims: %w", err)
 	}
-	var extra []extraClaim
+	var extra []payload.Extra
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(added)) {
 		if name == "" || !utf8.ValidString(name) || slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) }) {
@@ -50,7 +52,7 @@ func (i *Issuer) extend(ctx context.Context, req IssueRequest) ([]extraClaim, er
 		if size += len(name) + len(value); size > maxExtraBytes {
 			return nil, &RequestError{"IssuerConfig.Extend", "claims of more than 4 KiB"}
 		}
-		extra = append(extra, extraClaim{name, value})
+		extra = append(extra, payload.Extra{Name: name, Value: value})
 	}
 	return extra, nil
 }

@@ -9,7 +9,9 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // The keys of the extra of user infos.
@@ -29,6 +31,13 @@ const (
 // AttestedAPIGroups is the one attestation of Kubernetes 1.37: the API groups
 // of the objects that a webhook may be asked about with the token.
 const AttestedAPIGroups = "admissionReviewAPIGroups"
+
+// An ObjectRef names an object that a token is about or bound to. The zero
+// value means that there is none.
+type ObjectRef struct {
+	Name string
+	UID  types.UID
+}
 
 // An Identity is the ServiceAccount that presented a token, and the claims of the
 // token. It belongs to the caller.
@@ -55,31 +64,31 @@ type Identity struct {
 	IssuedAt, NotBefore, Expiry        time.Time   // zero if absent
 	WarnAfter                          time.Time   // zero if absent
 	attestedGroups                     []string
-	payload                            string
+	payload                            string // as it stands in the token
 }
 
-// newIdentity returns the identity that c stands for.
-func newIdentity(c *claims, audiences []string) *Identity {
+// newIdentity returns the identity that c, the claims of token, stands for.
+func newIdentity(c *payload.Claims, audiences []string, token string) *Identity {
 	return &Identity{
-		Namespace:         c.namespace,
-		Name:              c.account.Name,
-		UID:               c.account.UID,
+		Namespace:         c.Namespace,
+		Name:              c.Account.Name,
+		UID:               c.Account.UID,
 		Audiences:         audiences,
-		Issuer:            c.issuer,
-		Legacy:            c.legacy,
-		CredentialID:      c.credentialID,
-		Pod:               c.pod,
-		Secret:            c.secret,
-		Node:              c.node,
-		ValidatingWebhook: c.validating,
-		MutatingWebhook:   c.mutating,
-		Object:            c.object,
-		IssuedAt:          timeOf(c.issuedAt),
-		NotBefore:         timeOf(c.notBefore),
-		Expiry:            timeOf(c.expiry),
-		WarnAfter:         timeOf(c.warnAfter),
-		attestedGroups:    c.attestations[AttestedAPIGroups],
-		payload:           c.payload,
+		Issuer:            c.Issuer,
+		Legacy:            c.Legacy,
+		CredentialID:      c.CredentialID,
+		Pod:               ObjectRef(c.Pod),
+		Secret:            ObjectRef(c.Secret),
+		Node:              ObjectRef(c.Node),
+		ValidatingWebhook: ObjectRef(c.Validating),
+		MutatingWebhook:   ObjectRef(c.Mutating),
+		Object:            BoundObject(c.Object),
+		IssuedAt:          timeOf(c.IssuedAt),
+		NotBefore:         timeOf(c.NotBefore),
+		Expiry:            timeOf(c.Expiry),
+		WarnAfter:         timeOf(c.WarnAfter),
+		attestedGroups:    c.Attestations[AttestedAPIGroups],
+		payload:           jose.PayloadPart(token),
 	}
 }
 
@@ -143,7 +152,7 @@ func (id *Identity) extra() map[string]authenticationv1.ExtraValue {
 // has no such claim, and an error, which holds nothing of the claim, if that is
 // not a T.
 func ClaimOf[T any](id *Identity, name string) (value T, ok bool, err error) {
-	for member, text := range strictjson.Members(id.payload) {
+	for member, text := range strictjson.Members(jose.DecodePart(id.payload)) {
 		if member != name {
 			continue
 		}

@@ -17,6 +17,8 @@ import (
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // The lifetimes of bound tokens.
@@ -152,31 +154,31 @@ func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.issuer = i.cfg.Issuer
-	c.id = i.cfg.NewID()
-	if c.id == "" || !utf8.ValidString(c.id) {
+	c.Issuer = i.cfg.Issuer
+	c.SetID(i.cfg.NewID())
+	if c.ID == "" || !utf8.ValidString(c.ID) {
 		return nil, &RequestError{"IssuerConfig.NewID", "returned no id"}
 	}
 	extra, err := i.extend(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	payload := encodeBound(c, extra)
+	encoded := c.EncodeBound(extra)
 	if extra != nil {
-		if err := jose.CheckPayload(string(payload)); err != nil {
+		if err := jose.CheckPayload(string(encoded)); err != nil {
 			return nil, &RequestError{"IssuerConfig.Extend", "claims that no verifier would read: " + err.Error()}
 		}
 	}
-	value, err := i.sign(ctx, payload)
+	value, err := i.sign(ctx, encoded)
 	if err != nil {
 		return nil, err
 	}
 	return &Token{
 		Value:     value,
-		ID:        c.id,
-		IssuedAt:  timeOf(c.issuedAt),
-		Expiry:    timeOf(c.expiry),
-		WarnAfter: timeOf(c.warnAfter),
+		ID:        c.ID,
+		IssuedAt:  timeOf(c.IssuedAt),
+		Expiry:    timeOf(c.Expiry),
+		WarnAfter: timeOf(c.WarnAfter),
 		Shortened: shortened,
 	}, nil
 }
@@ -189,18 +191,18 @@ func (i *Issuer) IssueLegacy(ctx context.Context, account *corev1.ServiceAccount
 	if err := checkAccount(account, "IssueLegacy account"); err != nil {
 		return "", err
 	}
-	if secret == nil || secret.Name == "" {
-		return "", &RequestError{"IssueLegacy secret", "no Secret with a name"}
+	if secret == nil || !objects.ValidName(secret.Name) {
+		return "", &RequestError{"IssueLegacy secret", "no Secret with a valid name"}
 	}
 	if secret.Namespace != account.Namespace {
 		return "", &RequestError{"IssueLegacy secret", "not in the namespace of the ServiceAccount"}
 	}
-	c := claims{
-		issuer:    LegacyIssuer,
-		subject:   Username(account.Namespace, account.Name),
-		namespace: account.Namespace,
-		account:   ObjectRef{account.Name, account.UID},
-		secret:    ObjectRef{Name: secret.Name},
+	c := payload.Claims{
+		Issuer:    LegacyIssuer,
+		Subject:   Username(account.Namespace, account.Name),
+		Namespace: account.Namespace,
+		Account:   payload.Ref{Name: account.Name, UID: account.UID},
+		Secret:    payload.Ref{Name: secret.Name},
 	}
-	return i.sign(ctx, encodeLegacy(&c))
+	return i.sign(ctx, c.EncodeLegacy())
 }

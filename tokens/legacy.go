@@ -8,15 +8,16 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // checkLegacy checks the objects of a Secret-based token (TOK-53..62). Unlike
 // bound tokens it ends with any deletion timestamp.
-func (a *attempt) checkLegacy(ctx context.Context, c *claims, token string) error {
+func (a *attempt) checkLegacy(ctx context.Context, c *payload.Claims, token string) error {
 	if a.cfg.InsecureSkipLookups {
 		return nil
 	}
-	secret, err := a.cfg.Secrets.GetSecret(ctx, c.namespace, c.secret.Name)
+	secret, err := a.cfg.Secrets.GetSecret(ctx, c.Namespace, c.Secret.Name)
 	if err := requireFound(a, objects.Secret, secret, err); err != nil {
 		return err
 	}
@@ -25,21 +26,21 @@ func (a *attempt) checkLegacy(ctx context.Context, c *claims, token string) erro
 			secret.Type, secret.DeletionTimestamp, secret.Labels[InvalidSinceLabel])
 		return err
 	}
-	account, err := a.cfg.ServiceAccounts.GetServiceAccount(ctx, c.namespace, c.account.Name)
+	account, err := a.cfg.ServiceAccounts.GetServiceAccount(ctx, c.Namespace, c.Account.Name)
 	if err := requireFound(a, objects.ServiceAccount, account, err); err != nil {
 		return err
 	}
 	if err := checkLegacyAccount(account, c); err != nil {
 		a.detailf("ServiceAccount %s/%s has UID %s, deletion timestamp %v; the token says UID %s", account.Namespace, account.Name,
-			account.UID, account.DeletionTimestamp, c.account.UID)
+			account.UID, account.DeletionTimestamp, c.Account.UID)
 		return err
 	}
 	use := &LegacyUse{
-		Namespace:     c.namespace,
-		Secret:        c.secret.Name,
+		Namespace:     c.Namespace,
+		Secret:        c.Secret.Name,
 		SecretUID:     secret.UID,
 		LastUsed:      secret.Labels[LastUsedLabel],
-		Generated:     tokensecret.Listed(account, c.secret.Name),
+		Generated:     tokensecret.Listed(account, c.Secret.Name),
 		MarkedInvalid: secret.Labels[InvalidSinceLabel] != "",
 	}
 	a.legacy = use
@@ -65,11 +66,11 @@ func checkLegacySecret(secret *corev1.Secret, token string) *InvalidError {
 }
 
 // checkLegacyAccount checks the account of a legacy token (TOK-58).
-func checkLegacyAccount(account *corev1.ServiceAccount, c *claims) *InvalidError {
+func checkLegacyAccount(account *corev1.ServiceAccount, c *payload.Claims) *InvalidError {
 	switch {
 	case account.DeletionTimestamp != nil:
 		return &InvalidError{ReasonDeleted, objects.ServiceAccount}
-	case account.UID != c.account.UID:
+	case account.UID != c.Account.UID:
 		return &InvalidError{ReasonRecreated, objects.ServiceAccount}
 	}
 	return nil

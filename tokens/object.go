@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/kubesa/serviceaccount/internal/strictjson"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // A BoundObject is an object that a token is bound to, of a kind to which
@@ -46,18 +46,14 @@ func (o BoundObject) GroupVersionKind() schema.GroupVersionKind {
 	return schema.FromAPIVersionAndKind(o.APIVersion, o.Kind)
 }
 
-func (o BoundObject) complete() bool {
-	return o.APIVersion != "" && o.Kind != "" && o.Name != "" && o.UID != ""
-}
-
 // checkObject checks the binding to an object of a further kind.
-func (a *attempt) checkObject(ctx context.Context, c *claims) error {
-	ref := c.object
+func (a *attempt) checkObject(ctx context.Context, c *payload.Claims) error {
+	ref := c.Object
 	if a.cfg.Objects == nil {
 		return &InvalidError{ReasonUnsupported, kindObject}
 	}
-	object, err := a.cfg.Objects.GetObject(ctx, ref.GroupVersionKind(), c.namespace, ref.Name)
-	object, err = objects.RequireIn(c.namespace, object, err)
+	object, err := a.cfg.Objects.GetObject(ctx, ref.GroupVersionKind(), c.Namespace, ref.Name)
+	object, err = objects.RequireIn(c.Namespace, object, err)
 	if errors.Is(err, ErrUnsupportedKind) {
 		a.detailf("%s: %v", ref.GroupVersionKind(), err)
 		return &InvalidError{ReasonUnsupported, kindObject}
@@ -65,39 +61,5 @@ func (a *attempt) checkObject(ctx context.Context, c *claims) error {
 	if err := requireFound(a, kindObject, &object, err); err != nil {
 		return err
 	}
-	return a.requireIdentity(kindObject, ObjectRef{ref.Name, ref.UID}, object)
-}
-
-// decodeObject reads a BoundObject, all of whose members are there.
-func decodeObject(value string) (object BoundObject, ok bool) {
-	for name, value := range strictjson.Members(value) {
-		text, ok := strictjson.Text(value)
-		switch name {
-		case "apiVersion":
-			object.APIVersion = text
-		case "kind":
-			object.Kind = text
-		case "name":
-			object.Name = text
-		case "uid":
-			object.UID = types.UID(text)
-		}
-		if !ok {
-			return BoundObject{}, false
-		}
-	}
-	return object, object.complete()
-}
-
-func (e *encoder) object(o BoundObject) {
-	if o == (BoundObject{}) {
-		return
-	}
-	e.name(claimObject)
-	e.open()
-	e.member("apiVersion", o.APIVersion)
-	e.member("kind", o.Kind)
-	e.member("name", o.Name)
-	e.member("uid", string(o.UID))
-	e.close()
+	return a.requireIdentity(kindObject, payload.Ref{Name: ref.Name, UID: ref.UID}, object)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -40,34 +41,34 @@ func PeekUnverified(token string) (*UnverifiedClaims, error) {
 	}
 	issuer := ""
 	for name, value := range strictjson.Members(parsed.Payload) {
-		if name == claimIssuer {
+		if name == payload.ClaimIssuer {
 			issuer, _ = strictjson.Text(value)
 		}
 	}
-	c := newClaims(issuer == LegacyIssuer)
+	c := payload.New(issuer == LegacyIssuer)
 	for name, value := range strictjson.Members(parsed.Payload) {
-		if name == claimIssuer {
+		if name == payload.ClaimIssuer {
 			continue
 		}
-		if invalid := c.decode(name, value); invalid != nil {
-			return nil, invalid
+		if fault := c.Decode(name, value); fault != nil {
+			return nil, claimError(fault)
 		}
 	}
 	return &UnverifiedClaims{
 		Issuer:    issuer,
-		Subject:   c.subject,
-		ID:        c.id,
-		Audiences: c.audiences,
-		Legacy:    c.legacy,
-		Namespace: c.namespace,
-		Name:      c.account.Name,
-		UID:       c.account.UID,
-		Pod:       c.pod,
-		Secret:    c.secret,
-		Node:      c.node,
-		IssuedAt:  timeOf(c.issuedAt),
-		NotBefore: timeOf(c.notBefore),
-		Expiry:    timeOf(c.expiry),
-		WarnAfter: timeOf(c.warnAfter),
+		Subject:   c.Subject,
+		ID:        c.ID,
+		Audiences: c.Audiences,
+		Legacy:    c.Legacy,
+		Namespace: c.Namespace,
+		Name:      c.Account.Name,
+		UID:       c.Account.UID,
+		Pod:       ObjectRef(c.Pod),
+		Secret:    ObjectRef(c.Secret),
+		Node:      ObjectRef(c.Node),
+		IssuedAt:  timeOf(c.IssuedAt),
+		NotBefore: timeOf(c.NotBefore),
+		Expiry:    timeOf(c.Expiry),
+		WarnAfter: timeOf(c.WarnAfter),
 	}, nil
 }

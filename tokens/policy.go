@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // A Policy rejects tokens that Kubernetes would accept, with [ReasonPolicy]. The
@@ -32,16 +33,16 @@ type Policy struct {
 }
 
 // check checks c, whose signature and audiences are valid.
-func (p *Policy) check(c *claims) error {
+func (p *Policy) check(c *payload.Claims) error {
 	broken := ""
 	switch {
-	case p.ForbidLegacy && c.legacy:
+	case p.ForbidLegacy && c.Legacy:
 		broken = "legacy"
-	case p.RequirePodBound && c.pod.Name == "":
+	case p.RequirePodBound && c.Pod.Name == "":
 		broken = objects.Pod
 	case p.MaxLifetime > 0 && !p.livesWithin(c):
 		broken = "lifetime"
-	case len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, c.namespace):
+	case len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, c.Namespace):
 		broken = "namespace"
 	default:
 		return nil
@@ -51,6 +52,6 @@ func (p *Policy) check(c *claims) error {
 
 // livesWithin reports whether c ends MaxLifetime after its beginning at the
 // latest. Both times are below 2^38, and what is left of the seconds counts.
-func (p *Policy) livesWithin(c *claims) bool {
-	return c.expiry != noTime && c.issuedAt != noTime && c.expiry-c.issuedAt <= int64(p.MaxLifetime/time.Second)
+func (p *Policy) livesWithin(c *payload.Claims) bool {
+	return c.Expiry != payload.NoTime && c.IssuedAt != payload.NoTime && c.Expiry-c.IssuedAt <= int64(p.MaxLifetime/time.Second)
 }

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // An IssueRequest asks for a bound token. The token is valid until it expires, as
@@ -57,7 +58,7 @@ func checkAccount(account *corev1.ServiceAccount, field string) error {
 	switch {
 	case account == nil:
 		return &RequestError{field, "is nil, want a ServiceAccount"}
-	case !validAccount(account.Namespace, account.Name):
+	case !objects.ValidAccount(account.Namespace, account.Name):
 		return &RequestError{field, "has no valid namespace and name"}
 	case account.UID == "":
 		return &RequestError{field, "has no UID"}
@@ -67,7 +68,7 @@ func checkAccount(account *corev1.ServiceAccount, field string) error {
 
 // claims returns the claims of the token except for issuer and ID, and whether the
 // lifetime was shortened to maximum, if that is not zero.
-func (req *IssueRequest) claims(now time.Time, maximum time.Duration) (_ *claims, shortened bool, err error) {
+func (req *IssueRequest) claims(now time.Time, maximum time.Duration) (_ *payload.Claims, shortened bool, err error) {
 	account := req.ServiceAccount
 	if err := checkAccount(account, "IssueRequest.ServiceAccount"); err != nil {
 		return nil, false, err
@@ -81,23 +82,23 @@ func (req *IssueRequest) claims(now time.Time, maximum time.Duration) (_ *claims
 		return nil, false, err
 	}
 	seconds := now.Unix()
-	c := &claims{
-		subject:   Username(account.Namespace, account.Name),
-		audiences: audiences,
-		issuedAt:  seconds,
-		notBefore: seconds,
-		expiry:    seconds + int64(lifetime/time.Second),
-		namespace: account.Namespace,
-		account:   ObjectRef{account.Name, account.UID},
+	c := &payload.Claims{
+		Subject:   Username(account.Namespace, account.Name),
+		Audiences: audiences,
+		IssuedAt:  seconds,
+		NotBefore: seconds,
+		Expiry:    seconds + int64(lifetime/time.Second),
+		Namespace: account.Namespace,
+		Account:   payload.Ref{Name: account.Name, UID: account.UID},
 	}
-	if seconds <= 0 || c.expiry > maxTime {
+	if seconds <= 0 || c.Expiry > payload.MaxTime {
 		return nil, false, &RequestError{"IssuerConfig.Now", "returned a time that no token can have"}
 	}
 	switch {
 	case req.WarnAfter < 0 || req.WarnAfter > MaxLifetime:
 		return nil, false, &RequestError{"IssueRequest.WarnAfter", "is not within 0 s and 2^32 s"}
 	case req.WarnAfter >= time.Second:
-		c.warnAfter = seconds + int64(req.WarnAfter/time.Second)
+		c.WarnAfter = seconds + int64(req.WarnAfter/time.Second)
 	}
 	return c, shortened, req.bind(c)
 }
@@ -114,7 +115,7 @@ func (req *IssueRequest) audiences() ([]string, error) {
 		if slices.Contains(unique, audience) {
 			continue
 		}
-		if len(unique) == maxAudiences {
+		if len(unique) == payload.MaxAudiences {
 			return nil, &RequestError{"IssueRequest.Audiences", "has more than 64"}
 		}
 		unique = append(unique, audience)
@@ -137,62 +138,64 @@ func (req *IssueRequest) lifetime(maximum time.Duration) (lifetime time.Duration
 }
 
 // bind adds to c the objects that the token is bound to.
-func (req *IssueRequest) bind(c *claims) error {
+func (req *IssueRequest) bind(c *payload.Claims) error {
 	if pod := req.Pod; pod != nil {
 		switch {
-		case pod.Namespace != c.namespace:
+		case pod.Namespace != c.Namespace:
 			return &RequestError{"IssueRequest.Pod", "is not in the namespace of the ServiceAccount"}
-		case pod.Spec.ServiceAccountName != "" && pod.Spec.ServiceAccountName != c.account.Name:
+		case pod.Spec.ServiceAccountName != "" && pod.Spec.ServiceAccountName != c.Account.Name:
 			return &RequestError{"IssueRequest.Pod", "runs as another ServiceAccount"}
 		}
-		c.pod = ObjectRef{pod.Name, pod.UID}
+		c.Pod = payload.Ref{Name: pod.Name, UID: pod.UID}
 	}
 	if secret := req.Secret; secret != nil {
-		if secret.Namespace != c.namespace {
+		if secret.Namespace != c.Namespace {
 			return &RequestError{"IssueRequest.Secret", "is not in the namespace of the ServiceAccount"}
 		}
 		if req.Pod != nil || req.Node != nil {
 			return &RequestError{"IssueRequest.Secret", "internal error, token can only be bound to one object type"}
 		}
-		c.secret = ObjectRef{secret.Name, secret.UID}
+		c.Secret = payload.Ref{Name: secret.Name, UID: secret.UID}
 	}
 	if req.Node != nil {
-		c.node = ObjectRef{req.Node.Name, req.Node.UID}
+		c.Node = payload.Ref{Name: req.Node.Name, UID: req.Node.UID}
 	}
 	if req.ValidatingWebhook != nil {
-		c.validating = ObjectRef{req.ValidatingWebhook.GetName(), req.ValidatingWebhook.GetUID()}
+		c.Validating = refOf(req.ValidatingWebhook)
 	}
 	if req.MutatingWebhook != nil {
-		c.mutating = ObjectRef{req.MutatingWebhook.GetName(), req.MutatingWebhook.GetUID()}
+		c.Mutating = refOf(req.MutatingWebhook)
 	}
-	c.object = req.Object
+	c.Object = payload.Object(req.Object)
 	if err := req.checkRefs(c); err != nil {
 		return err
 	}
-	c.attestations = req.Attestations
+	c.Attestations = req.Attestations
 	return nil
 }
 
 // checkRefs checks that the bound objects have names and UIDs, and that there is
 // at most one (TOK-16).
-func (req *IssueRequest) checkRefs(c *claims) error {
+func (req *IssueRequest) checkRefs(c *payload.Claims) error {
 	webhook := req.ValidatingWebhook != nil || req.MutatingWebhook != nil
 	switch {
-	case req.Pod != nil && (c.pod.Name == "" || c.pod.UID == ""):
+	case req.Pod != nil && (c.Pod.Name == "" || c.Pod.UID == ""):
 		return &RequestError{"IssueRequest.Pod", "has no name or no UID"}
-	case req.Secret != nil && (c.secret.Name == "" || c.secret.UID == ""):
+	case req.Secret != nil && (c.Secret.Name == "" || c.Secret.UID == ""):
 		return &RequestError{"IssueRequest.Secret", "has no name or no UID"}
-	case req.Node != nil && (c.node.Name == "" || c.node.UID == "" && req.Pod == nil):
+	case req.Node != nil && (c.Node.Name == "" || c.Node.UID == "" && req.Pod == nil):
 		return &RequestError{"IssueRequest.Node", "has no name or no UID"}
-	case req.ValidatingWebhook != nil && (c.validating.Name == "" || c.validating.UID == ""):
+	case req.ValidatingWebhook != nil && (c.Validating.Name == "" || c.Validating.UID == ""):
 		return &RequestError{"IssueRequest.ValidatingWebhook", "has no name or no UID"}
-	case req.MutatingWebhook != nil && (c.mutating.Name == "" || c.mutating.UID == ""):
+	case req.MutatingWebhook != nil && (c.Mutating.Name == "" || c.Mutating.UID == ""):
 		return &RequestError{"IssueRequest.MutatingWebhook", "has no name or no UID"}
-	case req.Object != (BoundObject{}) && !req.Object.complete():
+	case req.Object != (BoundObject{}) && !c.Object.Complete():
 		return &RequestError{"IssueRequest.Object", "has no kind, no name or no UID"}
 	case objects.IsBuiltIn(req.Object.GroupVersionKind()):
 		return &RequestError{"IssueRequest.Object", "is of a kind that has a field of its own"}
-	case c.checkBinding() != nil:
+	case c.CheckNames() != nil:
+		return &RequestError{"IssueRequest", "is bound to an object whose name or kind is invalid: " + c.CheckNames().Claim}
+	case c.CheckBinding() != nil:
 		return &RequestError{"IssueRequest", "token can only be bound to one object type"}
 	case !webhook && req.Attestations != nil:
 		return &RequestError{"IssueRequest.Attestations", "are only for tokens that are bound to a webhook configuration"}
@@ -200,4 +203,8 @@ func (req *IssueRequest) checkRefs(c *claims) error {
 		return &RequestError{"IssueRequest.Attestations", "has no " + AttestedAPIGroups}
 	}
 	return nil
+}
+
+func refOf(object metav1.Object) payload.Ref {
+	return payload.Ref{Name: object.GetName(), UID: object.GetUID()}
 }

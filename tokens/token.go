@@ -20,15 +20,12 @@ type Token struct {
 }
 
 // CredentialID returns the name under which audit logs and user infos know the
-// token, "JTI=" and its ID.
-func (t Token) CredentialID() string { return credentialID(t.ID) }
-
-// credentialID returns the credential id of a "jti", empty if that is.
-func credentialID(id string) string {
-	if id == "" {
+// token, "JTI=" and its ID; empty if that is.
+func (t Token) CredentialID() string {
+	if t.ID == "" {
 		return ""
 	}
-	return "JTI=" + id
+	return "JTI=" + t.ID
 }
 
 // String returns the credential id and the expiry.

@@ -3,6 +3,8 @@ package tokens
 import (
 	"errors"
 	"strings"
+
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // What the users and groups of ServiceAccounts begin with (CST-16).
@@ -30,66 +32,14 @@ func SplitUsername(username string) (namespace, name string, err error) {
 		return "", "", errUsername
 	}
 	namespace, name, _ = strings.Cut(rest, ":")
-	if !validAccount(namespace, name) {
+	if !objects.ValidAccount(namespace, name) {
 		return "", "", errUsername
 	}
 	return namespace, name, nil
-}
-
-// matchesUsername reports whether username is what [Username] returns, without
-// allocating and without checking that namespace and name are valid.
-func matchesUsername(namespace, name, username string) bool {
-	n := len(usernamePrefix)
-	return len(username) == n+len(namespace)+1+len(name) &&
-		username[:n] == usernamePrefix &&
-		username[n:n+len(namespace)] == namespace &&
-		username[n+len(namespace)] == ':' &&
-		username[n+len(namespace)+1:] == name
 }
 
 // Groups returns the groups that every ServiceAccount of a namespace is in, in
 // the order of Kubernetes.
 func Groups(namespace string) []string {
 	return []string{allAccountsGroup, namespaceGroupPrefix + namespace}
-}
-
-// Lengths of names (RFC 1123).
-const (
-	maxLabelBytes     = 63
-	maxSubdomainBytes = 253
-)
-
-// validAccount reports whether a ServiceAccount can have this namespace and
-// name.
-func validAccount(namespace, name string) bool {
-	return isLabel(namespace) && len(namespace) <= maxLabelBytes && isSubdomain(name)
-}
-
-func isSubdomain(s string) bool {
-	if len(s) > maxSubdomainBytes {
-		return false
-	}
-	for {
-		label, rest, more := strings.Cut(s, ".")
-		if !isLabel(label) {
-			return false
-		}
-		if !more {
-			return true
-		}
-		s = rest
-	}
-}
-
-// isLabel reports whether s consists of a-z, 0-9 and inner hyphens.
-func isLabel(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		case c == '-' && i > 0 && i < len(s)-1:
-		default:
-			return false
-		}
-	}
-	return s != ""
 }

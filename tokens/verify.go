@@ -8,12 +8,13 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // A verified token has an issuer of ours and a valid signature. Its zero value is
 // none.
 type verified struct {
-	claims   *claims
+	claims   *payload.Claims
 	signedBy signedBy
 	cached   bool // the signature was not checked again
 }
@@ -80,10 +81,10 @@ func (a *attempt) verifyNew(ctx context.Context, token string) (verified, error)
 	for name, value := range strictjson.Members(parsed.Payload) {
 		switch {
 		case v.claims != nil:
-			if invalid := v.claims.decode(name, value); invalid != nil {
-				return verified{}, invalid
+			if fault := v.claims.Decode(name, value); fault != nil {
+				return verified{}, claimError(fault)
 			}
-		case name != claimIssuer:
+		case name != payload.ClaimIssuer:
 			pending = append(pending, member{name, value})
 		default:
 			issuer, _ := strictjson.Text(value)
@@ -91,22 +92,28 @@ func (a *attempt) verifyNew(ctx context.Context, token string) (verified, error)
 				return verified{}, err
 			}
 			for _, m := range pending {
-				if invalid := v.claims.decode(m.name, m.value); invalid != nil {
-					return verified{}, invalid
+				if fault := v.claims.Decode(m.name, m.value); fault != nil {
+					return verified{}, claimError(fault)
 				}
 			}
-			v.claims.issuer = issuer
+			v.claims.Issuer = issuer
 		}
 	}
 	if v.claims == nil { // no "iss"
 		_, err := a.verifyFrom(ctx, "", parsed)
 		return verified{}, err
 	}
-	if invalid := v.claims.check(); invalid != nil {
-		return verified{}, invalid
+	if fault := v.claims.Check(); fault != nil {
+		return verified{}, claimError(fault)
 	}
-	v.claims.payload = parsed.Payload
 	return v, nil
+}
+
+func claimError(fault *payload.Fault) *InvalidError {
+	if fault.Missing {
+		return &InvalidError{ReasonMissingClaim, fault.Claim}
+	}
+	return &InvalidError{ReasonInvalidClaim, fault.Claim}
 }
 
 // maxMembersBeforeIssuer is how many members usually precede "iss", in byte
@@ -129,7 +136,7 @@ func (a *attempt) verifyFrom(ctx context.Context, issuer string, token *jose.Tok
 	if err != nil {
 		return verified{}, err
 	}
-	return verified{claims: newClaims(legacy), signedBy: by}, nil
+	return verified{claims: payload.New(legacy), signedBy: by}, nil
 }
 
 // verifySignature tries the keys that the token may be signed with, in order

@@ -132,6 +132,23 @@ func decode(buf []byte, part string) (n int, ok bool) {
 	return n, err == nil
 }
 
+// PayloadPart returns the payload of a token that [Parse] has accepted, as it
+// stands in the token.
+func PayloadPart(raw string) string {
+	_, rest, _ := strings.Cut(raw, ".")
+	part, _, _ := strings.Cut(rest, ".")
+	return part
+}
+
+// DecodePart decodes what [PayloadPart] has returned; anything else is empty.
+func DecodePart(part string) string {
+	payload, err := decoding.DecodeString(part)
+	if err != nil {
+		return ""
+	}
+	return string(payload)
+}
+
 // readHeader reads the members of the protected header, of which it knows
 // three: what isn't understood must not be ignored.
 func (t *Token) readHeader(header string) error {

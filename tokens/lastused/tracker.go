@@ -13,6 +13,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // A SecretPatcher changes Secrets.
@@ -121,7 +122,7 @@ func New(cfg Config) (*Tracker, error) {
 // to it, or call it from there.
 func (t *Tracker) Observe(_ context.Context, e tokens.Event) {
 	use := e.Legacy
-	if use == nil || use.SecretUID == "" {
+	if use == nil || use.SecretUID == "" || !objects.ValidNamespace(use.Namespace) || !objects.ValidName(use.Secret) {
 		return
 	}
 	now := t.cfg.Now()

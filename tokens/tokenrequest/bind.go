@@ -29,10 +29,12 @@ func (r *Requester) bind(ctx context.Context, tr *authenticationv1.TokenRequest,
 	case core && ref.Kind == objects.Pod && r.cfg.Pods != nil:
 		object, err = r.bindPod(ctx, tr.Namespace, ref.Name, req)
 	case core && ref.Kind == objects.Node && r.cfg.Nodes != nil:
-		req.Node, err = read(r.cfg.Nodes.GetNode(ctx, ref.Name))
+		req.Node, err = r.node(ctx, ref.Name)
 		object = req.Node
 	case core && ref.Kind == objects.Secret && r.cfg.Secrets != nil:
-		req.Secret, err = read(r.cfg.Secrets.GetSecret(ctx, tr.Namespace, ref.Name))
+		if err = checkName("secrets", ref.Name); err == nil {
+			req.Secret, err = read(r.cfg.Secrets.GetSecret(ctx, tr.Namespace, ref.Name))
+		}
 		object = req.Secret
 	case gvk.Group == admissionregistrationv1.GroupName && (ref.Kind == objects.ValidatingWebhook || ref.Kind == objects.MutatingWebhook) && r.cfg.Webhooks == nil:
 		return apierrors.NewBadRequest(fmt.Sprintf("cannot bind token to object of type %s (feature gate APIServerWebhookAuthenticationToken is disabled)", gvk))
@@ -54,10 +56,13 @@ func (r *Requester) bind(ctx context.Context, tr *authenticationv1.TokenRequest,
 // bindObject binds to an object of a further kind.
 func (r *Requester) bindObject(ctx context.Context, tr *authenticationv1.TokenRequest, kind schema.GroupVersionKind, req *tokens.IssueRequest) (metav1.Object, error) {
 	unsupported := apierrors.NewBadRequest(fmt.Sprintf("cannot bind token to object of type %s", kind))
-	if r.cfg.Objects == nil || kind.Version == "" || kind.Kind == "" || objects.IsBuiltIn(kind) {
+	if r.cfg.Objects == nil || !objects.ValidKind(kind) || objects.IsBuiltIn(kind) {
 		return nil, unsupported
 	}
 	ref := tr.Spec.BoundObjectRef
+	if !objects.ValidSegment(ref.Name) {
+		return nil, badName(schema.GroupResource{Group: kind.Group, Resource: kind.Kind}, ref.Name)
+	}
 	object, err := r.cfg.Objects.GetObject(ctx, kind, tr.Namespace, ref.Name)
 	switch {
 	case errors.Is(err, tokens.ErrUnsupportedKind):
@@ -80,9 +85,37 @@ func read[T any](object *T, err error) (*T, error) {
 	return object, err
 }
 
+// checkName returns an error unless an object of resource can have this name,
+// which may come from the client: no other name may reach a getter.
+func checkName(resource, name string) error {
+	if objects.ValidName(name) {
+		return nil
+	}
+	return badName(schema.GroupResource{Resource: resource}, name)
+}
+
+// badName is what kube-apiserver answers if it is asked for a name that no object
+// can have.
+func badName(resource schema.GroupResource, name string) error {
+	if problem := objects.SegmentProblem(name); problem != "" {
+		return apierrors.NewBadRequest(fmt.Sprintf("Name parameter invalid: %q: %s", name, problem))
+	}
+	return apierrors.NewNotFound(resource, name)
+}
+
+func (r *Requester) node(ctx context.Context, name string) (*corev1.Node, error) {
+	if err := checkName("nodes", name); err != nil {
+		return nil, err
+	}
+	return read(r.cfg.Nodes.GetNode(ctx, name))
+}
+
 // bindPod binds to a pod of the account, and notes the node that it runs on
 // (REQ-30..33).
 func (r *Requester) bindPod(ctx context.Context, namespace, name string, req *tokens.IssueRequest) (metav1.Object, error) {
+	if err := checkName("pods", name); err != nil {
+		return nil, err
+	}
 	pod, err := read(r.cfg.Pods.GetPod(ctx, namespace, name))
 	if err != nil {
 		return nil, err
@@ -95,10 +128,10 @@ func (r *Requester) bindPod(ctx context.Context, namespace, name string, req *to
 		return pod, nil
 	}
 	req.Node = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: pod.Spec.NodeName}}
-	if r.cfg.Nodes == nil {
+	if r.cfg.Nodes == nil || !objects.ValidName(pod.Spec.NodeName) { // Issue refuses the latter
 		return pod, nil
 	}
-	node, err := read(r.cfg.Nodes.GetNode(ctx, pod.Spec.NodeName))
+	node, err := r.node(ctx, pod.Spec.NodeName)
 	switch {
 	case err == nil:
 		req.Node = node
@@ -174,6 +207,9 @@ type webhookTarget struct {
 
 // webhook looks the configuration up that ref names.
 func (r *Requester) webhook(ctx context.Context, ref *authenticationv1.BoundObjectReference) (metav1.Object, []webhookTarget, error) {
+	if !objects.ValidName(ref.Name) {
+		return nil, nil, apierrors.NewNotFound(schema.GroupResource{Group: admissionregistrationv1.GroupName, Resource: ref.Kind}, ref.Name)
+	}
 	var targets []webhookTarget
 	if ref.Kind == objects.MutatingWebhook {
 		object, err := read(r.cfg.Webhooks.GetMutatingWebhookConfiguration(ctx, ref.Name))

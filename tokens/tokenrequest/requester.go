@@ -10,6 +10,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -197,6 +198,12 @@ func (r *Requester) account(ctx context.Context, namespace, name string, tr *aut
 	if tr.Namespace != "" && tr.Namespace != namespace {
 		return nil, apierrors.NewInvalid(tokenRequestKind, name, field.ErrorList{
 			field.Invalid(metadata.Child("namespace"), tr.Namespace, "must match the service account namespace if specified")})
+	}
+	if err := checkName("serviceaccounts", name); err != nil {
+		return nil, err
+	}
+	if !objects.ValidNamespace(namespace) {
+		return nil, badName(schema.GroupResource{Resource: "serviceaccounts"}, name)
 	}
 	account, err := read(r.cfg.ServiceAccounts.GetServiceAccount(ctx, namespace, name))
 	if err != nil {

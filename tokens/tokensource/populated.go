@@ -43,6 +43,7 @@ const (
 	PopulatedNoSecret         PopulatedReason = "NoSecret"         // there is none of that name
 	PopulatedSecretDeleted    PopulatedReason = "SecretDeleted"    // it is being deleted
 	PopulatedNoAccountName    PopulatedReason = "NoAccountName"    // it doesn't name its account
+	PopulatedInvalidName      PopulatedReason = "InvalidName"      // it, or the account that it names, has a name that can't be
 	PopulatedNoAccount        PopulatedReason = "NoAccount"        // the account that it names isn't there
 	PopulatedAccountRecreated PopulatedReason = "AccountRecreated" // the account that it names has another UID
 	PopulatedAccountDeleted   PopulatedReason = "AccountDeleted"   // the account is being deleted
@@ -85,6 +86,11 @@ func (e *NotPopulatedError) text() string {
 		return "it is being deleted"
 	case PopulatedNoAccountName:
 		return fmt.Sprintf("it has no annotation %s", tokens.AccountNameAnnotation)
+	case PopulatedInvalidName:
+		if e.Account != "" {
+			return fmt.Sprintf("its annotation %s is %.256q, which no ServiceAccount can be called", tokens.AccountNameAnnotation, e.Account)
+		}
+		return "no Secret can be called so"
 	case PopulatedNoAccount:
 		return fmt.Sprintf("there is no ServiceAccount %s/%s", e.Namespace, e.Account)
 	case PopulatedAccountRecreated:
@@ -107,7 +113,7 @@ func (e *NotPopulatedError) Unwrap() error { return e.Err }
 //
 // Any error is a [*NotPopulatedError]. It comes when ctx is done, with the Reason
 // that held then, or immediately if waiting can't help: if the Secret has
-// another type or was deleted.
+// another type or was deleted, or if there can be none of that name.
 func WaitPopulated(ctx context.Context, getter interface {
 	tokens.SecretGetter
 	tokens.ServiceAccountGetter
@@ -124,7 +130,7 @@ func WaitPopulated(ctx context.Context, getter interface {
 		case missing.Reason == PopulatedNoSecret && seen:
 			missing.Reason = PopulatedSecretGone
 			return nil, missing
-		case missing.Reason == PopulatedWrongType:
+		case missing.Reason == PopulatedWrongType, missing.Reason == PopulatedInvalidName && secret == nil:
 			return nil, missing
 		}
 		seen = seen || secret != nil
@@ -146,6 +152,10 @@ func WaitPopulated(ctx context.Context, getter interface {
 // readPopulated reads the Secret and its account once.
 func readPopulated(ctx context.Context, getter populatedGetter, namespace, name string) (*corev1.Secret, *NotPopulatedError) {
 	missing := &NotPopulatedError{Namespace: namespace, Name: name}
+	if !objects.ValidNamespace(namespace) || !objects.ValidName(name) {
+		missing.Reason = PopulatedInvalidName
+		return nil, missing
+	}
 	secret, err := getter.GetSecret(ctx, namespace, name)
 	if err != nil || secret == nil {
 		missing.Reason, missing.Detail = readFailure(err, PopulatedNoSecret)
@@ -187,6 +197,8 @@ func secretReason(secret *corev1.Secret) PopulatedReason {
 		return PopulatedSecretDeleted
 	case secret.Annotations[tokens.AccountNameAnnotation] == "":
 		return PopulatedNoAccountName
+	case !objects.ValidName(secret.Annotations[tokens.AccountNameAnnotation]):
+		return PopulatedInvalidName
 	}
 	return ""
 }

@@ -45,6 +45,12 @@ func TestWaitPopulatedSaysWhy(t *testing.T) {
 		{name: "no account name", change: func(w *tokentest.World) {
 			delete(w.Secrets["ci/builder-token"].Annotations, tokens.AccountNameAnnotation)
 		}, reason: tokensource.PopulatedNoAccountName, waits: true, text: "it has no annotation kubernetes.io/service-account.name"},
+		{name: "account name that can't be", change: func(w *tokentest.World) {
+			w.Secrets["ci/builder-token"].Annotations[tokens.AccountNameAnnotation] = "../../../namespaces/kube-system/secrets/x"
+			w.Accounts["ci/../../../namespaces/kube-system/secrets/x"] = w.Accounts["ci/builder"]
+		}, reason: tokensource.PopulatedInvalidName, waits: true, text: `its annotation kubernetes.io/service-account.name is "../../../namespaces/kube-system/secrets/x", which no ServiceAccount can be called`},
+		{name: "name that can't be", change: func(w *tokentest.World) { w.Secrets["ci/../builder-token"] = filled(w).Secrets["ci/builder-token"] }, secret: "../builder-token",
+			reason: tokensource.PopulatedInvalidName, text: "no Secret can be called so"},
 		{name: "no account", change: func(w *tokentest.World) { delete(filled(w).Accounts, "ci/builder") },
 			reason: tokensource.PopulatedNoAccount, waits: true, text: "there is no ServiceAccount ci/builder"},
 		{name: "account made anew", change: func(w *tokentest.World) { filled(w).Accounts["ci/builder"].UID = "another" },

@@ -1,4 +1,4 @@
-package tokens
+package payload
 
 import (
 	"encoding/json"
@@ -13,82 +13,82 @@ import (
 // encoding/json would write.
 type encoder struct {
 	out   []byte
-	extra []extraClaim // sorted by name, those not yet written
+	extra []Extra // sorted by name, those not yet written
 }
 
-// An extraClaim is one claim of a [ClaimsExtender], encoded.
-type extraClaim struct {
-	name  string
-	value []byte
+// An Extra is one claim that isn't of Kubernetes, encoded.
+type Extra struct {
+	Name  string
+	Value []byte
 }
 
-// encodeBound returns the payload of a bound token (TOK-1..5, TOK-15..20).
-func encodeBound(c *claims, extra []extraClaim) []byte {
+// EncodeBound returns the payload of a bound token (TOK-1..5, TOK-15..20).
+func (c *Claims) EncodeBound(extra []Extra) []byte {
 	e := encoder{out: make([]byte, 0, 1024), extra: extra}
 	e.open()
-	e.publicName(claimAudience)
-	e.list(c.audiences)
-	e.publicName(claimExpiry)
-	e.integer(c.expiry)
-	e.publicName(claimIssuedAt)
-	e.integer(c.issuedAt)
-	e.publicName(claimIssuer)
-	e.text(c.issuer)
-	e.publicName(claimID)
-	e.text(c.id)
-	e.publicName(claimPrivate)
+	e.publicName(ClaimAudience)
+	e.list(c.Audiences)
+	e.publicName(ClaimExpiry)
+	e.integer(c.Expiry)
+	e.publicName(ClaimIssuedAt)
+	e.integer(c.IssuedAt)
+	e.publicName(ClaimIssuer)
+	e.text(c.Issuer)
+	e.publicName(ClaimID)
+	e.text(c.ID)
+	e.publicName(ClaimPrivate)
 	e.private(c)
-	e.publicName(claimNotBefore)
-	e.integer(c.notBefore)
-	e.publicName(claimSubject)
-	e.text(c.subject)
+	e.publicName(ClaimNotBefore)
+	e.integer(c.NotBefore)
+	e.publicName(ClaimSubject)
+	e.text(c.Subject)
 	e.extrasBefore("")
 	e.close()
 	return e.out
 }
 
-// encodeLegacy returns the payload of a Secret-based token (TOK-10).
-func encodeLegacy(c *claims) []byte {
+// EncodeLegacy returns the payload of a Secret-based token (TOK-10).
+func (c *Claims) EncodeLegacy() []byte {
 	e := encoder{out: make([]byte, 0, 512)}
 	e.open()
-	e.member(claimIssuer, c.issuer)
-	e.member(legacyNamespace, c.namespace)
-	e.member(legacySecretName, c.secret.Name)
-	e.member(legacyAccountName, c.account.Name)
-	e.member(legacyAccountUID, string(c.account.UID))
-	e.member(claimSubject, c.subject)
+	e.member(ClaimIssuer, c.Issuer)
+	e.member(LegacyNamespace, c.Namespace)
+	e.member(LegacySecretName, c.Secret.Name)
+	e.member(LegacyAccountName, c.Account.Name)
+	e.member(LegacyAccountUID, string(c.Account.UID))
+	e.member(ClaimSubject, c.Subject)
 	e.close()
 	return e.out
 }
 
-func (e *encoder) private(c *claims) {
+func (e *encoder) private(c *Claims) {
 	e.open()
-	if c.attestations != nil {
-		e.name(claimAttestation)
+	if c.Attestations != nil {
+		e.name(ClaimAttestation)
 		e.open()
-		for _, key := range slices.Sorted(maps.Keys(c.attestations)) {
+		for _, key := range slices.Sorted(maps.Keys(c.Attestations)) {
 			e.name(key)
-			e.list(c.attestations[key])
+			e.list(c.Attestations[key])
 		}
 		e.close()
 	}
-	e.ref(claimMutating, c.mutating)
-	e.member(claimNamespace, c.namespace)
-	e.ref(claimNode, c.node)
-	e.object(c.object)
-	e.ref(claimPod, c.pod)
-	e.ref(claimSecret, c.secret)
-	e.ref(claimAccount, c.account)
-	e.ref(claimValidating, c.validating)
-	if c.warnAfter != 0 {
-		e.name(claimWarnAfter)
-		e.integer(c.warnAfter)
+	e.ref(ClaimMutating, c.Mutating)
+	e.member(ClaimNamespace, c.Namespace)
+	e.ref(ClaimNode, c.Node)
+	e.object(c.Object)
+	e.ref(ClaimPod, c.Pod)
+	e.ref(ClaimSecret, c.Secret)
+	e.ref(ClaimAccount, c.Account)
+	e.ref(ClaimValidating, c.Validating)
+	if c.WarnAfter != 0 {
+		e.name(ClaimWarnAfter)
+		e.integer(c.WarnAfter)
 	}
 	e.close()
 }
 
-func (e *encoder) ref(name string, ref ObjectRef) {
-	if ref == (ObjectRef{}) {
+func (e *encoder) ref(name string, ref Ref) {
+	if ref == (Ref{}) {
 		return
 	}
 	e.name(name)
@@ -115,9 +115,9 @@ func (e *encoder) publicName(name string) {
 // extrasBefore writes the extra claims that come before name; all if it is
 // empty.
 func (e *encoder) extrasBefore(name string) {
-	for len(e.extra) > 0 && (name == "" || e.extra[0].name < name) {
-		e.name(e.extra[0].name)
-		e.out = append(e.out, e.extra[0].value...)
+	for len(e.extra) > 0 && (name == "" || e.extra[0].Name < name) {
+		e.name(e.extra[0].Name)
+		e.out = append(e.out, e.extra[0].Value...)
 		e.extra = e.extra[1:]
 	}
 }
@@ -170,4 +170,17 @@ func isPlain(s string) bool {
 		}
 	}
 	return true
+}
+
+func (e *encoder) object(o Object) {
+	if o == (Object{}) {
+		return
+	}
+	e.name(ClaimObject)
+	e.open()
+	e.member("apiVersion", o.APIVersion)
+	e.member("kind", o.Kind)
+	e.member("name", o.Name)
+	e.member("uid", string(o.UID))
+	e.close()
 }

@@ -1,0 +1,71 @@
+package objects_test
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+)
+
+var names = []string{
+	"a", "0", "a-b", "a.b", "a--b", "kube-root-ca.crt", strings.Repeat("a", 63), strings.Repeat("a", 64), strings.Repeat("a", 253), strings.Repeat("a", 254),
+	"", "-", "-a", "a-", ".", "..", "...", ".a", "a.", "a..b", "A", "a_b", "a b", "a/b", "/a", "a/", "a%2fb", "%", "ä", "a\x00", "a\n", "\u212a", "a?b", "a#b", "a\\b",
+	"../../../namespaces/kube-system/secrets/x", "system:node:a",
+}
+
+// Names are valid as Kubernetes' own validation says.
+func TestNames(t *testing.T) {
+	for _, name := range names {
+		if got, want := objects.ValidNamespace(name), len(validation.IsDNS1123Label(name)) == 0; got != want {
+			t.Errorf("ValidNamespace(%q) = %v, want %v", name, got, want)
+		}
+		if got, want := objects.ValidName(name), len(validation.IsDNS1123Subdomain(name)) == 0; got != want {
+			t.Errorf("ValidName(%q) = %v, want %v", name, got, want)
+		}
+		if got, want := objects.SegmentProblem(name), path.IsValidPathSegmentName(name); len(want) > 0 && got != want[0] || len(want) == 0 && got != "" {
+			t.Errorf("SegmentProblem(%q) = %q, want %q", name, got, want)
+		}
+		if got, want := objects.ValidSegment(name), name != "" && len(name) <= 253 && len(path.IsValidPathSegmentName(name)) == 0; got != want {
+			t.Errorf("ValidSegment(%q) = %v, want %v", name, got, want)
+		}
+		for account, want := range map[[2]string]bool{
+			{"ci", name}:      len(validation.IsDNS1123Subdomain(name)) == 0,
+			{name, "builder"}: len(validation.IsDNS1123Label(name)) == 0,
+		} {
+			if got := objects.ValidAccount(account[0], account[1]); got != want {
+				t.Errorf("ValidAccount(%q) = %v, want %v", account, got, want)
+			}
+		}
+	}
+}
+
+func TestValidKind(t *testing.T) {
+	for kind, want := range map[schema.GroupVersionKind]bool{
+		{Version: "v1", Kind: "Pod"}:                        true,
+		{Group: "batch", Version: "v1", Kind: "Job"}:        true,
+		{Group: "a.example", Version: "v1beta1", Kind: "T"}: true,
+		{}:                              false,
+		{Group: "batch", Kind: "Job"}:   false,
+		{Group: "batch", Version: "v1"}: false,
+		{Group: "../..", Version: "v1", Kind: "Job"}:          false,
+		{Group: "batch", Version: "..", Kind: "Job"}:          false,
+		{Group: "batch", Version: "v1/a", Kind: "Job"}:        false,
+		{Group: "batch", Version: "v1", Kind: "../secrets"}:   false,
+		{Group: "batch", Version: "v1", Kind: "Job/status"}:   false,
+		{Version: "v1", Kind: strings.Repeat("K", 64)}:        false,
+		{Version: "v1", Kind: "Pod "}:                         false,
+		{Group: "batch", Version: "v1", Kind: "J\u00f6b"}:     false,
+		{Group: "batch", Version: "v1", Kind: "Job\u212a"}:    false,
+		{Group: "Batch", Version: "v1", Kind: "Job"}:          false,
+		{Group: "batch", Version: "V1", Kind: "Job"}:          false,
+		{Group: "batch", Version: "v1", Kind: "job-\u017fet"}: false,
+	} {
+		if got := objects.ValidKind(kind); got != want {
+			t.Errorf("ValidKind(%v) = %v, want %v", kind, got, want)
+		}
+	}
+}
