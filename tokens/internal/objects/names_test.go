@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -26,10 +26,10 @@ func TestNames(t *testing.T) {
 		if got, want := objects.ValidName(name), len(validation.IsDNS1123Subdomain(name)) == 0; got != want {
 			t.Errorf("ValidName(%q) = %v, want %v", name, got, want)
 		}
-		if got, want := objects.SegmentProblem(name), path.IsValidPathSegmentName(name); len(want) > 0 && got != want[0] || len(want) == 0 && got != "" {
+		if got, want := objects.SegmentProblem(name), content.IsPathSegmentName(name); len(want) > 0 && got != want[0] || len(want) == 0 && got != "" {
 			t.Errorf("SegmentProblem(%q) = %q, want %q", name, got, want)
 		}
-		if got, want := objects.ValidSegment(name), name != "" && len(name) <= 253 && len(path.IsValidPathSegmentName(name)) == 0; got != want {
+		if got, want := objects.ValidSegment(name), name != "" && len(name) <= 253 && len(content.IsPathSegmentName(name)) == 0; got != want {
 			t.Errorf("ValidSegment(%q) = %v, want %v", name, got, want)
 		}
 		for account, want := range map[[2]string]bool{
