@@ -3,8 +3,8 @@ package sacontroller
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,156 +14,214 @@ import (
 
 // reconcileAccount deletes the token Secrets of an account that doesn't exist, or
 // mends the references of one that does.
-func (c *Tokens) reconcileAccount(ctx context.Context, key Key) error {
-	account, err := getIfExists(ctx, c.reader.GetServiceAccount, key.Namespace, key.Name)
+func (a *attempt) reconcileAccount(ctx context.Context, key Key) error {
+	account, err := a.cachedAccount(ctx, key.Namespace, key.Name)
 	if err != nil {
 		return err // CTL-28
 	}
-	secrets, err := requireObjects(c.reader.TokenSecrets(ctx, key.Namespace, key.Name))
-	if err != nil {
-		return fmt.Errorf("sacontroller: listing the token Secrets of ServiceAccount %s/%s: %w", key.Namespace, key.Name, err)
-	}
 	if account == nil || account.UID != key.UID {
-		return c.accountGone(ctx, key, tokensOfUID(secrets, key)) // CTL-21
+		return a.accountGone(ctx, key) // CTL-21
 	}
-	return c.accountPresent(ctx, account, secrets)
+	return a.accountPresent(ctx, account)
 }
 
-// accountPresent decides by the Reader whether account needs anything, and reads
-// live before it acts.
-func (c *Tokens) accountPresent(ctx context.Context, account *corev1.ServiceAccount, tokens []*corev1.Secret) error {
-	exists, err := c.generatedThatExist(ctx, account)
-	if err != nil {
+// accountPresent looks up what account lists, in as many attempts as that takes,
+// and then gives it what it needs.
+func (a *attempt) accountPresent(ctx context.Context, account *corev1.ServiceAccount) error {
+	if account.DeletionTimestamp != nil {
+		return nil // CTL-55 as we differ
+	}
+	s := a.searches.resume(account.UID, account.ResourceVersion)
+	err := a.search(ctx, account, s)
+	found := err == nil
+	if found {
+		err = a.mend(ctx, account, s)
+	}
+	if err == nil || found && !isYield(err) {
 		return err
 	}
-	plan := planAccount(account, tokens, exists, c.auto)
-	generates := plan.Generate || c.pending.get(account.UID) != ""
-	if !generates && len(plan.Missing) == 0 {
-		return nil // CTL-10, CTL-20
-	}
-	live, err := c.liveAccount(ctx, account.Namespace, account.Name)
-	if err != nil {
-		return err
-	}
-	same := live != nil && live.UID == account.UID
-	switch {
-	case !generates && !same:
-		return nil
-	case !generates:
-		return c.dereference(ctx, live, plan.Missing)
-	case !same || live.ResourceVersion != account.ResourceVersion:
-		return fmt.Errorf("sacontroller: the Reader is stale: it has another version of ServiceAccount %s/%s than the API", account.Namespace, account.Name) // CTL-83, CTL-84
-	case live.DeletionTimestamp != nil:
-		return nil
-	}
-	return c.generateToken(ctx, live, tokens)
+	return a.searches.keep(account.UID, s, err)
 }
 
-// generatedThatExist returns which of the Secrets that account lists under a
-// generated name the Reader has. The others don't matter to planAccount.
-func (c *Tokens) generatedThatExist(ctx context.Context, account *corev1.ServiceAccount) (map[string]bool, error) {
-	exists := map[string]bool{}
-	for _, r := range account.Secrets {
-		if !tokensecret.IsGeneratedName(account.Name, r.Name) {
+// The calls that are left for the last steps of an attempt.
+const (
+	callsPerReference = 4 // of search: the Reader, the account, the Secret and its owner
+	callsToGenerate   = 23
+	callsToRemove     = 3
+)
+
+// search looks up the Secrets that account lists, from where the last attempt ended:
+// first by the Reader, and those that it lacks live. A Reader that lacks a Secret
+// just created (CTL-88), or another replica, thus leads to no second one. Only names
+// that are generated for account matter, and without AutoGenerate, or once a token
+// Secret is found, only those of the form that [tokensecret.GeneratedName] gives: to
+// trust the Reader about the others is what Kubernetes does about all.
+func (a *attempt) search(ctx context.Context, account *corev1.ServiceAccount, s *search) error {
+	if a.auto && !s.started {
+		tokens, err := a.tokenSecrets(ctx, account.Namespace, account.Name)
+		if err != nil {
+			return err
+		}
+		s.listed = listsTokenOf(account, tokens)
+	}
+	s.started = true
+	base := tokensecret.NameBase(account.Name)
+	for ; s.next < len(account.Secrets) && len(s.missing) < maxRemembered; s.next++ {
+		name := account.Secrets[s.next].Name
+		generated := tokensecret.IsGeneratedName(account.Name, name)
+		named := a.auto && !s.listed && strings.HasPrefix(name, base) && tokensecret.IsName(name)
+		if !generated && !named {
 			continue
 		}
-		secret, err := getIfExists(ctx, c.reader.GetSecret, account.Namespace, r.Name)
-		if err != nil {
-			return nil, err
+		if a.calls < callsPerReference {
+			return errYield
 		}
-		exists[r.Name] = secret != nil
-	}
-	return exists, nil
-}
-
-// dereference removes from live, an account just read, its references to those of
-// names that no Secret has, read live too: a Secret that was created again under
-// the name keeps the reference (CTL-69 as we differ). If that one is an orphaned
-// token Secret, it is deleted next, and its annotations won't lead to live: then
-// the error asks for another attempt.
-func (c *Tokens) dereference(ctx context.Context, live *corev1.ServiceAccount, names []string) error {
-	if live.DeletionTimestamp != nil {
-		return nil
-	}
-	var missing []string
-	var later error
-	for _, name := range names {
-		if !tokensecret.Listed(live, name) {
-			continue // CTL-64
-		}
-		secret, err := c.liveSecret(ctx, live.Namespace, name)
-		if err != nil {
-			return err
-		}
-		orphaned, err := c.isOrphanLive(ctx, secret, live)
-		if err != nil {
-			return err
+		secret, err := a.cachedSecret(ctx, account.Namespace, name)
+		if err == nil && secret == nil {
+			secret, err = a.searchLive(ctx, account, name, s)
 		}
 		switch {
-		case secret == nil:
-			missing = append(missing, name)
-		case orphaned:
-			later = fmt.Errorf("sacontroller: Secret %s/%s is orphaned, and listed in ServiceAccount %s until it is deleted", live.Namespace, name, live.Name)
+		case err != nil:
+			return err
+		case secret == nil && generated:
+			s.missing = append(s.missing, name)
+		case tokensecret.BelongsTo(secret, account):
+			s.listed = true // CTL-81
 		}
 	}
-	if len(missing) == 0 {
-		return later
+	return nil
+}
+
+// searchLive reads a Secret live that account lists and the Reader lacks. The
+// account is read first, once for a search: only if its version is the one that is
+// searched may a Secret that doesn't exist lose its reference.
+func (a *attempt) searchLive(ctx context.Context, account *corev1.ServiceAccount, name string, s *search) (*corev1.Secret, error) {
+	if !s.confirmed {
+		if _, err := a.sameAccount(ctx, account); err != nil {
+			return nil, err
+		}
+		s.confirmed = true
 	}
-	_, err := requireObject(c.client.UpdateServiceAccount(ctx, withReferences(live, missing, "")))
+	secret, err := a.liveSecret(ctx, account.Namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	orphaned, err := a.isOrphanLive(ctx, secret, account)
+	if orphaned {
+		s.orphaned = name
+	}
+	return secret, err
+}
+
+// sameAccount reads account live. It is an error if that is another version than
+// account, which the Reader has.
+func (a *attempt) sameAccount(ctx context.Context, account *corev1.ServiceAccount) (*corev1.ServiceAccount, error) {
+	if a.live != nil {
+		return a.live, nil
+	}
+	live, err := a.liveAccount(ctx, account.Namespace, account.Name)
+	if err != nil {
+		return nil, err
+	}
+	if live == nil || live.UID != account.UID || live.ResourceVersion != account.ResourceVersion {
+		return nil, fmt.Errorf("sacontroller: the Reader is stale: it has another version of ServiceAccount %s/%s than the API", account.Namespace, account.Name) // CTL-83, CTL-84
+	}
+	a.live = live
+	return live, nil
+}
+
+// mend acts on a search that found all there is, or as much as is remembered: then
+// the write is a change that leads to another search.
+func (a *attempt) mend(ctx context.Context, account *corev1.ServiceAccount, s *search) error {
+	whole := s.next == len(account.Secrets)
+	generate := a.auto && whole && (!s.listed || a.pending.get(account.UID) != "")
+	switch {
+	case !generate && len(s.missing) == 0:
+		return s.later(account) // CTL-10, CTL-20
+	case generate && a.calls < callsToGenerate || a.calls < callsToRemove:
+		return errYield
+	}
+	live, err := a.sameAccount(ctx, account)
+	if err != nil || live.DeletionTimestamp != nil {
+		return err
+	}
+	missing := s.missing
+	if generate || s.resumed {
+		tokens, err := a.tokenSecrets(ctx, account.Namespace, account.Name)
+		if err != nil {
+			return err
+		}
+		missing = withoutNames(missing, tokens)
+		if generate {
+			return a.generateToken(ctx, live, s.listed, tokens, missing)
+		}
+	}
+	if err := a.removeReferences(ctx, live, missing); err != nil {
+		return err
+	}
+	return s.later(account)
+}
+
+// removeReferences removes the references to the Secrets called as in missing from
+// live, an account just read.
+func (a *attempt) removeReferences(ctx context.Context, live *corev1.ServiceAccount, missing []string) error {
+	err := a.updateAccount(ctx, withReferences(live, missing, ""))
 	if err == nil || apierrors.IsNotFound(err) {
-		return later // CTL-67
+		return nil // CTL-67
 	}
-	return fmt.Errorf("sacontroller: removing references from ServiceAccount %s/%s: %w", live.Namespace, live.Name, err)
+	return writeError(err, "removing references from ServiceAccount %s/%s", live.Namespace, live.Name)
 }
 
 // isOrphanLive reports whether secret, read live and perhaps nil, is an orphaned
 // token Secret. account is one that was just read.
-func (c *Tokens) isOrphanLive(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (bool, error) {
+func (a *attempt) isOrphanLive(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (bool, error) {
 	if secret == nil || !isOrphan(secret, nil) {
 		return false, nil
 	}
 	owner := account
 	if name, _ := tokensecret.Owner(secret); name != account.Name {
 		var err error
-		if owner, err = c.liveAccount(ctx, account.Namespace, name); err != nil {
+		if owner, err = a.liveAccount(ctx, account.Namespace, name); err != nil {
 			return false, err
 		}
 	}
 	return isOrphan(secret, owner), nil
 }
 
-// An accountPlan says what an account seems to need.
-type accountPlan struct {
-	Generate bool     // no token Secret is listed
-	Missing  []string // listed names of generated form that no Secret has
-}
-
-// planAccount decides by the names of the Secrets that account lists. tokens are
-// the token Secrets annotated with its name, and exists tells which of the listed
-// names of generated form a Secret has.
-func planAccount(account *corev1.ServiceAccount, tokens []*corev1.Secret, exists map[string]bool, autoGenerate bool) accountPlan {
-	if account.DeletionTimestamp != nil {
-		return accountPlan{} // CTL-55 as we differ
-	}
-	p := accountPlan{Generate: autoGenerate && !slices.ContainsFunc(tokens, func(s *corev1.Secret) bool {
-		return tokensecret.BelongsTo(s, account) && tokensecret.Listed(account, s.Name) // CTL-81
-	})}
-	missing := map[string]bool{}
-	for _, r := range account.Secrets {
-		if !exists[r.Name] && tokensecret.IsGeneratedName(account.Name, r.Name) {
-			missing[r.Name] = true
+// listsTokenOf reports whether account lists one of tokens that is a token Secret of
+// its own.
+func listsTokenOf(account *corev1.ServiceAccount, tokens []*corev1.Secret) bool {
+	own := map[string]bool{}
+	for _, s := range tokens {
+		if tokensecret.BelongsTo(s, account) {
+			own[s.Name] = true
 		}
 	}
-	p.Missing = slices.Sorted(maps.Keys(missing))
-	return p
+	return slices.ContainsFunc(account.Secrets, func(r corev1.ObjectReference) bool { return own[r.Name] })
+}
+
+// withoutNames returns names without those of secrets.
+func withoutNames(names []string, secrets []*corev1.Secret) []string {
+	if len(names) == 0 {
+		return nil
+	}
+	have := map[string]bool{}
+	for _, s := range secrets {
+		have[s.Name] = true
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return have[name] })
 }
 
 // withReferences returns a copy of account that no longer lists the Secrets called
 // as in drop, keeps the order of the others (CTL-65), and lists the Secret called
 // add, unless that is empty, last (CTL-89).
 func withReferences(account *corev1.ServiceAccount, drop []string, add string) *corev1.ServiceAccount {
+	dropped := make(map[string]bool, len(drop))
+	for _, name := range drop {
+		dropped[name] = true
+	}
 	a := account.DeepCopy()
-	a.Secrets = slices.DeleteFunc(a.Secrets, func(r corev1.ObjectReference) bool { return slices.Contains(drop, r.Name) })
+	a.Secrets = slices.DeleteFunc(a.Secrets, func(r corev1.ObjectReference) bool { return dropped[r.Name] })
 	if add != "" && !tokensecret.Listed(a, add) {
 		a.Secrets = append(a.Secrets, corev1.ObjectReference{Name: add})
 	}

@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // A ServiceAccountsReader is what [ServiceAccounts] decides from. The package
@@ -73,7 +74,7 @@ func NewServiceAccounts(cfg ServiceAccountsConfig) (*ServiceAccounts, error) {
 	for i := range cfg.Accounts {
 		name := cfg.Accounts[i].Name
 		field := fmt.Sprintf("Accounts[%d].Name", i)
-		if len(validation.IsDNS1123Subdomain(name)) > 0 {
+		if !tokensecret.IsName(name) {
 			mistakes.Add(field, "is %q, want a lower case DNS subdomain", name)
 		}
 		if seen[name] {
@@ -112,7 +113,7 @@ func (c *ServiceAccounts) Due(change Change) []Key {
 // create every account even if another can't be created; the error holds the
 // error of each.
 func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error) {
-	if key.Kind != kindNamespace || key.Name == "" {
+	if key.Kind != kindNamespace {
 		return Result{}, nil
 	}
 	namespace, err := namespaceIfExists(ctx, c.reader, key.Name)
@@ -134,7 +135,20 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 			missing = append(missing, newAccount(&c.accounts[i], key.Name))
 		}
 	}
-	return Result{}, c.create(ctx, missing, saysTerminating)
+	err = c.create(ctx, missing, saysTerminating)
+	if allPermanent(err) {
+		err = &TerminalError{Err: err}
+	}
+	return Result{}, err
+}
+
+// allPermanent reports whether err, of create, has none that another attempt could
+// help with.
+func allPermanent(err error) bool {
+	if errs, ok := err.(createErrors); ok {
+		return !slices.ContainsFunc(errs, func(err error) bool { return !isPermanent(err) })
+	}
+	return isPermanent(err)
 }
 
 // Ensure creates the accounts in namespace at once, without asking the Reader,
@@ -145,6 +159,9 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 // unless the Namespace doesn't exist (NotFound) or is being deleted (Forbidden,
 // with cause NamespaceTerminating).
 func (c *ServiceAccounts) Ensure(ctx context.Context, namespace string) error {
+	if !tokensecret.IsName(namespace) {
+		return fmt.Errorf("sacontroller: %.80q is no name of a Namespace", namespace)
+	}
 	accounts := make([]*corev1.ServiceAccount, len(c.accounts))
 	for i := range c.accounts {
 		accounts[i] = newAccount(&c.accounts[i], namespace)

@@ -3,6 +3,8 @@ package sacontroller
 import (
 	"cmp"
 	"context"
+	"math"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -71,8 +73,8 @@ type LegacyTokenCleanerConfig struct {
 // were unused for long as invalid, and later deletes them. Secrets that were
 // created by hand, and those that a pod refers to, are never touched. Its only key
 // is that of the tracking ConfigMap (see [LegacyTokenTracker]), which is due once
-// at the start and then by [Result.RequeueAfter]. It is safe for concurrent use
-// and keeps no state.
+// at the start and then by [Result.RequeueAfter]. A round with much to do takes many
+// attempts, each with a bounded number of calls. It is safe for concurrent use.
 type LegacyTokenCleaner struct {
 	reader   LegacyTokenCleanerReader
 	client   LegacyTokenCleanerClient
@@ -81,6 +83,9 @@ type LegacyTokenCleaner struct {
 	dryRun   bool
 	observe  func(ctx context.Context, e Event)
 	now      func() time.Time
+
+	mu         sync.Mutex
+	unfinished *cleanupRound
 }
 
 var _ Controller = (*LegacyTokenCleaner)(nil)
@@ -121,24 +126,66 @@ func (c *LegacyTokenCleaner) Due(change Change) []Key {
 	return nil
 }
 
-// Reconcile does one round and asks for the next after the interval. A Secret that
+// Reconcile does one round, or the next part of it, and asks for the next round after
+// the interval. A Secret that
 // couldn't be invalidated or deleted waits for the next round and is in the report.
 // There is an error only if nothing could be decided at all.
 func (c *LegacyTokenCleaner) Reconcile(ctx context.Context, key Key) (Result, error) {
 	if key != trackingKey {
 		return Result{}, nil
 	}
-	report, err := c.round(ctx, c.dryRun)
-	if err != nil {
+	r := c.resume()
+	var err error
+	if r == nil {
+		if r, err = c.start(ctx, c.dryRun); err != nil {
+			return Result{}, err
+		}
+	}
+	done, err := c.advance(ctx, r, maxCleanupCalls-callsToStart)
+	switch {
+	case err != nil:
 		return Result{}, err
+	case !done:
+		c.keep(r)
+		return Result{RequeueAfter: Yield}, nil
 	}
 	if c.observe != nil {
-		c.observe(ctx, Event{Controller: c.Name(), Cleanup: report})
+		c.observe(ctx, Event{Controller: c.Name(), Cleanup: r.report})
 	}
 	return Result{RequeueAfter: c.interval}, nil
 }
 
+// roundAge is how long after its last attempt a round is given up, such as one that
+// another process has finished meanwhile.
+const roundAge = time.Minute
+
+// resume returns the round that the last attempt has not finished, or nil.
+func (c *LegacyTokenCleaner) resume() *cleanupRound {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.unfinished
+	c.unfinished = nil
+	if r != nil && c.now().Sub(r.used) > roundAge {
+		return nil
+	}
+	return r
+}
+
+func (c *LegacyTokenCleaner) keep(r *cleanupRound) {
+	r.used = c.now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unfinished = r
+}
+
 // Report says what a round would do now, without doing it.
 func (c *LegacyTokenCleaner) Report(ctx context.Context) (*CleanupReport, error) {
-	return c.round(ctx, true)
+	r, err := c.start(ctx, true)
+	if err == nil {
+		_, err = c.advance(ctx, r, math.MaxInt)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.report, nil
 }

@@ -248,9 +248,7 @@ func TestLegacyTokenCleanerIsLinear(t *testing.T) {
 			load(t, cluster, s, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("p", i), Namespace: "ns"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}})
 		}
 		load(t, cluster, all)
-		if _, err := newCleaner(t, cluster).Reconcile(t.Context(), trackingKey); err != nil {
-			t.Fatal(err)
-		}
+		settle(t, cluster, newCleaner(t, cluster))
 		if left := len(secretNames(t, cluster, "ns")); left != 0 {
 			t.Fatalf("%d of %d Secrets are left", left, n)
 		}

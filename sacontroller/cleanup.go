@@ -36,37 +36,71 @@ type CleanupDecision struct {
 	Err error
 }
 
-// round decides about every token Secret and, unless dryRun, acts.
-func (c *LegacyTokenCleaner) round(ctx context.Context, dryRun bool) (*CleanupReport, error) {
-	report := &CleanupReport{Time: c.now(), DryRun: dryRun}
-	policy, problem, err := c.policy(ctx, report.Time)
+// A cleanupRound is one round, made in as many attempts as its calls take.
+type cleanupRound struct {
+	report       *CleanupReport
+	secrets      []*corev1.Secret // that are left, in the order of namespace and name
+	cached, live *cleanupView
+	used         time.Time
+}
+
+// The calls of an attempt, and those that one Secret takes at most: three to decide
+// by the Reader and five to decide again, live, and to act.
+const (
+	maxCleanupCalls = 32
+	callsToStart    = 2
+	callsPerCleanup = 8
+)
+
+// start begins a round. It is over at once if the report has a Problem.
+func (c *LegacyTokenCleaner) start(ctx context.Context, dryRun bool) (*cleanupRound, error) {
+	now := c.now()
+	r := &cleanupRound{report: &CleanupReport{Time: now, DryRun: dryRun}}
+	policy, problem, err := c.policy(ctx, now)
 	if err != nil || problem != "" {
-		report.Problem = problem
-		return report, err
+		r.report.Problem = problem
+		return r, err
 	}
 	secrets, err := requireObjects(c.reader.ListSecrets(ctx, ""))
 	if err != nil {
 		return nil, fmt.Errorf("sacontroller: listing Secrets: %w", err)
 	}
-	secrets = slices.Clone(secrets)
-	slices.SortFunc(secrets, func(a, b *corev1.Secret) int {
+	for _, s := range secrets {
+		if tokensecret.Is(s) {
+			r.secrets = append(r.secrets, s)
+		}
+	}
+	slices.SortFunc(r.secrets, func(a, b *corev1.Secret) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	cached := &cleanupView{policy: policy, now: report.Time, reader: c.reader}
-	live := &cleanupView{policy: policy, now: report.Time, reader: c.client}
-	for _, s := range secrets {
-		if !tokensecret.Is(s) {
-			continue
-		}
-		d := CleanupDecision{Namespace: s.Namespace, Name: s.Name}
-		d.Action, d.Reason, d.Err = cached.decide(ctx, s)
-		if d.Action != CleanupKeep && d.Err == nil && !dryRun {
-			d.Action, d.Reason, d.Err = c.act(ctx, live, s)
-		}
-		report.Decisions = append(report.Decisions, d)
-	}
-	return report, ctx.Err()
+	r.cached = &cleanupView{policy: policy, now: now, clock: c.now, reader: c.reader}
+	r.live = &cleanupView{policy: policy, now: now, clock: c.now, reader: c.client}
+	return r, nil
 }
+
+// advance decides about the Secrets that are left and, unless it is a dry run, acts,
+// until calls might not suffice for another one. It reports whether the round is
+// over.
+func (c *LegacyTokenCleaner) advance(ctx context.Context, r *cleanupRound, calls int) (done bool, err error) {
+	for ; len(r.secrets) > 0; r.secrets = r.secrets[1:] {
+		if calls < callsPerCleanup {
+			return false, ctx.Err()
+		}
+		s := r.secrets[0]
+		r.secrets[0] = nil // a long round must not keep what is deleted meanwhile
+		before := r.calls()
+		d := CleanupDecision{Namespace: s.Namespace, Name: s.Name}
+		d.Action, d.Reason, d.Err = r.cached.decide(ctx, s)
+		if d.Action != CleanupKeep && d.Err == nil && !r.report.DryRun {
+			d.Action, d.Reason, d.Err = c.act(ctx, r.live, s)
+		}
+		r.report.Decisions = append(r.report.Decisions, d)
+		calls -= r.calls() - before
+	}
+	return true, ctx.Err()
+}
+
+func (r *cleanupRound) calls() int { return r.cached.calls + r.live.calls }
 
 // policy reads live since when use is tracked (CLN-21).
 func (c *LegacyTokenCleaner) policy(ctx context.Context, now time.Time) (policy CleanupPolicy, problem string, err error) {
@@ -94,6 +128,7 @@ func (c *LegacyTokenCleaner) policy(ctx context.Context, now time.Time) (policy 
 
 // act decides about secret again by live reads, and acts on that.
 func (c *LegacyTokenCleaner) act(ctx context.Context, live *cleanupView, secret *corev1.Secret) (CleanupAction, CleanupReason, error) {
+	live.calls++
 	now, err := getIfExists(ctx, c.client.GetSecret, secret.Namespace, secret.Name)
 	if err != nil {
 		return CleanupKeep, "", err
@@ -105,6 +140,7 @@ func (c *LegacyTokenCleaner) act(ctx context.Context, live *cleanupView, secret 
 	if err != nil {
 		return action, reason, err
 	}
+	live.calls++
 	switch action {
 	case CleanupInvalidate:
 		patch := tokensecret.LabelPatch(now.Namespace, now.Name, now.UID, tokensecret.InvalidSinceLabel, tokensecret.FormatDay(live.now))
@@ -123,22 +159,35 @@ func (c *LegacyTokenCleaner) act(ctx context.Context, live *cleanupView, secret 
 	return action, reason, err
 }
 
-// cleanupView is what one round sees through one reader. It reads what it needs to
-// know of a namespace once, so that a round is linear (SECURITY C06).
+// cleanupView is what one round sees through one reader, of the Namespace that it is
+// at. It reads what it needs to know once, so that a round is linear (SECURITY C06),
+// and again after viewAge.
 type cleanupView struct {
 	policy CleanupPolicy
-	now    time.Time
+	now    time.Time // of the round
+	clock  func() time.Time
 	reader interface {
 		GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error)
 		GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error)
 		ListPods(ctx context.Context, namespace string) ([]*corev1.Pod, error)
 	}
-	namespaces map[string]cleanupNamespace
-}
+	calls int
 
-type cleanupNamespace struct {
+	name        string // of the Namespace
+	since       time.Time
+	accounts    map[string]*listingAccount // by name
+	known       bool                       // what follows
 	terminating bool
 	mounted     map[string]bool // the names of the Secrets that its pods refer to
+}
+
+// viewAge is for how long a view may be used.
+const viewAge = time.Minute
+
+// A listingAccount is an account, or nil, and the names of the Secrets that it lists.
+type listingAccount struct {
+	*corev1.ServiceAccount
+	lists map[string]bool
 }
 
 // decide is CleanupPolicy.Decide, reading what it needs only when it needs it.
@@ -146,51 +195,79 @@ func (v *cleanupView) decide(ctx context.Context, secret *corev1.Secret) (Cleanu
 	if reason := v.policy.keeps(secret, v.now); reason != "" {
 		return CleanupKeep, reason, nil
 	}
-	name, _ := tokensecret.Owner(secret)
-	if name == "" {
-		return CleanupKeep, CleanupNoAccount, nil
-	}
-	account, err := getIfExists(ctx, v.reader.GetServiceAccount, secret.Namespace, name)
+	v.enter(secret.Namespace)
+	account, err := v.account(ctx, secret)
 	if err != nil {
 		return CleanupKeep, "", err
 	}
-	if reason := keepsFor(secret, account); reason != "" {
+	if reason := keepsFor(secret, account.ServiceAccount, account.lists[secret.Name]); reason != "" {
 		return CleanupKeep, reason, nil
 	}
 	action, reason := v.policy.due(secret, v.now)
 	if action == CleanupKeep {
 		return action, reason, nil
 	}
-	namespace, err := v.namespace(ctx, secret.Namespace)
-	switch {
-	case err != nil:
+	if err := v.readNamespace(ctx); err != nil {
 		return CleanupKeep, "", err
-	case namespace.mounted[secret.Name]:
+	}
+	switch {
+	case v.mounted[secret.Name]:
 		return CleanupKeep, CleanupMounted, nil
-	case namespace.terminating:
+	case v.terminating:
 		return CleanupKeep, CleanupNamespaceTerminating, nil
 	}
 	return action, reason, nil
 }
 
-func (v *cleanupView) namespace(ctx context.Context, name string) (cleanupNamespace, error) {
-	if ns, ok := v.namespaces[name]; ok {
-		return ns, nil
+// enter forgets what is known of another Namespace, or for too long.
+func (v *cleanupView) enter(namespace string) {
+	now := v.clock()
+	if age := now.Sub(v.since); v.accounts == nil || v.name != namespace || age < 0 || age > viewAge {
+		v.name, v.since, v.accounts, v.known, v.mounted = namespace, now, map[string]*listingAccount{}, false, nil
 	}
-	namespace, err := namespaceIfExists(ctx, v.reader, name)
+}
+
+// account returns the account that secret names.
+func (v *cleanupView) account(ctx context.Context, secret *corev1.Secret) (*listingAccount, error) {
+	name, _ := tokensecret.Owner(secret)
+	if account, ok := v.accounts[name]; ok {
+		return account, nil
+	}
+	if !tokensecret.IsName(name) {
+		return &listingAccount{}, nil
+	}
+	v.calls++
+	account, err := getIfExists(ctx, v.reader.GetServiceAccount, v.name, name)
 	if err != nil {
-		return cleanupNamespace{}, err
+		return nil, err
 	}
-	pods, err := requireObjects(v.reader.ListPods(ctx, name))
+	listing := &listingAccount{ServiceAccount: account}
+	if account != nil {
+		listing.lists = make(map[string]bool, len(account.Secrets))
+		for _, r := range account.Secrets {
+			listing.lists[r.Name] = true
+		}
+	}
+	v.accounts[name] = listing
+	return listing, nil
+}
+
+// readNamespace finds out what is going on in the Namespace.
+func (v *cleanupView) readNamespace(ctx context.Context) error {
+	if v.known {
+		return nil
+	}
+	v.calls += 2
+	namespace, err := namespaceIfExists(ctx, v.reader, v.name)
 	if err != nil {
-		return cleanupNamespace{}, fmt.Errorf("sacontroller: listing the pods of Namespace %q: %w", name, err)
+		return err
 	}
-	ns := cleanupNamespace{terminating: namespace != nil && isTerminating(namespace), mounted: mountedSecrets(pods)}
-	if v.namespaces == nil {
-		v.namespaces = map[string]cleanupNamespace{}
+	pods, err := requireObjects(v.reader.ListPods(ctx, v.name))
+	if err != nil {
+		return fmt.Errorf("sacontroller: listing the pods of Namespace %q: %w", v.name, err)
 	}
-	v.namespaces[name] = ns
-	return ns, nil
+	v.known, v.terminating, v.mounted = true, namespace != nil && isTerminating(namespace), mountedSecrets(pods)
+	return nil
 }
 
 // mountedSecrets returns the names of the Secrets that pods refer to in any way

@@ -69,7 +69,7 @@ func (p CleanupPolicy) Decide(secret *corev1.Secret, account *corev1.ServiceAcco
 	if reason := p.keeps(secret, now); reason != "" {
 		return CleanupKeep, reason
 	}
-	if reason := keepsFor(secret, account); reason != "" {
+	if reason := keepsFor(secret, account, tokensecret.Listed(account, secret.Name)); reason != "" {
 		return CleanupKeep, reason
 	}
 	action, reason := p.due(secret, now)
@@ -98,13 +98,13 @@ func (p CleanupPolicy) keeps(secret *corev1.Secret, now time.Time) CleanupReason
 	return "" // CLN-28
 }
 
-// keepsFor returns why secret is kept because of its account, or "" (CLN-25,
-// CLN-27).
-func keepsFor(secret *corev1.Secret, account *corev1.ServiceAccount) CleanupReason {
+// keepsFor returns why secret is kept because of its account, which lists it or
+// doesn't, or "" (CLN-25, CLN-27).
+func keepsFor(secret *corev1.Secret, account *corev1.ServiceAccount, listed bool) CleanupReason {
 	switch {
 	case !tokensecret.BelongsTo(secret, account):
 		return CleanupNoAccount
-	case !tokensecret.Listed(account, secret.Name):
+	case !listed:
 		return CleanupNotListed
 	}
 	return ""

@@ -153,13 +153,13 @@ func TestGenerateForgetsDeletedAccounts(t *testing.T) {
 
 // An account whose Secrets can't be read gets no second token.
 func TestGenerateCannotReadListed(t *testing.T) {
-	cluster := fake.New(accountListing("token-secret-1"), token())
+	cluster := fake.New(accountListing("default-token-1"), tokenWith(func(s *corev1.Secret) { s.Name = "default-token-1" }))
 	cluster.Inject(fault.On("get", "secrets", errBusy))
 	c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) { cfg.Reader = noTokens{cluster.Reader()} })
-	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || !strings.Contains(err.Error(), "reading Secret ns/token-secret-1: ") {
+	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || !strings.Contains(err.Error(), "reading Secret ns/default-token-1: ") {
 		t.Errorf("Reconcile() = %v, want an error about the listed Secret", err)
 	}
-	diff(t, "writes", []string{}, writes(cluster))
+	diff(t, "calls", []string{getSA, "get secrets ns/default-token-1"}, calls(cluster))
 }
 
 // unversioned is a Reader that doesn't know resourceVersions.

@@ -15,80 +15,84 @@ import (
 
 // reconcileSecret fills a token Secret, deletes it if it is orphaned, or removes
 // the reference to it if it doesn't exist.
-func (c *Tokens) reconcileSecret(ctx context.Context, key Key) error {
-	secret, err := getIfExists(ctx, c.reader.GetSecret, key.Namespace, key.Name)
+func (a *attempt) reconcileSecret(ctx context.Context, key Key) error {
+	secret, err := a.cachedSecret(ctx, key.Namespace, key.Name)
 	if err != nil {
 		return err // CTL-32
 	}
 	if secret == nil || secret.UID != key.UID {
-		return c.secretGone(ctx, key) // CTL-31
+		return a.secretGone(ctx, key) // CTL-31
 	}
-	return c.secretPresent(ctx, key, secret)
+	return a.secretPresent(ctx, key, secret)
 }
 
 // secretPresent fills a Secret that the Reader has, or deletes it if it is
 // orphaned. The account is the one that the Secret names now: an annotation that
 // was edited after the change has a key of its own.
-func (c *Tokens) secretPresent(ctx context.Context, key Key, secret *corev1.Secret) error {
+func (a *attempt) secretPresent(ctx context.Context, key Key, secret *corev1.Secret) error {
 	name, _ := tokensecret.Owner(secret)
-	if name == "" || secret.DeletionTimestamp != nil {
+	switch {
+	case name == "" || secret.DeletionTimestamp != nil:
 		return nil
+	case !tokensecret.IsSegment(name):
+		// An API server can't be asked for it, and Kubernetes leaves the Secret alone.
+		return terminalf("Secret %s/%s is annotated with the ServiceAccount %.80q, which can't exist, want another name", secret.Namespace, secret.Name, name)
 	}
-	account, err := getIfExists(ctx, c.reader.GetServiceAccount, secret.Namespace, name)
+	account, err := a.cachedAccount(ctx, secret.Namespace, name)
 	if err != nil {
 		return err
 	}
 	if !tokensecret.BelongsTo(secret, account) {
 		// The Reader may be stale: ask the API (CTL-40).
-		account, err = c.liveAccount(ctx, secret.Namespace, name)
+		account, err = a.liveAccount(ctx, secret.Namespace, name)
 		if err != nil {
 			return err // CTL-41
 		}
 		if !tokensecret.BelongsTo(secret, account) {
-			return c.deleteIfOrphan(ctx, secret, account) // CTL-42
+			return a.deleteIfOrphan(ctx, secret.Namespace, orphan{secret.Name, secret.UID}, name, account) // CTL-42
 		}
 	}
-	return c.fill(ctx, key, secret, account)
+	return a.fill(ctx, key, secret, account)
 }
 
 // fill writes what a Secret of account lacks. The write carries the
 // resourceVersion of the Secret that was looked at, so that a stale copy costs a
 // conflict and never overwrites anything; then the Secret is read live and looked
 // at once more.
-func (c *Tokens) fill(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount) error {
-	lacking, err := c.lacking(ctx, secret, account)
+func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount) error {
+	lacking, err := a.lacking(ctx, secret, account)
 	if err != nil || lacking == (fill{}) {
 		return err // CTL-44
 	}
-	if wait := c.throttle.wait(key); wait > 0 {
-		return &revertedError{key, wait}
+	if wait := a.throttle.wait(key); wait > 0 {
+		return reverted(key, wait)
 	}
 	// A write without a resourceVersion would overwrite whatever is stored.
 	if secret.ResourceVersion != "" {
-		err = c.writeFilled(ctx, key, secret, account, lacking)
+		err = a.writeFilled(ctx, key, secret, account, lacking)
 		if !apierrors.IsConflict(err) {
 			return err
 		}
 	}
-	live, err := c.liveSecret(ctx, secret.Namespace, secret.Name)
+	live, err := a.liveSecret(ctx, secret.Namespace, secret.Name)
 	if err != nil || live == nil || live.UID != secret.UID || !tokensecret.BelongsTo(live, account) {
 		return err // CTL-46; what has changed since is a change of its own
 	}
-	lacking, err = c.lacking(ctx, live, account)
+	lacking, err = a.lacking(ctx, live, account)
 	if err != nil || lacking == (fill{}) {
 		return err // CTL-48
 	}
-	return c.writeFilled(ctx, key, live, account, lacking)
+	return a.writeFilled(ctx, key, live, account, lacking)
 }
 
 // lacking returns what secret lacks, a valid token included if invalid ones are
 // to be replaced.
-func (c *Tokens) lacking(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (fill, error) {
-	f := planFill(secret, account, c.rootCA.get())
-	if !c.replaceInvalid || f.Token || secret.DeletionTimestamp != nil || account.DeletionTimestamp != nil {
+func (a *attempt) lacking(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (fill, error) {
+	f := planFill(secret, account, a.rootCA.get())
+	if !a.replaceInvalid || f.Token || secret.DeletionTimestamp != nil || account.DeletionTimestamp != nil {
 		return f, nil
 	}
-	problem, err := c.checkToken(ctx, account, secret)
+	problem, err := a.checkToken(ctx, account, secret)
 	if err != nil {
 		return fill{}, err
 	}
@@ -98,21 +102,24 @@ func (c *Tokens) lacking(ctx context.Context, secret *corev1.Secret, account *co
 
 // writeFilled makes one attempt to fill secret. A Secret that doesn't exist any
 // more is success (CTL-52).
-func (c *Tokens) writeFilled(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount, lacking fill) error {
+func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount, lacking fill) error {
 	if secret.Immutable != nil && *secret.Immutable {
 		return terminalf("Secret %s/%s is immutable and incomplete, want it deleted and created again", secret.Namespace, secret.Name)
 	}
 	token := ""
 	if lacking.Token {
 		var err error
-		if token, err = c.issue(ctx, account, secret); err != nil {
+		if token, err = a.issue(ctx, account, secret); err != nil {
 			return err
 		}
 	}
-	complete := filled(secret, account, lacking, c.rootCA.get(), token)
-	if lacking.Token && c.replaceInvalid {
+	complete := filled(secret, account, lacking, a.rootCA.get(), token)
+	if size := dataSize(complete); size > corev1.MaxSecretSize {
+		return terminalf("Secret %s/%s would hold %d bytes once it is filled, want at most %d", secret.Namespace, secret.Name, size, corev1.MaxSecretSize)
+	}
+	if lacking.Token && a.replaceInvalid {
 		// A check that accepts nothing would have the token replaced for ever.
-		problem, err := c.checkToken(ctx, account, complete)
+		problem, err := a.checkToken(ctx, account, complete)
 		if err == nil && problem != "" {
 			err = errors.New(problem)
 		}
@@ -120,31 +127,56 @@ func (c *Tokens) writeFilled(ctx context.Context, key Key, secret *corev1.Secret
 			return fmt.Errorf("sacontroller: the new token of Secret %s/%s is invalid too: %w", secret.Namespace, secret.Name, err)
 		}
 	}
-	_, err := requireObject(c.client.UpdateSecret(ctx, complete))
+	if err := a.spend(); err != nil {
+		return err
+	}
+	_, err := requireObject(a.client.UpdateSecret(ctx, complete))
 	if err == nil {
-		c.throttle.wrote(key)
+		a.throttle.wrote(key)
 	}
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
-	return fmt.Errorf("sacontroller: filling Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	return writeError(err, "filling Secret %s/%s", secret.Namespace, secret.Name)
 }
 
 // secretGone removes the references to a Secret that the Reader no longer has
 // from the account that it named (CTL-60..70).
-func (c *Tokens) secretGone(ctx context.Context, key Key) error {
-	account, err := getIfExists(ctx, c.reader.GetServiceAccount, key.Namespace, key.ServiceAccountName)
+func (a *attempt) secretGone(ctx context.Context, key Key) error {
+	account, err := a.cachedAccount(ctx, key.Namespace, key.ServiceAccountName)
 	if err != nil {
 		return err
 	}
 	if !isOwner(account, key) {
 		return nil // CTL-60
 	}
-	live, err := c.liveAccount(ctx, key.Namespace, key.ServiceAccountName)
+	live, err := a.liveAccount(ctx, key.Namespace, key.ServiceAccountName)
 	if err != nil || !isOwner(live, key) {
 		return err // CTL-62, CTL-63
 	}
-	return c.dereference(ctx, live, []string{key.Name})
+	return a.dereference(ctx, live, key.Name)
+}
+
+// dereference removes from live, an account just read, its references to a Secret
+// that doesn't exist, read live too: a Secret that was created again under the name
+// keeps the reference (CTL-69 as we differ). If that one is an orphaned token Secret,
+// it is deleted next, and its annotations won't lead to live: then the error asks
+// for another attempt.
+func (a *attempt) dereference(ctx context.Context, live *corev1.ServiceAccount, name string) error {
+	if live.DeletionTimestamp != nil || !tokensecret.Listed(live, name) {
+		return nil // CTL-64
+	}
+	secret, err := a.liveSecret(ctx, live.Namespace, name)
+	if err != nil {
+		return err
+	}
+	if secret == nil {
+		return a.removeReferences(ctx, live, []string{name})
+	}
+	if orphaned, err := a.isOrphanLive(ctx, secret, live); err != nil || !orphaned {
+		return err
+	}
+	return listsOrphan(live, name)
 }
 
 // isOwner reports whether account, which may be nil, is the one of key, or one of
@@ -195,4 +227,13 @@ func filled(secret *corev1.Secret, account *corev1.ServiceAccount, f fill, rootC
 	s.Annotations[corev1.ServiceAccountNameKey] = account.Name
 	s.Annotations[corev1.ServiceAccountUIDKey] = string(account.UID)
 	return s
+}
+
+// dataSize returns how many bytes of data secret holds, as its limit counts them.
+func dataSize(secret *corev1.Secret) int {
+	size := 0
+	for _, value := range secret.Data {
+		size += len(value)
+	}
+	return size
 }

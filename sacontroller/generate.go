@@ -1,6 +1,7 @@
 package sacontroller
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
@@ -15,57 +16,30 @@ import (
 )
 
 // generateToken gives live, an account just read, a token Secret unless it lists
-// one by now. It goes on with the Secret of an earlier attempt, if there is one.
-func (c *Tokens) generateToken(ctx context.Context, live *corev1.ServiceAccount, cached []*corev1.Secret) error {
-	listed, missing, err := c.listedToken(ctx, live)
+// one. It goes on with the Secret of an earlier attempt, if there is one. cached are
+// the token Secrets that the Reader has of the account, missing the generated names
+// that it lists and no Secret has.
+func (a *attempt) generateToken(ctx context.Context, live *corev1.ServiceAccount, listed bool, cached []*corev1.Secret, missing []string) error {
+	secret, err := a.unlistedToken(ctx, live, cached)
 	if err != nil {
 		return err
 	}
-	secret, err := c.unlistedToken(ctx, live, cached)
-	if err != nil {
-		return err
-	}
-	if listed != "" {
-		if c.pending.get(live.UID) == "" {
-			return nil // CTL-81
-		}
-		return c.discard(ctx, live, secret)
+	if listed {
+		return a.discard(ctx, live, secret)
 	}
 	if secret == nil {
-		secret, err = c.createToken(ctx, live)
+		secret, err = a.createToken(ctx, live)
 	}
 	if err != nil || secret == nil {
 		return err
 	}
-	return c.addReference(ctx, live, secret, missing)
-}
-
-// listedToken returns the name of a token Secret that account lists, by live
-// reads, so that neither a cache that lacks a Secret just created (CTL-88) nor
-// another replica leads to a second one. If there is none, missing are the
-// generated names that account lists and no Secret has.
-func (c *Tokens) listedToken(ctx context.Context, account *corev1.ServiceAccount) (name string, missing []string, err error) {
-	for _, r := range account.Secrets {
-		if r.Name == "" {
-			continue
-		}
-		secret, err := c.liveSecret(ctx, account.Namespace, r.Name)
-		switch {
-		case err != nil:
-			return "", nil, err
-		case secret == nil && tokensecret.IsGeneratedName(account.Name, r.Name):
-			missing = append(missing, r.Name)
-		case tokensecret.BelongsTo(secret, account):
-			return r.Name, nil, nil
-		}
-	}
-	return "", missing, nil
+	return a.addReference(ctx, live, secret, missing)
 }
 
 // unlistedToken returns the Secret that an unfinished attempt created for account,
 // read live, or nil: the one this process remembers, else one that the Reader has.
-func (c *Tokens) unlistedToken(ctx context.Context, account *corev1.ServiceAccount, cached []*corev1.Secret) (*corev1.Secret, error) {
-	name := c.pending.get(account.UID)
+func (a *attempt) unlistedToken(ctx context.Context, account *corev1.ServiceAccount, cached []*corev1.Secret) (*corev1.Secret, error) {
+	name := a.pending.get(account.UID)
 	if name == "" {
 		s := leftover(account, cached)
 		if s == nil {
@@ -73,7 +47,7 @@ func (c *Tokens) unlistedToken(ctx context.Context, account *corev1.ServiceAccou
 		}
 		name = s.Name
 	}
-	live, err := c.liveSecret(ctx, account.Namespace, name)
+	live, err := a.liveSecret(ctx, account.Namespace, name)
 	if err != nil || live == nil || !isLeftover(account, live) {
 		return nil, err
 	}
@@ -86,30 +60,36 @@ const maxNames = 4
 
 // createToken creates the token Secret of account, or finds that it exists.
 // It returns nil if the Namespace is being deleted (CTL-87).
-func (c *Tokens) createToken(ctx context.Context, account *corev1.ServiceAccount) (*corev1.Secret, error) {
+func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccount) (*corev1.Secret, error) {
 	base := tokensecret.NameBase(account.Name)
-	rootCA := c.rootCA.get()
+	rootCA := a.rootCA.get()
 	for attempt := range maxNames {
 		name := stableName(account, base, attempt)
-		if c.generate != nil {
-			name = c.generate(base)
+		if a.generate != nil {
+			name = a.generate(base)
 		}
-		token, err := c.issue(ctx, account, newTokenSecret(account, name, nil, ""))
+		token, err := a.issue(ctx, account, newTokenSecret(account, name, nil, ""))
 		if err != nil {
 			return nil, err // CTL-86
 		}
-		c.pending.set(account.UID, name)
-		created, err := requireObject(c.client.CreateSecret(ctx, newTokenSecret(account, name, rootCA, token)))
+		a.pending.set(account.UID, name)
+		if err := a.spend(); err != nil {
+			return nil, err
+		}
+		created, err := requireObject(a.client.CreateSecret(ctx, newTokenSecret(account, name, rootCA, token)))
 		switch {
 		case err == nil:
 			return created, nil
 		case saysTerminating(err):
-			c.pending.forget(account.UID)
+			a.pending.forget(account.UID)
 			return nil, nil
 		case !apierrors.IsAlreadyExists(err):
-			return nil, fmt.Errorf("sacontroller: creating a token Secret for ServiceAccount %s/%s: %w", account.Namespace, account.Name, err)
+			if isPermanent(err) {
+				a.pending.forget(account.UID)
+			}
+			return nil, writeError(err, "creating a token Secret for ServiceAccount %s/%s", account.Namespace, account.Name)
 		}
-		live, err := c.liveSecret(ctx, account.Namespace, name)
+		live, err := a.liveSecret(ctx, account.Namespace, name)
 		if err != nil {
 			return nil, err
 		}
@@ -125,53 +105,80 @@ func (c *Tokens) createToken(ctx context.Context, account *corev1.ServiceAccount
 const maxReferenceAttempts = 5
 
 // addReference lists secret in account and drops missing. If it turns out that the
-// account must not have it, secret is deleted again (CTL-90). After any other
-// failure secret stays: the write may have been stored, and the next attempt goes
-// on with the same Secret.
-func (c *Tokens) addReference(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret, missing []string) error {
-	uid := account.UID
+// account must not have it, or can't, secret is deleted again (CTL-90). After any
+// other failure secret stays: the write may have been stored, and the next attempt
+// goes on with the same Secret.
+func (a *attempt) addReference(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret, missing []string) error {
 	for range maxReferenceAttempts {
-		_, err := requireObject(c.client.UpdateServiceAccount(ctx, withReferences(account, missing, secret.Name)))
+		err := a.updateAccount(ctx, withReferences(account, missing, secret.Name))
 		switch {
 		case err == nil:
-			c.pending.forget(uid)
+			a.pending.forget(account.UID)
 			return nil
 		case apierrors.IsNotFound(err):
-			return c.discard(ctx, account, secret) // CTL-91
+			return a.discard(ctx, account, secret) // CTL-91
 		case !apierrors.IsConflict(err):
-			return fmt.Errorf("sacontroller: listing a new token Secret in ServiceAccount %s/%s: %w", account.Namespace, account.Name, err)
+			err = writeError(err, "listing a new token Secret in ServiceAccount %s/%s", account.Namespace, account.Name)
+			if isTerminal(err) {
+				return cmp.Or(a.discard(ctx, account, secret), err)
+			}
+			return err
 		}
-		live, err := c.liveAccount(ctx, account.Namespace, account.Name)
+		live, err := a.liveAccount(ctx, account.Namespace, account.Name)
 		switch {
 		case err != nil:
 			return err
-		case live == nil || live.UID != uid || live.DeletionTimestamp != nil:
-			return c.discard(ctx, account, secret)
+		case live == nil || live.UID != account.UID || live.DeletionTimestamp != nil:
+			return a.discard(ctx, account, secret)
 		case tokensecret.Listed(live, secret.Name):
-			c.pending.forget(uid) // an answer was lost, or another replica was faster
+			a.pending.forget(account.UID) // an answer was lost, or another replica was faster
 			return nil
 		}
-		var listed string
-		if listed, missing, err = c.listedToken(ctx, live); err != nil {
+		listed, err := a.listsAnother(ctx, account, live)
+		if err != nil {
 			return err
 		}
-		if listed != "" {
-			return c.discard(ctx, live, secret)
+		if listed {
+			return a.discard(ctx, live, secret)
 		}
-		account = live
+		// What was missing may exist by now; the write leads to another search.
+		account, missing = live, nil
 	}
 	return fmt.Errorf("sacontroller: ServiceAccount %s/%s keeps changing while a token Secret is being listed in it", account.Namespace, account.Name)
 }
 
+// listsAnother reports whether live lists a token Secret that account, an older
+// version, doesn't list.
+func (a *attempt) listsAnother(ctx context.Context, account, live *corev1.ServiceAccount) (bool, error) {
+	old := make(map[string]bool, len(account.Secrets))
+	for _, r := range account.Secrets {
+		old[r.Name] = true
+	}
+	for _, r := range live.Secrets {
+		if old[r.Name] {
+			continue
+		}
+		old[r.Name] = true
+		secret, err := a.cachedSecret(ctx, live.Namespace, r.Name)
+		if err == nil && !tokensecret.BelongsTo(secret, live) {
+			secret, err = a.liveSecret(ctx, live.Namespace, r.Name)
+		}
+		if err != nil || tokensecret.BelongsTo(secret, live) {
+			return err == nil, err
+		}
+	}
+	return false, nil
+}
+
 // discard deletes secret, unless it is nil, and forgets that it was generated for
 // account.
-func (c *Tokens) discard(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) error {
+func (a *attempt) discard(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) error {
 	if secret != nil {
-		if err := c.deleteSecret(ctx, secret); err != nil {
+		if err := a.deleteSecret(ctx, secret); err != nil {
 			return err
 		}
 	}
-	c.pending.forget(account.UID)
+	a.pending.forget(account.UID)
 	return nil
 }
 
@@ -190,9 +197,13 @@ func newTokenSecret(account *corev1.ServiceAccount, name string, rootCA []byte, 
 // name. A Secret that another writer created is not adopted (CTL-82): it lacks the
 // form of the name or the account's UID.
 func leftover(account *corev1.ServiceAccount, tokens []*corev1.Secret) *corev1.Secret {
+	listed := make(map[string]bool, len(account.Secrets))
+	for _, r := range account.Secrets {
+		listed[r.Name] = true
+	}
 	var first *corev1.Secret
 	for _, s := range tokens {
-		if isLeftover(account, s) && tokensecret.IsGeneratedName(account.Name, s.Name) && (first == nil || s.Name < first.Name) {
+		if !listed[s.Name] && isGeneratedFor(account, s) && tokensecret.IsGeneratedName(account.Name, s.Name) && (first == nil || s.Name < first.Name) {
 			first = s
 		}
 	}
@@ -202,8 +213,12 @@ func leftover(account *corev1.ServiceAccount, tokens []*corev1.Secret) *corev1.S
 // isLeftover reports whether s, by another sign known to be a generated Secret,
 // is one of this very account, and unlisted.
 func isLeftover(account *corev1.ServiceAccount, s *corev1.Secret) bool {
+	return isGeneratedFor(account, s) && !tokensecret.Listed(account, s.Name)
+}
+
+func isGeneratedFor(account *corev1.ServiceAccount, s *corev1.Secret) bool {
 	_, uid := tokensecret.Owner(s)
-	return tokensecret.BelongsTo(s, account) && uid == account.UID && s.DeletionTimestamp == nil && !tokensecret.Listed(account, s.Name)
+	return tokensecret.BelongsTo(s, account) && uid == account.UID && s.DeletionTimestamp == nil
 }
 
 // stableName returns the name for the token Secret that is generated for this

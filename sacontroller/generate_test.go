@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -28,16 +29,16 @@ func numbered(cfg *sacontroller.TokensConfig) {
 
 // CTL-80, CTL-85, CTL-89, CTL-92
 func TestGenerate(t *testing.T) {
-	cluster := fake.New(accountListing("opaque", "missing"), opaque())
+	cluster := fake.New(accountListing("opaque", "missing", "default-token-missing"), opaque())
 	c := newTokens(t, cluster, numbered)
 	if _, err := c.Reconcile(t.Context(), accountKey); err != nil {
 		t.Fatal(err)
 	}
 	diff(t, "calls", []string{
-		getSA, "get secrets ns/opaque", "get secrets ns/missing", // what it lists holds no token
+		getSA, "get secrets ns/default-token-missing", // it might be one that the Reader lacks
 		"create secrets ns/default-token-xxxx2", updateSA,
 	}, calls(cluster))
-	diff(t, "references", []string{"opaque", "missing", "default-token-xxxx2"}, references(getAccount(t, cluster, "ns", "default")))
+	diff(t, "references", []string{"opaque", "missing", "default-token-missing", "default-token-xxxx2"}, references(getAccount(t, cluster, "ns", "default")))
 	want := token()
 	want.Name = "default-token-xxxx2"
 	want.Data["token"] = []byte("token(ns/default/12345/default-token-xxxx2)")
@@ -60,6 +61,7 @@ func TestGenerateCases(t *testing.T) {
 	deleting.DeletionTimestamp, deleting.Finalizers = &metav1.Time{Time: fake.Epoch}, []string{"a/b"}
 	taken := opaque()
 	taken.Name = "default-token-xxxx2"
+	its := tokenWith(func(s *corev1.Secret) { s.Name = "default-token-1" })
 	tests := []struct {
 		name         string
 		cached, live []runtime.Object
@@ -76,8 +78,8 @@ func TestGenerateCases(t *testing.T) {
 			want: []string{getSA, create, updateSA}, secrets: []string{"default-token-xxxx2", "token-secret-1"}, refs: []string{"default-token-xxxx2"},
 		},
 		{
-			name: "lists a token that the cache lacks", cached: objects(accountListing("token-secret-1")), live: objects(accountListing("token-secret-1"), token()), // CTL-88
-			want: []string{getSA, getSec}, secrets: []string{"token-secret-1"}, refs: []string{"token-secret-1"},
+			name: "lists a token that the cache lacks", cached: objects(accountListing("default-token-1")), live: objects(accountListing("default-token-1"), its), // CTL-88
+			want: []string{getSA, "get secrets ns/default-token-1"}, secrets: []string{"default-token-1"}, refs: []string{"default-token-1"},
 		},
 		{
 			name: "lists the token of a namesake", cached: objects(again(accountListing("token-secret-1")), token()),
@@ -225,6 +227,10 @@ type noTokens struct{ *fake.Reader }
 
 func (noTokens) TokenSecrets(context.Context, string, string) ([]*corev1.Secret, error) {
 	return nil, nil
+}
+
+func (noTokens) GetSecret(_ context.Context, _, name string) (*corev1.Secret, error) {
+	return nil, apierrors.NewNotFound(corev1.Resource("secrets"), name)
 }
 
 // A user lists a token of another kind between two attempts: what was started is

@@ -148,13 +148,17 @@ func (t *throttle) sweep(now time.Time) {
 	t.sweepAt = 2 * len(t.windows)
 }
 
-// A revertedError says that a write was put off because the last ones were
-// reverted.
-type revertedError struct {
-	key  Key
-	wait time.Duration
+// A pauseError says why a key is put off although no call failed.
+type pauseError struct {
+	problem string
+	wait    time.Duration
 }
 
-func (e *revertedError) Error() string {
-	return fmt.Sprintf("sacontroller: %s is being reverted by another writer, want it to stop; the next write is in %v", e.key, e.wait.Round(time.Second))
+func (e *pauseError) Error() string {
+	return fmt.Sprintf("sacontroller: %s; the next attempt is in %v", e.problem, e.wait.Round(time.Second))
+}
+
+// reverted says that a write is put off because the last ones were reverted.
+func reverted(key Key, wait time.Duration) error {
+	return &pauseError{fmt.Sprintf("%s is being reverted by another writer, want it to stop", key), wait}
 }

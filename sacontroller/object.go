@@ -9,6 +9,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // errNothing is the answer of a Reader or Client that breaks its contract.
@@ -31,8 +33,12 @@ func requireObjects[T any](objects []*T, err error) ([]*T, error) {
 	return objects, err
 }
 
-// getIfExists returns what get does, with nil for an object that doesn't exist.
+// getIfExists returns what get does, with nil for an object that doesn't exist. One
+// whose name is invalid can't exist: that name never reaches get.
 func getIfExists[T any](ctx context.Context, get func(ctx context.Context, namespace, name string) (*T, error), namespace, name string) (*T, error) {
+	if !tokensecret.IsName(name) {
+		return nil, nil
+	}
 	object, err := requireObject(get(ctx, namespace, name))
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -66,4 +72,28 @@ func saysTerminating(err error) bool {
 // terminalf returns a [*TerminalError] with a formatted text.
 func terminalf(format string, args ...any) error {
 	return &TerminalError{Err: fmt.Errorf("sacontroller: "+format, args...)}
+}
+
+// writeError returns the error of a write, with what was written: a [*TerminalError]
+// if only another object helps.
+func writeError(err error, format string, args ...any) error {
+	err = fmt.Errorf("sacontroller: %s: %w", fmt.Sprintf(format, args...), err)
+	if isPermanent(err) {
+		return &TerminalError{Err: err}
+	}
+	return err
+}
+
+// isPermanent reports whether err, of a write, comes again however often the same
+// is written: the object is invalid, or too large for the API server or for what is
+// behind it. Those have no reason of their own. Whether others may write, quotas and
+// what admission thinks can change without a change of the object.
+func isPermanent(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) ||
+		err != nil && strings.Contains(err.Error(), "etcdserver: request is too large")
+}
+
+func isTerminal(err error) bool {
+	_, ok := errors.AsType[*TerminalError](err)
+	return ok
 }

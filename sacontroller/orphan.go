@@ -1,8 +1,8 @@
 package sacontroller
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,55 +15,82 @@ import (
 // accountGone deletes the token Secrets of an account that the Reader no longer
 // has, each after the account and the Secret were read live: the Reader may be
 // stale, or the account may have been created again (CTL-21, CTL-23 as we differ).
-func (c *Tokens) accountGone(ctx context.Context, key Key, secrets []*corev1.Secret) error {
-	if len(secrets) > 0 {
-		live, err := c.liveAccount(ctx, key.Namespace, key.Name)
+// It takes as many attempts as there are calls to make, and then another one if a
+// Secret could not be deleted (CTL-26).
+func (a *attempt) accountGone(ctx context.Context, key Key) error {
+	s := a.searches.resume(key.UID, "")
+	for more := true; more; {
+		if a.calls < callsToDelete {
+			return a.searches.keep(key.UID, s, errYield)
+		}
+		if len(s.orphans) == 0 {
+			secrets, err := a.tokenSecrets(ctx, key.Namespace, key.Name)
+			if err != nil {
+				return err
+			}
+			if s.orphans = orphansOf(secrets, key, s.after); len(s.orphans) == 0 {
+				break
+			}
+			s.after, s.more = s.orphans[len(s.orphans)-1].name, len(s.orphans) == maxRemembered
+		}
+		live, err := a.liveAccount(ctx, key.Namespace, key.Name)
 		if err != nil {
 			return err
 		}
 		if live != nil && live.UID == key.UID {
 			return nil // the Reader will know soon, and that is a change
 		}
-		var errs []error
-		for _, s := range secrets {
-			errs = append(errs, c.deleteIfOrphan(ctx, s, live)) // CTL-26
+		for ; len(s.orphans) > 0; s.orphans = s.orphans[1:] {
+			if a.calls < callsPerOrphan {
+				return a.searches.keep(key.UID, s, errYield)
+			}
+			s.failed = cmp.Or(s.failed, a.deleteIfOrphan(ctx, key.Namespace, s.orphans[0], key.Name, live))
 		}
-		if err := errors.Join(errs...); err != nil {
-			return err
-		}
+		more = s.more
 	}
-	c.pending.forget(key.UID)
-	return nil
+	if s.failed == nil {
+		a.pending.forget(key.UID)
+	}
+	return s.failed
 }
 
-// deleteIfOrphan deletes the token Secret of that name and UID unless it turns out,
-// read live, to be another one or to have an account: live is the account that the
-// caller knows of, read live before, or nil if there is none (CTL-24, CTL-25).
-func (c *Tokens) deleteIfOrphan(ctx context.Context, secret *corev1.Secret, live *corev1.ServiceAccount) error {
-	now, err := c.liveSecret(ctx, secret.Namespace, secret.Name)
-	if err != nil || now == nil || now.UID != secret.UID || !isOrphan(now, live) {
+// The calls that are left for the next steps: those of deleteIfOrphan, and before
+// them the list and the account.
+const (
+	callsPerOrphan = 3
+	callsToDelete  = 2 + callsPerOrphan
+)
+
+// deleteIfOrphan deletes a token Secret of the account called owner unless it turns
+// out, read live, to be another one or to have an account: live is the account that
+// the caller knows of, read live before, or nil if there is none (CTL-24, CTL-25).
+// It may have been given to another account since it was cached.
+func (a *attempt) deleteIfOrphan(ctx context.Context, namespace string, secret orphan, owner string, live *corev1.ServiceAccount) error {
+	now, err := a.liveSecret(ctx, namespace, secret.name)
+	if err != nil || now == nil || now.UID != secret.uid || !isOrphan(now, live) {
 		return err
 	}
-	// The live Secret may have been given to another account since it was cached.
-	was, _ := tokensecret.Owner(secret)
-	if is, _ := tokensecret.Owner(now); is != was {
+	if is, _ := tokensecret.Owner(now); is != owner {
 		return nil
 	}
-	return c.deleteSecret(ctx, now)
+	return a.deleteSecret(ctx, now)
 }
 
 // deleteSecret deletes the very Secret that was read. That it doesn't exist any
 // more, or is another one, is success. A Conflict alone doesn't say so: a webhook or
 // a proxy may have answered, and nothing else would ever lead to an orphan whose
 // account is deleted.
-func (c *Tokens) deleteSecret(ctx context.Context, secret *corev1.Secret) error {
+func (a *attempt) deleteSecret(ctx context.Context, secret *corev1.Secret) error {
 	var opts metav1.DeleteOptions
 	if secret.UID != "" {
 		opts.Preconditions = metav1.NewUIDPreconditions(string(secret.UID))
 	}
-	err := c.client.DeleteSecret(ctx, secret.Namespace, secret.Name, opts)
+	err := a.spend()
+	if err == nil {
+		err = a.client.DeleteSecret(ctx, secret.Namespace, secret.Name, opts)
+	}
 	if apierrors.IsConflict(err) {
-		now, getErr := c.liveSecret(ctx, secret.Namespace, secret.Name)
+		now, getErr := a.liveSecret(ctx, secret.Namespace, secret.Name)
 		if getErr == nil && (now == nil || now.UID != secret.UID) {
 			return nil // CTL-25
 		}
@@ -82,16 +109,19 @@ func isOrphan(secret *corev1.Secret, live *corev1.ServiceAccount) bool {
 	return name != "" && secret.DeletionTimestamp == nil && !tokensecret.BelongsTo(secret, live)
 }
 
-// tokensOfUID returns the Secrets of secrets that were tokens of the account
-// of key: annotated with its UID, or with none (CTL-22).
-func tokensOfUID(secrets []*corev1.Secret, key Key) []*corev1.Secret {
+// orphansOf returns the Secrets of secrets, in the order of their names, that come
+// after a name and were tokens of the account of key: annotated with its UID, or
+// with none (CTL-22). There are maxRemembered at most.
+func orphansOf(secrets []*corev1.Secret, key Key, after string) []orphan {
 	account := &corev1.ServiceAccount{}
 	account.Namespace, account.Name, account.UID = key.Namespace, key.Name, key.UID
-	var tokens []*corev1.Secret
+	var orphans []orphan
 	for _, s := range secrets {
-		if s.DeletionTimestamp == nil && tokensecret.BelongsTo(s, account) {
-			tokens = append(tokens, s)
+		if s.Name > after && s.DeletionTimestamp == nil && tokensecret.BelongsTo(s, account) {
+			if orphans = append(orphans, orphan{s.Name, s.UID}); len(orphans) == maxRemembered {
+				break
+			}
 		}
 	}
-	return tokens
+	return orphans
 }

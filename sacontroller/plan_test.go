@@ -163,7 +163,7 @@ func withUID(uid types.UID) *corev1.ServiceAccount {
 func noUID(s *corev1.Secret) { delete(s.Annotations, "kubernetes.io/service-account.uid") }
 
 // CTL-22
-func TestTokensOfUID(t *testing.T) {
+func TestOrphansOf(t *testing.T) {
 	variant := func(name string, mutate func(*corev1.Secret)) *corev1.Secret {
 		s := goodSecret()
 		s.Name = name
@@ -179,11 +179,11 @@ func TestTokensOfUID(t *testing.T) {
 		variant("deleting", func(s *corev1.Secret) { s.DeletionTimestamp = &deletedAt }),
 	}
 	var got []string
-	for _, s := range tokensOfUID(secrets, Key{Namespace: "ns", Name: "default", UID: "12345"}) {
-		got = append(got, s.Name)
+	for _, s := range orphansOf(secrets, Key{Namespace: "ns", Name: "default", UID: "12345"}, "") {
+		got = append(got, s.name)
 	}
 	if diff := cmp.Diff([]string{"same", "no-uid"}, got); diff != "" {
-		t.Errorf("tokensOfUID() (-want +got):\n%s", diff)
+		t.Errorf("orphansOf() (-want +got):\n%s", diff)
 	}
 }
 
@@ -223,42 +223,6 @@ func TestWithReferences(t *testing.T) {
 			}
 			if diff := cmp.Diff(before, account); diff != "" {
 				t.Errorf("withReferences changed its argument (-before +after):\n%s", diff)
-			}
-		})
-	}
-}
-
-// CTL-10, CTL-81, CTL-82, CTL-55, CTL-T1
-func TestPlanAccount(t *testing.T) {
-	token := goodSecret()
-	tests := []struct {
-		name     string
-		refs     []string
-		auto     bool
-		exists   map[string]bool
-		deleting bool
-		want     accountPlan
-	}{
-		{name: "no references"},
-		{name: "a missing Secret", refs: []string{"missing-secret-1"}},
-		{name: "a missing Secret with a generated name", refs: []string{"default-token-x7k2q"}, want: accountPlan{Missing: []string{"default-token-x7k2q"}}},
-		{name: "a Secret with a generated name", refs: []string{"default-token-x7k2q"}, exists: map[string]bool{"default-token-x7k2q": true}},
-		{name: "generated for another account", refs: []string{"other-token-x7k2q"}},
-		{name: "generate: no references", auto: true, want: accountPlan{Generate: true}},
-		{name: "generate: a missing Secret", auto: true, refs: []string{"missing-secret-1"}, want: accountPlan{Generate: true}},
-		{name: "generate: its token", auto: true, refs: []string{"x", "token-secret-1"}},
-		{name: "generate: being deleted", auto: true, deleting: true},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			account := goodAccount()
-			account.Secrets = refs(tt.refs...)
-			if tt.deleting {
-				account.DeletionTimestamp = &deletedAt
-			}
-			got := planAccount(account, []*corev1.Secret{token}, tt.exists, tt.auto)
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("planAccount() (-want +got):\n%s", diff)
 			}
 		})
 	}

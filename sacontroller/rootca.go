@@ -3,7 +3,7 @@ package sacontroller
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -122,8 +122,8 @@ func (c *RootCAPublisher) Reconcile(ctx context.Context, key Key) (Result, error
 	}
 	err := c.reconcile(ctx, key)
 	c.failures.note(key, err)
-	if reverted, ok := errors.AsType[*revertedError](err); ok {
-		return Result{RequeueAfter: reverted.wait}, nil
+	if pause, ok := errors.AsType[*pauseError](err); ok {
+		return Result{RequeueAfter: pause.wait}, nil
 	}
 	return Result{}, err
 }
@@ -142,7 +142,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 		return nil
 	}
 	if wait := c.throttle.wait(key); wait > 0 {
-		return &revertedError{key, wait}
+		return reverted(key, wait)
 	}
 	if current == nil {
 		_, err = requireObject(c.client.CreateConfigMap(ctx, want))
@@ -153,10 +153,13 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 			c.throttle.wrote(key)
 			return nil
 		}
-		return fmt.Errorf("sacontroller: creating ConfigMap %s/%s: %w", key.Name, rootCAName, err) // RCA-7
+		return writeError(err, "creating ConfigMap %s/%s", key.Name, rootCAName) // RCA-7
+	}
+	if current.Immutable != nil && *current.Immutable && !maps.Equal(current.Data, want.Data) {
+		return terminalf("ConfigMap %s/%s is immutable and holds another bundle, want it deleted", key.Name, rootCAName)
 	}
 	if _, err = requireObject(c.client.UpdateConfigMap(ctx, want)); err != nil {
-		return fmt.Errorf("sacontroller: updating ConfigMap %s/%s: %w", key.Name, rootCAName, err) // RCA-11
+		return writeError(err, "updating ConfigMap %s/%s", key.Name, rootCAName) // RCA-11
 	}
 	c.throttle.wrote(key)
 	return nil

@@ -3,7 +3,6 @@ package sacontroller
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -112,6 +111,7 @@ type Tokens struct {
 	failures failures
 	pending  pending
 	throttle throttle
+	searches searches
 }
 
 var _ Resyncer = (*Tokens)(nil)
@@ -142,6 +142,7 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 		check:          cfg.CheckToken,
 		replaceInvalid: cfg.ReplaceInvalid,
 		throttle:       throttle{now: cfg.Now},
+		searches:       searches{now: cfg.Now},
 	}, nil
 }
 
@@ -162,20 +163,24 @@ func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) { // CT
 	if !key.workable() {
 		return Result{}, nil
 	}
-	frozen, err := c.frozen(ctx, key.Namespace)
+	a := &attempt{Tokens: c, calls: maxCalls}
+	frozen, err := a.frozen(ctx, key.Namespace)
 	switch {
 	case frozen || err != nil:
 	case key.Kind == kindSecret:
-		err = c.reconcileSecret(ctx, key)
+		err = a.reconcileSecret(ctx, key)
 	default:
-		err = c.reconcileAccount(ctx, key)
+		err = a.reconcileAccount(ctx, key)
+	}
+	if isYield(err) {
+		return Result{RequeueAfter: Yield}, nil
 	}
 	c.failures.note(key, err)
 	if frozen {
 		return Result{RequeueAfter: frozenPause}, nil
 	}
-	if reverted, ok := errors.AsType[*revertedError](err); ok {
-		return Result{RequeueAfter: reverted.wait}, nil
+	if pause, ok := errors.AsType[*pauseError](err); ok {
+		return Result{RequeueAfter: pause.wait}, nil
 	}
 	return Result{}, err
 }
@@ -195,36 +200,3 @@ func (c *Tokens) Recheck() { c.rootCA.notify() }
 // Resync returns the channel that receives a value after [Tokens.SetRootCA] and
 // [Tokens.Recheck].
 func (c *Tokens) Resync() <-chan struct{} { return c.rootCA.resync }
-
-// frozen reports whether namespace is being deleted as far as the Reader knows.
-// Whatever a controller could do there, the deletion of the Namespace undoes.
-func (c *Tokens) frozen(ctx context.Context, namespace string) (bool, error) {
-	getter, ok := c.reader.(NamespaceGetter)
-	if !ok {
-		return false, nil
-	}
-	ns, err := namespaceIfExists(ctx, getter, namespace)
-	return ns != nil && isTerminating(ns), err
-}
-
-// liveAccount reads an account live; an account that doesn't exist is nil.
-func (c *Tokens) liveAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
-	return getIfExists(ctx, c.client.GetServiceAccount, namespace, name)
-}
-
-// liveSecret reads a Secret live; a Secret that doesn't exist is nil.
-func (c *Tokens) liveSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	return getIfExists(ctx, c.client.GetSecret, namespace, name)
-}
-
-// issue signs the token for secret.
-func (c *Tokens) issue(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
-	token, err := c.issuer.IssueLegacy(ctx, account, secret)
-	if err == nil && token == "" {
-		err = errors.New("the issuer returned no token")
-	}
-	if err != nil {
-		return "", fmt.Errorf("sacontroller: signing the token of Secret %s/%s: %w", secret.Namespace, secret.Name, err)
-	}
-	return token, nil
-}

@@ -328,7 +328,7 @@ func TestTokensSecretGone(t *testing.T) {
 func TestTokensReaderErrors(t *testing.T) {
 	for _, key := range []sacontroller.Key{accountKey, secretKey} {
 		for _, resource := range []string{"namespaces", "serviceaccounts", "secrets"} {
-			cluster := fake.New(account(), tokenWith(func(s *corev1.Secret) { s.Data = nil }))
+			cluster := fake.New(accountListing("default-token-x7k2q"), tokenWith(func(s *corev1.Secret) { s.Data = nil }))
 			reader := cluster.Reader()
 			reader.Inject(fault.On("", resource, apierrors.NewGenericServerResponse(500, "get", schema.GroupResource{}, "", "no cache", 0, true)))
 			c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader = reader })

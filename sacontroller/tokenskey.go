@@ -1,6 +1,8 @@
 package sacontroller
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -61,16 +63,29 @@ func tokensKey(object runtime.Object) Key {
 			name, uid := tokensecret.Owner(object)
 			return Key{
 				Kind: kindSecret, Namespace: object.Namespace, Name: object.Name, UID: object.UID,
-				ServiceAccountName: name, ServiceAccountUID: uid,
+				ServiceAccountName: cut(name), ServiceAccountUID: cut(uid),
 			}
 		}
 	}
 	return Key{}
 }
 
-// workable reports whether k is a key of Tokens (CTL-8).
+// maxAnnotation is how much of an annotation a key holds: more than a name or a UID
+// has, so that what is cut is still none. Keys are remembered, and an annotation can
+// have 256 KiB.
+const maxAnnotation = 256
+
+func cut[S ~string](annotation S) S {
+	if len(annotation) > maxAnnotation {
+		return S(strings.Clone(string(annotation[:maxAnnotation])))
+	}
+	return annotation
+}
+
+// workable reports whether k is a key of Tokens (CTL-8). The names of objects are
+// valid; the one from the annotation may be any text.
 func (k Key) workable() bool {
-	named := k.Namespace != "" && k.Name != "" && k.UID != ""
+	named := k.UID != "" && tokensecret.IsName(k.Namespace) && tokensecret.IsName(k.Name)
 	return named && (k.Kind == kindServiceAccount || k.Kind == kindSecret && k.ServiceAccountName != "")
 }
 

@@ -2,7 +2,6 @@ package sacontroller
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -153,7 +152,7 @@ func (c *LegacyTokenTracker) Reconcile(ctx context.Context, key Key) (Result, er
 		m.Data[trackingSinceKey] = today
 		_, err := requireObject(c.client.UpdateConfigMap(ctx, m))
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // CLN-8
-			return Result{}, fmt.Errorf("sacontroller: updating the tracking ConfigMap: %w", err)
+			return Result{}, writeError(err, "updating the tracking ConfigMap")
 		}
 	}
 	return Result{}, nil
@@ -170,7 +169,7 @@ func (c *LegacyTokenTracker) create(ctx context.Context, today string) (Result, 
 	m.Namespace, m.Name = trackingNamespace, trackingName
 	_, err := requireObject(c.client.CreateConfigMap(ctx, m))
 	if err != nil && !apierrors.IsAlreadyExists(err) {
-		return Result{}, fmt.Errorf("sacontroller: creating the tracking ConfigMap: %w", err) // CLN-4
+		return Result{}, writeError(err, "creating the tracking ConfigMap") // CLN-4
 	}
 	c.created = now // CLN-3
 	return Result{}, nil

@@ -1,0 +1,108 @@
+package sacontroller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	corev1 "k8s.io/api/core/v1"
+)
+
+// maxCalls is how many calls of the Reader and the Client one attempt of [Tokens]
+// makes at most, whatever an object lists.
+const maxCalls = 32
+
+// errYield ends an attempt that has no calls left. What it found is remembered.
+var errYield = errors.New("sacontroller: more calls are needed than one attempt makes")
+
+func isYield(err error) bool { return errors.Is(err, errYield) }
+
+// An attempt is one Reconcile of [Tokens]. Every call is made through its methods,
+// which count it.
+type attempt struct {
+	*Tokens
+	calls int                    // left
+	live  *corev1.ServiceAccount // if sameAccount has read it
+}
+
+func (a *attempt) spend() error {
+	if a.calls == 0 {
+		return errYield
+	}
+	a.calls--
+	return nil
+}
+
+// get is [getIfExists], counted. A name that no object can have needs no call.
+func get[T any](ctx context.Context, a *attempt, from func(ctx context.Context, namespace, name string) (*T, error), namespace, name string) (*T, error) {
+	if !tokensecret.IsName(name) {
+		return nil, nil
+	}
+	if err := a.spend(); err != nil {
+		return nil, err
+	}
+	return getIfExists(ctx, from, namespace, name)
+}
+
+func (a *attempt) cachedAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	return get(ctx, a, a.reader.GetServiceAccount, namespace, name)
+}
+
+func (a *attempt) cachedSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	return get(ctx, a, a.reader.GetSecret, namespace, name)
+}
+
+func (a *attempt) liveAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	return get(ctx, a, a.client.GetServiceAccount, namespace, name)
+}
+
+func (a *attempt) liveSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	return get(ctx, a, a.client.GetSecret, namespace, name)
+}
+
+// tokenSecrets returns the token Secrets that the Reader has for an account.
+func (a *attempt) tokenSecrets(ctx context.Context, namespace, account string) ([]*corev1.Secret, error) {
+	if err := a.spend(); err != nil {
+		return nil, err
+	}
+	secrets, err := requireObjects(a.reader.TokenSecrets(ctx, namespace, account))
+	if err != nil {
+		return nil, fmt.Errorf("sacontroller: listing the token Secrets of ServiceAccount %s/%s: %w", namespace, account, err)
+	}
+	return secrets, nil
+}
+
+func (a *attempt) updateAccount(ctx context.Context, account *corev1.ServiceAccount) error {
+	if err := a.spend(); err != nil {
+		return err
+	}
+	_, err := requireObject(a.client.UpdateServiceAccount(ctx, account))
+	return err
+}
+
+// frozen reports whether namespace is being deleted as far as the Reader knows.
+// Whatever a controller could do there, the deletion of the Namespace undoes.
+func (a *attempt) frozen(ctx context.Context, namespace string) (bool, error) {
+	getter, ok := a.reader.(NamespaceGetter)
+	if !ok {
+		return false, nil
+	}
+	if err := a.spend(); err != nil {
+		return false, err
+	}
+	ns, err := namespaceIfExists(ctx, getter, namespace)
+	return ns != nil && isTerminating(ns), err
+}
+
+// issue signs the token for secret.
+func (a *attempt) issue(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {
+	token, err := a.issuer.IssueLegacy(ctx, account, secret)
+	if err == nil && token == "" {
+		err = errors.New("the issuer returned no token")
+	}
+	if err != nil {
+		return "", fmt.Errorf("sacontroller: signing the token of Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	return token, nil
+}
