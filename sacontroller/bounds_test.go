@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -18,13 +19,13 @@ import (
 // together: whoever has no cache pays for both.
 const maxCalls = 32
 
-// A meter counts calls. It is a Fault that lets everything through.
+// A meter counts calls. As a Fault it lets everything through.
 type meter struct {
 	calls   int
 	invalid []string // names that no object can have
 }
 
-func (m *meter) count(op fake.Op) error {
+func (m *meter) count(op fault.Op) error {
 	m.calls++
 	for _, name := range []string{op.Namespace, op.Name} {
 		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-.") != "" || strings.Contains(name, "..") || len(name) > 253 {
@@ -188,8 +189,10 @@ func TestCallsPerAttempt(t *testing.T) {
 						cluster.Forget(c)
 					}
 				}
-				cluster.Inject(m.count)
-				cluster.Inject(fake.First(tt.storm, "update", "serviceaccounts", fake.Conflict))
+				cluster.Inject(fault.Func("meter", m.count))
+				if tt.storm > 0 {
+					cluster.Inject(fault.First(tt.storm, "update", "serviceaccounts", fault.Conflict))
+				}
 				var all []*metered
 				for i, c := range controllers {
 					all = append(all, &metered{Controller: c, meter: m})

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -62,7 +63,7 @@ func TestTerminalErrors(t *testing.T) {
 		controller func(*testing.T, *fake.Cluster) sacontroller.Controller
 		key        sacontroller.Key
 		world      []runtime.Object
-		fault      fake.Fault
+		fault      *fault.Fault
 		want       string // in the error
 		calls      []string
 		retried    bool
@@ -74,23 +75,23 @@ func TestTerminalErrors(t *testing.T) {
 		{name: "annotated with two dots", controller: tokens, key: secretKey, world: objects(annotated("..")), want: "can't exist"},
 		{name: "annotated with one dot", controller: tokens, key: secretKey, world: objects(annotated(".")), want: "can't exist"},
 		{name: "annotated with an escape", controller: tokens, key: secretKey, world: objects(annotated("%2e%2e")), want: "can't exist"},
-		{name: "filling is invalid", controller: tokens, key: secretKey, world: objects(account(), incomplete()), fault: fake.On("update", "secrets", errInvalid), want: "filling Secret ns/token-secret-1: ", calls: []string{updateSec}},
-		{name: "filling is too large", controller: tokens, key: secretKey, world: objects(account(), incomplete()), fault: fake.On("update", "secrets", errTooLarge), want: "limit is 3145728", calls: []string{updateSec}},
-		{name: "filling is too large for etcd", controller: tokens, key: secretKey, world: objects(account(), incomplete()), fault: fake.On("update", "secrets", errEtcdLimit), want: "request is too large", calls: []string{updateSec}},
-		{name: "filling is forbidden", controller: tokens, key: secretKey, world: objects(account(), incomplete()), fault: fake.On("update", "secrets", errForbidden), want: "exceeded quota", calls: []string{updateSec}, retried: true},
-		{name: "generated Secret is invalid", controller: generates, key: accountKey, world: objects(account()), fault: fake.On("create", "secrets", errInvalid), want: "creating a token Secret for ServiceAccount ns/default: ", calls: []string{getSA, createSec}},
-		{name: "generated Secret is forbidden", controller: generates, key: accountKey, world: objects(account()), fault: fake.On("create", "secrets", errForbidden), want: "exceeded quota", calls: []string{getSA, createSec}, retried: true},
-		{name: "account has no room for the reference", controller: generates, key: accountKey, world: objects(account()), fault: fake.On("update", "serviceaccounts", errEtcdLimit), want: "listing a new token Secret in ServiceAccount ns/default: ", calls: []string{getSA, createSec, updateSA, generated}},
-		{name: "account can't lose the reference", controller: tokens, key: accountKey, world: objects(accountListing("default-token-x7k2q")), fault: fake.On("update", "serviceaccounts", errInvalid), want: "removing references from ServiceAccount ns/default: ", calls: []string{getSA, "get secrets ns/default-token-x7k2q", updateSA}},
+		{name: "filling is invalid", controller: tokens, key: secretKey, world: objects(account(), incomplete()), fault: fault.On("update", "secrets", errInvalid), want: "filling Secret ns/token-secret-1: ", calls: []string{updateSec}},
+		{name: "filling is too large", controller: tokens, key: secretKey, world: objects(account(), incomplete()), fault: fault.On("update", "secrets", errTooLarge), want: "limit is 3145728", calls: []string{updateSec}},
+		{name: "filling is too large for etcd", controller: tokens, key: secretKey, world: objects(account(), incomplete()), fault: fault.On("update", "secrets", errEtcdLimit), want: "request is too large", calls: []string{updateSec}},
+		{name: "filling is forbidden", controller: tokens, key: secretKey, world: objects(account(), incomplete()), fault: fault.On("update", "secrets", errForbidden), want: "exceeded quota", calls: []string{updateSec}, retried: true},
+		{name: "generated Secret is invalid", controller: generates, key: accountKey, world: objects(account()), fault: fault.On("create", "secrets", errInvalid), want: "creating a token Secret for ServiceAccount ns/default: ", calls: []string{getSA, createSec}},
+		{name: "generated Secret is forbidden", controller: generates, key: accountKey, world: objects(account()), fault: fault.On("create", "secrets", errForbidden), want: "exceeded quota", calls: []string{getSA, createSec}, retried: true},
+		{name: "account has no room for the reference", controller: generates, key: accountKey, world: objects(account()), fault: fault.On("update", "serviceaccounts", errEtcdLimit), want: "listing a new token Secret in ServiceAccount ns/default: ", calls: []string{getSA, createSec, updateSA, generated}},
+		{name: "account can't lose the reference", controller: tokens, key: accountKey, world: objects(accountListing("default-token-x7k2q")), fault: fault.On("update", "serviceaccounts", errInvalid), want: "removing references from ServiceAccount ns/default: ", calls: []string{getSA, "get secrets ns/default-token-x7k2q", updateSA}},
 
-		{name: "account is invalid", controller: accounts, key: namespaceKey, world: objects(active("ns")), fault: fake.On("create", "serviceaccounts", errInvalid), want: "is invalid", calls: []string{createSA, "create serviceaccounts ns/managed"}},
-		{name: "one account is invalid, the other forbidden", controller: accounts, key: namespaceKey, world: objects(active("ns")), fault: fake.Any(fake.First(1, "create", "serviceaccounts", errInvalid), fake.On("create", "serviceaccounts", errForbidden)), want: "exceeded quota", calls: []string{createSA, "create serviceaccounts ns/managed"}, retried: true},
+		{name: "account is invalid", controller: accounts, key: namespaceKey, world: objects(active("ns")), fault: fault.On("create", "serviceaccounts", errInvalid), want: "is invalid", calls: []string{createSA, "create serviceaccounts ns/managed"}},
+		{name: "one account is invalid, the other forbidden", controller: accounts, key: namespaceKey, world: objects(active("ns")), fault: fault.Any(fault.First(1, "create", "serviceaccounts", errInvalid), fault.On("create", "serviceaccounts", errForbidden)), want: "exceeded quota", calls: []string{createSA, "create serviceaccounts ns/managed"}, retried: true},
 
 		{name: "ConfigMap is immutable", controller: publisher, key: namespaceKey, world: objects(active("ns"), sealedCA), want: "ConfigMap ns/kube-root-ca.crt is immutable and holds another bundle"},
-		{name: "update of the ConfigMap is invalid", controller: publisher, key: namespaceKey, world: objects(active("ns"), other), fault: fake.On("update", "configmaps", errInvalid), want: "updating ConfigMap ns/kube-root-ca.crt: ", calls: []string{updateCA}},
-		{name: "ConfigMap is too large", controller: publisher, key: namespaceKey, world: objects(active("ns")), fault: fake.On("create", "configmaps", errTooLarge), want: "creating ConfigMap ns/kube-root-ca.crt: ", calls: []string{createCA}},
-		{name: "ConfigMap is forbidden", controller: publisher, key: namespaceKey, world: objects(active("ns")), fault: fake.On("create", "configmaps", errForbidden), want: "exceeded quota", calls: []string{createCA}, retried: true},
-		{name: "tracking is invalid", controller: tracker, key: trackingKey, world: objects(tracking(nil)), fault: fake.On("update", "configmaps", errInvalid), want: "updating the tracking ConfigMap: ", calls: []string{"update configmaps kube-system/" + trackingName}},
+		{name: "update of the ConfigMap is invalid", controller: publisher, key: namespaceKey, world: objects(active("ns"), other), fault: fault.On("update", "configmaps", errInvalid), want: "updating ConfigMap ns/kube-root-ca.crt: ", calls: []string{updateCA}},
+		{name: "ConfigMap is too large", controller: publisher, key: namespaceKey, world: objects(active("ns")), fault: fault.On("create", "configmaps", errTooLarge), want: "creating ConfigMap ns/kube-root-ca.crt: ", calls: []string{createCA}},
+		{name: "ConfigMap is forbidden", controller: publisher, key: namespaceKey, world: objects(active("ns")), fault: fault.On("create", "configmaps", errForbidden), want: "exceeded quota", calls: []string{createCA}, retried: true},
+		{name: "tracking is invalid", controller: tracker, key: trackingKey, world: objects(tracking(nil)), fault: fault.On("update", "configmaps", errInvalid), want: "updating the tracking ConfigMap: ", calls: []string{"update configmaps kube-system/" + trackingName}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
