@@ -49,7 +49,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	// For tests of the two above.
 	"admission/internal/admissiontest": {ours: []string{"admission"}, others: kubernetes},
 
-	"sacontroller":           {ours: []string{"internal/configerror", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
+	"sacontroller":           {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
 	"fake":                   {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store", "fake/internal/warning"}, others: kubernetes},
 	"fake/fault":             {ours: []string{"fake/internal/object"}, others: kubernetes},
 	"fake/internal/apirules": {ours: []string{"fake/internal/object", "fake/internal/patch"}, others: kubernetes},

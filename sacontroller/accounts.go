@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
-	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/internal/names"
 )
 
 // A ServiceAccountsReader is what [ServiceAccounts] decides from. The package
@@ -74,7 +74,7 @@ func NewServiceAccounts(cfg ServiceAccountsConfig) (*ServiceAccounts, error) {
 	for i := range cfg.Accounts {
 		name := cfg.Accounts[i].Name
 		field := fmt.Sprintf("Accounts[%d].Name", i)
-		if !tokensecret.IsName(name) {
+		if !names.Valid(name) {
 			mistakes.Add(field, "is %q, want a lower case DNS subdomain", name)
 		}
 		if seen[name] {
@@ -116,7 +116,7 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 	if key.Kind != kindNamespace {
 		return Result{}, nil
 	}
-	namespace, err := namespaceIfExists(ctx, c.reader, key.Name)
+	namespace, err := namespaceIfExists(ctx, c.reader.GetNamespace, key.Name)
 	if err != nil {
 		return Result{}, err
 	}
@@ -159,8 +159,8 @@ func allPermanent(err error) bool {
 // unless the Namespace doesn't exist (NotFound) or is being deleted (Forbidden,
 // with cause NamespaceTerminating).
 func (c *ServiceAccounts) Ensure(ctx context.Context, namespace string) error {
-	if !tokensecret.IsName(namespace) {
-		return fmt.Errorf("sacontroller: %.80q is no name of a Namespace", namespace)
+	if !names.ValidNamespace(namespace) {
+		return fmt.Errorf("sacontroller: a Namespace can't be called %s", names.Quote(namespace))
 	}
 	accounts := make([]*corev1.ServiceAccount, len(c.accounts))
 	for i := range c.accounts {

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/internal/names"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -36,7 +36,7 @@ func (a *attempt) spend() error {
 
 // get is [getIfExists], counted. A name that no object can have needs no call.
 func get[T any](ctx context.Context, a *attempt, from func(ctx context.Context, namespace, name string) (*T, error), namespace, name string) (*T, error) {
-	if !tokensecret.IsName(name) {
+	if !names.Valid(name) {
 		return nil, nil
 	}
 	if err := a.spend(); err != nil {
@@ -84,14 +84,10 @@ func (a *attempt) updateAccount(ctx context.Context, account *corev1.ServiceAcco
 // frozen reports whether namespace is being deleted as far as the Reader knows.
 // Whatever a controller could do there, the deletion of the Namespace undoes.
 func (a *attempt) frozen(ctx context.Context, namespace string) (bool, error) {
-	getter, ok := a.reader.(NamespaceGetter)
-	if !ok {
-		return false, nil
-	}
 	if err := a.spend(); err != nil {
 		return false, err
 	}
-	ns, err := namespaceIfExists(ctx, getter, namespace)
+	ns, err := namespaceIfExists(ctx, a.reader.GetNamespace, namespace)
 	return ns != nil && isTerminating(ns), err
 }
 

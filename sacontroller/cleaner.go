@@ -43,8 +43,8 @@ type LegacyTokenCleanerClient interface {
 
 // Defaults of [LegacyTokenCleanerConfig].
 const (
-	DefaultCleanupPeriod   = 365 * 24 * time.Hour
-	DefaultCleanupInterval = 24 * time.Hour
+	defaultCleanupPeriod   = 365 * 24 * time.Hour
+	defaultCleanupInterval = 24 * time.Hour
 )
 
 // LegacyTokenCleanerConfig configures [NewLegacyTokenCleaner].
@@ -53,10 +53,11 @@ type LegacyTokenCleanerConfig struct {
 	Client LegacyTokenCleanerClient // required; must be live
 
 	// CleanupPeriod is how long a token must have been unused to be invalidated,
-	// and invalid to be deleted. Zero means [DefaultCleanupPeriod].
+	// and invalid to be deleted. Zero means a year
+	// of 365 days.
 	CleanupPeriod time.Duration
 	// CleanupInterval is the time between two rounds. Zero means
-	// [DefaultCleanupInterval].
+	// a day.
 	CleanupInterval time.Duration
 
 	// DryRun makes rounds decide and report, but not write.
@@ -107,8 +108,8 @@ func NewLegacyTokenCleaner(cfg LegacyTokenCleanerConfig) (*LegacyTokenCleaner, e
 	return &LegacyTokenCleaner{
 		reader:   cfg.Reader,
 		client:   cfg.Client,
-		period:   cmp.Or(cfg.CleanupPeriod, DefaultCleanupPeriod),
-		interval: cmp.Or(cfg.CleanupInterval, DefaultCleanupInterval),
+		period:   cmp.Or(cfg.CleanupPeriod, defaultCleanupPeriod),
+		interval: cmp.Or(cfg.CleanupInterval, defaultCleanupInterval),
 		dryRun:   cfg.DryRun,
 		observe:  cfg.Observe,
 		now:      cfg.Now,

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/podsecrets"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
@@ -233,7 +234,7 @@ func (v *cleanupView) account(ctx context.Context, secret *corev1.Secret) (*list
 	if account, ok := v.accounts[name]; ok {
 		return account, nil
 	}
-	if !tokensecret.IsName(name) {
+	if !names.Valid(name) {
 		return &listingAccount{}, nil
 	}
 	v.calls++
@@ -258,7 +259,7 @@ func (v *cleanupView) readNamespace(ctx context.Context) error {
 		return nil
 	}
 	v.calls += 2
-	namespace, err := namespaceIfExists(ctx, v.reader, v.name)
+	namespace, err := namespaceIfExists(ctx, v.reader.GetNamespace, v.name)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package sacontroller
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -16,7 +15,8 @@ import (
 // A Controller reconciles one kind of thing in a cluster. It starts nothing by
 // itself: a driver tells it what changed, collects the keys that are due, and
 // calls Reconcile for each. fake.Cluster.Settle, the manager module and a
-// caller's own loop are drivers.
+// caller's own loop are drivers. Frameworks such as controller-runtime need a few
+// lines to be one; see the example.
 //
 // Every Controller of this package is safe for concurrent use. A driver must
 // not reconcile one key twice at the same time; different keys may run in
@@ -130,21 +130,3 @@ type Event struct {
 // such as "sacontroller.TokensConfig", Field is the field, and Problem says what
 // is wrong with it, for people. Only another config helps.
 type ConfigError = configerror.Error
-
-// ReconcileFunc returns c's Reconcile for frameworks whose reconcilers have
-// another type of result, which result makes of [Result.RequeueAfter], and another
-// error for what must not be retried, which terminal makes of a [*TerminalError].
-// For controller-runtime, with Due called by the event handlers:
-//
-//	reconcile.TypedFunc[sacontroller.Key](sacontroller.ReconcileFunc(c, func(after time.Duration) reconcile.Result {
-//		return reconcile.Result{RequeueAfter: after}
-//	}, reconcile.TerminalError))
-func ReconcileFunc[R any](c Controller, result func(requeueAfter time.Duration) R, terminal func(error) error) func(context.Context, Key) (R, error) {
-	return func(ctx context.Context, key Key) (R, error) {
-		r, err := c.Reconcile(ctx, key)
-		if t, ok := errors.AsType[*TerminalError](err); ok {
-			err = terminal(t)
-		}
-		return result(r.RequeueAfter), err
-	}
-}

@@ -260,14 +260,25 @@ func ExampleNewRootCAPublisher() {
 	// sacontroller: CA bundle has a damaged block beside 0 certificates, want it complete
 }
 
-// A Controller fits another framework's reconcilers.
-func ExampleReconcileFunc() {
-	type result struct{ After time.Duration }
+// A Controller fits another framework's reconcilers, such as those of
+// controller-runtime: there the func is a reconcile.TypedFunc[sacontroller.Key], the
+// result a reconcile.Result, and terminal is reconcile.TerminalError.
+func ExampleController() {
+	type result struct{ RequeueAfter time.Duration }
+	terminal := func(err error) error { return fmt.Errorf("not retried: %w", err) }
+	adapt := func(c sacontroller.Controller) func(context.Context, sacontroller.Key) (result, error) {
+		return func(ctx context.Context, key sacontroller.Key) (result, error) {
+			r, err := c.Reconcile(ctx, key)
+			var t *sacontroller.TerminalError
+			if errors.As(err, &t) {
+				err = terminal(err)
+			}
+			return result{RequeueAfter: r.RequeueAfter}, err
+		}
+	}
 	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}})
-	controller := orPanic(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: cluster, Client: cluster}))
-	dropped := func(err error) error { fmt.Println("not retried:", err); return nil }
-	reconcile := sacontroller.ReconcileFunc(controller, func(after time.Duration) result { return result{after} }, dropped)
-	fmt.Println(reconcile(context.Background(), sacontroller.Key{Kind: "Namespace", Name: "ci"}))
+	accounts := orPanic(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: cluster, Client: cluster}))
+	fmt.Println(adapt(accounts)(context.Background(), sacontroller.Key{Kind: "Namespace", Name: "ci"}))
 	// Output:
 	// {0s} <nil>
 }

@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
@@ -34,9 +36,9 @@ func (a *attempt) secretPresent(ctx context.Context, key Key, secret *corev1.Sec
 	switch {
 	case name == "" || secret.DeletionTimestamp != nil:
 		return nil
-	case !tokensecret.IsSegment(name):
+	case !isSegment(name):
 		// An API server can't be asked for it, and Kubernetes leaves the Secret alone.
-		return terminalf("Secret %s/%s is annotated with the ServiceAccount %.80q, which can't exist, want another name", secret.Namespace, secret.Name, name)
+		return terminalf("Secret %s/%s is annotated with the ServiceAccount %s, which can't exist, want another name", secret.Namespace, secret.Name, names.Quote(name))
 	}
 	account, err := a.cachedAccount(ctx, secret.Namespace, name)
 	if err != nil {
@@ -53,6 +55,12 @@ func (a *attempt) secretPresent(ctx context.Context, key Key, secret *corev1.Sec
 		}
 	}
 	return a.fill(ctx, key, secret, account)
+}
+
+// isSegment reports whether an API server can be asked for an object called name,
+// which may be no valid one: then it says that there is none.
+func isSegment(name string) bool {
+	return name != "." && name != ".." && !strings.ContainsAny(name, "/%")
 }
 
 // fill writes what a Secret of account lacks. The write carries the

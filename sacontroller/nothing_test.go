@@ -151,11 +151,8 @@ func TestNothingIsAnError(t *testing.T) {
 			},
 		},
 		{
-			name: "Tokens",
-			reader: reflect.TypeFor[interface {
-				sacontroller.TokensReader
-				sacontroller.NamespaceGetter
-			}](), client: reflect.TypeFor[sacontroller.TokensClient](),
+			name:   "Tokens",
+			reader: reflect.TypeFor[sacontroller.TokensReader](), client: reflect.TypeFor[sacontroller.TokensClient](),
 			worlds: [][]runtime.Object{
 				objects(active("ns"), account()),                             // a Secret is generated
 				objects(active("ns"), account(), tokenWith(empty)),           // or filled

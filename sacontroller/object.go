@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/internal/names"
 )
 
 // errNothing is the answer of a Reader or Client that breaks its contract.
@@ -36,7 +36,7 @@ func requireObjects[T any](objects []*T, err error) ([]*T, error) {
 // getIfExists returns what get does, with nil for an object that doesn't exist. One
 // whose name is invalid can't exist: that name never reaches get.
 func getIfExists[T any](ctx context.Context, get func(ctx context.Context, namespace, name string) (*T, error), namespace, name string) (*T, error) {
-	if !tokensecret.IsName(name) {
+	if !names.Valid(name) {
 		return nil, nil
 	}
 	object, err := requireObject(get(ctx, namespace, name))
@@ -52,10 +52,8 @@ func getIfExists[T any](ctx context.Context, get func(ctx context.Context, names
 }
 
 // namespaceIfExists is getIfExists for a Namespace.
-func namespaceIfExists(ctx context.Context, from NamespaceGetter, name string) (*corev1.Namespace, error) {
-	return getIfExists(ctx, func(ctx context.Context, _, name string) (*corev1.Namespace, error) {
-		return from.GetNamespace(ctx, name)
-	}, "", name)
+func namespaceIfExists(ctx context.Context, get func(ctx context.Context, name string) (*corev1.Namespace, error), name string) (*corev1.Namespace, error) {
+	return getIfExists(ctx, func(ctx context.Context, _, name string) (*corev1.Namespace, error) { return get(ctx, name) }, "", name)
 }
 
 // isTerminating reports whether namespace is being deleted.

@@ -129,7 +129,7 @@ func (c *RootCAPublisher) Reconcile(ctx context.Context, key Key) (Result, error
 }
 
 func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
-	namespace, err := namespaceIfExists(ctx, c.reader, key.Name)
+	namespace, err := namespaceIfExists(ctx, c.reader.GetNamespace, key.Name)
 	if err != nil || namespace == nil || isTerminating(namespace) {
 		return err
 	}

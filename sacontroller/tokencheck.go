@@ -30,14 +30,6 @@ type InvalidToken struct {
 	Problem            string // as returned by the TokenCheck
 }
 
-// A SecretLister lists Secrets. A Reader that is one lets [Tokens.InvalidTokens]
-// work, which Reconcile doesn't need.
-type SecretLister interface {
-	// ListSecrets returns the Secrets of namespace, or all if it is empty. It may
-	// leave out those that are no token Secrets.
-	ListSecrets(ctx context.Context, namespace string) ([]*corev1.Secret, error)
-}
-
 // InvalidTokens returns the token Secrets of existing accounts whose token
 // CheckToken finds invalid, in the order of namespace and name. It writes
 // nothing: it tells what ReplaceInvalid would replace and, if CheckToken rejects
@@ -45,15 +37,18 @@ type SecretLister interface {
 // none.
 //
 // Secrets without a token and those that are being deleted don't count. It is an
-// error if there is no CheckToken, if the Reader is no [SecretLister], or if a
-// check failed: then nothing is known of the whole.
+// error if there is no CheckToken, if the Reader has no method ListSecrets like that
+// of [LegacyTokenCleanerReader], or if a check failed: then nothing is known of the
+// whole.
 func (c *Tokens) InvalidTokens(ctx context.Context) ([]InvalidToken, error) {
 	if c.check == nil {
 		return nil, errors.New("sacontroller: TokensConfig.CheckToken is nil, want a TokenCheck to find invalid tokens")
 	}
-	lister, ok := c.reader.(SecretLister)
+	lister, ok := c.reader.(interface {
+		ListSecrets(ctx context.Context, namespace string) ([]*corev1.Secret, error)
+	})
 	if !ok {
-		return nil, fmt.Errorf("sacontroller: TokensConfig.Reader is a %T, want a SecretLister to find invalid tokens", c.reader)
+		return nil, fmt.Errorf("sacontroller: TokensConfig.Reader is a %T, want one with ListSecrets to find invalid tokens", c.reader)
 	}
 	secrets, err := requireObjects(lister.ListSecrets(ctx, ""))
 	if err != nil {

@@ -163,7 +163,7 @@ func TestInvalidTokensErrors(t *testing.T) {
 	}{
 		{want: "CheckToken is nil", mutate: func(*sacontroller.TokensConfig) {}},
 		{want: "no keys", mutate: checking(false, fails)},
-		{want: "want a SecretLister", mutate: func(cfg *sacontroller.TokensConfig) {
+		{want: "want one with ListSecrets", mutate: func(cfg *sacontroller.TokensConfig) {
 			cfg.CheckToken, cfg.Reader = fails, onlyTokensReader{cluster.Reader()}
 		}},
 		{want: "etcd is busy", mutate: func(cfg *sacontroller.TokensConfig) { cfg.CheckToken, cfg.Reader = stubCheck(), broken }},

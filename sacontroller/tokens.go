@@ -14,6 +14,9 @@ import (
 // A TokensReader is what [Tokens] decides from. The package documentation says
 // what every Reader and Client promises.
 type TokensReader interface {
+	// GetNamespace returns a Namespace. Nothing is written in one that is being
+	// deleted.
+	GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error)
 	GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error)
 	GetSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error)
 
@@ -39,11 +42,6 @@ type TokensClient interface {
 	DeleteSecret(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error
 }
 
-// A NamespaceGetter reads Namespaces by name.
-type NamespaceGetter interface {
-	GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error)
-}
-
 // A LegacyIssuer signs Secret-based tokens. *tokens.Issuer is one.
 type LegacyIssuer interface {
 	// IssueLegacy returns a token for account that is bound to secret, of which
@@ -54,9 +52,7 @@ type LegacyIssuer interface {
 
 // TokensConfig configures [NewTokens].
 type TokensConfig struct {
-	// Reader is required and may be a cache. If it is a [NamespaceGetter] too,
-	// nothing is written in a Namespace that it says is being deleted.
-	Reader TokensReader
+	Reader TokensReader // required; may be a cache
 	Client TokensClient // required; must be live
 	Issuer LegacyIssuer // required
 

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
@@ -85,7 +86,7 @@ func cut[S ~string](annotation S) S {
 // workable reports whether k is a key of Tokens (CTL-8). The names of objects are
 // valid; the one from the annotation may be any text.
 func (k Key) workable() bool {
-	named := k.UID != "" && tokensecret.IsName(k.Namespace) && tokensecret.IsName(k.Name)
+	named := k.UID != "" && names.ValidNamespace(k.Namespace) && names.Valid(k.Name)
 	return named && (k.Kind == kindServiceAccount || k.Kind == kindSecret && k.ServiceAccountName != "")
 }
 

@@ -172,7 +172,13 @@ func BenchmarkWebhook(b *testing.B) {
 var _ reconcile.TypedReconciler[sacontroller.Key] = reconciler(nil)
 
 func reconciler(c sacontroller.Controller) reconcile.TypedFunc[sacontroller.Key] {
-	return sacontroller.ReconcileFunc(c, func(after time.Duration) reconcile.Result { return reconcile.Result{RequeueAfter: after} }, reconcile.TerminalError)
+	return func(ctx context.Context, key sacontroller.Key) (reconcile.Result, error) {
+		result, err := c.Reconcile(ctx, key)
+		if _, ok := errors.AsType[*sacontroller.TerminalError](err); ok {
+			err = reconcile.TerminalError(err)
+		}
+		return reconcile.Result{RequeueAfter: result.RequeueAfter}, err
+	}
 }
 
 // sleeper is a Controller that wants to be called again.

@@ -1,24 +1,6 @@
 package tokensecret
 
-import (
-	"strings"
-
-	"k8s.io/apimachinery/pkg/util/validation"
-)
-
-// IsName reports whether an object of the API can be called name: a ServiceAccount,
-// a Secret, a Namespace. What an annotation or a list of references says can be any
-// text, which must not reach a client: part of the path of a request, it could lead
-// anywhere.
-func IsName(name string) bool {
-	return len(name) <= validation.DNS1123SubdomainMaxLength && len(validation.IsDNS1123Subdomain(name)) == 0
-}
-
-// IsSegment reports whether an API server can be asked for an object called name,
-// which may be no valid one: then the answer is that it doesn't exist.
-func IsSegment(name string) bool {
-	return name != "." && name != ".." && !strings.ContainsAny(name, "/%")
-}
+import "strings"
 
 // The API server's generated names: no vowels, no look-alikes (CST-19).
 const (

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 )
 
@@ -52,7 +51,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.StringVar(&o.rootCAFile, "root-ca-file", "", "PEM `file` with the CA bundle for Secrets and ConfigMaps; read again when it changes; without it that of the kubeconfig is used")
 	fs.IntVar(&o.tokenSyncs, "concurrent-serviceaccount-token-syncs", 5, "token Secrets and accounts to reconcile at a time")
 	fs.BoolVar(&o.autoGenerate, "auto-generate-tokens", false, "give every account a token Secret, as Kubernetes did up to v1.23")
-	fs.DurationVar(&o.legacyCleanUpPeriod, "legacy-service-account-token-clean-up-period", sacontroller.DefaultCleanupPeriod, "how long a generated token must be unused to be invalidated, and then invalid to be deleted")
+	fs.DurationVar(&o.legacyCleanUpPeriod, "legacy-service-account-token-clean-up-period", 365*24*time.Hour, "how long a generated token must be unused to be invalidated, and then invalid to be deleted")
 	fs.BoolVar(&o.leaderElect, "leader-elect", true, "work only while holding a Lease")
 	fs.DurationVar(&o.leaseDuration, "leader-elect-lease-duration", 15*time.Second, "how long others wait for the holder to renew")
 	fs.DurationVar(&o.renewDeadline, "leader-elect-renew-deadline", 10*time.Second, "how long the holder tries to renew")
