@@ -113,7 +113,7 @@ func (c *ServiceAccounts) Due(change Change) []Key {
 // create every account even if another can't be created; the error holds the
 // error of each.
 func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error) {
-	if key.Kind != kindNamespace {
+	if key.Kind != kindNamespace || !names.ValidNamespace(key.Name) {
 		return Result{}, nil
 	}
 	namespace, err := namespaceIfExists(ctx, c.reader.GetNamespace, key.Name)

@@ -173,7 +173,7 @@ func TestCallsPerAttempt(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			perObject := map[int]float64{}
-			for _, n := range []int{100, 1200} {
+			for _, n := range []int{60, 600} {
 				cluster := fake.New(append(tt.world(n), active("ns"), active("kube-system"), tracking(map[string]string{"since": "2020-01-01"}))...)
 				m := &meter{}
 				controllers := []sacontroller.Controller{
@@ -217,9 +217,9 @@ func TestCallsPerAttempt(t *testing.T) {
 				}
 				perObject[n] = float64(m.calls) / float64(n)
 			}
-			t.Logf("%.2f calls per object", perObject[1200])
-			if perObject[1200] > 12 || perObject[1200] > perObject[100]+0.5 {
-				t.Errorf("%.2f calls per object for 100 and %.2f for 1,200, want no more for many than for few", perObject[100], perObject[1200])
+			t.Logf("%.2f calls per object", perObject[600])
+			if perObject[600] > 12 || perObject[600] > perObject[60]+0.5 {
+				t.Errorf("%.2f calls per object for 60 and %.2f for 600, want no more for many than for few", perObject[60], perObject[600])
 			}
 		})
 	}

@@ -198,6 +198,10 @@ func TestReconcileForeignKeys(t *testing.T) {
 			{Kind: "ServiceAccount", Namespace: "ns", Name: "s"},
 			{Kind: "ConfigMap", Namespace: "ns", Name: "m"},
 			{Kind: "Namespace"},
+			{Kind: "Namespace", Name: "../x"},
+			{Kind: "Secret", Namespace: "../x", Name: "s", UID: "1", ServiceAccountName: "sa"},
+			{Kind: "Secret", Namespace: "ns", Name: "../s", UID: "1", ServiceAccountName: "sa"},
+			{Kind: "ServiceAccount", Namespace: "ns", Name: "a/b", UID: "1"},
 		} {
 			// A controller that does anything reaches for its nil Reader here.
 			if result, err := c.Reconcile(context.Background(), key); err != nil || result != (Result{}) {

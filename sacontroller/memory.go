@@ -1,6 +1,7 @@
 package sacontroller
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -8,8 +9,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// maxFailures bounds what failures remembers.
-const maxFailures = 4096
+// What failures remembers: so many errors, with texts of so many bytes. Some texts
+// come from webhooks.
+const (
+	maxFailures  = 4096
+	maxErrorText = 4096
+)
 
 // failures remembers the last error of each key that fails. It is safe for
 // concurrent use.
@@ -29,6 +34,9 @@ func (f *failures) note(key Key, err error) {
 	}
 	if f.last == nil {
 		f.last = map[Key]error{}
+	}
+	if text := err.Error(); len(text) > maxErrorText {
+		err = errors.New(text[:maxErrorText] + "…")
 	}
 	if _, known := f.last[key]; !known && len(f.last) >= maxFailures {
 		for k := range f.last {

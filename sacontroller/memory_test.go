@@ -3,6 +3,7 @@ package sacontroller
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -58,6 +59,11 @@ func TestFailures(t *testing.T) {
 	if got := f.get(key); got != nil {
 		t.Errorf("get() after a success = %v, want nil", got)
 	}
+	f.note(key, errors.New(strings.Repeat("x", 1<<20)))
+	if got := f.get(key).Error(); len(got) > maxErrorText+len("…") {
+		t.Errorf("get() of an error with 1 MiB of text has %d bytes, want it cut", len(got))
+	}
+	f.note(key, nil)
 	for i := range 2 * maxFailures {
 		f.note(Key{Name: fmt.Sprint(i)}, first)
 	}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/names"
 )
 
 // The published ConfigMap (CST-12, RCA-2).
@@ -117,7 +118,7 @@ func (c *RootCAPublisher) Due(change Change) []Key {
 // ConfigMap more than sixty times in a minute, Reconcile waits until that minute
 // is over, and [RootCAPublisher.LastError] says so.
 func (c *RootCAPublisher) Reconcile(ctx context.Context, key Key) (Result, error) {
-	if key.Kind != kindNamespace || key.Name == "" {
+	if key.Kind != kindNamespace || !names.ValidNamespace(key.Name) {
 		return Result{}, nil
 	}
 	err := c.reconcile(ctx, key)
