@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
 // An Action is one call of the API and what became of it.
@@ -36,11 +37,16 @@ func (a Action) String() string {
 	return a.Op.String()
 }
 
-// IsWrite reports whether the action asked for a change. Whether it happened
-// is another question: see Err and Fault.
-func (a Action) IsWrite() bool { return !isRead(a.Verb) }
-
-func isRead(verb string) bool { return verb == "get" || verb == "list" || verb == "watch" }
+// IsWrite reports whether the action asked for a change of what is stored, as
+// TokenRequests and reviews don't. Whether it happened is another question: see Err
+// and Fault.
+func (a Action) IsWrite() bool {
+	switch a.Verb {
+	case "get", "list", "watch":
+		return false
+	}
+	return a.Subresource != object.TokenSubresource && object.GroupOf(a.Resource) == ""
+}
 
 // Actions returns every call so far, in order, reads and failures included. It
 // does not include what is read through a [Reader], which is a cache and not

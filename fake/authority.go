@@ -13,6 +13,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/fake/fault"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/warning"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/keys"
@@ -146,9 +148,12 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		return nil, err
 	}
 	mux := http.NewServeMux()
-	mux.Handle(discovery.ConfigPath, a.Discovery)
-	mux.Handle(discovery.JWKSPath, a.Discovery)
-	mux.Handle("/authenticate", reviews)
+	serve := func(path string, op fault.Op, handler http.Handler) {
+		mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) { a.Cluster.serveHTTP(w, r, op, handler) })
+	}
+	serve(discovery.ConfigPath, fault.Op{Verb: "get", Resource: object.ConfigPath}, a.Discovery)
+	serve(discovery.JWKSPath, fault.Op{Verb: "get", Resource: object.JWKSPath}, a.Discovery)
+	serve("/authenticate", fault.Op{Verb: "create", Resource: object.TokenReviews}, reviews)
 	a.handler = mux
 	return a, nil
 }
@@ -213,17 +218,46 @@ func (a *Authority) Settle(ctx context.Context) error {
 }
 
 // CreateToken answers a TokenRequest for an account, as the subresource "token"
-// does.
+// does: the call "create serviceaccounts/token" of the Cluster, with its faults.
 func (a *Authority) CreateToken(ctx context.Context, namespace, name string, request *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {
-	return a.Requester.Create(ctx, namespace, name, request)
+	op := fault.Op{
+		Verb: "create", Resource: object.ServiceAccounts.Resource, Subresource: object.TokenSubresource,
+		Namespace: namespace, Name: name,
+	}
+	if request != nil {
+		op.Object = request.DeepCopy()
+	}
+	var answer *authenticationv1.TokenRequest
+	err := a.Cluster.Do(ctx, op, func(ctx context.Context) (err error) {
+		answer, err = a.Requester.Create(ctx, namespace, name, request)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
 }
 
-// Review answers a TokenReview.
-func (a *Authority) Review(ctx context.Context, review *authenticationv1.TokenReview) *authenticationv1.TokenReview {
-	return tokenreview.Review(ctx, review, a.Authenticator)
+// Review answers a TokenReview: the call "create tokenreviews" of the Cluster. A token
+// that isn't valid is no error; errors are those of faults and ctx.
+func (a *Authority) Review(ctx context.Context, review *authenticationv1.TokenReview) (*authenticationv1.TokenReview, error) {
+	op := fault.Op{Verb: "create", Resource: object.TokenReviews}
+	if review != nil {
+		op.Object = review.DeepCopy()
+	}
+	var answer *authenticationv1.TokenReview
+	err := a.Cluster.Do(ctx, op, func(ctx context.Context) error {
+		answer = tokenreview.Review(ctx, review, a.Authenticator)
+		return ctx.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
 }
 
 // ServeHTTP serves the discovery documents at their paths, for
 // [discovery.Remote] and other verifiers, and a webhook for token authentication at
-// /authenticate.
+// /authenticate. They are calls of the Cluster, with its faults: "get
+// /openid/v1/jwks", "get /.well-known/openid-configuration" and "create tokenreviews".
 func (a *Authority) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }

@@ -46,7 +46,11 @@ func requestToken(t *testing.T, a *fake.Authority, spec authenticationv1.TokenRe
 }
 
 func review(a *fake.Authority, token string) authenticationv1.TokenReviewStatus {
-	return a.Review(context.Background(), &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}}).Status
+	review, err := a.Review(context.Background(), &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}})
+	if err != nil {
+		return authenticationv1.TokenReviewStatus{Error: err.Error()}
+	}
+	return review.Status
 }
 
 // The whole life of a token, by the test's clock and the cluster's objects.

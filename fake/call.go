@@ -11,9 +11,14 @@ func (c *Cluster) call(ctx context.Context, action *Action, do func() error) err
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	action.Actor = actorFrom(ctx)
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	return c.decided(ctx, action, do)
+}
+
+// decided does what the faults decide about action, with do if it happens.
+func (c *Cluster) decided(ctx context.Context, action *Action, do func() error) error {
+	action.Actor = actorFrom(ctx)
 	out := c.faults.Decide(action.Op)
 	if out.Description != "" {
 		action.Fault = "fault: " + out.Description
@@ -24,7 +29,8 @@ func (c *Cluster) call(ctx context.Context, action *Action, do func() error) err
 	if out.Err != nil && !out.After {
 		return c.record(action, out.Err)
 	}
-	action.lag, action.drop = out.Lag, out.Drop
+	inherited, _ := ctx.Value(lagKey{c}).(int)
+	action.lag, action.drop = max(out.Lag, inherited), out.Drop
 	if err := do(); err != nil {
 		return c.record(action, err)
 	}

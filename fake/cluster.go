@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
@@ -27,8 +26,9 @@ var Epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 //
 // The zero value is an empty cluster, without any Namespace. Objects are copied
 // in and out, so neither side can change the other's. Nothing depends on a
-// clock or on chance: the same calls give the same UIDs, resourceVersions,
-// generated names and errors every time.
+// clock or on chance: the same calls give the same resourceVersions, generated
+// names and errors every time, and with a UIDSeed the same UIDs. So does what is
+// derived from UIDs, like the names of generated token Secrets.
 //
 // A Cluster is safe for concurrent use, and must not be copied.
 type Cluster struct {
@@ -36,10 +36,18 @@ type Cluster struct {
 	// it is always [Epoch]. Set it before the first use.
 	Now func() time.Time
 
+	// UIDSeed, if not 0, makes UIDs repeatable: Clusters with the same seed give the
+	// same ones. If it is 0, no other Cluster of the process gives the UIDs that this
+	// one gives. Set it before the first use:
+	//
+	//	cluster := &fake.Cluster{UIDSeed: 1}
+	//	err := cluster.Load(objects...)
+	UIDSeed uint64
+
 	mu        sync.Mutex
 	state     store.Store
 	history   store.History
-	uids      uint64 // how many UIDs were given out
+	uids      uidSpace
 	names     uint64 // how many names were generated
 	faults    fault.Set
 	actions   []Action
@@ -97,6 +105,11 @@ func (c *Cluster) Load(objects ...runtime.Object) error {
 		return err
 	}
 	for _, o := range loaded {
+		if uid := o.GetUID(); uid != "" {
+			c.uids.take(uid)
+		}
+	}
+	for _, o := range loaded {
 		if o, ok := o.(*corev1.Namespace); ok {
 			c.load(object.Namespaces, o)
 		}
@@ -134,7 +147,7 @@ func (c *Cluster) load(k *object.Kind, o object.Object) {
 		ns.Status.Phase = phase
 	}
 	if o.GetUID() == "" {
-		o.SetUID(c.nextUID())
+		o.SetUID(c.uids.next(c.UIDSeed))
 	}
 	if created := o.GetCreationTimestamp(); created.IsZero() {
 		o.SetCreationTimestamp(c.now())
@@ -149,12 +162,6 @@ func (c *Cluster) now() metav1.Time {
 		return metav1.NewTime(Epoch)
 	}
 	return metav1.NewTime(c.Now().Truncate(time.Second))
-}
-
-// nextUID returns a UID that looks like one.
-func (c *Cluster) nextUID() types.UID {
-	c.uids++
-	return types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012x", c.uids))
 }
 
 // The API server's generated names (CST-19).

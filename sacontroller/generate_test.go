@@ -117,10 +117,10 @@ func TestGenerateCases(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cache := fake.New(tt.cached...)
+			cache := seeded(1, tt.cached...)
 			api := cache
 			if tt.live != nil {
-				api = fake.New(tt.live...)
+				api = seeded(1, tt.live...)
 			}
 			if tt.fault != nil {
 				api.Inject(tt.fault)

@@ -159,7 +159,7 @@ type work struct {
 // runModel returns what went wrong, or "".
 func runModel(seed uint64, steps []step, trace *strings.Builder) string {
 	w := &model{
-		cluster: fake.New(active("n0")), issuer: &stubIssuer{}, auto: seed%2 == 0, trace: trace,
+		cluster: seeded(seed+1, active("n0")), issuer: &stubIssuer{}, auto: seed%2 == 0, trace: trace,
 		faults: map[int]int{}, users: map[int]step{}, generated: map[types.UID]bool{}, tampered: map[types.UID]bool{}, abandoned: map[types.UID]bool{},
 	}
 	w.truth = w.cluster.Reader()

@@ -51,6 +51,16 @@ func stubToken(key string, account *corev1.ServiceAccount, secret *corev1.Secret
 	return fmt.Sprintf("token%s(%s/%s/%s/%s)", key, account.Namespace, account.Name, account.UID, secret.Name)
 }
 
+// seeded returns a Cluster whose UIDs, and the names that are derived from them, are
+// the same every time.
+func seeded(seed uint64, objects ...runtime.Object) *fake.Cluster {
+	cluster := &fake.Cluster{UIDSeed: seed}
+	if err := cluster.Load(objects...); err != nil {
+		panic(err)
+	}
+	return cluster
+}
+
 // The account and its complete token Secret of upstream's test matrix.
 func account() *corev1.ServiceAccount {
 	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default", Namespace: "ns", UID: "12345"}}

@@ -35,7 +35,7 @@ type plane struct {
 // newPlane wires the parts together: signer signs every token, verifying verifies
 // them.
 func newPlane(opts options, signer keys.Signer, verifying keys.Source) (*plane, error) {
-	p := &plane{cluster: fake.New()}
+	p := &plane{cluster: &fake.Cluster{UIDSeed: 1}}
 	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: clusterIssuer, Signer: signer})
 	if err != nil {
 		return nil, err

@@ -193,7 +193,7 @@ func (c *call) serve() error {
 		if err := c.allow(http.MethodGet); err != nil {
 			return err
 		}
-		c.authority.Discovery.ServeHTTP(c.answer, c.request)
+		c.authority.ServeHTTP(c.answer, c.request.WithContext(c.ctx))
 		return nil
 	case "/healthz", "/livez", "/readyz":
 		if err := c.allow(http.MethodGet); err != nil {

@@ -46,12 +46,15 @@ func (a *api) outcome() apiserver.Event {
 
 func newAPI(t testing.TB, cfg apiserver.Config) *api {
 	t.Helper()
-	c := fake.New(
+	c := &fake.Cluster{UIDSeed: 1}
+	if err := c.Load(
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}},
 		&corev1.ServiceAccount{ObjectMeta: meta("ci", "builder")},
 		&corev1.Secret{ObjectMeta: meta("ci", "password"), Data: map[string][]byte{"value": []byte("hunter2")}},
 		goodPod("web"),
-	)
+	); err != nil {
+		t.Fatal(err)
+	}
 	authority, err := fake.NewAuthority(fake.AuthorityConfig{Cluster: c, RootCA: []byte("ca"), MaxLifetime: 2 * time.Hour})
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ func (c *call) requestToken(t target) error {
 	if request.Namespace != "" && request.Namespace != t.namespace { // REQ-3
 		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
-	answer, err := c.authority.Requester.Create(c.ctx, t.namespace, t.name, request)
+	answer, err := c.authority.CreateToken(c.ctx, t.namespace, t.name, request)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,10 @@ func (c *call) review(resource string) error {
 	case review.Spec.Token == "":
 		return apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
-	answer := c.authority.Review(c.ctx, review)
+	answer, err := c.authority.Review(c.ctx, review)
+	if err != nil {
+		return err
+	}
 	switch { // what comes after the authenticator in an API server (REV-9, REV-15)
 	case answer.Status.Authenticated:
 		answer.Status.User.Groups = append(answer.Status.User.Groups, "system:authenticated")

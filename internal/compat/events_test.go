@@ -126,7 +126,7 @@ type worldState struct {
 	texts   map[objectKey]string
 }
 
-var anyUID = regexp.MustCompile(`00000000-0000-4000-8000-[0-9a-f]{12}`)
+var anyUID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89][0-9a-f]{3}-[0-9a-f]{12}`)
 
 func (w *eventWorld) state(t *testing.T) worldState {
 	t.Helper()

@@ -98,6 +98,9 @@ func (w *world) mount(t *testing.T, pod *corev1.Pod) string {
 // who returns who has the token, as the API server says; empty if it is refused.
 func (w *world) who(t *testing.T, token string) string {
 	t.Helper()
-	review := w.Review(t.Context(), &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}})
+	review, err := w.Review(t.Context(), &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return review.Status.User.Username
 }

@@ -96,6 +96,7 @@ func everyCall() []Call {
 			add(TokenSubresource, "create")
 		case Pods:
 			add(EphemeralSubresource, "get", "update", "patch")
+			add(BindingSubresource, "create")
 			add(EvictionSubresource, "create")
 		}
 	}

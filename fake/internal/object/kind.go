@@ -187,6 +187,7 @@ const (
 	TokenSubresource     = "token"
 	EphemeralSubresource = "ephemeralcontainers"
 	EvictionSubresource  = "eviction"
+	BindingSubresource   = "binding"
 )
 
 func (k *Kind) HasSubresource(name string) bool {

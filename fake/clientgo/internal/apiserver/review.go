@@ -54,7 +54,10 @@ func (s *Server) reviewToken(ctx context.Context, namespace string, object runti
 	case review.Spec.Token == "":
 		return nil, apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
-	answer := s.authority.Review(ctx, review)
+	answer, err := s.authority.Review(ctx, review)
+	if err != nil {
+		return nil, err
+	}
 	switch {
 	case answer.Status.Authenticated:
 		answer.Status.User.Groups = append(answer.Status.User.Groups, authenticated)

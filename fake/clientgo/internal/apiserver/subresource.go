@@ -49,7 +49,7 @@ func (s *Server) createToken(ctx context.Context, namespace, name string, object
 	case request.Namespace != "" && request.Namespace != namespace:
 		return nil, apierrors.NewBadRequest(otherNamespace)
 	}
-	issued, err := s.authority.Requester.Create(ctx, namespace, name, request)
+	issued, err := s.authority.CreateToken(ctx, namespace, name, request)
 	if err != nil {
 		return nil, err
 	}

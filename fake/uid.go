@@ -1,0 +1,46 @@
+package fake
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// unseeded counts the Clusters of this process that give UIDs without a seed.
+var unseeded atomic.Uint64
+
+// uidSpace gives UIDs that no other space gives. It is guarded by the Cluster's lock.
+type uidSpace struct {
+	number uint64 // of the space, once chosen
+	kind   uint64 // 8 for the space of a seed, 9 for that of one Cluster
+	given  uint64
+	taken  map[types.UID]bool // came with loaded objects
+}
+
+// take keeps next from giving uid.
+func (s *uidSpace) take(uid types.UID) {
+	if s.taken == nil {
+		s.taken = map[types.UID]bool{}
+	}
+	s.taken[uid] = true
+}
+
+// next returns a UID of the form of RFC 9562, version 4, but without its randomness:
+// it says of which space it is, and the how many-th.
+func (s *uidSpace) next(seed uint64) types.UID {
+	if s.kind == 0 {
+		s.number, s.kind = seed-1, 8
+		if seed == 0 {
+			s.number, s.kind = unseeded.Add(1), 9
+		}
+	}
+	for {
+		s.given++
+		n := s.number
+		uid := types.UID(fmt.Sprintf("%08x-%04x-4%03x-%x%x00-%012x", n&0xffffffff, n>>32&0xffff, n>>48&0xfff, s.kind, n>>60, s.given))
+		if !s.taken[uid] {
+			return uid
+		}
+	}
+}
