@@ -29,7 +29,7 @@ func TestLeaderElection(t *testing.T) {
 		if !leads(a) || leads(b) || b.Ready() != nil {
 			t.Fatalf("a leads: %v, b leads: %v, b is ready: %v", leads(a), leads(b), b.Ready())
 		}
-		if got := b.metric(t, "workqueue_adds_total"); got != 0 {
+		if got := b.metric(t, "serviceaccount_queue_adds_total"); got != 0 {
 			t.Errorf("the process that waits has queued %v keys", got)
 		}
 		if s.token(t, "ns", "t1") == "" {

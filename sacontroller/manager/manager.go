@@ -155,6 +155,7 @@ func (m *Manager) Add(c sacontroller.Controller, opts Options) error {
 	m.workers = append(m.workers, &worker{
 		controller: c,
 		goroutines: max(opts.Workers, 1),
+		queue:      m.metrics.queues.newQueue(c.Name(), max(opts.Workers, 1)),
 		resources:  slices.Clone(opts.Watch),
 		metrics:    m.metrics,
 		log:        m.log.With("controller", c.Name()),

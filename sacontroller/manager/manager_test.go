@@ -59,12 +59,12 @@ func TestStory(t *testing.T) {
 		if got := p.metric(t, "serviceaccount_tokens_issued_total", "success"); got != 1 {
 			t.Errorf("%v tokens were counted, want 1", got)
 		}
-		for _, name := range []string{"workqueue_adds_total", "workqueue_queue_duration_seconds", "workqueue_work_duration_seconds"} {
+		for _, name := range []string{"serviceaccount_queue_adds_total", "serviceaccount_queue_wait_seconds", "serviceaccount_reconcile_duration_seconds"} {
 			if got := p.metric(t, name, "serviceaccount-token-controller"); got == 0 {
 				t.Errorf("%s counted nothing", name)
 			}
 		}
-		if got := p.metric(t, "workqueue_depth"); got != 0 {
+		if got := p.metric(t, "serviceaccount_queue_depth"); got != 0 {
 			t.Errorf("the queues hold %v keys, want none", got)
 		}
 	})

@@ -3,17 +3,17 @@ package manager
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/util/workqueue"
 )
 
 // metrics are the metrics of a Manager. Their labels are the names of controllers and
 // resources, and no text from the cluster.
 type metrics struct {
-	queues     queueMetrics
+	queues     *queueVecs
 	reconciles *prometheus.CounterVec // by controller and result
 	issued     *prometheus.CounterVec // by result
 	watches    *prometheus.CounterVec // by resource
@@ -22,10 +22,11 @@ type metrics struct {
 
 // The results of the counters.
 const (
-	resultSuccess = "success"
-	resultError   = "error"
-	resultRequeue = "requeue"
-	resultPanic   = "panic"
+	resultSuccess  = "success"
+	resultError    = "error"
+	resultRequeue  = "requeue"
+	resultPanic    = "panic"
+	resultTerminal = "terminal"
 )
 
 func newMetrics() *metrics {
@@ -33,9 +34,9 @@ func newMetrics() *metrics {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "serviceaccount", Name: name, Help: help}, labels)
 	}
 	return &metrics{
-		queues: newQueueMetrics(),
+		queues: newQueueVecs(),
 		reconciles: counter("reconcile_total",
-			"Keys reconciled, by controller and result: success, requeue (due again later), error (retried with back-off), panic.", "controller", "result"),
+			"Keys reconciled, by controller and result: success, requeue (due again later), error (retried with back-off), terminal (not retried until an object changes), panic (retried).", "controller", "result"),
 		issued: counter("tokens_issued_total",
 			"Tokens signed for Secrets, by result: success, error.", "result"),
 		watches: counter("watch_failures_total",
@@ -59,70 +60,72 @@ func (m *metrics) register(r prometheus.Registerer) error {
 	return nil
 }
 
-// queueMetrics is client-go's interface to the metrics of work queues, under the
-// names that Kubernetes' own programs use.
-type queueMetrics struct {
-	depth, unfinished, longest *prometheus.GaugeVec
-	adds, retries              *prometheus.CounterVec
-	latency, duration          *prometheus.HistogramVec
+// queueVecs are the metrics of all queues, by controller.
+type queueVecs struct {
+	adds, retries *prometheus.CounterVec
+	depth         *prometheus.GaugeVec
+	wait, work    *prometheus.HistogramVec
+
+	longest     *prometheus.Desc
+	mu          sync.Mutex
+	controllers map[string]*queue
 }
 
-var _ workqueue.MetricsProvider = queueMetrics{}
+// queueMetrics are the metrics of one queue.
+type queueMetrics struct {
+	adds, retries prometheus.Counter
+	depth         prometheus.Gauge
+	wait, work    prometheus.Observer
+}
 
-func newQueueMetrics() queueMetrics {
-	const subsystem = "workqueue"
-	gauge := func(name, help string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Subsystem: subsystem, Name: name, Help: help}, []string{"name"})
-	}
+func newQueueVecs() *queueVecs {
+	labels := []string{"controller"}
 	counter := func(name, help string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Subsystem: subsystem, Name: name, Help: help}, []string{"name"})
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "serviceaccount", Name: name, Help: help}, labels)
 	}
 	histogram := func(name, help string) *prometheus.HistogramVec {
-		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Subsystem: subsystem, Name: name, Help: help,
-			Buckets: prometheus.ExponentialBuckets(1e-5, 10, 9)}, []string{"name"})
+		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "serviceaccount", Name: name, Help: help,
+			Buckets: prometheus.ExponentialBuckets(1e-5, 10, 9)}, labels)
 	}
-	return queueMetrics{
-		depth:      gauge("depth", "Keys that wait for a worker."),
-		unfinished: gauge("unfinished_work_seconds", "Seconds that running Reconcile calls have taken so far, in total."),
-		longest:    gauge("longest_running_processor_seconds", "Seconds that the longest running Reconcile call has taken so far."),
-		adds:       counter("adds_total", "Keys that became due."),
-		retries:    counter("retries_total", "Retries of keys."),
-		latency:    histogram("queue_duration_seconds", "Seconds that a key waited for a worker."),
-		duration:   histogram("work_duration_seconds", "Seconds that a Reconcile call took."),
+	return &queueVecs{
+		adds:    counter("queue_adds_total", "Keys that became due."),
+		retries: counter("queue_retries_total", "Retries of keys that failed."),
+		depth: prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "serviceaccount", Name: "queue_depth",
+			Help: "Keys that are due and wait for a worker."}, labels),
+		wait: histogram("queue_wait_seconds", "Seconds that a key that was due waited for a worker."),
+		work: histogram("reconcile_duration_seconds", "Seconds that a Reconcile call took."),
+		longest: prometheus.NewDesc("serviceaccount_reconcile_longest_running_seconds",
+			"Seconds that the longest running Reconcile call has taken so far.", labels, nil),
+		controllers: map[string]*queue{},
 	}
 }
 
-func (m queueMetrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.depth, m.unfinished, m.longest, m.adds, m.retries, m.latency, m.duration}
+// newQueue returns the queue of controller.
+func (v *queueVecs) newQueue(controller string, workers int) *queue {
+	q := newQueue(workers, queueMetrics{
+		adds: v.adds.WithLabelValues(controller), retries: v.retries.WithLabelValues(controller), depth: v.depth.WithLabelValues(controller),
+		wait: v.wait.WithLabelValues(controller), work: v.work.WithLabelValues(controller),
+	})
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.controllers[controller] = q
+	return q
 }
 
-// NewDepthMetric implements [workqueue.MetricsProvider], as do the others.
-func (m queueMetrics) NewDepthMetric(name string) workqueue.GaugeMetric {
-	return m.depth.WithLabelValues(name)
+func (v *queueVecs) collectors() []prometheus.Collector {
+	return []prometheus.Collector{v.adds, v.retries, v.depth, v.wait, v.work, v}
 }
 
-func (m queueMetrics) NewAddsMetric(name string) workqueue.CounterMetric {
-	return m.adds.WithLabelValues(name)
-}
+// Describe implements [prometheus.Collector] for what is measured when it is asked for.
+func (v *queueVecs) Describe(descs chan<- *prometheus.Desc) { descs <- v.longest }
 
-func (m queueMetrics) NewLatencyMetric(name string) workqueue.HistogramMetric {
-	return m.latency.WithLabelValues(name)
-}
-
-func (m queueMetrics) NewWorkDurationMetric(name string) workqueue.HistogramMetric {
-	return m.duration.WithLabelValues(name)
-}
-
-func (m queueMetrics) NewUnfinishedWorkSecondsMetric(name string) workqueue.SettableGaugeMetric {
-	return m.unfinished.WithLabelValues(name)
-}
-
-func (m queueMetrics) NewLongestRunningProcessorSecondsMetric(name string) workqueue.SettableGaugeMetric {
-	return m.longest.WithLabelValues(name)
-}
-
-func (m queueMetrics) NewRetriesMetric(name string) workqueue.CounterMetric {
-	return m.retries.WithLabelValues(name)
+// Collect implements [prometheus.Collector].
+func (v *queueVecs) Collect(metrics chan<- prometheus.Metric) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for controller, q := range v.controllers {
+		metrics <- prometheus.MustNewConstMetric(v.longest, prometheus.GaugeValue, q.longest().Seconds(), controller)
+	}
 }
 
 // CountIssued returns issuer with its tokens and errors counted by the metric

@@ -5,25 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
-	"time"
 
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/sacontroller"
-	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/client-go/util/workqueue"
-)
-
-// The back-off of a key that fails: it doubles from first to last, and all keys of
-// a controller together are tried again no faster than the bucket allows (CST-22).
-const (
-	firstRetry    = 5 * time.Millisecond
-	lastRetry     = 1000 * time.Second
-	retriesPerSec = 10
-	retriesAtOnce = 100
 )
 
 // A worker runs one controller: a queue, the handlers that feed it, and the
@@ -36,28 +25,21 @@ type worker struct {
 	metrics    *metrics
 	log        *slog.Logger
 	// failed is called for each attempt that failed, with how many did in a row: 0
-	// if the controller only put the key off.
+	// if the key isn't to be retried, or was only put off.
 	failed func(key sacontroller.Key, attempts int, err error)
 
-	queue workqueue.TypedRateLimitingInterface[sacontroller.Key]
+	queue *queue
 }
 
 // run reconciles keys until stop is done, and returns once the running calls have
 // finished. ctx is that of their requests. The rest of the queue is dropped: those
 // keys become due again wherever the controller runs next.
 func (w *worker) run(ctx, stop context.Context) error {
-	name := w.controller.Name()
-	w.queue = workqueue.NewTypedRateLimitingQueueWithConfig(
-		workqueue.NewTypedMaxOfRateLimiter(
-			workqueue.NewTypedItemExponentialFailureRateLimiter[sacontroller.Key](firstRetry, lastRetry),
-			&workqueue.TypedBucketRateLimiter[sacontroller.Key]{Limiter: rate.NewLimiter(retriesPerSec, retriesAtOnce)},
-		),
-		workqueue.TypedRateLimitingQueueConfig[sacontroller.Key]{Name: name, MetricsProvider: w.metrics.queues})
-	defer w.queue.ShutDown()
+	defer w.queue.close()
 	for i, informer := range w.informers {
 		registration, err := informer.AddEventHandler(w)
 		if err != nil {
-			return fmt.Errorf("manager: watching %s for %s: %v", w.resources[i], name, err)
+			return fmt.Errorf("manager: watching %s for %s: %v", w.resources[i], w.controller.Name(), err)
 		}
 		defer informer.RemoveEventHandler(registration) //nolint:errcheck // it was registered
 	}
@@ -69,7 +51,7 @@ func (w *worker) run(ctx, stop context.Context) error {
 		})
 	}
 	w.resync(stop)
-	w.queue.ShutDown()
+	w.queue.close()
 	wg.Wait()
 	return nil
 }
@@ -125,36 +107,38 @@ func (w *worker) changed(t watch.EventType, object, old any) {
 		w.log.Error("Panic in Due", "panic", p.PanicText(), "stack", string(p.PanicStack()))
 	}
 	for _, key := range due {
-		w.queue.Add(key)
+		w.queue.add(key)
 	}
 }
 
 // next reconciles one key. It returns false once it is time to stop.
 func (w *worker) next(ctx, stop context.Context) bool {
-	key, shutdown := w.queue.Get()
-	if shutdown {
+	key, ok := w.queue.get()
+	if !ok {
 		return false
 	}
-	defer w.queue.Done(key)
 	if left, ok := boundOf(ctx); stop.Err() != nil || ok && left <= 0 {
+		w.queue.done(key)
 		return false
 	}
 	result, label, err := w.reconcile(ctx, key)
 	w.metrics.reconciles.WithLabelValues(w.controller.Name(), label).Inc()
+	failures := 0
 	switch {
+	case label == resultTerminal:
+		w.queue.done(key)
 	case err != nil:
-		w.queue.AddRateLimited(key)
-		if ctx.Err() == nil {
-			w.failed(key, w.queue.NumRequeues(key), err)
+		failures = w.queue.fail(key)
+	case result.RequeueAfter > 0:
+		w.queue.later(key, result.RequeueAfter)
+		if result.RequeueAfter > sacontroller.Yield {
+			err = w.lastError(key)
 		}
 	default:
-		w.queue.Forget(key)
-		if result.RequeueAfter > 0 {
-			w.queue.AddAfter(key, result.RequeueAfter)
-			if err := w.lastError(key); err != nil {
-				w.failed(key, 0, err)
-			}
-		}
+		w.queue.done(key)
+	}
+	if err != nil && ctx.Err() == nil {
+		w.failed(key, failures, err)
 	}
 	return true
 }
@@ -181,6 +165,8 @@ func (w *worker) reconcile(ctx context.Context, key sacontroller.Key) (result sa
 	switch {
 	case panicked && err == error(p):
 		label, err = resultPanic, fmt.Errorf("manager: %w", err)
+	case isTerminal(err):
+		label = resultTerminal
 	case err != nil:
 		label = resultError
 	case result.RequeueAfter > 0:
@@ -189,4 +175,19 @@ func (w *worker) reconcile(ctx context.Context, key sacontroller.Key) (result sa
 		label = resultSuccess
 	}
 	return result, label, err
+}
+
+// isTerminal reports whether err is one that only a change of an object helps. Of
+// several errors all must be such.
+func isTerminal(err error) bool {
+	switch e := err.(type) {
+	case *sacontroller.TerminalError:
+		return true
+	case interface{ Unwrap() error }:
+		return isTerminal(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		errs := e.Unwrap()
+		return len(errs) > 0 && !slices.ContainsFunc(errs, func(err error) bool { return !isTerminal(err) })
+	}
+	return false
 }
