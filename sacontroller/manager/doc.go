@@ -1,7 +1,9 @@
 // Package manager runs the controllers of package sacontroller, and any other
-// sacontroller.Controller, on client-go: shared informers, work queues with
-// back-off, leader election, metrics, Events and health checks.
+// sacontroller.Controller, on client-go: shared informers, fair queues with back-off,
+// leader election, metrics, Events and health checks.
 //
+//	config.Wrap(manager.Guard) // a *rest.Config
+//	…
 //	m, err := manager.New(manager.Config{Client: clientset, Logger: logger})
 //	…
 //	tokens, err := sacontroller.NewTokens(sacontroller.TokensConfig{
@@ -23,9 +25,14 @@
 // and no more than they need: of Secrets only token Secrets, of ConfigMaps only
 // those of known names, and only the metadata of accounts if that is enough for
 // all. Watches start at once. The controllers start when all caches are filled and,
-// with [LeaderElection], when the lease is held. Each controller has a queue. A key
-// that fails waits 5 ms, then twice as long each time up to 1000 s, and is retried
-// for ever.
+// with [LeaderElection], when the lease is held.
+//
+// Each controller has a queue, in which namespaces take turns: no number of keys of
+// one holds up a key of another. A key that fails waits 5 ms, then twice as long each
+// time up to 1000 s, and is retried for ever, but for a [sacontroller.TerminalError]:
+// then it waits for a change. Of one namespace ten keys are retried per second, after
+// the first hundred. Calls for one namespace take half of the free workers at most,
+// so that calls that hang don't take all: have more than one.
 //
 // # Failure
 //
@@ -36,8 +43,9 @@
 //
 // When the context of [Manager.Run] ends, no key is started, running requests may
 // finish within [Config.ShutdownTimeout], and then the lease is released. When the
-// lease is lost, requests are cancelled at once. A process may die at any time: the
-// next one looks at every object again.
+// lease can't be renewed, requests are cancelled before it can be another process's;
+// [Guard] bounds each of them. A process may die at any time: the next one looks at
+// every object again.
 //
 // # Security
 //

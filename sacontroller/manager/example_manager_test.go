@@ -6,11 +6,17 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/kubernetes"
 	clientset "k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 
+	"github.com/kubesa/serviceaccount"
+	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 )
 
@@ -31,6 +37,58 @@ func ExampleManager_HealthHandler() {
 	// /livez 200 ok
 	//
 	// /readyz 503 manager: the caches are not filled yet
+}
+
+// Read what the controllers see. Nothing is read before Run has filled the caches,
+// nor what no controller watches.
+func ExampleManager_Reader() {
+	client := clientset.NewClientset(active("ci"))
+	m, err := manager.New(manager.Config{Client: client})
+	if err != nil {
+		panic(err)
+	}
+	controller, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: m.Reader(), Client: serviceaccount.FromCoreV1(client.CoreV1())})
+	if err != nil {
+		panic(err)
+	}
+	if err := m.Add(controller, manager.Options{}); err != nil {
+		panic(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- m.Run(ctx) }()
+	for m.Ready() != nil {
+		time.Sleep(time.Millisecond)
+	}
+
+	namespace, err := m.Reader().GetNamespace(ctx, "ci")
+	fmt.Println(namespace.Name, err)
+	_, err = m.Reader().GetNamespace(ctx, "none")
+	fmt.Println(apierrors.IsNotFound(err))
+	_, err = m.Reader().ListPods(ctx, "ci")
+	fmt.Println(err)
+	stop()
+	<-ended
+
+	// Output:
+	// ci <nil>
+	// true
+	// manager: pods are not watched, want a controller that was added with them
+}
+
+// Bound the writes of the controllers by the lease: wrap the config of their clients.
+func ExampleGuard() {
+	config := &rest.Config{Host: "https://kube-apiserver"}
+	config.Wrap(manager.Guard)
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	clients := serviceaccount.FromCoreV1(client.CoreV1()) // the Client of controllers
+	fmt.Println(clients != nil)
+
+	// Output: true
 }
 
 // outage is an issuer whose keys are unavailable.

@@ -2,6 +2,7 @@ package manager_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,5 +89,27 @@ func TestLostLeaseCancelsWork(t *testing.T) {
 		if took := time.Since(start); took > 15*time.Second {
 			t.Errorf("the work went on for %v, longer than the lease lasts", took)
 		}
+	})
+}
+
+// C14: when the lease is lost and a controller ignores that, Run returns before the
+// lease can be another process's, so that this one can end itself.
+func TestLostLeaseWithADeafController(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(active("a"))
+		p, c := newSlow(t, s, &manager.LeaderElection{Namespace: "kube-system", Name: "l", Identity: "a"})
+		c.deaf = true
+		p.start(t)
+		<-c.entered
+		start := time.Now()
+		s.leasesDown.Store(true)
+		err := <-p.done
+		if took := time.Since(start); took >= 15*time.Second {
+			t.Errorf("Run() took %v, longer than the lease lasts", took)
+		}
+		if !errors.Is(err, manager.ErrLeadershipLost) || !strings.Contains(err.Error(), "did not finish in time") {
+			t.Errorf("Run() = %v, want ErrLeadershipLost and who did not finish", err)
+		}
+		close(c.leave)
 	})
 }

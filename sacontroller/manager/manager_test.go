@@ -432,9 +432,10 @@ manager: Config.LeaderElection.RetryPeriod is -1s, want 0 for the default or a p
 		t.Errorf("New() = %#v, want a ConfigError", e)
 	}
 	_, err = manager.New(manager.Config{Client: newServer().client, LeaderElection: &manager.LeaderElection{
-		Namespace: "kube-system", Name: "l", Identity: "a", LeaseDuration: 10 * time.Second, RetryPeriod: 9 * time.Second,
+		Namespace: "kube-system", Name: "l", Identity: "a", LeaseDuration: 9500 * time.Millisecond, RetryPeriod: 9 * time.Second,
 	}})
-	want = `manager: Config.LeaderElection.RenewDeadline is 10s, want less than the LeaseDuration of 10s
+	want = `manager: Config.LeaderElection.LeaseDuration is 9.5s, want whole seconds
+manager: Config.LeaderElection.RenewDeadline is 10s, want less than the LeaseDuration of 9.5s
 manager: Config.LeaderElection.RenewDeadline is 10s, want more than 1.2 times the RetryPeriod of 9s`
 	if err == nil || err.Error() != want {
 		t.Errorf("New() =\n%v\nwant\n%s", err, want)

@@ -55,7 +55,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	log := opts.logger(stderr)
 	klog.SetLogger(logr.FromSlogHandler(log.Handler()))
-	if err := serve(ctx, opts, log); err != nil {
+	err = serve(ctx, opts, log)
+	if usage := usageOf(err); usage != "" {
+		fmt.Fprintln(stderr, "serviceaccount-manager:", usage)
+		return 2
+	}
+	if err != nil {
 		log.Error("Stopped", "error", err)
 		return 1
 	}
@@ -87,7 +92,9 @@ func serve(ctx context.Context, opts *options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	newClient := func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(config) }
+	guarded := rest.CopyConfig(config)
+	guarded.Wrap(manager.Guard)
+	newClient := func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(guarded) }
 	setup, err := newSetup(opts, m, newClient, config.CAData, log)
 	if err != nil {
 		return err

@@ -36,12 +36,12 @@ type options struct {
 	version     bool
 }
 
-// parse reads args. It writes help and mistakes in the use of flags to stderr. Its
-// error names every value that is out of range.
-func parse(args []string, stderr io.Writer) (*options, error) {
+// parse reads args. It writes help to help, and then returns [flag.ErrHelp]. Any other
+// error is a mistake in args, one line for each.
+func parse(args []string, help io.Writer) (*options, error) {
 	o := &options{controllers: defaultControllers()}
 	fs := flag.NewFlagSet("serviceaccount-manager", flag.ContinueOnError)
-	fs.SetOutput(stderr)
+	fs.SetOutput(io.Discard) // a mistake is one line, without the help
 	fs.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig `file` of the API server; without it and --master, the Pod's own account is used")
 	fs.StringVar(&o.master, "master", "", "`URL` of the API server, instead of that in the kubeconfig")
 	fs.Float64Var(&o.qps, "kube-api-qps", 20, "requests of each controller to the API server per second")
@@ -63,20 +63,31 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 	fs.BoolVar(&o.verbose, "verbose", false, "log every failed attempt, and what the watches do")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			fmt.Fprintln(help, "Usage of serviceaccount-manager:")
+			fs.SetOutput(help)
+			fs.PrintDefaults()
+		}
 		return nil, err
 	}
 	var errs []error
 	if fs.NArg() > 0 {
 		errs = append(errs, fmt.Errorf("unexpected argument %q", fs.Arg(0)))
 	}
-	for name, ok := range map[string]bool{
-		"kube-api-qps":                                 o.qps > 0,
-		"kube-api-burst":                               o.burst > 0,
-		"concurrent-serviceaccount-token-syncs":        o.tokenSyncs > 0,
-		"legacy-service-account-token-clean-up-period": o.legacyCleanUpPeriod > 0,
+	for _, positive := range []struct {
+		name string
+		ok   bool
+	}{
+		{"kube-api-qps", o.qps > 0},
+		{"kube-api-burst", o.burst > 0},
+		{"concurrent-serviceaccount-token-syncs", o.tokenSyncs > 0},
+		{"legacy-service-account-token-clean-up-period", o.legacyCleanUpPeriod > 0},
+		{"leader-elect-lease-duration", o.leaseDuration > 0},
+		{"leader-elect-renew-deadline", o.renewDeadline > 0},
+		{"leader-elect-retry-period", o.retryPeriod > 0},
 	} {
-		if !ok {
-			errs = append(errs, fmt.Errorf("--%s is %v, want more than 0", name, fs.Lookup(name).Value))
+		if !positive.ok {
+			errs = append(errs, fmt.Errorf("--%s is %v, want more than 0", positive.name, fs.Lookup(positive.name).Value))
 		}
 	}
 	if o.logFormat != "text" && o.logFormat != "json" {
@@ -101,6 +112,35 @@ func (o *options) election(identity string) *manager.LeaderElection {
 		Namespace: o.leaseNamespace, Name: o.leaseName, Identity: identity,
 		LeaseDuration: o.leaseDuration, RenewDeadline: o.renewDeadline, RetryPeriod: o.retryPeriod,
 	}
+}
+
+// flagOf are the flags of the fields that manager.New may find mistakes in.
+var flagOf = map[string]string{
+	"LeaderElection.Namespace":     "leader-elect-resource-namespace",
+	"LeaderElection.Name":          "leader-elect-resource-name",
+	"LeaderElection.LeaseDuration": "leader-elect-lease-duration",
+	"LeaderElection.RenewDeadline": "leader-elect-renew-deadline",
+	"LeaderElection.RetryPeriod":   "leader-elect-retry-period",
+}
+
+// usageOf returns the mistakes in err that are mistakes in flags, one line for each,
+// or "" if there are others or none.
+func usageOf(err error) string {
+	if errs, ok := err.(interface{ Unwrap() []error }); ok {
+		var lines []string
+		for _, err := range errs.Unwrap() {
+			line := usageOf(err)
+			if line == "" {
+				return ""
+			}
+			lines = append(lines, line)
+		}
+		return strings.Join(lines, "\n")
+	}
+	if mistake, ok := errors.AsType[*manager.ConfigError](err); ok && flagOf[mistake.Field] != "" {
+		return fmt.Sprintf("--%s %s", flagOf[mistake.Field], mistake.Problem)
+	}
+	return ""
 }
 
 // A controllerSet are the controllers that are on.

@@ -71,6 +71,10 @@ func TestRunStatus(t *testing.T) {
 	}{
 		{"help", []string{"-h"}, 0},
 		{"mistake", []string{"--nothing"}, 2},
+		{"value", []string{"--kube-api-qps=many"}, 2},
+		{"range", []string{"--leader-elect-retry-period=-1s"}, 2},
+		{"election", []string{"--master=http://127.0.0.1:1", "--leader-elect-lease-duration=9s"}, 2},
+		{"fraction of a second", []string{"--master=http://127.0.0.1:1", "--leader-elect-lease-duration=15500ms"}, 2},
 		{"no cluster", []string{"--kubeconfig=" + t.TempDir() + "/missing"}, 1},
 	}
 	for _, tt := range tests {
@@ -78,6 +82,12 @@ func TestRunStatus(t *testing.T) {
 			var out strings.Builder
 			if got := run(context.Background(), tt.args, &out, &out); got != tt.want {
 				t.Errorf("run() = %d, want %d; it wrote:\n%s", got, tt.want, &out)
+			}
+			if lines := strings.Count(out.String(), "\n"); tt.want != 0 && lines != 1 {
+				t.Errorf("run() wrote %d lines, want one:\n%s", lines, &out)
+			}
+			if name, _, _ := strings.Cut(tt.args[len(tt.args)-1], "="); tt.want == 2 && !strings.Contains(out.String(), name[1:]) && !strings.Contains(out.String(), "renew-deadline") {
+				t.Errorf("run() doesn't name %s:\n%s", name, &out)
 			}
 		})
 	}
