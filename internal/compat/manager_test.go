@@ -63,36 +63,11 @@ func TestManagerSurvives(t *testing.T) {
 		changes = 10_000
 	}
 	const seed = 7
-	key := must(keys.Generate("ES256"))
-	server := must(controlplane.Start(t.Context(), controlplane.Config{
-		Issuer: "https://issuer.example", Audiences: []string{"api"},
-		SigningKey: key, PublicKeys: []crypto.PublicKey{key.Public()},
-	}))
-	t.Cleanup(func() { server.Stop() })
-	if out, err := server.Kubectl(t.Context(), "create", "--validate=false", "-f", managerRoles); err != nil {
-		t.Fatalf("creating the roles: %v\n%s", err, out)
-	}
-	config := server.Admin()
-	client := must(kubernetes.NewForConfig(config))
-
-	config.Impersonate = rest.ImpersonationConfig{UserName: managerUser, Groups: []string{"system:serviceaccounts", "system:authenticated"}}
-	proxy := newRoughProxy(t, config, seed)
+	m := newManagedCluster(t, seed)
+	server, client, proxy := m.server, m.client, m.proxy
 	history := watchTokens(t, client)
-	dir := t.TempDir()
-	program := filepath.Join(dir, "serviceaccount-manager")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", managerModule, "-o", program, "./cmd/serviceaccount-manager").CombinedOutput(); err != nil {
-		t.Fatalf("building the program: %v\n%s", err, out)
-	}
-	keyFile, caFile := filepath.Join(dir, "sa.key"), filepath.Join(dir, "ca.crt")
-	for name, data := range map[string][]byte{keyFile: must(keys.EncodePrivateKey(key)), caFile: server.CA()} {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
 	start := func(name string) *replica {
-		return startReplica(t, filepath.Join(dir, name+".log"), program,
-			"--master="+proxy.url, "--service-account-private-key-file="+keyFile, "--root-ca-file="+caFile,
-			"--kube-api-qps=500", "--kube-api-burst=500", "--http-bind-address=",
+		return m.start(t, name, "--http-bind-address=",
 			"--leader-elect-lease-duration=3s", "--leader-elect-renew-deadline=2s", "--leader-elect-retry-period=300ms")
 	}
 
@@ -120,11 +95,7 @@ func TestManagerSurvives(t *testing.T) {
 	}
 	proxy.rough.Store(false)
 
-	world := &managedWorld{client: client, ca: string(server.CA()), authenticator: must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
-		Legacy: true, Keys: must(keys.NewSet(key.Public())), APIAudiences: []string{"api"},
-		ServiceAccounts: serviceaccount.FromCoreV1(client.CoreV1()),
-		Secrets:         serviceaccount.FromCoreV1(client.CoreV1()),
-	}))}
+	world := m.world()
 	waitFor(t, patience, "everything to be in order", world.disorder)
 	lap("settled")
 
@@ -163,6 +134,60 @@ func TestManagerSurvives(t *testing.T) {
 	if proxy.failures.Load() == 0 || world.tokens == 0 {
 		t.Error("the test didn't test anything")
 	}
+}
+
+// A managedCluster is a real control plane with the program that manages it, which
+// reaches it through a proxy and has the rights of its manifests and no others.
+type managedCluster struct {
+	server  *controlplane.ControlPlane
+	client  *kubernetes.Clientset
+	proxy   *roughProxy
+	key     crypto.Signer
+	dir     string
+	program string
+}
+
+func newManagedCluster(t *testing.T, seed uint64) *managedCluster {
+	t.Helper()
+	m := &managedCluster{key: must(keys.Generate("ES256")), dir: t.TempDir()}
+	m.server = must(controlplane.Start(t.Context(), controlplane.Config{
+		Issuer: "https://issuer.example", Audiences: []string{"api"},
+		SigningKey: m.key, PublicKeys: []crypto.PublicKey{m.key.Public()},
+	}))
+	t.Cleanup(func() { m.server.Stop() })
+	if out, err := m.server.Kubectl(t.Context(), "create", "--validate=false", "-f", managerRoles); err != nil {
+		t.Fatalf("creating the roles: %v\n%s", err, out)
+	}
+	config := m.server.Admin()
+	m.client = must(kubernetes.NewForConfig(config))
+	config.Impersonate = rest.ImpersonationConfig{UserName: managerUser, Groups: []string{"system:serviceaccounts", "system:authenticated"}}
+	m.proxy = newRoughProxy(t, config, seed)
+	m.program = filepath.Join(m.dir, "serviceaccount-manager")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", managerModule, "-o", m.program, "./cmd/serviceaccount-manager").CombinedOutput(); err != nil {
+		t.Fatalf("building the program: %v\n%s", err, out)
+	}
+	for name, data := range map[string][]byte{"sa.key": must(keys.EncodePrivateKey(m.key)), "ca.crt": m.server.CA()} {
+		if err := os.WriteFile(filepath.Join(m.dir, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return m
+}
+
+// start starts the program, with args after those that it needs.
+func (m *managedCluster) start(t *testing.T, name string, args ...string) *replica {
+	return startReplica(t, filepath.Join(m.dir, name+".log"), m.program, append([]string{
+		"--master=" + m.proxy.url, "--service-account-private-key-file=" + filepath.Join(m.dir, "sa.key"), "--root-ca-file=" + filepath.Join(m.dir, "ca.crt"),
+		"--kube-api-qps=500", "--kube-api-burst=500",
+	}, args...)...)
+}
+
+func (m *managedCluster) world() *managedWorld {
+	return &managedWorld{client: m.client, ca: string(m.server.CA()), authenticator: must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
+		Legacy: true, Keys: must(keys.NewSet(m.key.Public())), APIAudiences: []string{"api"},
+		ServiceAccounts: serviceaccount.FromCoreV1(m.client.CoreV1()),
+		Secrets:         serviceaccount.FromCoreV1(m.client.CoreV1()),
+	}))}
 }
 
 // waitFor polls until what is wrong is nothing any more.
