@@ -54,6 +54,11 @@ type Config struct {
 	Webhooks tokens.WebhookGetter
 	Attest   func(ctx context.Context, user authenticationv1.UserInfo, apiGroup string) (allowed bool, reason string, err error)
 
+	// Admit, if set, may deny a request before anything is looked up: it gets a copy
+	// as it was sent, without defaults, and the namespace and the name of the
+	// account. [NewNodeRule] returns one. Errors are returned as those of Authorize.
+	Admit func(ctx context.Context, namespace, name string, request *authenticationv1.TokenRequest) error
+
 	// Authorize, if set, may deny a request after it was validated and before any
 	// bound object is read: it gets a copy with all defaults. An error of
 	// k8s.io/apimachinery is returned as it is, any other as Forbidden.
@@ -149,6 +154,11 @@ func (r *Requester) create(ctx context.Context, namespace, name string, tr *auth
 		return nil, apierrors.NewBadRequest("namespace is required")
 	}
 	tr = tr.DeepCopy()
+	if r.cfg.Admit != nil {
+		if err := denied(name, r.cfg.Admit(ctx, namespace, name, tr.DeepCopy())); err != nil {
+			return nil, err
+		}
+	}
 	account, err := r.account(ctx, namespace, name, tr, e)
 	if err != nil {
 		return nil, err
@@ -248,12 +258,16 @@ func (r *Requester) authorize(ctx context.Context, account *corev1.ServiceAccoun
 	if r.cfg.Authorize == nil {
 		return nil
 	}
-	err := r.cfg.Authorize(ctx, account, tr.DeepCopy())
+	return denied(account.Name, r.cfg.Authorize(ctx, account, tr.DeepCopy()))
+}
+
+// denied returns the error of a hook that may deny a request, as a status.
+func denied(name string, err error) error {
 	var status apierrors.APIStatus
 	if err == nil || errors.As(err, &status) {
 		return err
 	}
-	return apierrors.NewForbidden(schema.GroupResource{Resource: "serviceaccounts/token"}, account.Name, err)
+	return apierrors.NewForbidden(schema.GroupResource{Resource: "serviceaccounts/token"}, name, err)
 }
 
 // setLifetime shortens what is too long, and lengthens what kubelets ask for
