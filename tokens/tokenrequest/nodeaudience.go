@@ -10,8 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // A CSIDriverGetter looks up CSI drivers, whose spec.tokenRequests have the audiences
@@ -202,12 +203,8 @@ func (cfg *NodeRuleConfig) driverGrants(ctx context.Context, driver, audience st
 
 // lookUp calls get unless there can't be an object called name.
 func lookUp[T any](resource, name string, get func() (*T, error)) (*T, error) {
-	if name == "" || len(path.IsValidPathSegmentName(name)) > 0 {
+	if !objects.ValidName(name) {
 		return nil, apierrors.NewNotFound(corev1.Resource(resource), name)
 	}
-	object, err := get()
-	if err == nil && object == nil {
-		err = fmt.Errorf("the getter returned neither an object of %s nor an error", resource)
-	}
-	return object, err
+	return objects.Require(get())
 }

@@ -9,10 +9,10 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation/path"
 )
 
 // Who is a node (NOD-1).
@@ -150,12 +150,9 @@ func nodeOf(user *authenticationv1.UserInfo) (string, error) {
 
 // pod looks up a pod. What can't be its name is not found, without a request.
 func (cfg *NodeRuleConfig) pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	if len(path.IsValidPathSegmentName(name)) > 0 {
+	if !objects.ValidName(name) {
 		return nil, apierrors.NewNotFound(corev1.Resource("pod"), name)
 	}
-	pod, err := cfg.Pods.GetPod(ctx, namespace, name)
-	if err == nil && pod == nil {
-		err = errors.New("the getter returned neither a pod nor an error")
-	}
+	pod, err := objects.Require(cfg.Pods.GetPod(ctx, namespace, name))
 	return pod, err
 }

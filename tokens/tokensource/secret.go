@@ -9,7 +9,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
@@ -65,10 +64,10 @@ func EnsureSecret(ctx context.Context, client SecretClient, namespace, account s
 	if opts.Name == "" {
 		opts.Name = account + "-token"
 	}
-	if problems := append(validation.ValidateServiceAccountName(account, false), validation.NameIsDNSSubdomain(opts.Name, false)...); len(problems) > 0 {
-		return nil, fmt.Errorf("tokens: no Secret %.253q for ServiceAccount %.253q: %s", opts.Name, account, problems[0])
+	if !objects.ValidAccount(namespace, account) || !objects.ValidName(opts.Name) {
+		return nil, fmt.Errorf("tokens: Secret %.253q of ServiceAccount %.63q/%.253q: want the names of a Secret and of a ServiceAccount", opts.Name, namespace, account)
 	}
-	owner, err := nonNil(client.GetServiceAccount(ctx, namespace, account))
+	owner, err := objects.Require(client.GetServiceAccount(ctx, namespace, account))
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +76,11 @@ func EnsureSecret(ctx context.Context, client SecretClient, namespace, account s
 
 // ensureSecret is EnsureSecret for an account that was looked up.
 func ensureSecret(ctx context.Context, client SecretClient, account *corev1.ServiceAccount, opts SecretOptions) (*corev1.Secret, error) {
-	secret, err := nonNil(client.GetSecret(ctx, account.Namespace, opts.Name))
+	secret, err := objects.Require(client.GetSecret(ctx, account.Namespace, opts.Name))
 	if apierrors.IsNotFound(err) {
-		secret, err = nonNil(client.CreateSecret(ctx, newTokenSecret(account, opts)))
+		secret, err = objects.Require(client.CreateSecret(ctx, newTokenSecret(account, opts)))
 		if apierrors.IsAlreadyExists(err) { // another one has created it
-			secret, err = nonNil(client.GetSecret(ctx, account.Namespace, opts.Name))
+			secret, err = objects.Require(client.GetSecret(ctx, account.Namespace, opts.Name))
 		}
 	}
 	if err != nil {
@@ -136,10 +135,10 @@ func RotateSecret(ctx context.Context, client SecretClient, old *corev1.Secret, 
 	if name == "" {
 		return nil, &SecretConflictError{old.Namespace, old.Name, "it is no token Secret of an account"}
 	}
-	if problems := validation.ValidateServiceAccountName(name, false); len(problems) > 0 {
-		return nil, &SecretConflictError{old.Namespace, old.Name, "it names an impossible account: " + problems[0]}
+	if !objects.ValidAccount(old.Namespace, name) {
+		return nil, &SecretConflictError{old.Namespace, old.Name, "it names an account that can't exist"}
 	}
-	account, err := nonNil(client.GetServiceAccount(ctx, old.Namespace, name))
+	account, err := objects.Require(client.GetServiceAccount(ctx, old.Namespace, name))
 	if err != nil {
 		return nil, err
 	}
@@ -162,12 +161,4 @@ func RotateSecret(ctx context.Context, client SecretClient, old *corev1.Secret, 
 		err = nil
 	}
 	return secret, err
-}
-
-// nonNil makes what a client returns an object or an error.
-func nonNil[T any](object *T, err error) (*T, error) {
-	if err == nil && object == nil {
-		err = objects.ErrNothing
-	}
-	return object, err
 }
