@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -24,7 +25,7 @@ const BaseFile = "internal/tools/apibase.txt"
 type Change struct {
 	Module string
 	Text   string // as apidiff prints it
-	Name   string // the identifier that changed
+	Name   string // what changed: package.Func, package.Type.Method or, if it is gone, the package
 }
 
 // ErrNoBase says that the clone lacks the commit to compare with, as shallow
@@ -102,28 +103,36 @@ func Changes(tree *release.Tree, base string) ([]Change, error) {
 	return all, nil
 }
 
-// identifier matches what apidiff says has changed, up to the colon: a package
-// or one of its identifiers, with a method or field.
-var identifier = regexp.MustCompile(`^- (?:\./)?(.*?): `)
+// changed matches what apidiff says has changed, up to the colon: a package or
+// one of its identifiers, with a method or field.
+var changed = regexp.MustCompile(`^- (?:package )?(.*?): `)
 
-// parse reads the output of apidiff.
+// parse reads the output of apidiff. What it can't read has no name, so that it
+// can't be named.
 func parse(module, text string) []Change {
 	var list []Change
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
-		match := identifier.FindStringSubmatch(line)
-		if match == nil {
+		if !strings.HasPrefix(line, "- ") {
 			continue
 		}
-		name := strings.Trim(match[1], "()*")
-		name = name[strings.LastIndexAny(name, "./")+1:]
-		list = append(list, Change{module, line, name})
+		c := Change{Module: module, Text: line}
+		if match := changed.FindStringSubmatch(line); match != nil {
+			name := regexp.MustCompile(`\[.*\]|[(*)]`).ReplaceAllString(match[1], "")
+			name = name[strings.LastIndexByte(name, '/')+1:]
+			if !strings.Contains(match[1], "/") { // of the package at the top of the module
+				name = path.Base(module) + "." + name
+			}
+			c.Name = name
+		}
+		list = append(list, c)
 	}
 	return list
 }
 
 // Unnamed returns those changes that CHANGELOG.md doesn't name in backquotes
-// below "### Breaking" of its section "## Unreleased".
+// below "### Breaking" of its section "## Unreleased": `Type.Method` or
+// `package.Type.Method` for a method or field, `Func` or `package.Func` otherwise.
 func Unnamed(changes []Change, changelog string) ([]Change, error) {
 	section, err := release.Unreleased(changelog)
 	if err != nil {
@@ -133,13 +142,14 @@ func Unnamed(changes []Change, changelog string) ([]Change, error) {
 	breaking, _, _ = strings.Cut(breaking, "\n### ")
 	named := map[string]bool{}
 	for _, quoted := range regexp.MustCompile("`[^`]*`").FindAllString(breaking, -1) {
-		for _, word := range regexp.MustCompile(`\w+`).FindAllString(quoted, -1) {
-			named[word] = true
+		for _, name := range regexp.MustCompile(`\w+(?:\.\w+)*`).FindAllString(quoted, -1) {
+			named[name] = true
 		}
 	}
 	var left []Change
 	for _, c := range changes {
-		if !named[c.Name] {
+		_, withoutPackage, _ := strings.Cut(c.Name, ".")
+		if c.Name == "" || !named[c.Name] && !named[withoutPackage] {
 			left = append(left, c)
 		}
 	}

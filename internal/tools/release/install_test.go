@@ -3,6 +3,7 @@ package release_test
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -44,8 +45,10 @@ func TestInstall(t *testing.T) {
 		})
 		t.Run("get/"+m.Dir, func(t *testing.T) {
 			dir := newModule(t)
+			goRun(t, t.Context(), dir, env, "get", m.Path+"@latest")
 			goRun(t, t.Context(), dir, env, "get", m.Path+"/...@"+version)
 			goRun(t, t.Context(), dir, env, "build", m.Path+"/...")
+			goRun(t, t.Context(), dir, env, "mod", "verify")
 		})
 	}
 	for _, command := range commands(t, tree) {
@@ -182,21 +185,21 @@ func digest(t *testing.T, dir string) string {
 	return fmt.Sprintf("%x", h.Sum(nil)[:6])
 }
 
-// forget removes the version of this test from the module cache.
+// forget removes the version of this test from the module cache: what was unpacked,
+// and what was downloaded.
 func forget(t *testing.T, root, version string) {
 	cache := strings.TrimSpace(goRun(t, context.WithoutCancel(t.Context()), t.TempDir(), nil, "env", "GOMODCACHE"))
-	err := filepath.WalkDir(filepath.Join(cache, filepath.FromSlash(root)+"@"+version), makeWritable)
-	_ = filepath.WalkDir(filepath.Join(cache, filepath.FromSlash(root)), makeWritable)
-	if err != nil && !os.IsNotExist(err) {
-		t.Error(err)
+	var patterns []string
+	for _, below := range []string{"", "/*", "/*/*", "/*/*/*"} {
+		patterns = append(patterns, root+below+"@"+version, "cache/download/"+root+below+"/@v/"+version+".*")
 	}
-	for _, pattern := range []string{root + "@" + version, root + "/*@" + version, root + "/*/*@" + version, root + "/*/*/*@" + version} {
+	for _, pattern := range patterns {
 		names, err := filepath.Glob(filepath.Join(cache, filepath.FromSlash(pattern)))
 		if err != nil {
 			t.Error(err)
 		}
 		for _, name := range names {
-			if err := os.RemoveAll(name); err != nil {
+			if err := errors.Join(filepath.WalkDir(name, makeWritable), os.RemoveAll(name)); err != nil {
 				t.Error(err)
 			}
 		}

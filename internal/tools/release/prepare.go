@@ -31,11 +31,14 @@ func (t *Tree) Prepare(version string, day time.Time) ([]string, error) {
 	} else if status != "" {
 		return nil, fmt.Errorf("the tree is not clean, commit first:\n%s", status)
 	}
-	if err := t.editChangelog(func(text string) (string, error) { return released(text, version, day) }); err != nil {
-		return nil, err
+	err := t.editChangelog(func(text string) (string, error) { return released(text, version, day) })
+	if err == nil {
+		err = t.setVersion(version)
 	}
-	if err := t.setVersion(version); err != nil {
-		return nil, err
+	if err != nil {
+		// The tree was clean: half a release is of no use to anybody.
+		_, undo := t.git("checkout", "--quiet", "HEAD", "--", ".")
+		return nil, errors.Join(err, undo)
 	}
 	var tags []string
 	for _, m := range t.Published {
@@ -56,13 +59,16 @@ func (t *Tree) checkVersion(version string) error {
 	if major := semver.Major(version); major != "v0" && major != "v1" {
 		return fmt.Errorf("version %s needs module paths that end in /%s", version, major)
 	}
-	tags, err := t.git("tag", "--list", "v*")
-	if err != nil {
-		return err
-	}
-	for tag := range strings.Lines(tags) {
-		if tag = strings.TrimSpace(tag); semver.Compare(tag, version) >= 0 {
-			return fmt.Errorf("version %s does not follow %s, which is tagged", version, tag)
+	for _, m := range t.Published {
+		tags, err := t.git("tag", "--list", m.Tag("v*"))
+		if err != nil {
+			return err
+		}
+		for tag := range strings.Lines(tags) {
+			tag = strings.TrimSpace(tag)
+			if semver.Compare(path.Base(tag), version) >= 0 {
+				return fmt.Errorf("version %s does not follow %s, which is tagged", version, tag)
+			}
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package release_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -100,6 +101,21 @@ func TestPrepareRefuses(t *testing.T) {
 		{name: "untracked file", version: "v0.9.0", want: "not clean", spoil: func(t *testing.T, dir string) {
 			write(t, dir, "keys/new.go", "package keys\n")
 		}},
+		{name: "changed file", version: "v0.9.0", want: "not clean", spoil: func(t *testing.T, dir string) {
+			edit(t, dir, "README.md", func(s string) string { return s + "\n" })
+		}},
+		{name: "tagged", version: "v0.9.0", want: "does not follow v0.9.0", spoil: tag("v0.9.0")},
+		{name: "older than a tag", version: "v0.9.0", want: "does not follow v0.10.0", spoil: tag("v0.10.0")},
+		{name: "candidate of a tagged version", version: "v0.9.0-rc.1", want: "does not follow v0.9.0", spoil: tag("v0.9.0")},
+		{name: "tagged for one module", version: "v0.9.0", want: "does not follow fake/clientgo/v0.9.0", spoil: tag("fake/clientgo/v0.9.0")},
+		{name: "nothing new", version: "v0.9.0", want: "there is nothing below", spoil: func(t *testing.T, dir string) {
+			edit(t, dir, "CHANGELOG.md", func(string) string { return "# Changelog\n\n## Unreleased\n\n## v0.1.0 - 2026-11-01\n\n- x\n" })
+			commit(t, dir)
+		}},
+		{name: "broken workspace", version: "v0.9.0", want: "go.work doesn't replace", spoil: func(t *testing.T, dir string) {
+			edit(t, dir, "go.work", func(s string) string { before, _, _ := strings.Cut(s, "replace"); return before })
+			commit(t, dir)
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			tree := scratch(t)
@@ -162,6 +178,22 @@ func TestOpenRefuses(t *testing.T) {
 				t.Errorf("Open() = %v, want an error with %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func tag(name string) func(*testing.T, string) {
+	return func(t *testing.T, dir string) { git(t, dir, "tag", name) }
+}
+
+func commit(t *testing.T, dir string) {
+	t.Helper()
+	git(t, dir, "-c", "user.name=x", "-c", "user.email=x@localhost", "commit", "--quiet", "--all", "--message", "x")
+}
+
+func git(t *testing.T, dir string, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir}, args...)...).CombinedOutput(); err != nil {
+		t.Fatalf("git %q: %v\n%s", args, err, out)
 	}
 }
 
