@@ -23,6 +23,8 @@ require (
 
 require github.com/evanphx/json-patch/v5 v5.9.11
 
+require github.com/go-jose/go-jose/v4 v4.1.9
+
 require (
 	cel.dev/expr v0.25.1 // indirect
 	cyphar.com/go-pathrs v0.2.5 // indirect
