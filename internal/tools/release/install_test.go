@@ -102,7 +102,7 @@ func TestReproducible(t *testing.T) {
 		}
 	}
 	for command, first := range digests[0] {
-		t.Logf("%s %s", first, command)
+		t.Logf("%s\n%s  first folder\n%s  second folder", command, first, digests[1][command])
 		if second := digests[1][command]; second != first {
 			t.Errorf("%s built in two folders: %s and %s, want the same bytes", command, first, second)
 		}
