@@ -200,6 +200,55 @@ func TestFileSourceObserve(t *testing.T) {
 	}
 }
 
+// KEY-58: when files are read again, and when a change counts.
+func TestFileSourceIntervals(t *testing.T) {
+	clock := keystest.NewClock()
+	dir := t.TempDir()
+	one, two := keyFile{t, filepath.Join(dir, "a.pub"), clock}, keyFile{t, filepath.Join(dir, "b.pub"), clock}
+	one.write(keystest.PEMs(keystest.P256Key()))
+	two.write(keystest.PEMs(keystest.P256Key()))
+	events := 0
+	source := keystest.Must(keys.OpenFileSource(t.Context(), keys.FileSourceConfig{
+		Files: []string{one.name, two.name}, Now: clock.Now, Observe: func(context.Context, keys.Event) { events++ },
+	}))
+	check := func(what, want string, wantEvents int) {
+		t.Helper()
+		if got := keystest.Algorithms(t, source); got != want || events != wantEvents {
+			t.Errorf("%s: the keys are %s after %d events, want %s after %d", what, got, events, want, wantEvents)
+		}
+	}
+	aged := func(f keyFile, data string, age time.Duration) {
+		t.Helper()
+		f.write(data)
+		if err := os.Chtimes(f.name, clock.Now().Add(-age), clock.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	aged(one, keystest.PEMs(keystest.P384Key()), time.Hour)
+	check("opened just now", "ES256 ES256", 0)
+	clock.Add(10 * time.Second)
+	check("after ten seconds", "ES384 ES256", 1)
+	clock.Add(10 * time.Second)
+	check("nothing changed", "ES384 ES256", 1)
+
+	clock.Add(-time.Hour)
+	aged(one, keystest.PEMs(keystest.P521Key()), time.Hour)
+	aged(two, keystest.PEMs(keystest.P256Key()), time.Hour)
+	check("the clock was set back", "ES512 ES256", 2)
+
+	aged(one, keystest.PEMs(keystest.P256Key()), -8*time.Second) // two seconds old when it is read
+	clock.Add(10 * time.Second)
+	check("quiet for exactly two seconds", "ES256 ES256", 3)
+
+	aged(one, keystest.PEMs(keystest.P384Key()), -9*time.Second)
+	aged(two, keystest.PEMs(keystest.P384Key()), time.Hour)
+	clock.Add(10 * time.Second)
+	check("one of the files changed a second ago", "ES256 ES256", 3)
+	clock.Add(10 * time.Second)
+	check("and has settled", "ES384 ES384", 4)
+}
+
 func TestOpenFileSourceRefuses(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "none")
 	for _, tt := range []struct {

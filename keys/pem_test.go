@@ -188,6 +188,42 @@ func TestParsePEMHostile(t *testing.T) {
 	}
 }
 
+// A text may be 1 MiB long, and what may be a private key 8 KiB.
+func TestParsePEMBounds(t *testing.T) {
+	const longest = 1 << 20
+	text := []byte(keystest.PKCS8(keystest.P256Key()))
+	text = append(text, bytes.Repeat([]byte("\n"), longest-len(text))...)
+	for _, tt := range []struct {
+		text []byte
+		want error
+	}{{text, nil}, {append(text, '\n'), keys.ErrTooLarge}} {
+		if _, err := keys.ParsePrivateKey(tt.text); !errors.Is(err, tt.want) {
+			t.Errorf("ParsePrivateKey() of %d bytes = %v, want %v", len(tt.text), err, tt.want)
+		}
+		if _, err := keys.ParsePublicKeys(tt.text); !errors.Is(err, tt.want) {
+			t.Errorf("ParsePublicKeys() of %d bytes = %v, want %v", len(tt.text), err, tt.want)
+		}
+	}
+	for length, want := range map[int][2]error{8 << 10: {nil, nil}, 8<<10 + 1: {keys.ErrNoPrivateKey, keys.ErrNoPublicKeys}} {
+		block := []byte(keystest.Block("PRIVATE KEY", padded(keystest.P256Key(), length)))
+		if _, err := keys.ParsePrivateKey(block); !errors.Is(err, want[0]) {
+			t.Errorf("ParsePrivateKey() of %d bytes of DER = %v, want %v", length, err, want[0])
+		}
+		if _, err := keys.ParsePublicKeys(block); !errors.Is(err, want[1]) {
+			t.Errorf("ParsePublicKeys() of %d bytes of DER = %v, want %v", length, err, want[1])
+		}
+	}
+}
+
+// padded returns a key in PKCS #8 with a last element that fills it up.
+func padded(key crypto.Signer, length int) []byte {
+	var whole asn1.RawValue
+	keystest.Must(asn1.Unmarshal(keystest.Must(x509.MarshalPKCS8PrivateKey(key)), &whole))
+	padding := length - 8 - len(whole.Bytes) // both headers have 4 bytes
+	content := append(whole.Bytes, keystest.Must(asn1.Marshal(make([]byte, padding)))...)
+	return keystest.Must(asn1.Marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: content}))
+}
+
 func texts(list []crypto.PublicKey) (out []string) {
 	for _, key := range list {
 		out = append(out, keystest.PKIX(key))
@@ -266,6 +302,9 @@ func TestEncodeKeys(t *testing.T) {
 		if _, err := keys.EncodePrivateKey(key); !isKeyError(err) {
 			t.Errorf("%s: EncodePrivateKey() = %v, want a KeyError", name, err)
 		}
+	}
+	if _, err := keys.EncodePrivateKey(keystest.EdKey()); err == nil || !strings.Contains(err.Error(), "type ed25519.PrivateKey, want *rsa.PrivateKey or *ecdsa.PrivateKey") {
+		t.Errorf("EncodePrivateKey() of an Ed25519 key = %v", err)
 	}
 	for name, key := range map[string]crypto.PublicKey{"nil": nil, "typed nil": (*rsa.PublicKey)(nil), "private": keystest.P256Key(), "weak": keystest.WeakKey().Public(), "string": "x"} {
 		if _, err := keys.EncodePublicKey(key); !isKeyError(err) {

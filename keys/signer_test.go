@@ -48,6 +48,9 @@ func TestGenerate(t *testing.T) {
 		if got := keystest.Must(keys.AlgorithmOf(key.Public())); got != alg {
 			t.Errorf("AlgorithmOf(Generate(%s)) = %s", alg, got)
 		}
+		if key, ok := key.(*rsa.PrivateKey); ok && key.N.BitLen() != 2048 {
+			t.Errorf("Generate(%s) made a key of %d bits", alg, key.N.BitLen())
+		}
 		signer := keystest.Must(keys.NewSigner(key))
 		if got := signer.PublicKey(); got.Algorithm != alg || got.ID != keystest.Must(keys.ID(key.Public())) || got.Unpublished {
 			t.Errorf("PublicKey() = %+v", got)
@@ -89,6 +92,9 @@ func TestNewSignerRefuses(t *testing.T) {
 		e, ok := errors.AsType[*keys.KeyError](err)
 		if !ok || e.Reason != tt.fault || !strings.Contains(err.Error(), tt.text) || !strings.HasPrefix(err.Error(), "keys: ") {
 			t.Errorf("NewSigner(%T) = %v, want fault %q and %q", tt.key, err, tt.fault, tt.text)
+		}
+		if err != nil && tt.fault != keys.ReasonCurve && strings.Contains(err.Error(), "curve") {
+			t.Errorf("NewSigner(%T) = %v, which is no matter of curves", tt.key, err)
 		}
 	}
 }
@@ -230,4 +236,34 @@ func TestNewSetRefuses(t *testing.T) {
 	if !isKeyError(err) {
 		t.Errorf("NewSet() = %T, want it to wrap a KeyError", err)
 	}
+	for _, bad := range []crypto.PublicKey{nil, keystest.WeakKey().Public()} {
+		if set, err := keys.NewSet(keystest.P256Key(), bad); err == nil || set != nil || strings.Count(err.Error(), "\n") != 0 || !isKeyError(err) {
+			t.Errorf("NewSet() of a good and a bad key = %v, %v; want one KeyError", set, err)
+		}
+	}
 }
+
+// KEY-23: a source says how long others may keep its keys, or an hour is meant.
+func TestMaxAge(t *testing.T) {
+	for _, tt := range []struct {
+		source keys.Source
+		want   time.Duration
+	}{
+		{keystest.Must(keys.NewSet()), time.Hour},
+		{struct{ keys.Source }{keystest.Must(keys.NewSet())}, time.Hour},
+		{aged{keystest.Must(keys.NewSet()), time.Minute}, time.Minute},
+		{aged{keystest.Must(keys.NewSet()), 0}, 0},
+		{aged{keystest.Must(keys.NewSet()), -time.Minute}, 0},
+	} {
+		if got := keys.MaxAge(tt.source); got != tt.want {
+			t.Errorf("MaxAge(%T) = %v, want %v", tt.source, got, tt.want)
+		}
+	}
+}
+
+type aged struct {
+	keys.Source
+	age time.Duration
+}
+
+func (a aged) MaxAge() time.Duration { return a.age }

@@ -19,7 +19,8 @@ import (
 
 const head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
-// H02: a body that trickles in is given up in time, and its connection closed.
+// H02: a body that trickles in is given up in time, and its connection closed:
+// net/http of Go 1.27 waits half a second before it does.
 func TestSlowBody(t *testing.T) {
 	for name, tt := range map[string]struct {
 		request string
@@ -39,7 +40,7 @@ func TestSlowBody(t *testing.T) {
 				go func() { _, _ = io.WriteString(client, tt.request) }()
 				start := time.Now()
 				answer, err := io.ReadAll(client)
-				if took := time.Since(start); err != nil || !strings.Contains(string(answer), "HTTP/1.1 408 ") || took != tt.want {
+				if took := time.Since(start); err != nil || !strings.Contains(string(answer), "HTTP/1.1 408 ") || took < tt.want || took >= tt.want+time.Second {
 					t.Errorf("got %q (%v) after %v, want 408 and the end of the connection after %v", answer, err, took, tt.want)
 				}
 			})
