@@ -42,7 +42,11 @@ func prepareUpdate(updated, old object.Object) {
 
 // ValidateCreate returns the API server's 422 for an object that can't be created.
 func ValidateCreate(k *object.Kind, o object.Object) error {
-	return invalid(k, o, append(validateMeta(k, o), validateContent(o)...))
+	errs := append(validateMeta(k, o), validateContent(o)...)
+	if pod, ok := o.(*corev1.Pod); ok && len(pod.Spec.EphemeralContainers) > 0 {
+		errs = append(errs, field.Forbidden(field.NewPath("spec", "ephemeralContainers"), "cannot be set on create"))
+	}
+	return invalid(k, o, errs)
 }
 
 // validateUpdate returns the API server's 422 for an update that isn't allowed.
@@ -50,7 +54,7 @@ func validateUpdate(k *object.Kind, subresource string, o, old object.Object) er
 	errs := append(validateMeta(k, o), validateMetaUpdate(o, old)...)
 	switch subresource {
 	case "ephemeralcontainers":
-		errs = append(errs, validateEphemeralContainers(o.(*corev1.Pod), old.(*corev1.Pod))...)
+		errs = append(errs, validateEphemeralContainersUpdate(o.(*corev1.Pod), old.(*corev1.Pod))...)
 	case "":
 		errs = append(errs, validateContent(o)...)
 		errs = append(errs, validateContentUpdate(o, old)...)
