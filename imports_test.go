@@ -47,7 +47,8 @@ var importRules = map[string]struct{ ours, others []string }{
 	"admission/webhook":       {ours: []string{"admission", "internal/configerror", "internal/flight", "internal/names", "internal/strictjson", "internal/webhook"}, others: kubernetes},
 
 	// For tests of the two above.
-	"admission/internal/admissiontest": {ours: []string{"admission"}, others: kubernetes},
+	"admission/internal/admissiontest":   {ours: []string{"admission"}, others: kubernetes},
+	"internal/podsecrets/podsecretstest": {others: kubernetes},
 
 	"sacontroller":           {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
 	"fake":                   {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store", "fake/internal/warning"}, others: kubernetes},

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/internal/podsecrets"
+	"github.com/kubesa/serviceaccount/internal/podsecrets/podsecretstest"
 )
 
 func local(name string) corev1.LocalObjectReference { return corev1.LocalObjectReference{Name: name} }
@@ -131,8 +132,8 @@ func names(volume *corev1.Volume, sources podsecrets.Sources) []string {
 	return names
 }
 
-// notNames are the fields of a pod that have "secret" in their paths, are texts
-// and are not names of Secrets. Any Key is one, too.
+// notNames are the texts of a pod that have "secret" in their paths and are not
+// names of Secrets. Any Key is one, too.
 var notNames = []string{
 	"Volumes.CephFS.SecretFile", // a path on the node
 	"Volumes.Secret.Items.Path",
@@ -142,67 +143,16 @@ var notNames = []string{
 // A new reference in k8s.io/api fails here until it is visited or listed above,
 // so that no limit and no clean-up overlooks it (ADM-70).
 func TestEveryFieldThatNamesASecretIsVisited(t *testing.T) {
-	paths := secretPaths(reflect.TypeFor[corev1.PodSpec](), "", nil)
-	if len(paths) < 20 {
-		t.Fatalf("the walk found only %q", paths)
-	}
-	for _, path := range paths {
-		var spec corev1.PodSpec
-		set(reflect.ValueOf(&spec).Elem(), strings.Split(path, "."))
-		visited := !podsecrets.Visit(&spec, podsecrets.AllSources, func(r podsecrets.Reference) bool { return r.Name != "found" })
-		isName := !slices.Contains(notNames, path) && !strings.HasSuffix(path, ".Key")
+	n := 0
+	for field, spec := range podsecretstest.Fields() {
+		n++
+		visited := !podsecrets.Visit(spec, podsecrets.AllSources, func(r podsecrets.Reference) bool { return r.Name != podsecretstest.Found })
+		isName := field.Text && !slices.Contains(notNames, field.Path) && !strings.HasSuffix(field.Path, ".Key")
 		if visited != isName {
-			t.Errorf("%s: visited is %v, want %v", path, visited, isName)
+			t.Errorf("%s: visited is %v, want %v", field.Path, visited, isName)
 		}
 	}
-}
-
-// secretPaths returns the paths of the texts below typ whose path has the word
-// secret in it.
-func secretPaths(typ reflect.Type, path string, seen []reflect.Type) []string {
-	switch typ.Kind() {
-	case reflect.Pointer, reflect.Slice:
-		return secretPaths(typ.Elem(), path, seen)
-	case reflect.Map:
-		if strings.Contains(strings.ToLower(path), "secret") {
-			return []string{path}
-		}
-	case reflect.Struct:
-		if slices.Contains(seen, typ) {
-			return nil
-		}
-		var found []string
-		for field := range typ.Fields() {
-			if !field.IsExported() || field.Type == reflect.TypeFor[corev1.PersistentVolumeClaimTemplate]() {
-				continue
-			}
-			below := path
-			if !field.Anonymous {
-				below = strings.TrimPrefix(path+"."+field.Name, ".")
-			}
-			found = append(found, secretPaths(field.Type, below, append(seen, typ))...)
-		}
-		return found
-	case reflect.String:
-		if strings.Contains(strings.ToLower(path), "secret") {
-			return []string{path}
-		}
-	}
-	return nil
-}
-
-// set creates what is on the way to the text at path below v, which becomes "found".
-func set(v reflect.Value, path []string) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		set(v.Elem(), path)
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		set(v.Index(0), path)
-	case reflect.Struct:
-		set(v.FieldByName(path[0]), path[1:])
-	case reflect.String:
-		v.SetString("found")
+	if n < 20 {
+		t.Fatalf("the walk found only %d fields", n)
 	}
 }
