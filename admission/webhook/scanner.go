@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -70,7 +71,7 @@ func list[T any](s *scanner, read func(*scanner, *T)) []T {
 			continue
 		}
 		if n := len(l); n == cap(l) && n < 64 {
-			l = append(make([]T, 0, 4*n+1), l...) // most lists have 1 or up to 5 elements
+			l = slices.Grow(l, 3*n+1) // most lists have 1 or up to 5 elements
 		}
 		l = append(l, *new(T))
 		read(s, &l[len(l)-1])

@@ -99,14 +99,15 @@ func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, start time.Tim
 // write sends an answer. A client that does not read it holds the connection no
 // longer than a request may take, or the server allows.
 func (e *Endpoint) write(w http.ResponseWriter, r *http.Request, body []byte) {
-	header := w.Header()
-	header.Set("Content-Type", mediaType)
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	header.Set("Cache-Control", "no-store")
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Cache-Control", "no-store")
 	control := http.NewResponseController(w)
-	timed := serverOf(r).WriteTimeout <= 0 && control.SetWriteDeadline(time.Now().Add(e.Timeout)) == nil
-	_, err := w.Write(body) // a client that is gone is told nothing
-	if !timed || err != nil {
+	if _, own := timeouts(r); own > 0 || control.SetWriteDeadline(time.Now().Add(e.Timeout)) != nil {
+		_, _ = w.Write(body) // a client that is gone is told nothing
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // flushing would leave it out
+	if _, err := w.Write(body); err != nil {
 		return
 	}
 	if err := control.Flush(); err == nil || errors.Is(err, http.ErrNotSupported) {
@@ -114,10 +115,10 @@ func (e *Endpoint) write(w http.ResponseWriter, r *http.Request, body []byte) {
 	}
 }
 
-// serverOf returns the server that r came to, or one without limits.
-func serverOf(r *http.Request) *http.Server {
+// timeouts returns the limits of the server that r came to, zero for none.
+func timeouts(r *http.Request) (read, write time.Duration) {
 	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
-		return server
+		return server.ReadTimeout, server.WriteTimeout
 	}
-	return &http.Server{}
+	return 0, 0
 }

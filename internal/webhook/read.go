@@ -62,7 +62,7 @@ func (e *Endpoint) read(w http.ResponseWriter, r *http.Request, deadline time.Ti
 	// the server goes on to read what is left of the body; before the next request
 	// it sets its own.
 	control := http.NewResponseController(w)
-	if own := serverOf(r).ReadTimeout; own > 0 && own < time.Until(deadline) {
+	if own, _ := timeouts(r); own > 0 && own < time.Until(deadline) {
 		deadline = time.Now().Add(own)
 	}
 	timed := control.SetReadDeadline(deadline) == nil
