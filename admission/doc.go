@@ -28,6 +28,10 @@
 // automountServiceAccountToken. Mirror pods, through which kubelets show their static
 // pods, are never changed, and may use neither accounts nor Secrets.
 //
+// A pod can get tokens for several audiences, from one [Plugin] each that has its own
+// [Config.Audience] and [Config.MountPath]. None mounts a volume that projects a token
+// for another audience.
+//
 // # Failure
 //
 // A denial is a *[k8s.io/apimachinery/pkg/api/errors.StatusError] with the status
@@ -39,6 +43,9 @@
 // For the account "default" of a new namespace Admit waits: up to ten tries, for at
 // most [Config.WaitTimeout], and no longer than the context of the request.
 //
+// A decision takes time that is linear in the size of the pod and its account, and
+// ends with the context.
+//
 // # Security
 //
 // An account with the annotation [EnforceAnnotation] limits the Secrets that its pods
@@ -46,6 +53,8 @@
 // other volumes. It also recognizes the token volume by its name alone, and compares
 // mount paths byte for byte. [Config.Strict] closes these gaps and is recommended
 // unless something depends on them.
+//
+// Getters are never asked for names that no object can have, such as "../x".
 //
 // No Secret's content is ever read: only names, types and annotations are.
 //
@@ -55,6 +64,7 @@
 // these differences: a forbidden lookup and a denied ephemeral container are 403s,
 // not errors without a status; the wait for the default account ends with the
 // context; the account is looked up once per request, not twice; retryable denials
-// carry retryAfterSeconds. Pods are those of the v1 API: an account's name in the
+// carry retryAfterSeconds; a volume that projects a token for another audience is not
+// mounted; of the Secrets that an account lists, at most 32 are read. Pods are those of the v1 API: an account's name in the
 // deprecated field counts if the other is empty, as in the API's defaulting.
 package admission

@@ -28,7 +28,8 @@
 // The namespace and the operation come from the request, never from the pod. The
 // body has to be strict JSON: duplicate keys, keys of the review in another case,
 // invalid UTF-8 and nesting deeper than 256 are rejected. Memory is bounded by a
-// small multiple of [Config.MaxBytes], and a slow body by [Config.Timeout].
+// small multiple of [Config.MaxBytes]; slow bodies, long decisions, and clients that
+// do not read the answer by [Config.Timeout].
 //
 // The handler does not authenticate its clients: leave that to TLS.
 package webhook

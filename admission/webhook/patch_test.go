@@ -22,6 +22,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
 	"github.com/kubesa/serviceaccount/admission/webhook"
 )
 
@@ -380,4 +381,59 @@ func FuzzHandler(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// What tells a volume of the pod from the one that is asked for is read as typed pods
+// have it (ADM-39).
+func TestVolumesOfThePod(t *testing.T) {
+	for _, vc := range admissiontest.VolumeChanges() {
+		for name, config := range map[string]func(*admission.Config){
+			"Kubernetes": func(*admission.Config) {},
+			"strict":     admissiontest.Strict,
+			"vault":      func(c *admission.Config) { c.Audience = "vault" },
+		} {
+			p := plugin(t, have(account("default")), config)
+			h := newHandler(t, p, webhook.Config{})
+			for _, audience := range []string{"", "vault"} {
+				v := admissiontest.TokenVolume("kube-api-access-x")
+				v.Projected.Sources[0].ServiceAccountToken.Audience = audience
+				vc.Change(&v)
+				_, err := checkRaw(p, func(object string) ([]byte, *metav1.Status) {
+					got := respond(t, h, reviewOf(object))
+					return got.Patch, got.Result
+				}, rawPod(t, pod(withVolumes(v))), create)
+				if err != nil {
+					t.Errorf("%s, %s, audience %q: %v", vc.Name, name, audience, err)
+				}
+			}
+		}
+	}
+}
+
+// A number or a text of another form than the field's is denied, as what is no pod.
+func TestVolumesThatAreNone(t *testing.T) {
+	h := handlerOf(t, have(account("default")))
+	for field, value := range map[string]string{
+		`"defaultMode":`: `"420"`,
+		`"sources":`:     `{}`,
+		`"sources":[{"serviceAccountToken":{"expirationSeconds":`: `"3607"}}]`,
+		`"sources":[{"serviceAccountToken":{"audience":`:          `7}}]`,
+		`"sources":[{"configMap":{"optional":`:                    `"no"}}]`,
+		`"sources":[{"configMap":{"items":[{"mode":`:              `1.5}]}}]`,
+		`"sources":[{"downwardAPI":{"items":[{"fieldRef":`:        `"metadata.name"}]}}]`,
+		`"sources":[{"clusterTrustBundle":`:                       `true}]`,
+	} {
+		got := respond(t, h, reviewOf(`{"spec":{"volumes":[{"projected":{`+field+value+`}}]}}`))
+		if got.Allowed || !strings.Contains(got.Result.Message, "the object is not a pod: not a") {
+			t.Errorf("%s%s: got %+v, want a denial", field, value, got)
+		}
+	}
+	// A mode that is none makes it another volume; whether it is valid, the API server says.
+	for _, mode := range []string{"4294967716", "-420", "-1"} {
+		object := strings.Replace(rawPod(t, pod(withVolumes(admissiontest.TokenVolume("kube-api-access-x")))), `"defaultMode":420`, `"defaultMode":`+mode, 1)
+		got := respond(t, handlerOf(t, have(account("default")), admissiontest.Strict), reviewOf(object))
+		if !strings.Contains(string(got.Patch), `"path":"/spec/volumes/-"`) {
+			t.Errorf("mode %s: the patch is %s, want another volume", mode, got.Patch)
+		}
+	}
 }

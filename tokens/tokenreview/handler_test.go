@@ -90,6 +90,11 @@ func TestReviewHandlerRefusesWhatIsNotAReview(t *testing.T) {
 		{"metadata is a text", `{"metadata":"x"}`, nil, 400, "metadata is not an object"},
 		{"metadata is null", strings.Replace(good, `"metadata":{"labels":{"a":"b"}}`, `"metadata":null`, 1), nil, 200, `"authenticated":true`},
 		{"audiences are a text", replace(`"spec":{`, `"spec":{"audiences":"api",`), nil, 400, "spec.audiences is not a list"},
+		{"kind is null", replace(`"TokenReview"`, `null`), nil, 400, "kind is not a string"},
+		{"version is null", replace(`"authentication.k8s.io/v1"`, `null`), nil, 400, "apiVersion is not a string"},
+		{"token is null", replace(`"token":"`+token+`"`, `"token":null`), nil, 400, "spec.token is not a string"},
+		{"spec is a list", `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","spec":[]}`, nil, 400, "spec is not an object"},
+		{"audiences are an object", replace(`"spec":{`, `"spec":{"audiences":{},`), nil, 400, "spec.audiences is not a list"},
 		{"an audience is null", replace(`"spec":{`, `"spec":{"audiences":[null],`), nil, 400, "spec.audiences has an element"},
 		{"audiences are null", replace(`"spec":{`, `"spec":{"audiences":null,`), nil, 200, `"audiences":["api"]`},
 		// H04
