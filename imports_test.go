@@ -50,14 +50,15 @@ var importRules = map[string]struct{ ours, others []string }{
 	"admission/internal/admissiontest":   {ours: []string{"admission"}, others: kubernetes},
 	"internal/podsecrets/podsecretstest": {others: kubernetes},
 
-	"sacontroller":           {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/tokensecret"}, others: kubernetes},
-	"fake":                   {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store", "fake/internal/warning"}, others: kubernetes},
-	"fake/fault":             {ours: []string{"fake/internal/object"}, others: kubernetes},
-	"fake/internal/apirules": {ours: []string{"fake/internal/object", "fake/internal/patch"}, others: kubernetes},
-	"fake/internal/object":   {others: kubernetes},
-	"fake/internal/patch":    {others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},
-	"fake/internal/warning":  {},
-	"fake/internal/store":    {ours: []string{"fake/internal/object", "internal/tokensecret"}, others: kubernetes},
+	"sacontroller":                 {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/tokensecret", "sacontroller/internal/memory"}, others: kubernetes},
+	"sacontroller/internal/memory": {others: kubernetes},
+	"fake":                         {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store", "fake/internal/warning"}, others: kubernetes},
+	"fake/fault":                   {ours: []string{"fake/internal/object"}, others: kubernetes},
+	"fake/internal/apirules":       {ours: []string{"fake/internal/object", "fake/internal/patch"}, others: kubernetes},
+	"fake/internal/object":         {others: kubernetes},
+	"fake/internal/patch":          {others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},
+	"fake/internal/warning":        {},
+	"fake/internal/store":          {ours: []string{"fake/internal/object", "internal/tokensecret"}, others: kubernetes},
 
 	// For tests of tokens and the packages below it.
 	"tokens/internal/tokentest": {ours: []string{"internal/jose", "keys", "tokens"}, others: kubernetes},

@@ -32,7 +32,7 @@ func (a *attempt) accountPresent(ctx context.Context, account *corev1.ServiceAcc
 	if account.DeletionTimestamp != nil {
 		return nil // CTL-55 as we differ
 	}
-	s := a.searches.resume(account.UID, account.ResourceVersion)
+	s := a.resume(account.UID, account.ResourceVersion)
 	err := a.search(ctx, account, s)
 	found := err == nil
 	if found {
@@ -41,7 +41,7 @@ func (a *attempt) accountPresent(ctx context.Context, account *corev1.ServiceAcc
 	if err == nil || found && !isYield(err) {
 		return err
 	}
-	return a.searches.keep(account.UID, s, err)
+	return a.keep(account.UID, s, err)
 }
 
 // The calls that are left for the last steps of an attempt.
@@ -135,7 +135,7 @@ func (a *attempt) sameAccount(ctx context.Context, account *corev1.ServiceAccoun
 // the write is a change that leads to another search.
 func (a *attempt) mend(ctx context.Context, account *corev1.ServiceAccount, s *search) error {
 	whole := s.next == len(account.Secrets)
-	generate := a.auto && whole && (!s.listed || a.pending.get(account.UID) != "")
+	generate := a.auto && whole && (!s.listed || a.pending.Get(account.UID) != "")
 	switch {
 	case !generate && len(s.missing) == 0:
 		return s.later(account) // CTL-10, CTL-20

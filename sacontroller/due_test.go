@@ -210,3 +210,14 @@ func TestReconcileForeignKeys(t *testing.T) {
 		}
 	}
 }
+
+func TestKeyString(t *testing.T) {
+	for want, key := range map[string]Key{
+		"Namespace ns":  {Kind: "Namespace", Name: "ns", UID: "1"},
+		"Secret ns/tok": {Kind: "Secret", Namespace: "ns", Name: "tok", UID: "1", ServiceAccountName: "sa", ServiceAccountUID: "2"},
+	} {
+		if got := key.String(); got != want {
+			t.Errorf("String() = %q, want %q", got, want)
+		}
+	}
+}

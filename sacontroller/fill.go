@@ -72,7 +72,7 @@ func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, acco
 	if err != nil || lacking == (fill{}) {
 		return err // CTL-44
 	}
-	if wait := a.throttle.wait(key); wait > 0 {
+	if wait := a.throttle.Wait(key); wait > 0 {
 		return reverted(key, wait)
 	}
 	// A write without a resourceVersion would overwrite whatever is stored.
@@ -140,7 +140,7 @@ func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secre
 	}
 	_, err := requireObject(a.client.UpdateSecret(ctx, complete))
 	if err == nil {
-		a.throttle.wrote(key)
+		a.throttle.Wrote(key)
 	}
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil

@@ -39,7 +39,7 @@ func (a *attempt) generateToken(ctx context.Context, live *corev1.ServiceAccount
 // unlistedToken returns the Secret that an unfinished attempt created for account,
 // read live, or nil: the one this process remembers, else one that the Reader has.
 func (a *attempt) unlistedToken(ctx context.Context, account *corev1.ServiceAccount, cached []*corev1.Secret) (*corev1.Secret, error) {
-	name := a.pending.get(account.UID)
+	name := a.pending.Get(account.UID)
 	if name == "" {
 		s := leftover(account, cached)
 		if s == nil {
@@ -72,7 +72,7 @@ func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccoun
 		if err != nil {
 			return nil, err // CTL-86
 		}
-		a.pending.set(account.UID, name)
+		a.pending.Set(account.UID, name)
 		if err := a.spend(); err != nil {
 			return nil, err
 		}
@@ -81,11 +81,11 @@ func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccoun
 		case err == nil:
 			return created, nil
 		case saysTerminating(err):
-			a.pending.forget(account.UID)
+			a.pending.Forget(account.UID)
 			return nil, nil
 		case !apierrors.IsAlreadyExists(err):
 			if isPermanent(err) {
-				a.pending.forget(account.UID)
+				a.pending.Forget(account.UID)
 			}
 			return nil, writeError(err, "creating a token Secret for ServiceAccount %s/%s", account.Namespace, account.Name)
 		}
@@ -113,7 +113,7 @@ func (a *attempt) addReference(ctx context.Context, account *corev1.ServiceAccou
 		err := a.updateAccount(ctx, withReferences(account, missing, secret.Name))
 		switch {
 		case err == nil:
-			a.pending.forget(account.UID)
+			a.pending.Forget(account.UID)
 			return nil
 		case apierrors.IsNotFound(err):
 			return a.discard(ctx, account, secret) // CTL-91
@@ -131,7 +131,7 @@ func (a *attempt) addReference(ctx context.Context, account *corev1.ServiceAccou
 		case live == nil || live.UID != account.UID || live.DeletionTimestamp != nil:
 			return a.discard(ctx, account, secret)
 		case tokensecret.Listed(live, secret.Name):
-			a.pending.forget(account.UID) // an answer was lost, or another replica was faster
+			a.pending.Forget(account.UID) // an answer was lost, or another replica was faster
 			return nil
 		}
 		listed, err := a.listsAnother(ctx, account, live)
@@ -178,7 +178,7 @@ func (a *attempt) discard(ctx context.Context, account *corev1.ServiceAccount, s
 			return err
 		}
 	}
-	a.pending.forget(account.UID)
+	a.pending.Forget(account.UID)
 	return nil
 }
 

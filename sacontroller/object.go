@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -94,4 +95,19 @@ func isPermanent(err error) bool {
 func isTerminal(err error) bool {
 	_, ok := errors.AsType[*TerminalError](err)
 	return ok
+}
+
+// A pauseError says why a key is put off although no call failed.
+type pauseError struct {
+	problem string
+	wait    time.Duration
+}
+
+func (e *pauseError) Error() string {
+	return fmt.Sprintf("sacontroller: %s; the next attempt is in %v", e.problem, e.wait.Round(time.Second))
+}
+
+// reverted says that a write is put off because the last ones were reverted.
+func reverted(key Key, wait time.Duration) error {
+	return &pauseError{fmt.Sprintf("%s is being reverted by another writer, want it to stop", key), wait}
 }

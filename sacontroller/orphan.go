@@ -18,10 +18,10 @@ import (
 // It takes as many attempts as there are calls to make, and then another one if a
 // Secret could not be deleted (CTL-26).
 func (a *attempt) accountGone(ctx context.Context, key Key) error {
-	s := a.searches.resume(key.UID, "")
+	s := a.resume(key.UID, "")
 	for more := true; more; {
 		if a.calls < callsToDelete {
-			return a.searches.keep(key.UID, s, errYield)
+			return a.keep(key.UID, s, errYield)
 		}
 		if len(s.orphans) == 0 {
 			secrets, err := a.tokenSecrets(ctx, key.Namespace, key.Name)
@@ -42,14 +42,14 @@ func (a *attempt) accountGone(ctx context.Context, key Key) error {
 		}
 		for ; len(s.orphans) > 0; s.orphans = s.orphans[1:] {
 			if a.calls < callsPerOrphan {
-				return a.searches.keep(key.UID, s, errYield)
+				return a.keep(key.UID, s, errYield)
 			}
 			s.failed = cmp.Or(s.failed, a.deleteIfOrphan(ctx, key.Namespace, s.orphans[0], key.Name, live))
 		}
 		more = s.more
 	}
 	if s.failed == nil {
-		a.pending.forget(key.UID)
+		a.pending.Forget(key.UID)
 	}
 	return s.failed
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/names"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/memory"
 )
 
 // The published ConfigMap (CST-12, RCA-2).
@@ -57,8 +58,8 @@ type RootCAPublisher struct {
 	reader   RootCAPublisherReader
 	client   RootCAPublisherClient
 	rootCA   *bundle
-	failures failures
-	throttle throttle
+	failures memory.Failures[Key]
+	throttle memory.Throttle[Key]
 }
 
 var _ Resyncer = (*RootCAPublisher)(nil)
@@ -78,7 +79,7 @@ func NewRootCAPublisher(cfg RootCAPublisherConfig) (*RootCAPublisher, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &RootCAPublisher{reader: cfg.Reader, client: cfg.Client, rootCA: newBundle(cfg.RootCA), throttle: throttle{now: cfg.Now}}, nil
+	return &RootCAPublisher{reader: cfg.Reader, client: cfg.Client, rootCA: newBundle(cfg.RootCA), throttle: memory.Throttle[Key]{Now: cfg.Now}}, nil
 }
 
 // Name returns "root-ca-certificate-publisher-controller".
@@ -93,7 +94,7 @@ func (c *RootCAPublisher) Resync() <-chan struct{} { return c.rootCA.resync }
 
 // LastError returns the error of the last attempt at key, or nil if it succeeded
 // or there was none. Of many thousands of failing keys some are forgotten.
-func (c *RootCAPublisher) LastError(key Key) error { return c.failures.get(key) }
+func (c *RootCAPublisher) LastError(key Key) error { return c.failures.Get(key) }
 
 // Due returns the key of a Namespace that was added, or is active and was
 // modified, or whose ConfigMap kube-root-ca.crt was modified or deleted.
@@ -122,7 +123,7 @@ func (c *RootCAPublisher) Reconcile(ctx context.Context, key Key) (Result, error
 		return Result{}, nil
 	}
 	err := c.reconcile(ctx, key)
-	c.failures.note(key, err)
+	c.failures.Note(key, err)
 	if pause, ok := errors.AsType[*pauseError](err); ok {
 		return Result{RequeueAfter: pause.wait}, nil
 	}
@@ -142,7 +143,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 	if want == nil {
 		return nil
 	}
-	if wait := c.throttle.wait(key); wait > 0 {
+	if wait := c.throttle.Wait(key); wait > 0 {
 		return reverted(key, wait)
 	}
 	if current == nil {
@@ -151,7 +152,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 			return nil
 		}
 		if err == nil {
-			c.throttle.wrote(key)
+			c.throttle.Wrote(key)
 			return nil
 		}
 		return writeError(err, "creating ConfigMap %s/%s", key.Name, rootCAName) // RCA-7
@@ -162,7 +163,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 	if _, err = requireObject(c.client.UpdateConfigMap(ctx, want)); err != nil {
 		return writeError(err, "updating ConfigMap %s/%s", key.Name, rootCAName) // RCA-11
 	}
-	c.throttle.wrote(key)
+	c.throttle.Wrote(key)
 	return nil
 }
 

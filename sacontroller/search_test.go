@@ -2,66 +2,11 @@ package sacontroller
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 )
-
-// DESIGN 5: what is remembered of many large accounts is bounded. Those that are
-// remembered get ready; another one waits, until they are done or given up.
-func TestSearches(t *testing.T) {
-	now := time.Unix(1000, 0)
-	m := searches{now: func() time.Time { return now }}
-	uid := func(i int) types.UID { return types.UID(fmt.Sprint(i)) }
-	for i := range maxSearches {
-		if err := m.keep(uid(i), m.resume(uid(i), "1"), errYield); err != errYield {
-			t.Fatalf("keep() of search %d = %v, want what ended the attempt", i, err)
-		}
-	}
-	one := m.resume(uid(0), "1")
-	if !one.resumed {
-		t.Error("resume() of the same version = a new search, want the one that was kept")
-	}
-	if again := m.resume(uid(0), "1"); again.resumed {
-		t.Error("resume() twice = one search, want a new one for whoever runs at the same time")
-	}
-	if err := m.keep(uid(0), one, errYield); err != errYield {
-		t.Errorf("keep() in the place that became free = %v, want %v", err, errYield)
-	}
-	if other := m.resume(uid(1), "2"); other.resumed || other.version != "2" {
-		t.Errorf("resume() of another version = %+v, want a new search", other)
-	} else if err := m.keep(uid(1), other, errYield); err != errYield {
-		t.Errorf("keep() = %v, want %v", err, errYield)
-	}
-
-	full := func(want bool) {
-		t.Helper()
-		err := m.keep("more", &search{}, errYield)
-		pause, ok := errors.AsType[*pauseError](err)
-		if ok != want || ok && pause.wait != searchPause {
-			t.Errorf("keep() of one more after %v = %v, want a pause: %t", now.Sub(time.Unix(1000, 0)), err, want)
-		}
-	}
-	full(true)
-	now = now.Add(searchTimeout)
-	full(true)
-	m.keep(uid(0), m.resume(uid(0), "1"), errYield) // still in use
-	now = now.Add(time.Second)
-	full(false)
-	if len(m.all) != 2 || m.all[uid(0)] == nil {
-		t.Errorf("%d searches are left, want the one in use and the new one", len(m.all))
-	}
-	for i := range maxSearches {
-		m.keep(uid(i), &search{}, errYield)
-	}
-	now = now.Add(-time.Hour) // the clock is set back
-	full(false)
-}
 
 func TestWithoutNames(t *testing.T) {
 	names := []string{"b", "a", "c"}

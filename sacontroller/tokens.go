@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/memory"
 )
 
 // A TokensReader is what [Tokens] decides from. The package documentation says
@@ -104,10 +105,10 @@ type Tokens struct {
 	check          TokenCheck
 	replaceInvalid bool
 
-	failures failures
-	pending  pending
-	throttle throttle
-	searches searches
+	failures memory.Failures[Key]
+	pending  memory.Pending
+	throttle memory.Throttle[Key]
+	searches memory.Places[*search]
 }
 
 var _ Resyncer = (*Tokens)(nil)
@@ -137,8 +138,8 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 		generate:       cfg.GenerateName,
 		check:          cfg.CheckToken,
 		replaceInvalid: cfg.ReplaceInvalid,
-		throttle:       throttle{now: cfg.Now},
-		searches:       searches{now: cfg.Now},
+		throttle:       memory.Throttle[Key]{Now: cfg.Now},
+		searches:       memory.Places[*search]{Now: cfg.Now},
 	}, nil
 }
 
@@ -171,7 +172,7 @@ func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) { // CT
 	if isYield(err) {
 		return Result{RequeueAfter: Yield}, nil
 	}
-	c.failures.note(key, err)
+	c.failures.Note(key, err)
 	if frozen {
 		return Result{RequeueAfter: frozenPause}, nil
 	}
@@ -183,7 +184,7 @@ func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) { // CT
 
 // LastError returns the error of the last attempt at key, or nil if it succeeded
 // or there was none. Of many thousands of failing keys some are forgotten.
-func (c *Tokens) LastError(key Key) error { return c.failures.get(key) }
+func (c *Tokens) LastError(key Key) error { return c.failures.Get(key) }
 
 // SetRootCA changes the CA bundle that Secrets get, and asks for a resync. A
 // bundle that [CheckCABundle] rejects is an error and changes nothing.

@@ -1,0 +1,62 @@
+package memory
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// How many places there are, and for how long one is kept for whoever doesn't come
+// back.
+const (
+	MaxPlaces    = 256
+	placeTimeout = time.Minute
+)
+
+// Places remembers how far the attempts at an object have come, by its UID. It is
+// safe for concurrent use.
+type Places[T any] struct {
+	Now func() time.Time // required
+
+	mu  sync.Mutex
+	all map[types.UID]place[T]
+}
+
+type place[T any] struct {
+	value T
+	used  time.Time
+}
+
+// Take returns what is remembered of an object, and forgets it, so that an attempt
+// at the same time starts anew.
+func (p *Places[T]) Take(uid types.UID) (value T, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	taken, ok := p.all[uid]
+	delete(p.all, uid)
+	return taken.value, ok
+}
+
+// Put remembers value, unless all places are taken: whoever has one gets ready
+// first, so that many large objects can't keep each other from it.
+func (p *Places[T]) Put(uid types.UID, value T) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now := p.Now()
+	if len(p.all) >= MaxPlaces {
+		for other, taken := range p.all {
+			if age := now.Sub(taken.used); age < 0 || age > placeTimeout {
+				delete(p.all, other)
+			}
+		}
+	}
+	if len(p.all) >= MaxPlaces {
+		return false
+	}
+	if p.all == nil {
+		p.all = map[types.UID]place[T]{}
+	}
+	p.all[uid] = place[T]{value, now}
+	return true
+}
