@@ -166,7 +166,7 @@ func (a *attempt) mend(ctx context.Context, account *corev1.ServiceAccount, s *s
 // removeReferences removes the references to the Secrets called as in missing from
 // live, an account just read.
 func (a *attempt) removeReferences(ctx context.Context, live *corev1.ServiceAccount, missing []string) error {
-	err := a.updateAccount(ctx, withReferences(live, missing, ""))
+	err := a.updateAccount(ctx, tokensecret.WithReferences(live, missing, ""))
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil // CTL-67
 	}
@@ -176,7 +176,7 @@ func (a *attempt) removeReferences(ctx context.Context, live *corev1.ServiceAcco
 // isOrphanLive reports whether secret, read live and perhaps nil, is an orphaned
 // token Secret. account is one that was just read.
 func (a *attempt) isOrphanLive(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (bool, error) {
-	if secret == nil || !isOrphan(secret, nil) {
+	if secret == nil || !tokensecret.Orphaned(secret, nil) {
 		return false, nil
 	}
 	owner := account
@@ -186,7 +186,7 @@ func (a *attempt) isOrphanLive(ctx context.Context, secret *corev1.Secret, accou
 			return false, err
 		}
 	}
-	return isOrphan(secret, owner), nil
+	return tokensecret.Orphaned(secret, owner), nil
 }
 
 // listsTokenOf reports whether account lists one of tokens that is a token Secret of
@@ -211,20 +211,4 @@ func withoutNames(names []string, secrets []*corev1.Secret) []string {
 		have[s.Name] = true
 	}
 	return slices.DeleteFunc(slices.Clone(names), func(name string) bool { return have[name] })
-}
-
-// withReferences returns a copy of account that no longer lists the Secrets called
-// as in drop, keeps the order of the others (CTL-65), and lists the Secret called
-// add, unless that is empty, last (CTL-89).
-func withReferences(account *corev1.ServiceAccount, drop []string, add string) *corev1.ServiceAccount {
-	dropped := make(map[string]bool, len(drop))
-	for _, name := range drop {
-		dropped[name] = true
-	}
-	a := account.DeepCopy()
-	a.Secrets = slices.DeleteFunc(a.Secrets, func(r corev1.ObjectReference) bool { return dropped[r.Name] })
-	if add != "" && !tokensecret.Listed(a, add) {
-		a.Secrets = append(a.Secrets, corev1.ObjectReference{Name: add})
-	}
-	return a
 }

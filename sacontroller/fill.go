@@ -1,11 +1,9 @@
 package sacontroller
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,7 +67,7 @@ func isSegment(name string) bool {
 // at once more.
 func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount) error {
 	lacking, err := a.lacking(ctx, secret, account)
-	if err != nil || lacking == (fill{}) {
+	if err != nil || lacking == (tokensecret.Fill{}) {
 		return err // CTL-44
 	}
 	if wait := a.throttle.Wait(key); wait > 0 {
@@ -87,7 +85,7 @@ func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, acco
 		return err // CTL-46; what has changed since is a change of its own
 	}
 	lacking, err = a.lacking(ctx, live, account)
-	if err != nil || lacking == (fill{}) {
+	if err != nil || lacking == (tokensecret.Fill{}) {
 		return err // CTL-48
 	}
 	return a.writeFilled(ctx, key, live, account, lacking)
@@ -95,14 +93,14 @@ func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, acco
 
 // lacking returns what secret lacks, a valid token included if invalid ones are
 // to be replaced.
-func (a *attempt) lacking(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (fill, error) {
-	f := planFill(secret, account, a.rootCA.get())
+func (a *attempt) lacking(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (tokensecret.Fill, error) {
+	f := tokensecret.Lacking(secret, account, a.rootCA.get())
 	if !a.replaceInvalid || f.Token || secret.DeletionTimestamp != nil || account.DeletionTimestamp != nil {
 		return f, nil
 	}
 	problem, err := a.checkToken(ctx, account, secret)
 	if err != nil {
-		return fill{}, err
+		return tokensecret.Fill{}, err
 	}
 	f.Token = problem != ""
 	return f, nil
@@ -110,7 +108,7 @@ func (a *attempt) lacking(ctx context.Context, secret *corev1.Secret, account *c
 
 // writeFilled makes one attempt to fill secret. A Secret that doesn't exist any
 // more is success (CTL-52).
-func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount, lacking fill) error {
+func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount, lacking tokensecret.Fill) error {
 	if secret.Immutable != nil && *secret.Immutable {
 		return terminalf("Secret %s/%s is immutable and incomplete, want it deleted and created again", secret.Namespace, secret.Name)
 	}
@@ -121,8 +119,8 @@ func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secre
 			return err
 		}
 	}
-	complete := filled(secret, account, lacking, a.rootCA.get(), token)
-	if size := dataSize(complete); size > corev1.MaxSecretSize {
+	complete := tokensecret.Filled(secret, account, lacking, a.rootCA.get(), token)
+	if size := tokensecret.DataSize(complete); size > corev1.MaxSecretSize {
 		return terminalf("Secret %s/%s would hold %d bytes once it is filled, want at most %d", secret.Namespace, secret.Name, size, corev1.MaxSecretSize)
 	}
 	if lacking.Token && a.replaceInvalid {
@@ -192,56 +190,4 @@ func (a *attempt) dereference(ctx context.Context, live *corev1.ServiceAccount, 
 func isOwner(account *corev1.ServiceAccount, key Key) bool {
 	return account != nil && (key.ServiceAccountUID == "" || account.UID == key.ServiceAccountUID ||
 		tokensecret.IsGeneratedName(account.Name, key.Name))
-}
-
-// A fill says what a token Secret lacks (CTL-43).
-type fill struct {
-	CA, Namespace, Token bool
-}
-
-// planFill returns what secret lacks to be a complete token Secret of account.
-// An empty rootCA asks for nothing (CTL-50), and neither does a Secret or an
-// account that is being deleted (CTL-54, CTL-55 as we differ).
-func planFill(secret *corev1.Secret, account *corev1.ServiceAccount, rootCA []byte) fill {
-	if secret.DeletionTimestamp != nil || account.DeletionTimestamp != nil {
-		return fill{}
-	}
-	return fill{
-		CA:        len(rootCA) > 0 && !bytes.Equal(secret.Data[corev1.ServiceAccountRootCAKey], rootCA),
-		Namespace: len(secret.Data[corev1.ServiceAccountNamespaceKey]) == 0,
-		Token:     len(secret.Data[corev1.ServiceAccountTokenKey]) == 0,
-	}
-}
-
-// filled returns a copy of secret with what f asks for, and with the annotations
-// that tie it to account (CTL-49). Everything else stays as it is.
-func filled(secret *corev1.Secret, account *corev1.ServiceAccount, f fill, rootCA []byte, token string) *corev1.Secret {
-	s := secret.DeepCopy()
-	if s.Data == nil {
-		s.Data = map[string][]byte{}
-	}
-	if f.CA {
-		s.Data[corev1.ServiceAccountRootCAKey] = slices.Clone(rootCA)
-	}
-	if f.Namespace {
-		s.Data[corev1.ServiceAccountNamespaceKey] = []byte(s.Namespace)
-	}
-	if f.Token {
-		s.Data[corev1.ServiceAccountTokenKey] = []byte(token)
-	}
-	if s.Annotations == nil {
-		s.Annotations = map[string]string{}
-	}
-	s.Annotations[corev1.ServiceAccountNameKey] = account.Name
-	s.Annotations[corev1.ServiceAccountUIDKey] = string(account.UID)
-	return s
-}
-
-// dataSize returns how many bytes of data secret holds, as its limit counts them.
-func dataSize(secret *corev1.Secret) int {
-	size := 0
-	for _, value := range secret.Data {
-		size += len(value)
-	}
-	return size
 }

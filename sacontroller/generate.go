@@ -3,14 +3,10 @@ package sacontroller
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
-	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
@@ -41,14 +37,14 @@ func (a *attempt) generateToken(ctx context.Context, live *corev1.ServiceAccount
 func (a *attempt) unlistedToken(ctx context.Context, account *corev1.ServiceAccount, cached []*corev1.Secret) (*corev1.Secret, error) {
 	name := a.pending.Get(account.UID)
 	if name == "" {
-		s := leftover(account, cached)
+		s := tokensecret.Leftover(account, cached)
 		if s == nil {
 			return nil, nil
 		}
 		name = s.Name
 	}
 	live, err := a.liveSecret(ctx, account.Namespace, name)
-	if err != nil || live == nil || !isLeftover(account, live) {
+	if err != nil || live == nil || !tokensecret.IsLeftover(account, live) {
 		return nil, err
 	}
 	return live, nil
@@ -64,11 +60,11 @@ func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccoun
 	base := tokensecret.NameBase(account.Name)
 	rootCA := a.rootCA.get()
 	for attempt := range maxNames {
-		name := stableName(account, base, attempt)
+		name := tokensecret.StableName(account, base, attempt)
 		if a.generate != nil {
 			name = a.generate(base)
 		}
-		token, err := a.issue(ctx, account, newTokenSecret(account, name, nil, ""))
+		token, err := a.issue(ctx, account, tokensecret.New(account, name, nil, ""))
 		if err != nil {
 			return nil, err // CTL-86
 		}
@@ -76,7 +72,7 @@ func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccoun
 		if err := a.spend(); err != nil {
 			return nil, err
 		}
-		created, err := requireObject(a.client.CreateSecret(ctx, newTokenSecret(account, name, rootCA, token)))
+		created, err := requireObject(a.client.CreateSecret(ctx, tokensecret.New(account, name, rootCA, token)))
 		switch {
 		case err == nil:
 			return created, nil
@@ -93,7 +89,7 @@ func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccoun
 		if err != nil {
 			return nil, err
 		}
-		if live != nil && isLeftover(account, live) {
+		if live != nil && tokensecret.IsLeftover(account, live) {
 			return live, nil
 		}
 	}
@@ -110,7 +106,7 @@ const maxReferenceAttempts = 5
 // goes on with the same Secret.
 func (a *attempt) addReference(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret, missing []string) error {
 	for range maxReferenceAttempts {
-		err := a.updateAccount(ctx, withReferences(account, missing, secret.Name))
+		err := a.updateAccount(ctx, tokensecret.WithReferences(account, missing, secret.Name))
 		switch {
 		case err == nil:
 			a.pending.Forget(account.UID)
@@ -180,58 +176,4 @@ func (a *attempt) discard(ctx context.Context, account *corev1.ServiceAccount, s
 	}
 	a.pending.Forget(account.UID)
 	return nil
-}
-
-// newTokenSecret returns the complete token Secret called name that is generated
-// for account (CTL-85).
-func newTokenSecret(account *corev1.ServiceAccount, name string, rootCA []byte, token string) *corev1.Secret {
-	empty := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: account.Namespace},
-		Type:       corev1.SecretTypeServiceAccountToken,
-	}
-	return filled(empty, account, fill{CA: len(rootCA) > 0, Namespace: true, Token: true}, rootCA, token)
-}
-
-// leftover returns the generated Secret that an earlier attempt created for account
-// and that the account doesn't list yet, or nil. Of several it is the first by
-// name. A Secret that another writer created is not adopted (CTL-82): it lacks the
-// form of the name or the account's UID.
-func leftover(account *corev1.ServiceAccount, tokens []*corev1.Secret) *corev1.Secret {
-	listed := make(map[string]bool, len(account.Secrets))
-	for _, r := range account.Secrets {
-		listed[r.Name] = true
-	}
-	var first *corev1.Secret
-	for _, s := range tokens {
-		if !listed[s.Name] && isGeneratedFor(account, s) && tokensecret.IsGeneratedName(account.Name, s.Name) && (first == nil || s.Name < first.Name) {
-			first = s
-		}
-	}
-	return first
-}
-
-// isLeftover reports whether s, by another sign known to be a generated Secret,
-// is one of this very account, and unlisted.
-func isLeftover(account *corev1.ServiceAccount, s *corev1.Secret) bool {
-	return isGeneratedFor(account, s) && !tokensecret.Listed(account, s.Name)
-}
-
-func isGeneratedFor(account *corev1.ServiceAccount, s *corev1.Secret) bool {
-	_, uid := tokensecret.Owner(s)
-	return tokensecret.BelongsTo(s, account) && uid == account.UID && s.DeletionTimestamp == nil
-}
-
-// stableName returns the name for the token Secret that is generated for this
-// version of account. attempt counts the names that were taken.
-//
-// A random name would make every attempt a new Secret: a create whose answer was
-// lost, a crash before the reference is written and a second replica would each
-// leave one orphaned, and no cache is fresh enough to find it. With this name they
-// all get AlreadyExists for the same Secret. Once the reference is written the
-// resourceVersion differs, so that the next Secret of the account has another
-// name, and with it another token: a token that was revoked by deleting its
-// Secret must not come back.
-func stableName(account *corev1.ServiceAccount, base string, attempt int) string {
-	sum := sha256.Sum256([]byte(string(account.UID) + "/" + account.ResourceVersion + "/" + strconv.Itoa(attempt)))
-	return tokensecret.GeneratedName(base, binary.BigEndian.Uint64(sum[:]))
 }

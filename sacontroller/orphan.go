@@ -67,7 +67,7 @@ const (
 // It may have been given to another account since it was cached.
 func (a *attempt) deleteIfOrphan(ctx context.Context, namespace string, secret orphan, owner string, live *corev1.ServiceAccount) error {
 	now, err := a.liveSecret(ctx, namespace, secret.name)
-	if err != nil || now == nil || now.UID != secret.uid || !isOrphan(now, live) {
+	if err != nil || now == nil || now.UID != secret.uid || !tokensecret.Orphaned(now, live) {
 		return err
 	}
 	if is, _ := tokensecret.Owner(now); is != owner {
@@ -99,14 +99,6 @@ func (a *attempt) deleteSecret(ctx context.Context, secret *corev1.Secret) error
 		return nil
 	}
 	return fmt.Errorf("sacontroller: deleting Secret %s/%s: %w", secret.Namespace, secret.Name, err)
-}
-
-// isOrphan reports whether the token Secret secret, read live, has no account:
-// live is the account of the name that it is annotated with, read live, or nil if
-// there is none. A Secret that is being deleted is left alone.
-func isOrphan(secret *corev1.Secret, live *corev1.ServiceAccount) bool {
-	name, _ := tokensecret.Owner(secret)
-	return name != "" && secret.DeletionTimestamp == nil && !tokensecret.BelongsTo(secret, live)
 }
 
 // orphansOf returns the Secrets of secrets, in the order of their names, that come

@@ -1,6 +1,13 @@
 package tokensecret
 
-import "strings"
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
 
 // The API server's generated names: no vowels, no look-alikes (CST-19).
 const (
@@ -48,4 +55,19 @@ func GeneratedFor(name string) string {
 		return ""
 	}
 	return account
+}
+
+// StableName returns the name for the token Secret that is generated for this
+// version of account. attempt counts the names that were taken.
+//
+// A random name would make every attempt a new Secret: a create whose answer was
+// lost, a crash before the reference is written and a second replica would each
+// leave one orphaned, and no cache is fresh enough to find it. With this name they
+// all get AlreadyExists for the same Secret. Once the reference is written the
+// resourceVersion differs, so that the next Secret of the account has another
+// name, and with it another token: a token that was revoked by deleting its
+// Secret must not come back.
+func StableName(account *corev1.ServiceAccount, base string, attempt int) string {
+	sum := sha256.Sum256([]byte(string(account.UID) + "/" + account.ResourceVersion + "/" + strconv.Itoa(attempt)))
+	return GeneratedName(base, binary.BigEndian.Uint64(sum[:]))
 }

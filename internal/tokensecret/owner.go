@@ -1,6 +1,8 @@
 package tokensecret
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -44,4 +46,57 @@ func Listed(account *corev1.ServiceAccount, name string) bool {
 		}
 	}
 	return false
+}
+
+// Orphaned reports whether the token Secret secret, read live, has no account:
+// live is the account of the name that it is annotated with, read live, or nil if
+// there is none. A Secret that is being deleted is left alone.
+func Orphaned(secret *corev1.Secret, live *corev1.ServiceAccount) bool {
+	name, _ := Owner(secret)
+	return name != "" && secret.DeletionTimestamp == nil && !BelongsTo(secret, live)
+}
+
+// Leftover returns the generated Secret that an earlier attempt created for account
+// and that the account doesn't list yet, or nil. Of several it is the first by
+// name. A Secret that another writer created is not adopted (CTL-82): it lacks the
+// form of the name or the account's UID.
+func Leftover(account *corev1.ServiceAccount, tokens []*corev1.Secret) *corev1.Secret {
+	listed := make(map[string]bool, len(account.Secrets))
+	for _, r := range account.Secrets {
+		listed[r.Name] = true
+	}
+	var first *corev1.Secret
+	for _, s := range tokens {
+		if !listed[s.Name] && isGeneratedFor(account, s) && IsGeneratedName(account.Name, s.Name) && (first == nil || s.Name < first.Name) {
+			first = s
+		}
+	}
+	return first
+}
+
+// IsLeftover reports whether s, by another sign known to be a generated Secret,
+// is one of this very account, and unlisted.
+func IsLeftover(account *corev1.ServiceAccount, s *corev1.Secret) bool {
+	return isGeneratedFor(account, s) && !Listed(account, s.Name)
+}
+
+func isGeneratedFor(account *corev1.ServiceAccount, s *corev1.Secret) bool {
+	_, uid := Owner(s)
+	return BelongsTo(s, account) && uid == account.UID && s.DeletionTimestamp == nil
+}
+
+// WithReferences returns a copy of account that no longer lists the Secrets called
+// as in drop, keeps the order of the others (CTL-65), and lists the Secret called
+// add, unless that is empty, last (CTL-89).
+func WithReferences(account *corev1.ServiceAccount, drop []string, add string) *corev1.ServiceAccount {
+	dropped := make(map[string]bool, len(drop))
+	for _, name := range drop {
+		dropped[name] = true
+	}
+	a := account.DeepCopy()
+	a.Secrets = slices.DeleteFunc(a.Secrets, func(r corev1.ObjectReference) bool { return dropped[r.Name] })
+	if add != "" && !Listed(a, add) {
+		a.Secrets = append(a.Secrets, corev1.ObjectReference{Name: add})
+	}
+	return a
 }

@@ -1,4 +1,4 @@
-package sacontroller
+package tokensecret
 
 import (
 	"fmt"
@@ -9,8 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-
-	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 var deletedAt = metav1.Unix(1700000000, 0)
@@ -37,24 +35,24 @@ func goodSecret() *corev1.Secret {
 }
 
 // CTL-43, CTL-44, CTL-50, CTL-54, CTL-55, CTL-T6, CTL-T8, SECURITY C18
-func TestPlanFill(t *testing.T) {
+func TestLacking(t *testing.T) {
 	tests := []struct {
 		name    string
 		secret  func(*corev1.Secret)
 		account func(*corev1.ServiceAccount)
 		noCA    bool
-		want    fill
+		want    Fill
 	}{
 		{name: "complete"},
-		{name: "no data", secret: func(s *corev1.Secret) { s.Data = nil }, want: fill{CA: true, Namespace: true, Token: true}},
-		{name: "no token", secret: func(s *corev1.Secret) { delete(s.Data, "token") }, want: fill{Token: true}},
-		{name: "empty token", secret: func(s *corev1.Secret) { s.Data["token"] = []byte{} }, want: fill{Token: true}},
+		{name: "no data", secret: func(s *corev1.Secret) { s.Data = nil }, want: Fill{CA: true, Namespace: true, Token: true}},
+		{name: "no token", secret: func(s *corev1.Secret) { delete(s.Data, "token") }, want: Fill{Token: true}},
+		{name: "empty token", secret: func(s *corev1.Secret) { s.Data["token"] = []byte{} }, want: Fill{Token: true}},
 		{name: "token of somebody else", secret: func(s *corev1.Secret) { s.Data["token"] = []byte("garbage") }},
-		{name: "no CA", secret: func(s *corev1.Secret) { delete(s.Data, "ca.crt") }, want: fill{CA: true}},
-		{name: "another CA", secret: func(s *corev1.Secret) { s.Data["ca.crt"] = []byte("mismatched") }, want: fill{CA: true}},
+		{name: "no CA", secret: func(s *corev1.Secret) { delete(s.Data, "ca.crt") }, want: Fill{CA: true}},
+		{name: "another CA", secret: func(s *corev1.Secret) { s.Data["ca.crt"] = []byte("mismatched") }, want: Fill{CA: true}},
 		{name: "no CA and none configured", secret: func(s *corev1.Secret) { delete(s.Data, "ca.crt") }, noCA: true},
 		{name: "another CA and none configured", secret: func(s *corev1.Secret) { s.Data["ca.crt"] = []byte("mismatched") }, noCA: true},
-		{name: "no namespace", secret: func(s *corev1.Secret) { delete(s.Data, "namespace") }, want: fill{Namespace: true}},
+		{name: "no namespace", secret: func(s *corev1.Secret) { delete(s.Data, "namespace") }, want: Fill{Namespace: true}},
 		{name: "custom namespace", secret: func(s *corev1.Secret) { s.Data["namespace"] = []byte("custom") }},
 		{name: "no UID annotation", secret: func(s *corev1.Secret) { delete(s.Annotations, "kubernetes.io/service-account.uid") }},
 		{name: "Secret being deleted", secret: func(s *corev1.Secret) { s.Data = nil; s.DeletionTimestamp = &deletedAt }},
@@ -72,8 +70,8 @@ func TestPlanFill(t *testing.T) {
 			if tt.noCA {
 				rootCA = nil
 			}
-			if got := planFill(secret, account, rootCA); got != tt.want {
-				t.Errorf("planFill() = %+v, want %+v", got, tt.want)
+			if got := Lacking(secret, account, rootCA); got != tt.want {
+				t.Errorf("Lacking() = %+v, want %+v", got, tt.want)
 			}
 		})
 	}
@@ -84,7 +82,7 @@ func TestFilled(t *testing.T) {
 	bare := goodSecret()
 	bare.Data, bare.Annotations = nil, nil
 	before := bare.DeepCopy()
-	got := filled(bare, goodAccount(), fill{CA: true, Namespace: true, Token: true}, []byte("CA Data"), "ABC")
+	got := Filled(bare, goodAccount(), Fill{CA: true, Namespace: true, Token: true}, []byte("CA Data"), "ABC")
 	want := goodSecret()
 	delete(want.Data, "extra")
 	delete(want.Annotations, "team")
@@ -92,14 +90,14 @@ func TestFilled(t *testing.T) {
 		t.Errorf("a bare Secret is filled to (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(before, bare); diff != "" {
-		t.Errorf("filled changed its argument (-before +after):\n%s", diff)
+		t.Errorf("Filled changed its argument (-before +after):\n%s", diff)
 	}
 
 	mismatch := goodSecret()
 	mismatch.Data["ca.crt"] = []byte("mismatched")
 	mismatch.Data["namespace"] = []byte("custom")
 	mismatch.Annotations["kubernetes.io/service-account.uid"] = ""
-	got = filled(mismatch, goodAccount(), fill{CA: true}, []byte("CA Data"), "")
+	got = Filled(mismatch, goodAccount(), Fill{CA: true}, []byte("CA Data"), "")
 	want = goodSecret()
 	want.Data["namespace"] = []byte("custom")
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -108,8 +106,8 @@ func TestFilled(t *testing.T) {
 }
 
 // CTL-85
-func TestNewTokenSecret(t *testing.T) {
-	got := newTokenSecret(goodAccount(), "default-token-x7k2q", []byte("CA Data"), "ABC")
+func TestNew(t *testing.T) {
+	got := New(goodAccount(), "default-token-x7k2q", []byte("CA Data"), "ABC")
 	want := goodSecret()
 	want.ObjectMeta = metav1.ObjectMeta{
 		Name: "default-token-x7k2q", Namespace: "ns",
@@ -117,15 +115,15 @@ func TestNewTokenSecret(t *testing.T) {
 	}
 	delete(want.Data, "extra")
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("newTokenSecret() (-want +got):\n%s", diff)
+		t.Errorf("New() (-want +got):\n%s", diff)
 	}
-	if _, ok := newTokenSecret(goodAccount(), "n", nil, "ABC").Data["ca.crt"]; ok {
-		t.Error("newTokenSecret() without a root CA has ca.crt, want none")
+	if _, ok := New(goodAccount(), "n", nil, "ABC").Data["ca.crt"]; ok {
+		t.Error("New() without a root CA has ca.crt, want none")
 	}
 }
 
 // CTL-22, CTL-23, CTL-42, SECURITY C10
-func TestIsOrphan(t *testing.T) {
+func TestOrphaned(t *testing.T) {
 	tests := []struct {
 		name   string
 		mutate func(*corev1.Secret)
@@ -147,8 +145,8 @@ func TestIsOrphan(t *testing.T) {
 			if tt.mutate != nil {
 				tt.mutate(secret)
 			}
-			if got := isOrphan(secret, tt.live); got != tt.want {
-				t.Errorf("isOrphan() = %t, want %t", got, tt.want)
+			if got := Orphaned(secret, tt.live); got != tt.want {
+				t.Errorf("Orphaned() = %t, want %t", got, tt.want)
 			}
 		})
 	}
@@ -161,31 +159,6 @@ func withUID(uid types.UID) *corev1.ServiceAccount {
 }
 
 func noUID(s *corev1.Secret) { delete(s.Annotations, "kubernetes.io/service-account.uid") }
-
-// CTL-22
-func TestOrphansOf(t *testing.T) {
-	variant := func(name string, mutate func(*corev1.Secret)) *corev1.Secret {
-		s := goodSecret()
-		s.Name = name
-		mutate(s)
-		return s
-	}
-	secrets := []*corev1.Secret{
-		variant("same", func(*corev1.Secret) {}),
-		variant("no-uid", noUID),
-		variant("other-uid", func(s *corev1.Secret) { s.Annotations["kubernetes.io/service-account.uid"] = "999" }),
-		variant("other-name", func(s *corev1.Secret) { s.Annotations["kubernetes.io/service-account.name"] = "x" }),
-		variant("opaque", func(s *corev1.Secret) { s.Type = "Opaque" }),
-		variant("deleting", func(s *corev1.Secret) { s.DeletionTimestamp = &deletedAt }),
-	}
-	var got []string
-	for _, s := range orphansOf(secrets, Key{Namespace: "ns", Name: "default", UID: "12345"}, "") {
-		got = append(got, s.name)
-	}
-	if diff := cmp.Diff([]string{"same", "no-uid"}, got); diff != "" {
-		t.Errorf("orphansOf() (-want +got):\n%s", diff)
-	}
-}
 
 func refs(names ...string) []corev1.ObjectReference {
 	r := []corev1.ObjectReference{}
@@ -218,11 +191,11 @@ func TestWithReferences(t *testing.T) {
 			before := account.DeepCopy()
 			want := account.DeepCopy()
 			want.Secrets = refs(tt.want...)
-			if diff := cmp.Diff(want, withReferences(account, tt.drop, tt.add)); diff != "" {
-				t.Errorf("withReferences() (-want +got):\n%s", diff)
+			if diff := cmp.Diff(want, WithReferences(account, tt.drop, tt.add)); diff != "" {
+				t.Errorf("WithReferences() (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(before, account); diff != "" {
-				t.Errorf("withReferences changed its argument (-before +after):\n%s", diff)
+				t.Errorf("WithReferences changed its argument (-before +after):\n%s", diff)
 			}
 		})
 	}
@@ -257,8 +230,8 @@ func TestLeftover(t *testing.T) {
 			if tt.mutate != nil {
 				tt.mutate(secret)
 			}
-			if got := leftover(account, []*corev1.Secret{secret}) != nil; got != tt.want {
-				t.Errorf("leftover() found it: %t, want %t", got, tt.want)
+			if got := Leftover(account, []*corev1.Secret{secret}) != nil; got != tt.want {
+				t.Errorf("Leftover() found it: %t, want %t", got, tt.want)
 			}
 		})
 	}
@@ -267,28 +240,28 @@ func TestLeftover(t *testing.T) {
 // CST-19, CTL-87
 func TestStableName(t *testing.T) {
 	account := goodAccount()
-	base := tokensecret.NameBase(account.Name)
-	name := stableName(account, base, 0)
-	if !tokensecret.IsGeneratedName("default", name) || !strings.HasPrefix(name, "default-token-") {
-		t.Errorf("stableName() = %q, want default-token- and five letters of the alphabet", name)
+	base := NameBase(account.Name)
+	name := StableName(account, base, 0)
+	if !IsGeneratedName("default", name) || !strings.HasPrefix(name, "default-token-") {
+		t.Errorf("StableName() = %q, want default-token- and five letters of the alphabet", name)
 	}
-	if again := stableName(goodAccount(), base, 0); again != name {
-		t.Errorf("stableName() = %q, then %q, want the same for the same account", name, again)
+	if again := StableName(goodAccount(), base, 0); again != name {
+		t.Errorf("StableName() = %q, then %q, want the same for the same account", name, again)
 	}
 	seen := map[string]bool{name: true}
 	for i := range 100 {
 		account.ResourceVersion = fmt.Sprint(i + 2)
-		next := stableName(account, base, 0)
+		next := StableName(account, base, 0)
 		if seen[next] {
-			t.Errorf("stableName() = %q for another resourceVersion too, want a new name", next)
+			t.Errorf("StableName() = %q for another resourceVersion too, want a new name", next)
 		}
 		seen[next] = true
 	}
-	if other := stableName(goodAccount(), base, 1); other == name {
-		t.Errorf("stableName() = %q for attempt 1 too, want a new name", other)
+	if other := StableName(goodAccount(), base, 1); other == name {
+		t.Errorf("StableName() = %q for attempt 1 too, want a new name", other)
 	}
 	long := strings.Repeat("x", 100)
-	if got := stableName(account, tokensecret.NameBase(long), 0); len(got) != 63 || !tokensecret.IsGeneratedName(long, got) {
-		t.Errorf("stableName() for a long account = %q, want 63 characters", got)
+	if got := StableName(account, NameBase(long), 0); len(got) != 63 || !IsGeneratedName(long, got) {
+		t.Errorf("StableName() for a long account = %q, want 63 characters", got)
 	}
 }
