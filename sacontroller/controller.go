@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/cabundle"
 )
 
 // A Controller reconciles one kind of thing in a cluster. It starts nothing by
@@ -130,3 +131,9 @@ type Event struct {
 // such as "sacontroller.TokensConfig", Field is the field, and Problem says what
 // is wrong with it, for people. Only another config helps.
 type ConfigError = configerror.Error
+
+// CheckCABundle returns nil if data is a CA bundle that can be published: PEM
+// blocks of X.509 certificates, at least one, and nothing that looks like a
+// truncated block. Otherwise its error says what is wrong. Call it on the content
+// of a file before using it: a file can be read while it is being written.
+func CheckCABundle(data []byte) error { return cabundle.Check(data) }

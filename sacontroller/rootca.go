@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/names"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/cabundle"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/memory"
 )
 
@@ -57,7 +58,7 @@ type RootCAPublisherConfig struct {
 type RootCAPublisher struct {
 	reader   RootCAPublisherReader
 	client   RootCAPublisherClient
-	rootCA   *bundle
+	rootCA   *cabundle.Bundle
 	failures memory.Failures[Key]
 	throttle memory.Throttle[Key]
 }
@@ -79,7 +80,7 @@ func NewRootCAPublisher(cfg RootCAPublisherConfig) (*RootCAPublisher, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &RootCAPublisher{reader: cfg.Reader, client: cfg.Client, rootCA: newBundle(cfg.RootCA), throttle: memory.Throttle[Key]{Now: cfg.Now}}, nil
+	return &RootCAPublisher{reader: cfg.Reader, client: cfg.Client, rootCA: cabundle.New(cfg.RootCA), throttle: memory.Throttle[Key]{Now: cfg.Now}}, nil
 }
 
 // Name returns "root-ca-certificate-publisher-controller".
@@ -87,10 +88,10 @@ func (c *RootCAPublisher) Name() string { return "root-ca-certificate-publisher-
 
 // SetRootCA publishes another bundle from now on and asks for a resync. A bundle
 // that [CheckCABundle] rejects is an error, and the one before stays published.
-func (c *RootCAPublisher) SetRootCA(bundle []byte) error { return c.rootCA.set(bundle) }
+func (c *RootCAPublisher) SetRootCA(bundle []byte) error { return c.rootCA.Set(bundle) }
 
 // Resync returns the channel that receives a value after [RootCAPublisher.SetRootCA].
-func (c *RootCAPublisher) Resync() <-chan struct{} { return c.rootCA.resync }
+func (c *RootCAPublisher) Resync() <-chan struct{} { return c.rootCA.Resync() }
 
 // LastError returns the error of the last attempt at key, or nil if it succeeded
 // or there was none. Of many thousands of failing keys some are forgotten.
@@ -139,7 +140,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 	if err != nil {
 		return err
 	}
-	want := planRootCA(current, key.Name, c.rootCA.get())
+	want := planRootCA(current, key.Name, c.rootCA.Get())
 	if want == nil {
 		return nil
 	}

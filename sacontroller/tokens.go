@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/cabundle"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/memory"
 )
 
@@ -99,7 +100,7 @@ type Tokens struct {
 	reader         TokensReader
 	client         TokensClient
 	issuer         LegacyIssuer
-	rootCA         *bundle
+	rootCA         *cabundle.Bundle
 	auto           bool
 	generate       func(base string) string
 	check          TokenCheck
@@ -133,7 +134,7 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 		reader:         cfg.Reader,
 		client:         cfg.Client,
 		issuer:         cfg.Issuer,
-		rootCA:         newBundle(cfg.RootCA),
+		rootCA:         cabundle.New(cfg.RootCA),
 		auto:           cfg.AutoGenerate,
 		generate:       cfg.GenerateName,
 		check:          cfg.CheckToken,
@@ -188,12 +189,12 @@ func (c *Tokens) LastError(key Key) error { return c.failures.Get(key) }
 
 // SetRootCA changes the CA bundle that Secrets get, and asks for a resync. A
 // bundle that [CheckCABundle] rejects is an error and changes nothing.
-func (c *Tokens) SetRootCA(bundle []byte) error { return c.rootCA.set(bundle) }
+func (c *Tokens) SetRootCA(bundle []byte) error { return c.rootCA.Set(bundle) }
 
 // Recheck asks for a resync. Call it when CheckToken may answer differently from
 // now on, for example because a key is about to be retired.
-func (c *Tokens) Recheck() { c.rootCA.notify() }
+func (c *Tokens) Recheck() { c.rootCA.Notify() }
 
 // Resync returns the channel that receives a value after [Tokens.SetRootCA] and
 // [Tokens.Recheck].
-func (c *Tokens) Resync() <-chan struct{} { return c.rootCA.resync }
+func (c *Tokens) Resync() <-chan struct{} { return c.rootCA.Resync() }

@@ -1,4 +1,4 @@
-package sacontroller
+package cabundle
 
 import (
 	"crypto/ecdsa"
@@ -28,7 +28,7 @@ func newCA(t testing.TB, serial int64) []byte {
 }
 
 // CTL-2, SECURITY C11
-func TestCheckCABundle(t *testing.T) {
+func TestCheck(t *testing.T) {
 	one, two := string(newCA(t, 1)), string(newCA(t, 2))
 	tests := []struct {
 		name, data, want string
@@ -46,9 +46,9 @@ func TestCheckCABundle(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := CheckCABundle([]byte(tt.data))
+			err := Check([]byte(tt.data))
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-				t.Errorf("CheckCABundle() = %v, want an error with %q", err, tt.want)
+				t.Errorf("Check() = %v, want an error with %q", err, tt.want)
 			}
 		})
 	}
@@ -56,7 +56,7 @@ func TestCheckCABundle(t *testing.T) {
 
 // Every prefix of a good bundle is refused, unless it ends between certificates:
 // SECURITY C11.
-func FuzzCheckCABundle(f *testing.F) {
+func FuzzCheck(f *testing.F) {
 	one, two := newCA(f, 1), newCA(f, 2)
 	whole := string(one) + string(two)
 	for n := range len(whole) {
@@ -65,33 +65,33 @@ func FuzzCheckCABundle(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		err := CheckCABundle(data)
+		err := Check(data)
 		if n := len(data); err == nil && strings.HasPrefix(whole, string(data)) && n < len(whole)-1 && n != len(one) && n != len(one)-1 {
-			t.Errorf("CheckCABundle() of the first %d of %d bytes = nil, want an error", n, len(whole))
+			t.Errorf("Check() of the first %d of %d bytes = nil, want an error", n, len(whole))
 		}
 		pool := x509.NewCertPool()
 		if err == nil && !pool.AppendCertsFromPEM(data) {
-			t.Error("CheckCABundle() = nil for a bundle that crypto/x509 finds no certificate in")
+			t.Error("Check() = nil for a bundle that crypto/x509 finds no certificate in")
 		}
 	})
 }
 
-func TestBundleSet(t *testing.T) {
-	b := newBundle([]byte("CA Data"))
+func TestSet(t *testing.T) {
+	b := New([]byte("CA Data"))
 	one := newCA(t, 1)
-	if err := b.set(one[:100]); err == nil || string(b.get()) != "CA Data" || len(b.resync) != 0 {
-		t.Errorf("set() of half a certificate = %v and left %q with %d resyncs due, want an error and no change", err, b.get(), len(b.resync))
+	if err := b.Set(one[:100]); err == nil || string(b.Get()) != "CA Data" || len(b.resync) != 0 {
+		t.Errorf("Set() of half a certificate = %v and left %q with %d resyncs due, want an error and no change", err, b.Get(), len(b.resync))
 	}
 	for range 3 {
-		if err := b.set(one); err != nil {
+		if err := b.Set(one); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if string(b.get()) != string(one) || len(b.resync) != 1 {
-		t.Errorf("set() left %q with %d resyncs due, want the new bundle and one", b.get(), len(b.resync))
+	if string(b.Get()) != string(one) || len(b.resync) != 1 {
+		t.Errorf("Set() left %q with %d resyncs due, want the new bundle and one", b.Get(), len(b.resync))
 	}
 	<-b.resync
-	if err := b.set(one); err != nil || len(b.resync) != 0 {
-		t.Errorf("set() of the same bundle = %v with %d resyncs due, want none", err, len(b.resync))
+	if err := b.Set(one); err != nil || len(b.resync) != 0 {
+		t.Errorf("Set() of the same bundle = %v with %d resyncs due, want none", err, len(b.resync))
 	}
 }

@@ -1,4 +1,5 @@
-package sacontroller
+// Package cabundle keeps a CA bundle that can be changed while it is in use.
+package cabundle
 
 import (
 	"bytes"
@@ -10,11 +11,11 @@ import (
 	"sync"
 )
 
-// CheckCABundle returns nil if data is a CA bundle that can be published: PEM
+// Check returns nil if data is a CA bundle that can be published: PEM
 // blocks of X.509 certificates, at least one, and nothing that looks like a
 // truncated block. Otherwise its error says what is wrong. Call it on the content
 // of a file before using it: a file can be read while it is being written.
-func CheckCABundle(data []byte) error {
+func Check(data []byte) error {
 	certificates := 0
 	rest := data
 	for {
@@ -41,30 +42,31 @@ func CheckCABundle(data []byte) error {
 	return nil
 }
 
-// bundle is a CA bundle that can be changed while it is in use, and the channel
+// A Bundle is a CA bundle that can be changed while it is in use, and the channel
 // of resyncs. It is safe for concurrent use.
-type bundle struct {
+type Bundle struct {
 	resync chan struct{} // of capacity 1
 
 	mu   sync.RWMutex
 	data []byte // replaced, never changed
 }
 
-func newBundle(data []byte) *bundle {
-	return &bundle{resync: make(chan struct{}, 1), data: slices.Clone(data)}
+// New returns a Bundle of data, which isn't checked.
+func New(data []byte) *Bundle {
+	return &Bundle{resync: make(chan struct{}, 1), data: slices.Clone(data)}
 }
 
-// get returns the bundle, to be read only.
-func (b *bundle) get() []byte {
+// Get returns the bundle, to be read only.
+func (b *Bundle) Get() []byte {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.data
 }
 
-// set replaces the bundle, unless it is rejected, and asks for a resync if it is
+// Set replaces the bundle, unless it is rejected, and asks for a resync if it is
 // another one.
-func (b *bundle) set(data []byte) error {
-	if err := CheckCABundle(data); err != nil {
+func (b *Bundle) Set(data []byte) error {
+	if err := Check(data); err != nil {
 		return err
 	}
 	b.mu.Lock()
@@ -74,14 +76,18 @@ func (b *bundle) set(data []byte) error {
 	}
 	b.mu.Unlock()
 	if changed {
-		b.notify()
+		b.Notify()
 	}
 	return nil
 }
 
-func (b *bundle) notify() {
+// Notify asks for a resync.
+func (b *Bundle) Notify() {
 	select {
 	case b.resync <- struct{}{}:
 	default: // one is due already
 	}
 }
+
+// Resync returns the channel that receives a value when a resync is due.
+func (b *Bundle) Resync() <-chan struct{} { return b.resync }
