@@ -38,17 +38,17 @@ func (a *attempt) accountPresent(ctx context.Context, account *corev1.ServiceAcc
 	if found {
 		err = a.mend(ctx, account, s)
 	}
-	if err == nil || found && !isYield(err) {
+	if found && !isYield(err) {
 		return err
 	}
 	return a.keep(account.UID, s, err)
 }
 
-// The calls that are left for the last steps of an attempt.
+// The calls that must be left for a step, so that few are made twice: those of search
+// for the Reader, the account, the Secret and its owner; and those of mend.
 const (
-	callsPerReference = 4 // of search: the Reader, the account, the Secret and its owner
-	callsToGenerate   = 23
-	callsToRemove     = 3
+	callsPerReference = 4
+	callsToMend       = 23
 )
 
 // search looks up the Secrets that account lists, from where the last attempt ended:
@@ -139,11 +139,11 @@ func (a *attempt) mend(ctx context.Context, account *corev1.ServiceAccount, s *s
 	switch {
 	case !generate && len(s.missing) == 0:
 		return s.later(account) // CTL-10, CTL-20
-	case generate && a.calls < callsToGenerate || a.calls < callsToRemove:
+	case a.calls < callsToMend:
 		return errYield
 	}
 	live, err := a.sameAccount(ctx, account)
-	if err != nil || live.DeletionTimestamp != nil {
+	if err != nil {
 		return err
 	}
 	missing := s.missing
@@ -176,9 +176,6 @@ func (a *attempt) removeReferences(ctx context.Context, live *corev1.ServiceAcco
 // isOrphanLive reports whether secret, read live and perhaps nil, is an orphaned
 // token Secret. account is one that was just read.
 func (a *attempt) isOrphanLive(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (bool, error) {
-	if secret == nil || !tokensecret.Orphaned(secret, nil) {
-		return false, nil
-	}
 	owner := account
 	if name, _ := tokensecret.Owner(secret); name != account.Name {
 		var err error
@@ -203,9 +200,6 @@ func listsTokenOf(account *corev1.ServiceAccount, tokens []*corev1.Secret) bool 
 
 // withoutNames returns names without those of secrets.
 func withoutNames(names []string, secrets []*corev1.Secret) []string {
-	if len(names) == 0 {
-		return nil
-	}
 	have := map[string]bool{}
 	for _, s := range secrets {
 		have[s.Name] = true

@@ -176,8 +176,9 @@ func TestCallsPerAttempt(t *testing.T) {
 			for _, n := range []int{60, 600} {
 				cluster := fake.New(append(tt.world(n), active("ns"), active("kube-system"), tracking(map[string]string{"since": "2020-01-01"}))...)
 				m := &meter{}
+				tokens := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader, cfg.AutoGenerate = cluster, tt.auto })
 				controllers := []sacontroller.Controller{
-					newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader, cfg.AutoGenerate = cluster, tt.auto }),
+					tokens,
 					newCleaner(t, cluster, func(cfg *sacontroller.LegacyTokenCleanerConfig) { cfg.Reader = cluster }),
 					orPanic(sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: cluster, Client: cluster, RootCA: []byte("CA")})),
 					orPanic(sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{Reader: cluster, Client: cluster})),
@@ -214,6 +215,9 @@ func TestCallsPerAttempt(t *testing.T) {
 					if got := len(references(getAccount(t, cluster, "ns", "default"))); got != want {
 						t.Errorf("n = %d: the account lists %d Secrets, want %d", n, got, want)
 					}
+				}
+				if tokens.Searches()+tokens.Pending() > 0 {
+					t.Errorf("n = %d: %d searches and %d Secrets are remembered, want none", n, tokens.Searches(), tokens.Pending())
 				}
 				perObject[n] = float64(m.calls) / float64(n)
 			}

@@ -2,3 +2,6 @@ package sacontroller
 
 // Pending returns for how many accounts c remembers a Secret that it is generating.
 func (c *Tokens) Pending() int { return c.pending.Len() }
+
+// Searches returns how many searches c remembers.
+func (c *Tokens) Searches() int { return c.searches.Len() }

@@ -26,7 +26,7 @@ func (a *attempt) generateToken(ctx context.Context, live *corev1.ServiceAccount
 	if secret == nil {
 		secret, err = a.createToken(ctx, live)
 	}
-	if err != nil || secret == nil {
+	if secret == nil {
 		return err
 	}
 	return a.addReference(ctx, live, secret, missing)
@@ -44,7 +44,7 @@ func (a *attempt) unlistedToken(ctx context.Context, account *corev1.ServiceAcco
 		name = s.Name
 	}
 	live, err := a.liveSecret(ctx, account.Namespace, name)
-	if err != nil || live == nil || !tokensecret.IsLeftover(account, live) {
+	if !tokensecret.IsLeftover(account, live) {
 		return nil, err
 	}
 	return live, nil
@@ -89,7 +89,7 @@ func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccoun
 		if err != nil {
 			return nil, err
 		}
-		if live != nil && tokensecret.IsLeftover(account, live) {
+		if tokensecret.IsLeftover(account, live) {
 			return live, nil
 		}
 	}
@@ -154,7 +154,6 @@ func (a *attempt) listsAnother(ctx context.Context, account, live *corev1.Servic
 		if old[r.Name] {
 			continue
 		}
-		old[r.Name] = true
 		secret, err := a.cachedSecret(ctx, live.Namespace, r.Name)
 		if err == nil && !tokensecret.BelongsTo(secret, live) {
 			secret, err = a.liveSecret(ctx, live.Namespace, r.Name)

@@ -62,6 +62,10 @@ func TestGenerateCases(t *testing.T) {
 	taken := opaque()
 	taken.Name = "default-token-xxxx2"
 	its := tokenWith(func(s *corev1.Secret) { s.Name = "default-token-1" })
+	replicas := tokenWith(func(s *corev1.Secret) { s.Name = "default-token-xxxx2" })
+	left := tokenWith(func(s *corev1.Secret) { s.Name = "default-token-x7k2q" })
+	leaving := left.DeepCopy()
+	leaving.DeletionTimestamp, leaving.Finalizers = &metav1.Time{Time: fake.Epoch}, []string{"a/b"}
 	tests := []struct {
 		name         string
 		cached, live []runtime.Object
@@ -100,6 +104,23 @@ func TestGenerateCases(t *testing.T) {
 			name: "name taken", cached: objects(account(), taken),
 			want: []string{getSA, create, "get secrets ns/default-token-xxxx2", "create secrets ns/default-token-xxxx4", updateSA},
 			refs: []string{"default-token-xxxx4"}, secrets: []string{"default-token-xxxx2", "default-token-xxxx4"},
+		},
+		{
+			name: "name taken, no answer by what", cached: objects(account(), taken), fault: fault.On("get", "secrets", errBusy),
+			want: []string{getSA, create, "get secrets ns/default-token-xxxx2"}, wantErr: "etcd is busy", refs: []string{}, secrets: []string{"default-token-xxxx2"},
+		},
+		{
+			name: "created by another replica", cached: objects(account()), live: objects(account(), replicas),
+			want: []string{getSA, create, "get secrets ns/default-token-xxxx2", updateSA}, refs: []string{"default-token-xxxx2"}, secrets: []string{"default-token-xxxx2"},
+		},
+		{
+			name: "unlisted token is being deleted by now", cached: objects(account(), left), live: objects(account(), leaving),
+			want: []string{getSA, "get secrets ns/default-token-x7k2q", create, updateSA}, refs: []string{"default-token-xxxx2"}, secrets: []string{"default-token-x7k2q", "default-token-xxxx2"},
+		},
+		{
+			name: "no answer about the account after a conflict", cached: objects(account()),
+			fault: fault.Any(fault.On("update", "serviceaccounts", fault.Conflict), fault.Nth(2, "get", "serviceaccounts", errBusy)),
+			want:  []string{getSA, create, updateSA, getSA}, wantErr: "etcd is busy", refs: []string{}, secrets: []string{"default-token-xxxx2"},
 		},
 		{
 			name: "account gone while the token is made", cached: objects(account()), fault: fault.On("update", "serviceaccounts", fault.NotFound), // CTL-90, CTL-91

@@ -91,6 +91,9 @@ func TestPlaces(t *testing.T) {
 		put(uid(i), true)
 	}
 	put("more", false)
+	if n := p.Len(); n != MaxPlaces {
+		t.Errorf("Len() = %d, want %d", n, MaxPlaces)
+	}
 	if value, ok := p.Take(uid(0)); value != 7 || !ok {
 		t.Errorf("Take() = %d, %t, want 7, true", value, ok)
 	}

@@ -38,6 +38,13 @@ func (p *Places[T]) Take(uid types.UID) (value T, ok bool) {
 	return taken.value, ok
 }
 
+// Len returns how many places are taken.
+func (p *Places[T]) Len() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.all)
+}
+
 // Put remembers value, unless all places are taken: whoever has one gets ready
 // first, so that many large objects can't keep each other from it.
 func (p *Places[T]) Put(uid types.UID, value T) bool {

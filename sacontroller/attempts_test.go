@@ -1,0 +1,147 @@
+package sacontroller_test
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+const (
+	getNS      = "get namespaces ns"
+	listTokens = "list secrets ns"
+	listed     = "default-token-x7k2q"
+	getListed  = "get secrets ns/" + listed
+)
+
+// One attempt at an account, call by call, those of the Reader too.
+func TestAccountAttempt(t *testing.T) {
+	orphaned := tokenWith(func(s *corev1.Secret) {
+		s.Name, s.Annotations = listed, map[string]string{corev1.ServiceAccountNameKey: "nobody"}
+	})
+	its := tokenWith(func(s *corev1.Secret) { s.Name = listed })
+	other := opaque()
+	other.Name = listed
+	tests := []struct {
+		name         string
+		cached, live []runtime.Object
+		auto         bool
+		reader       *fault.Fault // of the Reader
+		fault        *fault.Fault // of the Client
+		reads        []string     // of the Reader
+		want         []string
+		wantErr      string
+	}{
+		{name: "lists nothing", cached: objects(account()), reads: []string{getNS, getSA}},
+		{name: "lists its token", cached: objects(accountListing(listed), its), reads: []string{getNS, getSA, getListed}},
+		{name: "lists its token, token wanted", auto: true, cached: objects(accountListing(listed), its), reads: []string{getNS, getSA, listTokens, getListed}},
+		{name: "lists other names", cached: objects(accountListing("a", "default-token-", "default-token-a/b")), reads: []string{getNS, getSA}},
+		{name: "lists a missing Secret", cached: objects(accountListing(listed)), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, updateSA}},
+		{name: "lists a Secret of another type that the Reader lacks", cached: objects(accountListing(listed)), live: objects(accountListing(listed), other), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed}},
+		{name: "lists a token that the Reader lacks, token wanted", auto: true, cached: objects(accountListing(listed)), live: objects(accountListing(listed), its), reads: []string{getNS, getSA, listTokens, getListed}, want: []string{getSA, getListed}},
+		{name: "lists an orphan that the Reader lacks", cached: objects(accountListing(listed)), live: objects(accountListing(listed), orphaned), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, "get serviceaccounts ns/nobody"}, wantErr: "Secret ns/" + listed + " is orphaned"},
+		{name: "lists an orphan and a missing Secret", cached: objects(accountListing(listed, "default-token-zzzzz")), live: objects(accountListing(listed, "default-token-zzzzz"), orphaned), reads: []string{getNS, getSA, getListed, "get secrets ns/default-token-zzzzz"}, want: []string{getSA, getListed, "get serviceaccounts ns/nobody", "get secrets ns/default-token-zzzzz", updateSA}, wantErr: "Secret ns/" + listed + " is orphaned"},
+		{name: "no answer about the owner", cached: objects(accountListing(listed)), live: objects(accountListing(listed), orphaned), fault: fault.Nth(2, "get", "serviceaccounts", errBusy), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, "get serviceaccounts ns/nobody"}, wantErr: "etcd is busy"},
+		{name: "has another version", cached: objects(accountListing(listed)), live: objects(opaque(), accountListing(listed)), reads: []string{getNS, getSA, getListed}, want: []string{getSA}, wantErr: "the Reader is stale"},
+		{name: "is another one", cached: objects(accountListing(listed)), live: objects(again(accountListing(listed))), reads: []string{getNS, getSA, getListed}, want: []string{getSA}, wantErr: "the Reader is stale"},
+		{name: "is gone", cached: objects(accountListing(listed)), live: objects(opaque()), reads: []string{getNS, getSA, getListed}, want: []string{getSA}, wantErr: "the Reader is stale"},
+		{name: "no answer about the Secret in the cache", cached: objects(accountListing(listed)), reader: fault.On("get", "secrets", errBusy), reads: []string{getNS, getSA, getListed}, wantErr: "etcd is busy"},
+		{name: "no answer about the tokens in the cache, token wanted", auto: true, cached: objects(account()), reader: fault.First(1, "list", "secrets", errBusy), reads: []string{getNS, getSA, listTokens}, wantErr: "listing the token Secrets of ServiceAccount ns/default: "},
+		{name: "no answer about the tokens in the cache before one is made", auto: true, cached: objects(account()), reader: fault.Nth(2, "list", "secrets", errBusy), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA}, wantErr: "listing the token Secrets of ServiceAccount ns/default: "},
+		{name: "no answer about the token that it has but doesn't list", auto: true, cached: objects(account(), its), fault: fault.On("get", "secrets", errBusy), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed}, wantErr: "etcd is busy"},
+		{name: "has a token that it doesn't list", auto: true, cached: objects(account(), its), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed, updateSA}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			cache := fake.New(tt.cached...)
+			api := fake.New(tt.cached...)
+			if tt.live != nil {
+				api = fake.New(tt.live...)
+			}
+			if tt.reader != nil {
+				cache.Inject(tt.reader)
+			}
+			if tt.fault != nil {
+				api.Inject(tt.fault)
+			}
+			c := newTokens(t, api, func(cfg *sacontroller.TokensConfig) { cfg.Reader, cfg.AutoGenerate = cache, tt.auto })
+			_, err := c.Reconcile(t.Context(), accountKey)
+			if (err != nil) != (tt.wantErr != "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
+				t.Errorf("Reconcile() = %v, want the error %q", err, tt.wantErr)
+			}
+			diff(t, "calls of the Reader", tt.reads, calls(cache))
+			diff(t, "calls of the Client", tt.want, calls(api))
+		})
+	}
+}
+
+// An account that lists more than one attempt can look up is looked up once, over
+// many attempts, whatever fails in between, and written for each 512 names.
+func TestAccountAttempts(t *testing.T) {
+	const n = 600
+	for _, auto := range []bool{false, true} {
+		cluster := fake.New(active("ns"), accountListing(generatedNames(n)...))
+		cluster.Inject(fault.Nth(37, "get", "secrets", errBusy))
+		cluster.Inject(fault.Nth(1000, "get", "secrets", errBusy))
+		c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader, cfg.AutoGenerate = cluster, auto })
+		settle(t, cluster, c)
+		count := map[string]int{}
+		for _, a := range cluster.Actions() {
+			count[a.Verb+" "+a.Resource]++
+		}
+		// Each name is read once by the Reader and once live, and the two that failed
+		// again. Each of the two searches reads the account live twice, besides the
+		// attempts of which each reads the account and its Namespace by the Reader.
+		want := map[string]int{"get namespaces": 48, "get serviceaccounts": 48 + 2*2, "get secrets": 2*n + 2, "list secrets": 2, "update serviceaccounts": 2}
+		if auto {
+			want = map[string]int{"get namespaces": 49, "get serviceaccounts": 49 + 2*2, "get secrets": 2*n + 4, "list secrets": 5, "create secrets": 1, "update serviceaccounts": 2}
+		}
+		diff(t, "calls", want, count)
+	}
+}
+
+// A Secret that is created while the account is searched keeps its reference.
+func TestAccountAttemptsMeanwhile(t *testing.T) {
+	cluster := fake.New(active("ns"), accountListing(generatedNames(30)...))
+	c := newTokens(t, cluster)
+	if result, err := c.Reconcile(t.Context(), accountKey); err != nil || result.RequeueAfter != sacontroller.Yield {
+		t.Fatalf("Reconcile() = %v, %v, want it to yield", result, err)
+	}
+	created := incomplete()
+	created.Name, created.UID = generatedNames(1)[0], ""
+	if _, err := cluster.CreateSecret(t.Context(), created); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, cluster, c)
+	diff(t, "references", []string{created.Name}, references(getAccount(t, cluster, "ns", "default")))
+}
+
+// What was found of an account that was changed, or is another one by now, is
+// looked up again.
+func TestAccountAttemptsAnew(t *testing.T) {
+	cluster := fake.New(active("ns"), accountListing(generatedNames(30)...))
+	c := newTokens(t, cluster)
+	if result, err := c.Reconcile(t.Context(), accountKey); err != nil || result.RequeueAfter != sacontroller.Yield {
+		t.Fatalf("Reconcile() = %v, %v, want it to yield", result, err)
+	}
+	changed := getAccount(t, cluster, "ns", "default").DeepCopy()
+	changed.Secrets = []corev1.ObjectReference{{Name: listed}, {Name: generatedNames(1)[0]}}
+	created := incomplete()
+	created.Name, created.UID = generatedNames(1)[0], ""
+	if _, err := cluster.CreateSecret(t.Context(), created); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cluster.UpdateServiceAccount(t.Context(), changed); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, cluster, c)
+	diff(t, "references", []string{created.Name}, references(getAccount(t, cluster, "ns", "default")))
+	if n := c.Searches(); n != 0 {
+		t.Errorf("%d searches are remembered, want none", n)
+	}
+}
