@@ -123,7 +123,7 @@ func hostileHandler(t testing.TB, config func(*admission.Config)) *webhook.Handl
 // of a review. Time is counted in looks at the clock, of which there is one for so
 // many steps.
 func TestReviewsAreLinear(t *testing.T) {
-	const n = 4000
+	const n = 1500
 	for _, tt := range hostileReviews {
 		t.Run(tt.name, func(t *testing.T) {
 			h := hostileHandler(t, tt.config)
@@ -160,7 +160,7 @@ func TestReviewsAreLinear(t *testing.T) {
 func TestLongReviewsEndInTime(t *testing.T) {
 	for _, tt := range hostileReviews {
 		t.Run(tt.name, func(t *testing.T) {
-			h, body := hostileHandler(t, tt.config), tt.review(8_000)
+			h, body := hostileHandler(t, tt.config), tt.review(3_000)
 			all := &admissiontest.EndingContext{Context: t.Context(), Until: 1 << 30}
 			if _, err := webhook.Review(all, h, body); err != nil {
 				t.Fatal(err)
