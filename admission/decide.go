@@ -33,7 +33,7 @@ const (
 )
 
 func (r *rules) decideAccount(edits []Edit, spec *corev1.PodSpec) []Edit {
-	e := Edit{Field: fieldAccount, name: r.accountName(spec), rules: r}
+	e := Edit{Field: fieldAccount, name: r.accountName(spec)}
 	switch {
 	case spec.ServiceAccountName != "":
 		e.Keep, e.why = true, podNamesAccount
@@ -197,7 +197,7 @@ func (r *rules) decideVolume(b *budget, volumes []corev1.Volume, token string) (
 		e.name, e.Keep, e.why = v.Name, true, volumeIsThere
 		return e, nil
 	}
-	if lookAlike != nil && r.tokenVolume == Projected {
+	if lookAlike != nil {
 		e.detail, e.but = lookAlike.Name, r.mismatch(lookAlike)
 	}
 	if e.why = volumeProjects; r.tokenVolume == SecretBacked {

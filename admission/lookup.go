@@ -36,7 +36,7 @@ func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*core
 		return nil, noAccount(name)
 	}
 	account, err := getAccount(ctx, p.cached, namespace, name)
-	if err == nil || !apierrors.IsNotFound(err) {
+	if !apierrors.IsNotFound(err) {
 		return account, err
 	}
 	tries, live := maxTries, p.live
@@ -128,11 +128,7 @@ func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.Se
 		}
 		asked = append(asked, ref.Name)
 		secret, err := requireObject(p.secrets.GetSecret(ctx, req.namespace(), ref.Name))
-		switch {
-		case err == nil:
-		case apierrors.IsNotFound(err):
-			continue
-		default:
+		if err != nil && !apierrors.IsNotFound(err) {
 			return "", denyTokenLookup(req, account, err)
 		}
 		if IsTokenOf(secret, account) {

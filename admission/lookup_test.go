@@ -275,3 +275,37 @@ func TestWaitThatNeverHelps(t *testing.T) {
 		t.Errorf("waited %d times, want once", calls)
 	}
 }
+
+// Without a cache, the first read is followed by a wait too (ADM-17).
+func TestWaitWithoutACache(t *testing.T) {
+	calls, o := 0, have()
+	p := plugin(t, o, func(c *admission.Config) {
+		c.DisableWait = false
+		c.Wait = func(context.Context, string, string) error { calls++; return nil }
+	})
+	wantStatus(t, p.Admit(t.Context(), create(pod())), retry(forbidden(`error looking up service account shop/default: serviceaccount "default" not found`)))
+	if n := o.Reads.Load(); calls != 9 || n != 10 {
+		t.Errorf("waited %d times and read %d times, want 9 and 10", calls, n)
+	}
+}
+
+func TestWaitEndsWithTheRequest(t *testing.T) {
+	// H09
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	o := have()
+	p := plugin(t, o, func(c *admission.Config) { c.DisableWait = false })
+	wantStatus(t, p.Admit(ctx, create(pod())), retry(forbidden(`error looking up service account shop/default: serviceaccount "default" not found`)))
+	if n := o.Reads.Load(); n != 1 {
+		t.Errorf("read %d times, want once", n)
+	}
+}
+
+// plainError is an error that is no pointer.
+type plainError struct{}
+
+func (plainError) Error() string { return "boom" }
+
+func TestErrorThatIsNoPointer(t *testing.T) {
+	wantStatus(t, plugin(t, failing(plainError{})).Admit(t.Context(), create(pod())), retry(forbidden("error looking up service account shop/default: boom")))
+}

@@ -216,7 +216,7 @@ func TestOptOut(t *testing.T) {
 	const key = "example.com/no-token"
 	in := func() *corev1.Pod {
 		return pod(func(p *corev1.Pod) {
-			p.Annotations = map[string]string{key: "proxy, log"}
+			p.Annotations = map[string]string{key: "proxy, log", "": "app"}
 			p.Spec.Containers = []corev1.Container{{Name: "app"}, {Name: "proxy"}, {Name: "log"}, {Name: "prox"}}
 		})
 	}

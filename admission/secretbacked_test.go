@@ -100,6 +100,7 @@ func TestSecretBackedMount(t *testing.T) {
 		{"init container", "t1", changes{inits(corev1.Container{}), withMounts(mounted)}, changes{inits(corev1.Container{VolumeMounts: []corev1.VolumeMount{tokenMount("t1")}}), withMounts(mounted), withVolumes(secretVolume("t1", "t1"))}},
 		// ADM-114, ADM-T19
 		{"token of another name", "t2", changes{withVolumes(secretVolume("t1", "t1")), withMounts(tokenMount("t1"))}, changes{withVolumes(secretVolume("t1", "t1")), withMounts(tokenMount("t1"))}},
+		{"volume of another Secret", "t2", changes{withVolumes(secretVolume("t1", "t1"))}, changes{withVolumes(secretVolume("t1", "t1"), secretVolume("t2", "t2")), withMounts(tokenMount("t2"))}},
 		{"look-alike of the projected volume", "t1", changes{withVolumes(emptyDir("kube-api-access-x"))}, changes{withVolumes(emptyDir("kube-api-access-x"), secretVolume("t1", "t1")), withMounts(tokenMount("t1"))}},
 	}
 	for _, tt := range tests {

@@ -11,7 +11,7 @@ import (
 )
 
 // existingVolume returns the volume that already has the token. If there is none,
-// it returns the first that looks alike and is not used, if there is one.
+// it returns the first projected one that looks alike and is not used, if any.
 func (r *rules) existingVolume(b *budget, volumes []corev1.Volume, token string) (v, lookAlike *corev1.Volume, err error) {
 	if err := b.spend(len(volumes)); err != nil {
 		return nil, nil, err

@@ -155,17 +155,18 @@ func TestOtherVolumesAskedFor(t *testing.T) {
 // With Strict, a Secret volume of some of the token's keys is not the token's.
 func TestSecretVolumeWithItems(t *testing.T) {
 	o := have(account("default", lists("t1")), tokenSecret("t1", "default", ""))
-	for _, isStrict := range []bool{false, true} {
+	for _, tt := range []struct {
+		strict, items bool
+		want          string
+	}{{false, false, "mine"}, {false, true, "mine"}, {true, false, "mine"}, {true, true, "t1"}} {
 		v := secretVolume("mine", "t1")
-		v.Secret.Items = []corev1.KeyToPath{{Key: "ca.crt", Path: "ca.crt"}}
-		in := pod(withVolumes(v))
-		wantStatus(t, plugin(t, o, secretBacked(o), func(c *admission.Config) { c.Strict = isStrict }).Admit(t.Context(), create(in)), nil)
-		want := "mine"
-		if isStrict {
-			want = "t1"
+		if tt.items {
+			v.Secret.Items = []corev1.KeyToPath{{Key: "ca.crt", Path: "ca.crt"}}
 		}
-		if got := in.Spec.Containers[0].VolumeMounts[0].Name; got != want {
-			t.Errorf("strict is %v: mounts %s, want %s", isStrict, got, want)
+		in := pod(withVolumes(v))
+		wantStatus(t, plugin(t, o, secretBacked(o), func(c *admission.Config) { c.Strict = tt.strict }).Admit(t.Context(), create(in)), nil)
+		if got := in.Spec.Containers[0].VolumeMounts[0].Name; got != tt.want {
+			t.Errorf("%+v: mounts %s", tt, got)
 		}
 	}
 }
