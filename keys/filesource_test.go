@@ -251,6 +251,10 @@ func TestFileSourceIntervals(t *testing.T) {
 
 func TestOpenFileSourceRefuses(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "none")
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		cfg  keys.FileSourceConfig
 		want string
@@ -258,6 +262,7 @@ func TestOpenFileSourceRefuses(t *testing.T) {
 		{keys.FileSourceConfig{}, "keys: FileSourceConfig.Files is empty, want at least one file"},
 		{keys.FileSourceConfig{Files: []string{name}, ReloadEvery: -1}, "keys: FileSourceConfig.ReloadEvery is -1ns, want 0 for the default or a positive value"},
 		{keys.FileSourceConfig{Files: []string{name}}, "keys: error reading public key file " + name + ": open " + name + ": no such file or directory"},
+		{keys.FileSourceConfig{Files: []string{empty}}, "keys: error reading public key file " + empty + ": data does not contain any valid RSA or ECDSA public keys"},
 	} {
 		_, err := keys.OpenFileSource(t.Context(), tt.cfg)
 		if err == nil {
