@@ -151,7 +151,7 @@ func (c *LegacyTokenTracker) Reconcile(ctx context.Context, key Key) (Result, er
 		}
 		m.Data[trackingSinceKey] = today
 		_, err := requireObject(c.client.UpdateConfigMap(ctx, m))
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // CLN-8
+		if err != nil && !apierrors.IsNotFound(err) { // CLN-8 as we differ
 			return Result{}, writeError(err, "updating the tracking ConfigMap")
 		}
 	}

@@ -57,7 +57,7 @@ func TestLegacyTokenTrackerReconcile(t *testing.T) {
 		{name: "no data", cached: objects(tracking(nil)), want: []string{update}, data: today},
 		{name: "bad date", cached: objects(bad), want: []string{update}, data: map[string]string{"since": "2024-02-01", "other": "kept"}},
 		{name: "bad date, gone", cached: objects(bad), live: objects(active("kube-system")), want: []string{update}},
-		{name: "bad date, update conflicts", cached: objects(bad), fault: fault.On("update", "", fault.Conflict), want: []string{update}},
+		{name: "bad date, update conflicts", cached: objects(bad), fault: fault.On("update", "", fault.Conflict), want: []string{update}, wantErr: "modified"},
 		{name: "bad date, update says not found", cached: objects(bad), fault: fault.On("update", "", fault.NotFound), want: []string{update}},
 		{name: "bad date, update fails", cached: objects(bad), fault: fault.On("update", "", errBusy), want: []string{update}, wantErr: "etcd is busy"},
 	}

@@ -19,6 +19,10 @@ import (
 // rootCAPeriod is how often the CA file is looked at.
 const rootCAPeriod = 10 * time.Second
 
+// namespaceSyncs is how many Namespaces get their accounts, or their bundle, at a
+// time: a call for one that hangs must not hold up the others.
+const namespaceSyncs = 2
+
 // A setup holds what the controllers that options turn on have in common.
 type setup struct {
 	log    *slog.Logger
@@ -103,7 +107,7 @@ func (s *setup) addAccounts(opts *options, m *manager.Manager, clients *servicea
 	if err != nil {
 		return err
 	}
-	return m.Add(c, manager.Options{})
+	return m.Add(c, manager.Options{Workers: namespaceSyncs})
 }
 
 func (s *setup) addPublisher(opts *options, m *manager.Manager, clients *serviceaccount.CoreV1) error {
@@ -119,7 +123,7 @@ func (s *setup) addPublisher(opts *options, m *manager.Manager, clients *service
 		return err
 	}
 	s.apply = append(s.apply, c.SetRootCA)
-	return m.Add(c, manager.Options{})
+	return m.Add(c, manager.Options{Workers: namespaceSyncs})
 }
 
 func (s *setup) addCleaner(opts *options, m *manager.Manager, clients *serviceaccount.CoreV1) error {
