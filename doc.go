@@ -13,7 +13,8 @@
 //   - tokens issues tokens (Issuer) and authenticates them (Authenticator).
 //     tokens/tokenrequest and tokens/tokenreview answer the requests of the API,
 //     tokens/bearer authenticates HTTP requests, tokens/tokensource keeps a client's
-//     token fresh, tokens/lastused tracks use.
+//     token fresh, tokens/keeper those of Secrets and folders, tokens/lastused tracks
+//     use.
 //   - sacontroller creates the accounts of namespaces, fills and deletes token
 //     Secrets, cleans up unused ones, and publishes root CA bundles.
 //   - fake is a cluster in memory that behaves like an API server, for tests of all of

@@ -1,0 +1,105 @@
+package keeper_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/keeper"
+	"github.com/kubesa/serviceaccount/tokens/tokensource"
+)
+
+// Keep a token of ci/builder in each Secret that asks for one.
+func ExampleNewSecrets() {
+	ctx := context.Background()
+	cluster := fake.New(
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}},
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "remote", Labels: map[string]string{"example.org/account": "builder"}}},
+	)
+	authority, err := fake.NewAuthority(fake.AuthorityConfig{Cluster: cluster})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	controller, err := keeper.NewSecrets(keeper.SecretsConfig{
+		Reader: cluster, Client: cluster, Now: authority.Now,
+		Want: func(secret *corev1.Secret) (*keeper.Want, error) {
+			name := secret.Labels["example.org/account"]
+			if name == "" {
+				return nil, nil
+			}
+			return &keeper.Want{Namespace: secret.Namespace, Name: name, Audiences: []string{"vault"}, Lifetime: time.Hour}, nil
+		},
+		Mint: func(ctx context.Context, want keeper.Want) (*tokens.Token, error) {
+			seconds := int64(want.Lifetime / time.Second)
+			tr, err := authority.CreateToken(ctx, want.Namespace, want.Name, &authenticationv1.TokenRequest{
+				Spec: authenticationv1.TokenRequestSpec{Audiences: want.Audiences, ExpirationSeconds: &seconds},
+			})
+			if err != nil {
+				return nil, err
+			}
+			return tokensource.TokenOf(tr)
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	check := func() {
+		if err := cluster.Settle(ctx, controller); err != nil { // a manager does so all the time
+			fmt.Println(err)
+			return
+		}
+		secret, err := cluster.GetSecret(ctx, "ci", "remote")
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		claims, err := tokens.PeekUnverified(string(secret.Data["token"]))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(claims.Subject, claims.Audiences, "for another", claims.Expiry.Sub(authority.Now()))
+	}
+	check()
+	authority.Advance(50 * time.Minute)
+	check()
+
+	// Output:
+	// system:serviceaccount:ci:builder [vault] for another 1h0m0s
+	// system:serviceaccount:ci:builder [vault] for another 1h0m0s
+}
+
+// Write what a kubelet would mount.
+func ExampleWriteVolume() {
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	for range 2 {
+		changed, err := keeper.WriteVolume(dir, map[string]keeper.File{
+			"token":     {Data: []byte("a token")},
+			"namespace": {Data: []byte("ci"), Mode: 0o644},
+		})
+		fmt.Println(changed, err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "namespace"))
+	fmt.Println(string(data), err)
+
+	// Output:
+	// true <nil>
+	// false <nil>
+	// ci <nil>
+}

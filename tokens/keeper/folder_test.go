@@ -1,0 +1,118 @@
+package keeper_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubesa/serviceaccount/tokens/keeper"
+)
+
+func TestFolder(t *testing.T) {
+	dir := t.TempDir()
+	now, calls, value := noon, 0, "one"
+	var down error
+	var events []keeper.Event
+	folder, err := keeper.NewFolder(keeper.FolderConfig{
+		Dir: dir, Now: func() time.Time { return now },
+		Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
+			calls++
+			return map[string]keeper.File{"token": {Data: []byte(value)}}, now.Add(time.Hour), down
+		},
+		Observe: func(_ context.Context, e keeper.Event) { events = append(events, e) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sync := func(when string, wantCalls int, want string) time.Time {
+		t.Helper()
+		next, _ := folder.Sync(t.Context())
+		if calls != wantCalls || read(t, dir)["token"] != want+" 600" {
+			t.Errorf("%s: %d calls of Fill, content %v, want %d and %s", when, calls, read(t, dir), wantCalls, want)
+		}
+		return next
+	}
+	due := sync("at first", 1, "one")
+	if wait := due.Sub(now); wait < 43*time.Minute || wait > 48*time.Minute {
+		t.Errorf("to be renewed in %v, want 80 %% of an hour less up to a tenth", wait)
+	}
+	value, now = "two", due.Add(-1)
+	sync("just before", 1, "one")
+	now, down = due, errors.New("down")
+	next := sync("it fails", 2, "one")
+	if next.Sub(now) != time.Second {
+		t.Errorf("to be retried in %v, want a second", next.Sub(now))
+	}
+	sync("too early", 2, "one")
+	now = next
+	if next = sync("it fails again", 3, "one"); next.Sub(now) != 2*time.Second {
+		t.Errorf("to be retried in %v, want two seconds", next.Sub(now))
+	}
+	now, down = next, nil
+	sync("it is up", 4, "two")
+	if len(events) != 4 || events[0].Err != nil || events[1].Err == nil || events[3].Expiry.IsZero() || events[3].Name != dir {
+		t.Errorf("Observe got %+v", events)
+	}
+}
+
+func TestFolderFails(t *testing.T) {
+	for name, fill := range map[string]func(context.Context) (map[string]keeper.File, time.Time, error){
+		"expired": func(context.Context) (map[string]keeper.File, time.Time, error) {
+			return map[string]keeper.File{"token": {}}, noon, nil
+		},
+		"a bad path": func(context.Context) (map[string]keeper.File, time.Time, error) {
+			return map[string]keeper.File{"../token": {}}, time.Time{}, nil
+		},
+		"panic": func(context.Context) (map[string]keeper.File, time.Time, error) { panic("hunter2") },
+	} {
+		dir := t.TempDir()
+		var event keeper.Event
+		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Fill: fill, Now: func() time.Time { return noon }, Observe: func(_ context.Context, e keeper.Event) { event = e }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, err := folder.Sync(t.Context())
+		if err == nil || !next.Equal(noon.Add(time.Second)) || (event.Panic != nil) != (name == "panic") {
+			t.Errorf("%s: Sync() = %v, %v, Event %+v", name, next, err, event)
+		}
+		if entries, _ := os.ReadDir(dir); len(entries) > 0 {
+			t.Errorf("%s: something was written", name)
+		}
+	}
+	_, err := keeper.NewFolder(keeper.FolderConfig{})
+	if _, ok := errors.AsType[*keeper.ConfigError](err); !ok || err.Error() != "keeper: FolderConfig.Dir is empty, want a folder\nkeeper: FolderConfig.Fill is required, want a function that returns the files" {
+		t.Errorf("NewFolder() = %v, want ConfigErrors", err)
+	}
+}
+
+func TestFolderRun(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
+			calls++
+			if calls == 2 {
+				return nil, time.Time{}, errors.New("down")
+			}
+			return map[string]keeper.File{"token": {Data: []byte{byte('0' + calls)}}}, time.Now().Add(time.Hour), nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
+		defer cancel()
+		if err := folder.Run(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Run() = %v, want the error of the context", err)
+		}
+		if calls < 5 || calls > 6 { // at 0, each 48 min less up to a tenth, and a retry
+			t.Errorf("Fill was called %d times in three hours", calls)
+		}
+	})
+	if _, err := os.Stat(filepath.Join(dir, "token")); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,274 @@
+package keeper
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+)
+
+// A ConfigMapGetter reads ConfigMaps.
+type ConfigMapGetter interface {
+	GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)
+}
+
+// PayloadConfig configures [Payload].
+type PayloadConfig struct {
+	// Mint is required for volumes with a token. It requests a token of the pod's
+	// account, bound to the pod, for source: no audience means that of the API server.
+	Mint func(ctx context.Context, pod *corev1.Pod, source *corev1.ServiceAccountTokenProjection) (*tokens.Token, error)
+
+	// ConfigMaps and Secrets are required for volumes with such sources.
+	ConfigMaps ConfigMapGetter
+	Secrets    SecretGetter
+}
+
+// Payload returns the files of a projected volume of pod, and when the first of its
+// tokens expires, zero if there is none. It is what a kubelet writes: [WriteVolume]
+// writes it.
+//
+// A later source overwrites an earlier one at the same path. If a source fails, so does
+// Payload, with all errors joined: a volume is whole or absent. ClusterTrustBundles, pod
+// certificates and resource fields aren't known, and are errors. No error holds a token.
+func Payload(ctx context.Context, pod *corev1.Pod, volume *corev1.ProjectedVolumeSource, cfg PayloadConfig) (files map[string]File, expiry time.Time, err error) {
+	if pod == nil || volume == nil {
+		return nil, time.Time{}, errors.New("keeper: Payload needs a Pod and a projected volume")
+	}
+	p := &payload{cfg: cfg, pod: pod, files: map[string]File{}, mode: 0o644}
+	if volume.DefaultMode != nil {
+		p.mode = *volume.DefaultMode
+	}
+	var errs []error
+	for i := range volume.Sources {
+		if err := p.add(ctx, &volume.Sources[i]); err != nil {
+			errs = append(errs, fmt.Errorf("keeper: source %d: %w", i, err))
+		}
+	}
+	if len(errs) > 0 {
+		return nil, time.Time{}, errors.Join(errs...)
+	}
+	return p.files, p.expiry, nil
+}
+
+type payload struct {
+	cfg    PayloadConfig
+	pod    *corev1.Pod
+	mode   int32
+	files  map[string]File
+	expiry time.Time
+}
+
+func (p *payload) set(path string, data []byte, mode *int32) {
+	m := p.mode
+	if mode != nil {
+		m = *mode
+	}
+	p.files[path] = File{Data: data, Mode: permissions(m)}
+}
+
+// add adds the files of one source.
+func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) error {
+	switch {
+	case source.ServiceAccountToken != nil:
+		return p.addToken(ctx, source.ServiceAccountToken)
+	case source.ConfigMap != nil:
+		c := source.ConfigMap
+		configMap, err := optional(c.Optional, c.Name, func() (*corev1.ConfigMap, error) {
+			if isNil(p.cfg.ConfigMaps) {
+				return nil, errors.New("there is no getter of ConfigMaps")
+			}
+			return p.cfg.ConfigMaps.GetConfigMap(ctx, p.pod.Namespace, c.Name)
+		})
+		if err != nil {
+			return fmt.Errorf("ConfigMap %q: %w", c.Name, err)
+		}
+		data := maps.Clone(configMap.BinaryData)
+		if data == nil {
+			data = map[string][]byte{}
+		}
+		for key, value := range configMap.Data {
+			data[key] = []byte(value)
+		}
+		return p.addItems("ConfigMap "+c.Name, data, c.Items, c.Optional)
+	case source.Secret != nil:
+		s := source.Secret
+		secret, err := optional(s.Optional, s.Name, func() (*corev1.Secret, error) {
+			if isNil(p.cfg.Secrets) {
+				return nil, errors.New("there is no getter of Secrets")
+			}
+			return p.cfg.Secrets.GetSecret(ctx, p.pod.Namespace, s.Name)
+		})
+		if err != nil {
+			return fmt.Errorf("Secret %q: %w", s.Name, err)
+		}
+		return p.addItems("Secret "+s.Name, secret.Data, s.Items, s.Optional)
+	case source.DownwardAPI != nil:
+		return p.addFields(source.DownwardAPI)
+	}
+	return errors.New("it is of a kind that isn't known here")
+}
+
+// isNil reports whether a getter is missing.
+func isNil(getter any) bool {
+	list := configerror.List{}
+	list.Require("", getter, "")
+	return list.Err() != nil
+}
+
+// optional looks up an object, and returns an empty one if it isn't there and may be
+// absent.
+func optional[T any](may *bool, name string, get func() (*T, error)) (*T, error) {
+	if !objects.ValidName(name) {
+		return nil, errors.New("there can't be one of that name")
+	}
+	object, err := objects.Require(get())
+	if apierrors.IsNotFound(err) && may != nil && *may {
+		return new(T), nil
+	}
+	return object, err
+}
+
+// addItems adds data, or the items of it that are listed.
+func (p *payload) addItems(what string, data map[string][]byte, items []corev1.KeyToPath, may *bool) error {
+	if len(items) == 0 {
+		for key, value := range data {
+			p.set(key, value, nil)
+		}
+		return nil
+	}
+	for _, item := range items {
+		value, ok := data[item.Key]
+		switch {
+		case ok:
+			p.set(item.Path, value, item.Mode)
+		case may == nil || !*may:
+			return fmt.Errorf("%s has no key %q", what, item.Key)
+		}
+	}
+	return nil
+}
+
+// addToken adds a token, with the mode and the owner of KUB-31 to KUB-34.
+func (p *payload) addToken(ctx context.Context, source *corev1.ServiceAccountTokenProjection) error {
+	if p.cfg.Mint == nil {
+		return errors.New("there is no Mint for tokens")
+	}
+	token, err := p.cfg.Mint(ctx, p.pod.DeepCopy(), source.DeepCopy())
+	switch {
+	case err != nil:
+		return fmt.Errorf("getting a token: %w", err)
+	case token == nil || token.Value == "":
+		return errors.New("Mint returned neither a token nor an error")
+	}
+	p.set(source.Path, []byte(token.Value), nil)
+	file := p.files[source.Path]
+	file.UID = userOf(p.pod)
+	if p.pod.Spec.SecurityContext != nil && p.pod.Spec.SecurityContext.FSGroup != nil {
+		gid := int(*p.pod.Spec.SecurityContext.FSGroup)
+		file.GID = &gid
+	}
+	switch {
+	case file.GID != nil:
+		file.Mode = 0o640
+	case file.UID != nil:
+		file.Mode = 0o600
+	}
+	p.files[source.Path] = file
+	if p.expiry.IsZero() || !token.Expiry.IsZero() && token.Expiry.Before(p.expiry) {
+		p.expiry = token.Expiry
+	}
+	return nil
+}
+
+// userOf returns the user as whom all containers of pod run, nil if they differ or one
+// doesn't say (KUB-33).
+func userOf(pod *corev1.Pod) *int {
+	var inherited *int64
+	if pod.Spec.SecurityContext != nil {
+		inherited = pod.Spec.SecurityContext.RunAsUser
+	}
+	var user *int
+	same := true
+	see := func(context *corev1.SecurityContext) {
+		own := inherited
+		if context != nil && context.RunAsUser != nil {
+			own = context.RunAsUser
+		}
+		if own == nil || user != nil && *user != int(*own) {
+			same = false
+			return
+		}
+		u := int(*own)
+		user = &u
+	}
+	for i := range pod.Spec.InitContainers {
+		see(pod.Spec.InitContainers[i].SecurityContext)
+	}
+	for i := range pod.Spec.Containers {
+		see(pod.Spec.Containers[i].SecurityContext)
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		see(pod.Spec.EphemeralContainers[i].SecurityContext)
+	}
+	if !same {
+		return nil
+	}
+	return user
+}
+
+// addFields adds fields of the pod.
+func (p *payload) addFields(source *corev1.DownwardAPIProjection) error {
+	for i := range source.Items {
+		item := &source.Items[i]
+		if item.FieldRef == nil {
+			return fmt.Errorf("path %q: resource fields aren't known here", item.Path)
+		}
+		value, ok := fieldOf(p.pod, item.FieldRef.FieldPath)
+		if !ok {
+			return fmt.Errorf("path %q: the field %q isn't known here", item.Path, item.FieldRef.FieldPath)
+		}
+		p.set(item.Path, []byte(value), item.Mode)
+	}
+	return nil
+}
+
+// fieldOf returns a field of the pod as the downward API writes it into a file.
+func fieldOf(pod *corev1.Pod, path string) (value string, ok bool) {
+	switch path {
+	case "metadata.name":
+		return pod.Name, true
+	case "metadata.namespace":
+		return pod.Namespace, true
+	case "metadata.uid":
+		return string(pod.UID), true
+	case "metadata.labels":
+		return formatMap(pod.Labels), true
+	case "metadata.annotations":
+		return formatMap(pod.Annotations), true
+	}
+	for prefix, values := range map[string]map[string]string{"metadata.labels['": pod.Labels, "metadata.annotations['": pod.Annotations} {
+		if key, found := strings.CutPrefix(path, prefix); found && strings.HasSuffix(key, "']") {
+			return values[strings.TrimSuffix(key, "']")], true
+		}
+	}
+	return "", false
+}
+
+// formatMap writes a line for each key, in order.
+func formatMap(values map[string]string) string {
+	var b strings.Builder
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		fmt.Fprintf(&b, "%s=%q\n", key, values[key])
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -1,0 +1,171 @@
+package keeper_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/keeper"
+)
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func ptr[T any](v T) *T { return &v }
+
+// A payloadCase is a pod with the volume that admission adds.
+type payloadCase struct {
+	pod    *corev1.Pod
+	volume *corev1.ProjectedVolumeSource
+	cfg    keeper.PayloadConfig
+}
+
+func newPayloadCase() *payloadCase {
+	cluster := fake.New(
+		&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "kube-root-ca.crt"}, Data: map[string]string{"ca.crt": "CA", "more": "x"}, BinaryData: map[string][]byte{"bin": {0}}},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "settings"}, Data: map[string][]byte{"password": []byte("hunter2")}},
+	)
+	c := &payloadCase{
+		pod: &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "job", UID: "1", Labels: map[string]string{"b": "2", "a": "x\"y"}},
+			Spec:       corev1.PodSpec{ServiceAccountName: "builder", Containers: []corev1.Container{{Name: "c"}}},
+		},
+		volume: &corev1.ProjectedVolumeSource{DefaultMode: ptr(int32(0o644)), Sources: []corev1.VolumeProjection{
+			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token", ExpirationSeconds: ptr(int64(3607))}},
+			{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"}, Items: []corev1.KeyToPath{{Key: "ca.crt", Path: "ca.crt"}}}},
+			{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "namespace", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.namespace"}}}}},
+		}},
+	}
+	c.cfg = keeper.PayloadConfig{ConfigMaps: cluster, Secrets: cluster, Mint: func(_ context.Context, pod *corev1.Pod, source *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
+		return &tokens.Token{Value: fmt.Sprintf("T-%s-%s", pod.Spec.ServiceAccountName, source.Audience), Expiry: noon.Add(time.Duration(*source.ExpirationSeconds) * time.Second)}, nil
+	}}
+	return c
+}
+
+func (c *payloadCase) add(source corev1.VolumeProjection) {
+	c.volume.Sources = append(c.volume.Sources, source)
+}
+
+// KUB-15, KUB-31 to KUB-33, KUB-37
+func TestPayload(t *testing.T) {
+	plain := map[string]string{"token": "T-builder- 644", "ca.crt": "CA 644", "namespace": "ci 644"}
+	with := func(more map[string]string) map[string]string {
+		all := map[string]string{}
+		for _, m := range []map[string]string{plain, more} {
+			for k, v := range m {
+				all[k] = v
+			}
+		}
+		return all
+	}
+	fields := func(paths ...string) corev1.VolumeProjection {
+		d := &corev1.DownwardAPIProjection{}
+		for _, p := range paths {
+			d.Items = append(d.Items, corev1.DownwardAPIVolumeFile{Path: p, FieldRef: &corev1.ObjectFieldSelector{FieldPath: p}})
+		}
+		return corev1.VolumeProjection{DownwardAPI: d}
+	}
+	for _, tt := range []struct {
+		name   string
+		mutate func(*payloadCase)
+		want   map[string]string
+		err    string
+	}{
+		{name: "the default volume", want: plain},
+		{name: "no default mode", mutate: func(c *payloadCase) { c.volume.DefaultMode = nil }, want: plain},
+		{name: "another mode", mutate: func(c *payloadCase) { c.volume.DefaultMode = ptr(int32(0o400)) }, want: map[string]string{"token": "T-builder- 400", "ca.crt": "CA 400", "namespace": "ci 400"}},
+		{name: "all run as one user", mutate: func(c *payloadCase) {
+			c.pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: ptr(int64(7))}
+			c.pod.Spec.InitContainers = []corev1.Container{{SecurityContext: &corev1.SecurityContext{RunAsUser: ptr(int64(7))}}}
+		}, want: with(map[string]string{"token": "T-builder- 600 user 7"})},
+		{name: "one runs as another user", mutate: func(c *payloadCase) {
+			c.pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: ptr(int64(7))}
+			c.pod.Spec.InitContainers = []corev1.Container{{SecurityContext: &corev1.SecurityContext{RunAsUser: ptr(int64(8))}}}
+		}, want: plain},
+		{name: "one doesn't say", mutate: func(c *payloadCase) {
+			c.pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{RunAsUser: ptr(int64(7))}
+			c.pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{}}
+		}, want: plain},
+		{name: "a group", mutate: func(c *payloadCase) { c.pod.Spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: ptr(int64(9))} },
+			want: with(map[string]string{"token": "T-builder- 640 group 9"})},
+		{name: "all of a ConfigMap", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Items = nil }, want: with(map[string]string{"more": "x 644", "bin": "\x00 644"})},
+		{name: "a Secret", mutate: func(c *payloadCase) {
+			c.add(corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}, Items: []corev1.KeyToPath{{Key: "password", Path: "pw", Mode: ptr(int32(0o600))}}}})
+		}, want: with(map[string]string{"pw": "hunter2 600"})},
+		{name: "a later source at the same path", mutate: func(c *payloadCase) {
+			c.add(corev1.VolumeProjection{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token", Audience: "vault", ExpirationSeconds: ptr(int64(600))}})
+		}, want: with(map[string]string{"token": "T-builder-vault 644"})},
+		{name: "fields", mutate: func(c *payloadCase) {
+			c.add(fields("metadata.name", "metadata.uid", "metadata.labels", "metadata.annotations", "metadata.labels['b']"))
+		}, want: with(map[string]string{"metadata.name": "job 644", "metadata.uid": "1 644", "metadata.labels": "a=\"x\\\"y\"\nb=\"2\" 644", "metadata.annotations": " 644", "metadata.labels['b']": "2 644"})},
+		{name: "an optional ConfigMap that isn't there", mutate: func(c *payloadCase) { m := c.volume.Sources[1].ConfigMap; m.Name, m.Optional = "gone", ptr(true) },
+			want: map[string]string{"token": "T-builder- 644", "namespace": "ci 644"}},
+		{name: "a ConfigMap that isn't there", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Name = "gone" }, err: `keeper: source 1: ConfigMap "gone": configmaps "gone" not found`},
+		{name: "a ConfigMap that is a path", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Name = "../x" }, err: `keeper: source 1: ConfigMap "../x": there can't be one of that name`},
+		{name: "a key that isn't there", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Items[0].Key = "gone" }, err: `keeper: source 1: ConfigMap kube-root-ca.crt has no key "gone"`},
+		{name: "all errors", mutate: func(c *payloadCase) {
+			c.cfg = keeper.PayloadConfig{}
+			c.add(corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}}})
+			c.add(corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{}})
+			c.add(fields("spec.nodeName"))
+			c.add(corev1.VolumeProjection{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "cpu", ResourceFieldRef: &corev1.ResourceFieldSelector{}}}}})
+		}, err: "keeper: source 0: there is no Mint for tokens\nkeeper: source 1: ConfigMap \"kube-root-ca.crt\": there is no getter of ConfigMaps\n" +
+			"keeper: source 3: Secret \"settings\": there is no getter of Secrets\nkeeper: source 4: it is of a kind that isn't known here\n" +
+			"keeper: source 5: path \"spec.nodeName\": the field \"spec.nodeName\" isn't known here\nkeeper: source 6: path \"cpu\": resource fields aren't known here"},
+		{name: "Mint fails", mutate: func(c *payloadCase) {
+			c.cfg.Mint = func(context.Context, *corev1.Pod, *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
+				return nil, errors.New("down")
+			}
+		}, err: "keeper: source 0: getting a token: down"},
+		{name: "Mint returns nothing", mutate: func(c *payloadCase) {
+			c.cfg.Mint = func(context.Context, *corev1.Pod, *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
+				return nil, nil
+			}
+		}, err: "keeper: source 0: Mint returned neither a token nor an error"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newPayloadCase()
+			if tt.mutate != nil {
+				tt.mutate(c)
+			}
+			files, expiry, err := keeper.Payload(t.Context(), c.pod, c.volume, c.cfg)
+			if tt.err != "" {
+				if err == nil || err.Error() != tt.err || files != nil {
+					t.Errorf("Payload() = %v, want %q", err, tt.err)
+				}
+				return
+			}
+			got := map[string]string{}
+			for p, file := range files {
+				got[p] = fmt.Sprintf("%s %o", file.Data, file.Mode)
+				if file.UID != nil {
+					got[p] += fmt.Sprintf(" user %d", *file.UID)
+				}
+				if file.GID != nil {
+					got[p] += fmt.Sprintf(" group %d", *file.GID)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" || err != nil {
+				t.Errorf("Payload() = %v, (-want +got):\n%s", err, diff)
+			}
+			want := noon.Add(3607 * time.Second)
+			if strings.Contains(got["token"], "vault") {
+				want = noon.Add(600 * time.Second)
+			}
+			if !expiry.Equal(want) {
+				t.Errorf("expiry %v, want %v", expiry, want)
+			}
+		})
+	}
+	if _, _, err := keeper.Payload(t.Context(), nil, nil, keeper.PayloadConfig{}); err == nil {
+		t.Error("without a pod there is no error")
+	}
+}

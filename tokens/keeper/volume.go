@@ -1,0 +1,358 @@
+package keeper
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The layout of a volume (KUB-17): the files are in a folder with a time in its name,
+// ..data is a link to that folder, and each visible name is a link through ..data.
+const (
+	dataLink    = "..data"
+	newDataLink = "..data_tmp"
+	timeFolder  = "..2006_01_02_15_04_05."
+
+	maxPathBytes = 4096
+	maxNameBytes = 255
+)
+
+// A File is one of a volume.
+type File struct {
+	Data []byte
+	Mode fs.FileMode // the permissions; zero means 0600
+
+	// UID and GID, if set, are those of its owner. Setting them needs privileges.
+	UID, GID *int
+}
+
+// A PathError means that a file can't be in a volume, or that something else is in its
+// place: nothing was written.
+type PathError struct {
+	Path    string
+	Problem string
+}
+
+func (e *PathError) Error() string { return fmt.Sprintf("keeper: path %.253q: %s", e.Path, e.Problem) }
+
+// WriteVolume makes files, by their slash-separated paths, the content of the folder
+// dir, as the kubelet writes projected volumes, and reports whether anything has
+// changed. All files change at once: whoever opens two of them through the folder
+// ..data gets both of one moment. Readers that mount a single file, or keep one open,
+// don't see changes.
+//
+// Each path leads through a link in dir. If a file's content, mode or owner differs, all
+// files are written anew; otherwise dir stays as it is. What an interrupted WriteVolume has
+// left is removed. The files are on the disk when it returns. dir must exist and must not
+// be written to by others; call WriteVolume for one dir at a time. It needs an operating
+// system whose rename replaces links, so not Windows.
+//
+// A [*PathError] means that nothing was written: a path isn't relative, is too long,
+// begins with "..", or something that WriteVolume hasn't made is in its place. Other
+// errors are those of the operating system; the old files stay unless all new ones are
+// there.
+func WriteVolume(dir string, files map[string]File) (changed bool, err error) {
+	clean, err := cleanPaths(files)
+	if err != nil {
+		return false, err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false, err
+	}
+	defer root.Close()
+	v := &volume{root, clean}
+	if err := v.checkVisible(); err != nil {
+		return false, err
+	}
+	current, err := v.current()
+	if err != nil {
+		return false, err
+	}
+	if err := v.remove(newDataLink); err != nil {
+		return false, err
+	}
+	if current == "" || !v.equal(current) {
+		if current, err = v.replace(); err != nil {
+			return false, err
+		}
+		changed = true
+	}
+	linked, err := v.link()
+	return changed || linked, errors.Join(err, v.sweep(current))
+}
+
+// A volume is a folder and what belongs into it.
+type volume struct {
+	root  *os.Root
+	files map[string]File // by clean paths
+}
+
+// cleanPaths checks the paths of files (KUB-19).
+func cleanPaths(files map[string]File) (map[string]File, error) {
+	clean := make(map[string]File, len(files))
+	for p, file := range files {
+		problem := ""
+		switch c := path.Clean(p); {
+		case p == "":
+			problem = "it is empty"
+		case path.IsAbs(p):
+			problem = "it is absolute, want a relative one"
+		case len(p) > maxPathBytes:
+			problem = fmt.Sprintf("it has more than %d bytes", maxPathBytes)
+		case strings.ContainsRune(p, 0):
+			problem = "it has a NUL"
+		case strings.HasPrefix(c, ".."):
+			problem = `it begins with ".."`
+		case slices.Contains(strings.Split(p, "/"), ".."):
+			problem = `it has ".." in it`
+		case c == ".":
+			problem = "it is the folder itself"
+		case slices.ContainsFunc(strings.Split(c, "/"), func(name string) bool { return len(name) > maxNameBytes }):
+			problem = fmt.Sprintf("a name in it has more than %d bytes", maxNameBytes)
+		case file.Mode&^fs.ModePerm != 0:
+			problem = fmt.Sprintf("mode %v has more than permissions", file.Mode)
+		default:
+			if _, ok := clean[c]; ok {
+				problem = "it is there twice"
+			}
+			if file.Mode == 0 {
+				file.Mode = 0o600
+			}
+			clean[c] = file
+		}
+		if problem != "" {
+			return nil, &PathError{p, problem}
+		}
+	}
+	for p := range clean {
+		for parent := path.Dir(p); parent != "."; parent = path.Dir(parent) {
+			if _, ok := clean[parent]; ok {
+				return nil, &PathError{p, "its folder is a file: " + parent}
+			}
+		}
+	}
+	return clean, nil
+}
+
+// visible returns the names of v in its folder, sorted.
+func (v *volume) visible() []string {
+	names := map[string]bool{}
+	for p := range v.files {
+		name, _, _ := strings.Cut(p, "/")
+		names[name] = true
+	}
+	return slices.Sorted(maps.Keys(names))
+}
+
+// checkVisible refuses to write what would stay hidden behind something that
+// WriteVolume hasn't made (KUB-25).
+func (v *volume) checkVisible() error {
+	for _, name := range v.visible() {
+		if _, err := v.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		if !v.isOurs(name) {
+			return &PathError{name, "something else is there, and would hide it"}
+		}
+	}
+	return nil
+}
+
+// isOurs reports whether name is a link through ..data.
+func (v *volume) isOurs(name string) bool {
+	target, err := v.root.Readlink(name)
+	return err == nil && target == dataLink+"/"+name
+}
+
+// current returns the folder that ..data names, empty if there is none.
+func (v *volume) current() (string, error) {
+	target, err := v.root.Readlink(dataLink)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", &PathError{dataLink, "it is not a link"}
+	case !isTimeFolder(target):
+		return "", &PathError{dataLink, "it is not a link to a folder of this volume"}
+	}
+	return target, nil
+}
+
+func isTimeFolder(name string) bool {
+	return strings.HasPrefix(name, "..20") && !strings.Contains(name, "/") && len(name) > len(timeFolder)
+}
+
+// equal reports whether folder has exactly the files of v, with their content, modes and
+// owners (KUB-22, KUB-23). What can't be read isn't equal.
+func (v *volume) equal(folder string) bool {
+	found := 0
+	err := fs.WalkDir(v.root.FS(), folder, func(p string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		want, ok := v.files[strings.TrimPrefix(p, folder+"/")]
+		if !ok {
+			return fs.ErrInvalid
+		}
+		info, err := entry.Info()
+		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != want.Mode || info.Size() != int64(len(want.Data)) || !hasOwner(info, want) {
+			return errors.Join(err, fs.ErrInvalid)
+		}
+		data, err := v.root.ReadFile(p)
+		if err != nil || !bytes.Equal(data, want.Data) {
+			return errors.Join(err, fs.ErrInvalid)
+		}
+		found++
+		return nil
+	})
+	return err == nil && found == len(v.files)
+}
+
+// replace writes all files into a new folder and makes it the current one, in one step
+// (KUB-21, KUB-24, KUB-28).
+func (v *volume) replace() (folder string, err error) {
+	folder = fmt.Sprintf("%s%010d", time.Now().UTC().Format(timeFolder), rand.Uint32())
+	if err := v.root.Mkdir(folder, 0o755); err != nil {
+		return "", err
+	}
+	err = v.fill(folder)
+	if err == nil {
+		err = v.root.Symlink(folder, newDataLink)
+	}
+	if err == nil {
+		err = v.root.Rename(newDataLink, dataLink)
+	}
+	if err != nil {
+		return "", errors.Join(err, v.remove(newDataLink), v.root.RemoveAll(folder))
+	}
+	return folder, v.sync(".")
+}
+
+// fill writes all files into folder.
+func (v *volume) fill(folder string) (err error) {
+	folders := map[string]bool{folder: true, ".": true}
+	for p, file := range v.files {
+		p = path.Join(folder, p)
+		for parent := path.Dir(p); !folders[parent]; parent = path.Dir(parent) {
+			folders[parent] = true
+		}
+		if err := v.root.MkdirAll(path.Dir(p), 0o755); err != nil {
+			return err
+		}
+		if err := v.write(p, file); err != nil {
+			return err
+		}
+	}
+	for p := range folders {
+		if p != "." {
+			err = errors.Join(err, v.root.Chmod(p, 0o755)) // whatever the umask
+		}
+		err = errors.Join(err, v.sync(p))
+	}
+	return err
+}
+
+func (v *volume) write(name string, file File) error {
+	f, err := v.root.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(file.Data)
+	if err == nil && (file.UID != nil || file.GID != nil) {
+		err = f.Chown(idOr(file.UID), idOr(file.GID))
+	}
+	if err == nil {
+		err = f.Chmod(file.Mode) // after Chown, which may clear bits
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// idOr returns what Chown wants for an owner that is left as it is.
+func idOr(id *int) int {
+	if id == nil {
+		return -1
+	}
+	return *id
+}
+
+func (v *volume) sync(name string) error {
+	d, err := v.root.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// link makes the visible links that are missing, and removes those of files that v
+// doesn't have any more.
+func (v *volume) link() (changed bool, err error) {
+	visible := v.visible()
+	for _, name := range visible {
+		if v.isOurs(name) {
+			continue
+		}
+		if err := v.root.Symlink(dataLink+"/"+name, name); err != nil {
+			return changed, err
+		}
+		changed = true
+	}
+	names, err := v.names()
+	if err != nil {
+		return changed, err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(name, "..") && !slices.Contains(visible, name) && v.isOurs(name) {
+			if err := v.remove(name); err != nil {
+				return changed, err
+			}
+			changed = true
+		}
+	}
+	return changed, v.sync(".")
+}
+
+// sweep removes the folders of earlier writes, each of which may hold a token
+// (KUB-26, KUB-27).
+func (v *volume) sweep(current string) error {
+	names, err := v.names()
+	for _, name := range names {
+		if isTimeFolder(name) && name != current {
+			err = errors.Join(err, v.root.RemoveAll(name))
+		}
+	}
+	return err
+}
+
+func (v *volume) names() ([]string, error) {
+	d, err := v.root.Open(".")
+	if err != nil {
+		return nil, err
+	}
+	names, err := d.Readdirnames(-1)
+	return names, errors.Join(err, d.Close())
+}
+
+// remove removes a name. That there is none is no error.
+func (v *volume) remove(name string) error {
+	if err := v.root.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// permissions returns the mode that the API writes as a number.
+func permissions(mode int32) fs.FileMode { return fs.FileMode(mode) & fs.ModePerm }
