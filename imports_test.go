@@ -72,6 +72,10 @@ var importRules = map[string]struct{ ours, others []string }{
 		ours:   []string{"admission", "fake", "keys", "sacontroller", "tokens", "tokens/tokenrequest"},
 		others: append([]string{"sigs.k8s.io/yaml"}, kubernetes...),
 	},
+	"examples/replacing": {
+		ours:   []string{"keys", "sacontroller", "tokens", "tokens/bearer", "tokens/keeper", "tokens/tokenreview", "tokens/tokensource"},
+		others: kubernetes,
+	},
 	"examples/rotation": {ours: []string{"fake", "keys", "keys/discovery", "keys/keyring", "tokens"}, others: kubernetes},
 	"examples/webhook":  {ours: []string{"admission", "admission/webhook"}, others: kubernetes},
 
