@@ -49,9 +49,7 @@ func issue(t *testing.T, authority *fake.Authority, audience string, seconds int
 
 func reviewer(t *testing.T, authority *fake.Authority) tokens.Verifier {
 	t.Helper()
-	v, err := replacing.NewReviewer(tokenreview.CreatorFunc(func(ctx context.Context, review *authenticationv1.TokenReview) (*authenticationv1.TokenReview, error) {
-		return authority.Review(ctx, review), nil
-	}), "vault")
+	v, err := replacing.NewReviewer(tokenreview.CreatorFunc(authority.Review), "vault")
 	if err != nil {
 		t.Fatal(err)
 	}
