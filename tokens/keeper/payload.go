@@ -90,7 +90,7 @@ func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) erro
 			return p.cfg.ConfigMaps.GetConfigMap(ctx, p.pod.Namespace, c.Name)
 		})
 		if err != nil {
-			return fmt.Errorf("ConfigMap %q: %w", c.Name, err)
+			return fmt.Errorf("the ConfigMap %q: %w", c.Name, err)
 		}
 		data := maps.Clone(configMap.BinaryData)
 		if data == nil {
@@ -99,7 +99,7 @@ func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) erro
 		for key, value := range configMap.Data {
 			data[key] = []byte(value)
 		}
-		return p.addItems("ConfigMap "+c.Name, data, c.Items, c.Optional)
+		return p.addItems("the ConfigMap "+c.Name, data, c.Items, c.Optional)
 	case source.Secret != nil:
 		s := source.Secret
 		secret, err := optional(s.Optional, s.Name, func() (*corev1.Secret, error) {
@@ -109,9 +109,9 @@ func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) erro
 			return p.cfg.Secrets.GetSecret(ctx, p.pod.Namespace, s.Name)
 		})
 		if err != nil {
-			return fmt.Errorf("Secret %q: %w", s.Name, err)
+			return fmt.Errorf("the Secret %q: %w", s.Name, err)
 		}
-		return p.addItems("Secret "+s.Name, secret.Data, s.Items, s.Optional)
+		return p.addItems("the Secret "+s.Name, secret.Data, s.Items, s.Optional)
 	case source.DownwardAPI != nil:
 		return p.addFields(source.DownwardAPI)
 	}
@@ -168,7 +168,7 @@ func (p *payload) addToken(ctx context.Context, source *corev1.ServiceAccountTok
 	case err != nil:
 		return fmt.Errorf("getting a token: %w", err)
 	case token == nil || token.Value == "":
-		return errors.New("Mint returned neither a token nor an error")
+		return errors.New("the function Mint returned neither a token nor an error")
 	}
 	p.set(source.Path, []byte(token.Value), nil)
 	file := p.files[source.Path]

@@ -108,17 +108,17 @@ func TestPayload(t *testing.T) {
 		}, want: with(map[string]string{"metadata.name": "job 644", "metadata.uid": "1 644", "metadata.labels": "a=\"x\\\"y\"\nb=\"2\" 644", "metadata.annotations": " 644", "metadata.labels['b']": "2 644"})},
 		{name: "an optional ConfigMap that isn't there", mutate: func(c *payloadCase) { m := c.volume.Sources[1].ConfigMap; m.Name, m.Optional = "gone", ptr(true) },
 			want: map[string]string{"token": "T-builder- 644", "namespace": "ci 644"}},
-		{name: "a ConfigMap that isn't there", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Name = "gone" }, err: `keeper: source 1: ConfigMap "gone": configmaps "gone" not found`},
-		{name: "a ConfigMap that is a path", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Name = "../x" }, err: `keeper: source 1: ConfigMap "../x": there can't be one of that name`},
-		{name: "a key that isn't there", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Items[0].Key = "gone" }, err: `keeper: source 1: ConfigMap kube-root-ca.crt has no key "gone"`},
+		{name: "a ConfigMap that isn't there", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Name = "gone" }, err: `keeper: source 1: the ConfigMap "gone": configmaps "gone" not found`},
+		{name: "a ConfigMap that is a path", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Name = "../x" }, err: `keeper: source 1: the ConfigMap "../x": there can't be one of that name`},
+		{name: "a key that isn't there", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Items[0].Key = "gone" }, err: `keeper: source 1: the ConfigMap kube-root-ca.crt has no key "gone"`},
 		{name: "all errors", mutate: func(c *payloadCase) {
 			c.cfg = keeper.PayloadConfig{}
 			c.add(corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}}})
 			c.add(corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{}})
 			c.add(fields("spec.nodeName"))
 			c.add(corev1.VolumeProjection{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "cpu", ResourceFieldRef: &corev1.ResourceFieldSelector{}}}}})
-		}, err: "keeper: source 0: there is no Mint for tokens\nkeeper: source 1: ConfigMap \"kube-root-ca.crt\": there is no getter of ConfigMaps\n" +
-			"keeper: source 3: Secret \"settings\": there is no getter of Secrets\nkeeper: source 4: it is of a kind that isn't known here\n" +
+		}, err: "keeper: source 0: there is no Mint for tokens\nkeeper: source 1: the ConfigMap \"kube-root-ca.crt\": there is no getter of ConfigMaps\n" +
+			"keeper: source 3: the Secret \"settings\": there is no getter of Secrets\nkeeper: source 4: it is of a kind that isn't known here\n" +
 			"keeper: source 5: path \"spec.nodeName\": the field \"spec.nodeName\" isn't known here\nkeeper: source 6: path \"cpu\": resource fields aren't known here"},
 		{name: "Mint fails", mutate: func(c *payloadCase) {
 			c.cfg.Mint = func(context.Context, *corev1.Pod, *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
@@ -129,7 +129,7 @@ func TestPayload(t *testing.T) {
 			c.cfg.Mint = func(context.Context, *corev1.Pod, *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
 				return nil, nil
 			}
-		}, err: "keeper: source 0: Mint returned neither a token nor an error"},
+		}, err: "keeper: source 0: the function Mint returned neither a token nor an error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newPayloadCase()
