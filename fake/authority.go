@@ -256,6 +256,25 @@ func (a *Authority) Review(ctx context.Context, review *authenticationv1.TokenRe
 	return answer, nil
 }
 
+// ReviewSelf answers a SelfSubjectReview of user: the call "create selfsubjectreviews"
+// of the Cluster.
+func (a *Authority) ReviewSelf(ctx context.Context, review *authenticationv1.SelfSubjectReview, user authenticationv1.UserInfo) (*authenticationv1.SelfSubjectReview, error) {
+	answer := review.DeepCopy()
+	if answer == nil {
+		answer = &authenticationv1.SelfSubjectReview{}
+	}
+	op := fault.Op{Verb: "create", Resource: object.SelfSubjectReviews, Object: answer.DeepCopy()}
+	err := a.Cluster.Do(ctx, op, func(context.Context) error {
+		answer.CreationTimestamp = metav1.NewTime(a.Now().Truncate(time.Second))
+		answer.Status = authenticationv1.SelfSubjectReviewStatus{UserInfo: user}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
 // ServeHTTP serves the discovery documents at their paths, for
 // [discovery.Remote] and other verifiers, and a webhook for token authentication at
 // /authenticate. They are calls of the Cluster, with its faults: "get

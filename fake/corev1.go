@@ -96,17 +96,8 @@ func (c *Client[T, L, P]) Delete(ctx context.Context, name string, opts metav1.D
 
 // DeleteCollection deletes what listOpts selects. It stops at the first error.
 func (c *Client[T, L, P]) DeleteCollection(ctx context.Context, opts metav1.DeleteOptions, listOpts metav1.ListOptions) error {
-	found, err := c.cluster.list(ctx, c.kind, c.namespace, listOpts)
-	if err != nil {
-		return err
-	}
-	for _, o := range found.Items {
-		_, err := c.cluster.delete(ctx, c.kind, o.GetNamespace(), o.GetName(), opts)
-		if err != nil && !apierrors.IsNotFound(err) {
-			return err
-		}
-	}
-	return nil
+	_, err := c.cluster.deleteCollection(ctx, c.kind, c.namespace, opts, listOpts)
+	return err
 }
 
 // Get returns the object called name.

@@ -12,13 +12,18 @@ import (
 	"github.com/kubesa/serviceaccount/fake/internal/store"
 )
 
-// Get returns the stored object, which the caller must copy.
+// get returns the stored object, which the caller must copy.
 func (c *Cluster) get(ctx context.Context, k *object.Kind, namespace, name string) (object.Object, error) {
+	return c.getPart(ctx, k, "", namespace, name)
+}
+
+// getPart returns the stored object for a get of a subresource, which is all of it.
+func (c *Cluster) getPart(ctx context.Context, k *object.Kind, subresource, namespace, name string) (object.Object, error) {
 	if err := apirules.CheckPath(k, namespace, name); err != nil {
 		return nil, err
 	}
 	var found object.Object
-	action := &Action{Op: fault.Op{Verb: "get", Resource: k.Resource, Namespace: namespace, Name: name}}
+	action := &Action{Op: fault.Op{Verb: "get", Resource: k.Resource, Subresource: subresource, Namespace: namespace, Name: name}}
 	err := c.call(ctx, action, func() error {
 		o, ok := c.seenBy(action).Get(k, namespace, name)
 		if !ok {

@@ -3,7 +3,9 @@ package fake
 import (
 	"context"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
@@ -33,6 +35,15 @@ func (c *Cluster) Resource(name string) *Resource {
 // Get returns the object called name.
 func (r *Resource) Get(ctx context.Context, namespace, name string) (Object, error) {
 	return copied(r.cluster.get(ctx, r.kind, namespace, name))
+}
+
+// GetSubresource returns the object called name for a get of one of its subresources,
+// like "status".
+func (r *Resource) GetSubresource(ctx context.Context, namespace, name, subresource string) (Object, error) {
+	if !object.Has("get", r.kind.Resource+"/"+subresource) {
+		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: r.kind.Resource + "/" + subresource}, name)
+	}
+	return copied(r.cluster.getPart(ctx, r.kind, subresource, namespace, name))
 }
 
 // List returns what opts selects in namespace, or in all if it is empty.

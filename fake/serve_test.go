@@ -207,7 +207,7 @@ func TestAuthorityServesFaults(t *testing.T) {
 
 func TestDo(t *testing.T) {
 	c := newCI(t)
-	op := fault.Op{Verb: "create", Resource: "pods", Subresource: "eviction", Namespace: "ci", Name: "p"}
+	op := fault.Op{Verb: "create", Resource: "pods", Subresource: "binding", Namespace: "ci", Name: "p"}
 	failed := errors.New("failed")
 	if err := c.Do(t.Context(), op, func(context.Context) error { return failed }); err != failed {
 		t.Errorf("Do() = %v, want what the function returns", err)
@@ -230,7 +230,7 @@ func TestDo(t *testing.T) {
 	if err != nil {
 		t.Errorf("the read of another cluster = %v", err)
 	}
-	if got := fake.FormatActions(c.Actions()); got != "create pods/eviction ci/p: failed\ncreate serviceaccounts/token [fault: every create serviceaccounts/token: 1000 revisions behind]\n" {
+	if got := fake.FormatActions(c.Actions()); got != "create pods/binding ci/p: failed\ncreate serviceaccounts/token [fault: every create serviceaccounts/token: 1000 revisions behind]\n" {
 		t.Errorf("actions:\n%s", got)
 	}
 	// A panic leaves the Cluster usable.
@@ -240,5 +240,38 @@ func TestDo(t *testing.T) {
 	}()
 	if _, err := c.ListPods(t.Context(), "ci"); err != nil {
 		t.Errorf("after a panic: %v", err)
+	}
+}
+
+// A deletecollection is one call, of a client; so is a get of a subresource.
+func TestCollectionsAndSubresources(t *testing.T) {
+	c := newCI(t, secretNamed("a"), secretNamed("b"), &corev1.Node{ObjectMeta: meta("", "n")})
+	ctx := fake.WithActor(t.Context(), "client")
+	c.Inject(fault.Nth(1, "deletecollection", "secrets", fault.Timeout))
+	secrets := c.CoreV1().Secrets("ci")
+	if err := secrets.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); !apierrors.IsTimeout(err) {
+		t.Errorf("DeleteCollection() = %v, want a timeout", err)
+	}
+	if err := secrets.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Errorf("DeleteCollection() again = %v", err)
+	}
+	if err := c.CoreV1().Namespaces().DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); !apierrors.IsMethodNotSupported(err) {
+		t.Errorf("DeleteCollection() of Namespaces = %v, want 405", err)
+	}
+	if _, err := c.Resource("nodes").GetSubresource(ctx, "", "n", "status"); err != nil {
+		t.Errorf("GetSubresource() = %v", err)
+	}
+	if _, err := c.Resource("nodes").GetSubresource(ctx, "", "n", "token"); !apierrors.IsNotFound(err) {
+		t.Errorf("GetSubresource() of none = %v, want NotFound", err)
+	}
+	want := `client: deletecollection secrets ci: Timeout: request did not complete within the allowed duration [fault: call 1 of deletecollection secrets: timeout]
+kube-apiserver: list secrets ci
+kube-apiserver: delete secrets ci/a
+kube-apiserver: delete secrets ci/b
+client: deletecollection secrets ci
+client: get nodes/status n
+`
+	if d := cmp.Diff(want, fake.FormatActions(c.Actions())); d != "" {
+		t.Errorf("actions (-want +got):\n%s", d)
 	}
 }

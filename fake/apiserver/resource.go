@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 
@@ -10,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/patch"
@@ -86,7 +89,7 @@ func (c *call) get(t target) error {
 		return err
 	}
 	if t.kind == nil { // no event is ever recorded
-		return apierrors.NewNotFound(t.groupResource(), t.name)
+		return c.do("get", t, func() error { return apierrors.NewNotFound(t.groupResource(), t.name) })
 	}
 	revision, err := store.ParseRevision(opts.ResourceVersion)
 	if err != nil {
@@ -95,11 +98,24 @@ func (c *call) get(t target) error {
 	if last := c.revision(); revision > last {
 		return store.TooLarge(revision, last)
 	}
-	found, err := c.of(t).Get(c.ctx, t.namespace, t.name)
+	found, err := c.getStored(t)
 	if err != nil {
 		return err
 	}
 	return c.sendObject(http.StatusOK, t.kind, found)
+}
+
+func (c *call) getStored(t target) (fake.Object, error) {
+	if t.subresource != "" {
+		return c.of(t).GetSubresource(c.ctx, t.namespace, t.name, t.subresource)
+	}
+	return c.of(t).Get(c.ctx, t.namespace, t.name)
+}
+
+// do answers a call of a resource that has no objects.
+func (c *call) do(verb string, t target, answer func() error) error {
+	op := fault.Op{Verb: verb, Resource: t.resource, Namespace: t.namespace, Name: t.name}
+	return c.cluster.Do(c.ctx, op, func(context.Context) error { return answer() })
 }
 
 func (c *call) list(t target) error {
@@ -111,6 +127,9 @@ func (c *call) list(t target) error {
 		return c.watch(t, opts)
 	}
 	if t.kind == nil {
+		if err := c.do("list", t, func() error { return nil }); err != nil {
+			return err
+		}
 		return c.sendEvents()
 	}
 	items, meta, err := c.of(t).List(c.ctx, t.namespace, opts)
@@ -257,17 +276,7 @@ func (c *call) deleteCollection(t target) error {
 	if err != nil {
 		return err
 	}
-	items, meta, err := c.of(t).List(c.ctx, t.namespace, listOpts)
-	if err != nil {
-		return err
-	}
-	for _, o := range items {
-		_, err = c.of(t).Delete(c.ctx, o.GetNamespace(), o.GetName(), opts)
-		if err != nil && !apierrors.IsNotFound(err) {
-			break
-		}
-		err = nil
-	}
+	items, meta, err := c.of(t).DeleteCollection(c.ctx, t.namespace, opts, listOpts)
 	c.settle()
 	if err != nil {
 		return err

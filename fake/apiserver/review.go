@@ -82,13 +82,15 @@ func (c *call) reviewSelf() error {
 	if err := c.readReview(review, gvk); err != nil {
 		return err
 	}
-	review.SetGroupVersionKind(gvk)
-	review.CreationTimestamp = c.now()
-	review.Status.UserInfo = authenticationv1.UserInfo{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}}
+	user := authenticationv1.UserInfo{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}}
 	if c.user != nil {
-		user := c.user.UserInfo()
+		user = c.user.UserInfo()
 		user.Groups = append(user.Groups, "system:authenticated")
-		review.Status.UserInfo = user
 	}
-	return c.sendJSON(http.StatusCreated, review)
+	answer, err := c.authority.ReviewSelf(c.ctx, review, user)
+	if err != nil {
+		return err
+	}
+	answer.SetGroupVersionKind(gvk)
+	return c.sendJSON(http.StatusCreated, answer)
 }

@@ -108,7 +108,7 @@ func TestFaultsThatCanFire(t *testing.T) {
 		{fault.On("get", "/openid/v1/jwks", errBroken), fault.Op{Verb: "get", Resource: "/openid/v1/jwks"}},
 		{fault.On("list", "events", errBroken), fault.Op{Verb: "list", Resource: "events"}},
 		{fault.On("get", "pods/status", errBroken).Of("ci", "p"), fault.Op{Verb: "get", Resource: "pods", Subresource: "status", Namespace: "ci", Name: "p"}},
-		{fault.On("create", "pods/eviction", errBroken), fault.Op{Verb: "create", Resource: "pods", Subresource: "eviction"}},
+		{fault.On("create", "pods/binding", errBroken), fault.Op{Verb: "create", Resource: "pods", Subresource: "binding"}},
 		{fault.On("deletecollection", "secrets", errBroken).Of("ci", ""), fault.Op{Verb: "deletecollection", Resource: "secrets", Namespace: "ci"}},
 		{fault.On("", "secrets", fault.DropWatch(0)), fault.Op{Verb: "watch", Resource: "secrets"}},
 		{fault.On("get", "nodes", errBroken).Of("", "node-1.example"), fault.Op{Verb: "get", Resource: "nodes", Name: "node-1.example"}},

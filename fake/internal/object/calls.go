@@ -97,7 +97,6 @@ func everyCall() []Call {
 		case Pods:
 			add(EphemeralSubresource, "get", "update", "patch")
 			add(BindingSubresource, "create")
-			add(EvictionSubresource, "create")
 		}
 	}
 	for _, verb := range []string{"get", "list", "watch"} { // none is ever recorded

@@ -186,7 +186,6 @@ const (
 	FinalizeSubresource  = "finalize"
 	TokenSubresource     = "token"
 	EphemeralSubresource = "ephemeralcontainers"
-	EvictionSubresource  = "eviction"
 	BindingSubresource   = "binding"
 )
 

@@ -69,7 +69,7 @@ func (s *Server) reviewToken(ctx context.Context, namespace string, object runti
 
 // reviewSelf says who calls.
 func (s *Server) reviewSelf(ctx context.Context, namespace string, object runtime.Object) (runtime.Object, error) {
-	_, user, err := s.login(ctx)
+	ctx, user, err := s.login(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +80,9 @@ func (s *Server) reviewSelf(ctx context.Context, namespace string, object runtim
 	case namespace != "" || review.Namespace != "":
 		return nil, apierrors.NewBadRequest("namespace is not allowed on this type: " + namespace + review.Namespace)
 	}
-	answer := review.DeepCopy()
-	answer.CreationTimestamp.Time = s.authority.Now()
-	answer.Status = authenticationv1.SelfSubjectReviewStatus{UserInfo: user}
+	answer, err := s.authority.ReviewSelf(ctx, review, user)
+	if err != nil {
+		return nil, err
+	}
 	return answer, nil
 }
