@@ -68,6 +68,9 @@ func diffLines(mark, text string) string {
 	return lines.String()
 }
 
+// switches returns how many switches a mutant has: 0 or 1.
+func (m *Mutant) switches() int { return min(1, len(m.edits)) }
+
 // apply returns the source with one mutant and without switches.
 func (m *Mutant) apply(source []byte) []byte {
 	return slices.Concat(source[:m.start], []byte(m.text), source[m.end:])

@@ -1,8 +1,10 @@
 package mutate
 
 import (
+	"cmp"
 	"context"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 )
@@ -48,6 +50,8 @@ func Run(ctx context.Context, p *Package, options Options, done func(*Mutant, Ou
 			todo = append(todo, m)
 		}
 	}
+	// Those that have to be compiled take longest, and come last.
+	slices.SortStableFunc(todo, func(a, b *Mutant) int { return cmp.Compare(b.switches(), a.switches()) })
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	queue := make(chan *Mutant)
