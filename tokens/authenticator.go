@@ -10,6 +10,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens/internal/bounded"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
@@ -66,12 +67,20 @@ type AuthenticatorConfig struct {
 	// expire, and Secret-based ones forever.
 	InsecureSkipLookups bool
 
-	// SignatureCacheSize is the number of verified signatures to cache. Nothing
-	// else is cached: times, audiences and objects are checked every time. When
-	// Keys no longer returns the key of a signature, the cache is cleared. Zero
-	// means [DefaultSignatureCacheSize]. DisableSignatureCache caches none.
-	SignatureCacheSize    int
+	// SignatureCacheBytes bounds the memory of the cache of verified signatures,
+	// which has a hash of each token and its claims. Nothing else is cached: times,
+	// audiences and objects are checked every time. A signature counts as long as
+	// Keys returns the very key that made it, for the context of each call. Zero
+	// means [DefaultSignatureCacheBytes]. DisableSignatureCache caches none.
+	SignatureCacheBytes   int64
 	DisableSignatureCache bool
+
+	// MaxSignatureChecks bounds the keys of its algorithm that are tried for one
+	// token. More than one is tried only for a token without a key id, which only
+	// old Secrets hold, but anybody can send, and verifying takes up to some
+	// milliseconds a key. A token for which there are more keys is rejected with
+	// [ReasonTooManyKeys]. Zero means 8.
+	MaxSignatureChecks int
 
 	// Observe, if set, is called before Authenticate returns, with its context.
 	// That leads to the request: an API server sends [Event.Warnings] with the
@@ -104,10 +113,15 @@ func (cfg *AuthenticatorConfig) check() error {
 	}
 	if !cfg.InsecureSkipLookups {
 		mistakes.Require("ServiceAccounts", cfg.ServiceAccounts, "a getter: ServiceAccountTokenGetter must be provided")
-		if cfg.Legacy {
+		if cfg.Legacy && cfg.Secrets == nil {
 			mistakes.Require("Secrets", cfg.Secrets, "a getter for Secret-based tokens")
 		}
 	}
+	mistakes.Optional("Secrets", cfg.Secrets)
+	mistakes.Optional("Pods", cfg.Pods)
+	mistakes.Optional("Nodes", cfg.Nodes)
+	mistakes.Optional("Webhooks", cfg.Webhooks)
+	mistakes.Optional("Objects", cfg.Objects)
 	if cfg.Legacy && cfg.Policy.ForbidLegacy {
 		mistakes.Add("Legacy", "is set, which Policy.ForbidLegacy contradicts")
 	}
@@ -115,10 +129,11 @@ func (cfg *AuthenticatorConfig) check() error {
 	if cfg.NoLeeway && cfg.Leeway > 0 {
 		mistakes.Add("NoLeeway", "is set, which Leeway contradicts")
 	}
-	configerror.NotNegative(&mistakes, "SignatureCacheSize", cfg.SignatureCacheSize)
-	if cfg.DisableSignatureCache && cfg.SignatureCacheSize > 0 {
-		mistakes.Add("DisableSignatureCache", "is set, which SignatureCacheSize contradicts")
+	configerror.NotNegative(&mistakes, "SignatureCacheBytes", cfg.SignatureCacheBytes)
+	if cfg.DisableSignatureCache && cfg.SignatureCacheBytes > 0 {
+		mistakes.Add("DisableSignatureCache", "is set, which SignatureCacheBytes contradicts")
 	}
+	configerror.NotNegative(&mistakes, "MaxSignatureChecks", cfg.MaxSignatureChecks)
 	if cfg.Policy.MaxLifetime < 0 || cfg.Policy.MaxLifetime > 0 && cfg.Policy.MaxLifetime < time.Second {
 		mistakes.Add("Policy.MaxLifetime", "is %v, want 0 or at least 1 s", cfg.Policy.MaxLifetime)
 	}
@@ -147,15 +162,18 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	if cfg.Leeway == 0 && !cfg.NoLeeway {
 		cfg.Leeway = DefaultLeeway
 	}
-	if cfg.SignatureCacheSize == 0 {
-		cfg.SignatureCacheSize = DefaultSignatureCacheSize
+	if cfg.SignatureCacheBytes == 0 {
+		cfg.SignatureCacheBytes = DefaultSignatureCacheBytes
+	}
+	if cfg.MaxSignatureChecks == 0 {
+		cfg.MaxSignatureChecks = maxSignatureChecks
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	a := &Authenticator{cfg: cfg}
 	if !cfg.DisableSignatureCache {
-		a.cache = newSignatureCache(cfg.SignatureCacheSize)
+		a.cache = bounded.New[digest, signatureEntry](cfg.SignatureCacheBytes)
 	}
 	return a, nil
 }
@@ -182,9 +200,10 @@ type attempt struct {
 	*Authenticator
 	now time.Time
 
-	detailed bool // somebody reads detail
-	detail   string
-	legacy   *LegacyUse
+	detailed  bool // somebody reads detail
+	detail    string
+	keysTried int
+	legacy    *LegacyUse
 }
 
 // detailf sets the detail of the Event.
@@ -246,7 +265,7 @@ func (a *attempt) grant(c *payload.Claims, requested []string) ([]string, error)
 
 // event returns the Event of an attempt that ended with err.
 func (a *attempt) event(v verified, err error) Event {
-	e := Event{Result: ResultAccepted, Err: err, SignatureCached: v.cached, Legacy: a.legacy, Detail: a.detail}
+	e := Event{Result: ResultAccepted, Err: err, SignatureCached: v.cached, KeysTried: a.keysTried, Legacy: a.legacy, Detail: a.detail}
 	switch err := err.(type) {
 	case nil:
 	case *NotRecognizedError:

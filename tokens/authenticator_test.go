@@ -38,8 +38,8 @@ func TestNewAuthenticatorRefuses(t *testing.T) {
 		{"typed nil", func(cfg *tokens.AuthenticatorConfig) { cfg.ServiceAccounts = (*tokentest.World)(nil) }, "ServiceAccounts is required"},
 		{"negative leeway", func(cfg *tokens.AuthenticatorConfig) { cfg.Leeway = -1 }, "Leeway is -1ns"},
 		{"two leeways", func(cfg *tokens.AuthenticatorConfig) { cfg.Leeway, cfg.NoLeeway = 1, true }, "NoLeeway is set"},
-		{"negative cache", func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = -1 }, "SignatureCacheSize is -1"},
-		{"two cache sizes", func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize, cfg.DisableSignatureCache = 1, true }, "DisableSignatureCache is set"},
+		{"negative cache", func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheBytes = -1 }, "SignatureCacheBytes is -1"},
+		{"two cache sizes", func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheBytes, cfg.DisableSignatureCache = 1, true }, "DisableSignatureCache is set"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

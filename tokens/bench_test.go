@@ -66,7 +66,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		})
 		// With the cache, which learns a token each time.
 		b.Run(alg+"/NewToCache", func(b *testing.B) {
-			a := tokentest.NewAuthenticator(b, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 1 })
+			a := tokentest.NewAuthenticator(b, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheBytes = 8 << 10 })
 			fresh := []string{tokentest.Mint(b, key, tokentest.BoundClaims()), tokentest.Mint(b, key, object{"iss": issuerURL, "sub": "system:serviceaccount:ci:builder", "aud": api, "exp": now.Unix(),
 				"kubernetes.io": object{"namespace": "ci", "serviceaccount": object{"name": "builder", "uid": "uid-of-builder"}}})}
 			b.ReportAllocs()

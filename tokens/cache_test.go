@@ -23,6 +23,7 @@ import (
 type cachedAuthenticator struct {
 	*tokens.Authenticator
 	cached bool // of the last judgement
+	event  tokens.Event
 	now    time.Time
 }
 
@@ -30,7 +31,7 @@ func newCachedAuthenticator(t testing.TB, w *tokentest.World, change func(*token
 	t.Helper()
 	a := &cachedAuthenticator{now: now}
 	a.Authenticator = tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
-		cfg.Observe = func(_ context.Context, e tokens.Event) { a.cached = e.SignatureCached }
+		cfg.Observe = func(_ context.Context, e tokens.Event) { a.cached, a.event = e.SignatureCached, e }
 		cfg.Now = func() time.Time { return a.now }
 		if change != nil {
 			change(cfg)
@@ -135,8 +136,8 @@ func TestCacheJudgesTimesAndAudiences(t *testing.T) {
 // A keySwitch is a Source that can be changed.
 type keySwitch struct{ keys.Source }
 
-// V13, V18: a key that leaves the set doesn't count any more, and any change
-// empties the cache.
+// V13, V18: a signature that is remembered counts only as long as the very key that
+// made it is there.
 func TestCacheForgetsKeys(t *testing.T) {
 	set := must(keys.NewSet(ecKey, rsaKey))
 	source := &keySwitch{set}
@@ -163,7 +164,9 @@ func TestCacheForgetsKeys(t *testing.T) {
 
 	source.Source = set
 	for _, token := range []string{token, other, nameless} {
-		a.warm(t, token) // none is remembered
+		if _, err := a.Authenticate(t.Context(), token); err != nil || !a.cached {
+			t.Errorf("when the very keys are back: %v, signature remembered %v", err, a.cached)
+		}
 	}
 	source.Source = failingSource{}
 	_, err = a.Authenticate(t.Context(), token)
@@ -174,7 +177,7 @@ func TestCacheForgetsKeys(t *testing.T) {
 
 // Tokens that are refused don't enter, so they push nothing out.
 func TestCacheWithstandsFloods(t *testing.T) {
-	a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 2 })
+	a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheBytes = 10_000 })
 	first, second := tokentest.Mint(t, ecKey, tokentest.BoundClaims()), tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	a.warm(t, first)
 	a.warm(t, second)
@@ -198,7 +201,7 @@ func TestCacheWithstandsFloods(t *testing.T) {
 
 // The cache is bounded, keeps what is used, and can be switched off.
 func TestCacheSize(t *testing.T) {
-	a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheSize = 3 })
+	a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheBytes = 10_000 })
 	busy := tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	a.warm(t, busy)
 	var last string
@@ -260,7 +263,7 @@ func TestCacheUnderRotation(t *testing.T) {
 		cfg.Keys = sourceByID(func(id string) []keys.PublicKey {
 			return must(source.Load().PublicKeys(context.Background(), id))
 		})
-		cfg.SignatureCacheSize = 4
+		cfg.SignatureCacheBytes = 10_000
 	})
 	stays, goes := tokentest.Mint(t, rsaKey, tokentest.BoundClaims()), tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	var wg sync.WaitGroup

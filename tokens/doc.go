@@ -42,8 +42,7 @@
 // The Authenticator looks up every object for every token, through getters of one
 // method each, so a deletion takes effect as soon as they see it. Tokens bound to
 // a kind without a getter are rejected. Only verified signatures are cached.
-// [CacheGetters] caches objects too, for getters that are slow, and says what
-// that costs.
+// Package tokens/objectcache caches objects too, for getters that are slow.
 //
 // All issuers of one Authenticator share its keys. Issuers that don't trust each
 // other have one each, which tokens/tokenreview asks in turn. A [Policy] rejects

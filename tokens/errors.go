@@ -28,6 +28,7 @@ const (
 const (
 	ReasonUnknownKey     Reason = "UnknownKey"     // no key has the id that the token names
 	ReasonSignature      Reason = "Signature"      // no key made the signature, or its algorithm is another
+	ReasonTooManyKeys    Reason = "TooManyKeys"    // without a key id, and none of the keys that were tried made the signature
 	ReasonMissingClaim   Reason = "MissingClaim"   // Subject says which
 	ReasonInvalidClaim   Reason = "InvalidClaim"   // Subject says which
 	ReasonAudience       Reason = "Audience"       // made for none of the audiences asked for
@@ -55,9 +56,8 @@ const (
 // subjectKeys is the Subject of a failed lookup of keys.
 const subjectKeys = "verification keys"
 
-// A ConfigError is one mistake in an [IssuerConfig], [AuthenticatorConfig] or
-// [GetterCacheConfig]: Config says which struct, Field which field, and Problem
-// what is wrong with it.
+// A ConfigError is one mistake in an [IssuerConfig] or [AuthenticatorConfig]: Config
+// says which struct, Field which field, and Problem what is wrong with it.
 type ConfigError = configerror.Error
 
 // ReasonUnavailable is the reason of an [Event] whose error is an
@@ -98,7 +98,7 @@ func (e *InvalidError) text() string {
 	switch e.Reason {
 	case ReasonUnknownKey:
 		return "invalid signature, no keys found"
-	case ReasonSignature:
+	case ReasonSignature, ReasonTooManyKeys:
 		return "invalid signature"
 	case ReasonMissingClaim:
 		return e.Subject + " claim is missing"

@@ -28,7 +28,7 @@ type Event struct {
 	Detail  string // what the token or object has and what is required; empty if accepted
 	Err     error  // what Authenticate returned
 
-	// Panic and Stack are set if a lookup of [CacheGetters] or of a key source
+	// Panic and Stack are set if a lookup through tokens/objectcache or of a key source
 	// panicked. The value may hold a secret.
 	Panic any
 	Stack []byte
@@ -41,6 +41,10 @@ type Event struct {
 
 	// SignatureCached says that the signature was not checked again.
 	SignatureCached bool
+
+	// KeysTried is how many keys were tried until one verified the signature, or
+	// none did: see [AuthenticatorConfig.MaxSignatureChecks].
+	KeysTried int
 
 	// ImpliedAudiences says that the token names no audience, so that it counts
 	// as issued for the API audiences.

@@ -54,7 +54,7 @@ func TestEvents(t *testing.T) {
 
 	use := tokens.LegacyUse{Namespace: "ci", Secret: "builder-token", SecretUID: "uid-of-builder-token"}
 	legacy := func(change func(*tokens.LegacyUse)) *tokens.LegacyUse { u := use; change(&u); return &u }
-	who := tokens.Event{Namespace: "ci", Name: "builder", UID: "uid-of-builder"}
+	who := tokens.Event{Namespace: "ci", Name: "builder", UID: "uid-of-builder", KeysTried: 1}
 	event := func(change func(*tokens.Event)) tokens.Event { e := who; change(&e); return e }
 
 	tests := []struct {
@@ -105,7 +105,7 @@ func TestEvents(t *testing.T) {
 		}, nil, 0},
 		{"other key", tokentest.NewWorld(), tokentest.MintAs(t, otherKey, "", fresh), tokens.Event{
 			Result: tokens.ResultRejected, Reason: tokens.ReasonSignature,
-			Detail: `algorithm "ES256", key id "", 2 keys tried, the last one: jose: the algorithm of the token is not the algorithm of the key`,
+			KeysTried: 1, Detail: `algorithm "ES256", key id "", 1 of 2 keys tried, the last one: jose: the algorithm of the token is not the algorithm of the key`,
 		}, nil, 0},
 	}
 	for _, tt := range tests {

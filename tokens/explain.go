@@ -181,6 +181,8 @@ func advice(reason Reason) string {
 		return "ask the cluster that issued it, or add its issuer to AuthenticatorConfig.Issuers, or set Legacy for Secret-based tokens"
 	case ReasonUnknownKey, ReasonSignature:
 		return "see that the verification keys are those of the issuer now; if its key was retired, get a new token"
+	case ReasonTooManyKeys:
+		return "get a new token, which names its key; or retire keys, or raise AuthenticatorConfig.MaxSignatureChecks"
 	case ReasonMissingClaim, ReasonInvalidClaim:
 		return "get a token from the TokenRequest API; this one was not made by Kubernetes or by this library"
 	case ReasonAudience:

@@ -2,10 +2,8 @@ package tokens_test
 
 import (
 	"context"
-	"errors"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +14,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/objectcache"
 )
 
 // hangs calls f a thousand times, each with a context of one second, and checks that
@@ -76,90 +75,13 @@ func TestIssueSignerPanics(t *testing.T) {
 	}
 }
 
-// A getter that ignores its context costs a bounded number of goroutines.
-func TestGetterCacheHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		release := make(chan struct{})
-		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
-			<-release
-			return account(), nil
-		})}, tokens.GetterCacheConfig{TTL: time.Second, Timeout: time.Second}))
-		get := func(ctx context.Context) error {
-			_, err := g.ServiceAccounts.GetServiceAccount(ctx, "ci", "builder")
-			return err
-		}
-		hangs(t, 1024, get, "context deadline exceeded")
-		hangs(t, 1024, get, "the getter hangs: 1024 calls have not returned")
-		close(release)
-		synctest.Wait()
-		if err := get(t.Context()); err != nil {
-			t.Errorf("after its calls have returned: %v", err)
-		}
-	})
-}
-
-// Who asks later than TTL after a lookup began, which hangs, gets no answer of it:
-// the object may have been deleted meanwhile. What it finds late is not remembered.
-func TestGetterCacheJoinsWithinTTL(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		deleted := errors.New("deleted")
-		var calls atomic.Int32
-		g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
-			if calls.Add(1) > 1 {
-				return nil, deleted
-			}
-			found := account()
-			time.Sleep(5 * time.Second)
-			return found, nil
-		})}, tokens.GetterCacheConfig{TTL: 2 * time.Second}))
-		get := func() error {
-			_, err := g.ServiceAccounts.GetServiceAccount(t.Context(), "ci", "builder")
-			return err
-		}
-		first := make(chan error, 2)
-		go func() { first <- get() }()
-		time.Sleep(2*time.Second - 1)
-		go func() { first <- get() }()
-		time.Sleep(time.Nanosecond)
-		if err := get(); !errors.Is(err, deleted) || calls.Load() != 2 {
-			t.Errorf("TTL after the lookup began: %v, want another lookup", err)
-		}
-		for range 2 {
-			if err := <-first; err != nil {
-				t.Errorf("who asked within TTL got %v", err)
-			}
-		}
-		if err := get(); !errors.Is(err, deleted) || calls.Load() != 3 {
-			t.Errorf("after the late answer: %v, want another lookup", err)
-		}
-	})
-}
-
-// A clock that is set back makes nothing hold for longer.
-func TestGetterCacheClockSetBack(t *testing.T) {
-	clock, calls := now, 0
-	g := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
-		calls++
-		return account(), nil
-	})}, tokens.GetterCacheConfig{TTL: time.Second, Now: func() time.Time { return clock }}))
-	for range 2 {
-		if _, err := g.ServiceAccounts.GetServiceAccount(t.Context(), "ci", "builder"); err != nil {
-			t.Fatal(err)
-		}
-		clock = clock.Add(-time.Hour)
-	}
-	if calls != 2 {
-		t.Errorf("%d lookups, want one more after the clock was set back", calls)
-	}
-}
-
 // The Event of a lookup that panicked has the value and the stack; what Authenticate
 // returns shows neither.
 func TestEventPanic(t *testing.T) {
 	w := tokentest.NewWorld()
-	getters := must(tokens.CacheGetters(tokens.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
+	getters := must(objectcache.New(objectcache.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
 		panic("hunter2")
-	})}, tokens.GetterCacheConfig{TTL: time.Second}))
+	})}, objectcache.Config{TTL: time.Second, SingleTenant: true}))
 	var event tokens.Event
 	a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 		cfg.ServiceAccounts = getters.ServiceAccounts

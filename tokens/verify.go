@@ -30,7 +30,8 @@ func (a *attempt) verify(ctx context.Context, token string) (verified, error) {
 	}
 	v, err := a.verifyNew(ctx, token)
 	if err == nil {
-		a.cache.add(&signatureEntry{digest: d, signedBy: v.signedBy, claims: v.claims})
+		e := signatureEntry{v.signedBy, v.claims}
+		a.cache.Add(d, e, e.size())
 	}
 	return v, err
 }
@@ -51,8 +52,8 @@ type signedBy struct {
 // made it is still there: the same value, not only an equal one, so that no key
 // is compared with one that its source has broken.
 func (a *attempt) verifyCached(ctx context.Context, d digest) (verified, error) {
-	e := a.cache.get(d)
-	if e == nil {
+	e, ok := a.cache.Get(d)
+	if !ok {
 		return verified{}, nil
 	}
 	list, err := a.cfg.Keys.PublicKeys(ctx, e.keyID)
@@ -64,7 +65,6 @@ func (a *attempt) verifyCached(ctx context.Context, d digest) (verified, error) 
 			return verified{e.claims, e.signedBy, true}, nil
 		}
 	}
-	a.cache.clear()
 	return verified{}, nil
 }
 
@@ -139,8 +139,12 @@ func (a *attempt) verifyFrom(ctx context.Context, issuer string, token *jose.Tok
 	return verified{claims: payload.New(legacy), signedBy: by}, nil
 }
 
+// maxSignatureChecks is the default of [AuthenticatorConfig.MaxSignatureChecks]: more
+// keys of one algorithm than a cluster has while they are rotated.
+const maxSignatureChecks = 8
+
 // verifySignature tries the keys that the token may be signed with, in order
-// (TOK-35..37).
+// (TOK-35..37). Keys of other algorithms cost nothing.
 func (a *attempt) verifySignature(ctx context.Context, token *jose.Token) (signedBy, error) {
 	list, err := a.cfg.Keys.PublicKeys(ctx, token.KeyID)
 	if err != nil {
@@ -150,11 +154,25 @@ func (a *attempt) verifySignature(ctx context.Context, token *jose.Token) (signe
 		a.detailf("no key with the id %.64q", token.KeyID)
 		return signedBy{}, &InvalidError{Reason: ReasonUnknownKey}
 	}
+	skipped := 0
 	for i := range list {
-		if err = token.Verify(list[i].Key); err == nil {
+		if a.keysTried == a.cfg.MaxSignatureChecks {
+			if token.Names(list[i].Key) {
+				skipped++
+			}
+			continue
+		}
+		err = token.Verify(list[i].Key)
+		if err == nil || err == jose.ErrSignature {
+			a.keysTried++
+		}
+		if err == nil {
 			return signedBy{list[i].Key, token.KeyID}, nil
 		}
 	}
-	a.detailf("algorithm %.16q, key id %.64q, %d keys tried, the last one: %v", token.Algorithm, token.KeyID, len(list), err)
+	a.detailf("algorithm %.16q, key id %.64q, %d of %d keys tried, the last one: %v", token.Algorithm, token.KeyID, a.keysTried, len(list), err)
+	if skipped > 0 {
+		return signedBy{}, &InvalidError{Reason: ReasonTooManyKeys}
+	}
 	return signedBy{}, &InvalidError{Reason: ReasonSignature}
 }

@@ -274,7 +274,7 @@ func benchmarkAuthenticator(c *tokenCase, cacheSize int) *tokens.Authenticator {
 	getters := &bothAuthenticators{current: c}
 	return must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{testIssuer}, Keys: must(keys.NewSet(publics...)), APIAudiences: []string{"api"},
-		ServiceAccounts: getters, Secrets: getters, Pods: getters, Nodes: getters, Legacy: true, SignatureCacheSize: max(cacheSize, 0), DisableSignatureCache: cacheSize < 0,
+		ServiceAccounts: getters, Secrets: getters, Pods: getters, Nodes: getters, Legacy: true, SignatureCacheBytes: int64(max(cacheSize, 0)) * 2048, DisableSignatureCache: cacheSize < 0,
 	}))
 }
 

@@ -42,6 +42,14 @@ func (l *List) Require(field string, value any, want string) {
 	}
 }
 
+// Optional adds a mistake if value is a typed nil, which is there and panics when it
+// is used.
+func (l *List) Optional(field string, value any) {
+	if value != nil && isNil(value) {
+		l.Add(field, "is a nil %T, want none or one that works", value)
+	}
+}
+
 // NotNegative adds a mistake if number is negative.
 func NotNegative[N ~int | ~int32 | ~int64](l *List, field string, number N) {
 	if number < 0 {

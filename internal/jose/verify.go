@@ -23,6 +23,13 @@ func (t *Token) Verify(key crypto.PublicKey) error {
 	return verify(key, alg, digestFor(alg, &digest, t.signed), t.signature)
 }
 
+// Names reports whether the header of t names the algorithm of key, so that Verify
+// would check the signature.
+func (t *Token) Names(key crypto.PublicKey) bool {
+	alg, err := algorithmFor(key)
+	return err == nil && alg == t.Algorithm
+}
+
 // verify checks the signature of a digest. The key must be one for which
 // algorithmFor returns alg.
 func verify(key crypto.PublicKey, alg string, digest, signature []byte) error {

@@ -11,14 +11,16 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens"
-	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+	"github.com/kubesa/serviceaccount/tokens/internal/bounded"
 )
 
 // A SecretPatcher changes Secrets.
 type SecretPatcher interface {
-	// PatchSecret applies a patch and returns the Secret. It returns a NotFound
+	// PatchSecret applies a patch and returns the Secret. The values of ctx are
+	// those of the context of the use. It returns a NotFound
 	// error of k8s.io/apimachinery if there is no such Secret, and a Conflict
 	// or Invalid error if the patch has the UID of another one.
 	PatchSecret(ctx context.Context, namespace, name string, pt types.PatchType, data []byte) (*corev1.Secret, error)
@@ -34,8 +36,13 @@ type Config struct {
 	// Timeout bounds one patch. Zero means 10 s.
 	Timeout time.Duration
 
-	// Observe, if set, is called after each patch, with the context of
-	// [Tracker.Run] or [Tracker.Flush]. It must not call the Tracker.
+	// Tenant, if set, returns the tenant that a context is of, where Secrets
+	// looks that up in the context. If nil, Secrets with the same namespace, name
+	// and UID are one.
+	Tenant func(ctx context.Context) string
+
+	// Observe, if set, is called after each patch, with the values of the context
+	// of the use. It must not call the Tracker.
 	Observe func(ctx context.Context, e Event)
 
 	// Now returns the current time. If nil, [time.Now] is used.
@@ -73,15 +80,34 @@ type Tracker struct {
 	wake  chan struct{}
 
 	mu      sync.Mutex
-	pending map[secretKey]bool      // queued or being sent
-	queue   []secretKey             // those not being sent
-	after   map[secretKey]time.Time // no further patch before
+	pending map[secretKey]bool // queued or being sent
+	queue   []use              // those not being sent
+	paused  *bounded.Cache[secretKey, pause]
 }
 
 type secretKey struct {
-	namespace, name string
-	uid             types.UID
+	tenant, namespace, name string
+	uid                     types.UID
 }
+
+// A use is one of a Secret, with the context that it had.
+type use struct {
+	key secretKey
+	ctx context.Context
+}
+
+// A pause is when no further patch is made. It begins with a patch: when the clock
+// was set back since, it is over.
+type pause struct{ from, until time.Time }
+
+func (p pause) holdsAt(now time.Time) bool { return !now.Before(p.from) && now.Before(p.until) }
+
+// pausesPerPending and bytesPerPause say how many pauses are remembered. Forgetting
+// one costs another patch, if the label isn't seen yet.
+const (
+	pausesPerPending = 16
+	bytesPerPause    = 512
+)
 
 // retryPatch is how long after a failed patch the next one may be made.
 const retryPatch = time.Minute
@@ -113,31 +139,37 @@ func New(cfg Config) (*Tracker, error) {
 		guard:   flight.NewGuard("the patcher", maxPatches),
 		wake:    make(chan struct{}, 1),
 		pending: map[secretKey]bool{},
-		after:   map[secretKey]time.Time{},
+		paused:  bounded.New[secretKey, pause](int64(cfg.MaxPending) * pausesPerPending * bytesPerPause),
 	}, nil
 }
 
 // Observe queues a patch if e is the use of a Secret-based token that is not yet
 // recorded for today. It does no I/O. Set [tokens.AuthenticatorConfig.Observe]
 // to it, or call it from there.
-func (t *Tracker) Observe(_ context.Context, e tokens.Event) {
-	use := e.Legacy
-	if use == nil || use.SecretUID == "" || !objects.ValidNamespace(use.Namespace) || !objects.ValidName(use.Secret) {
+func (t *Tracker) Observe(ctx context.Context, e tokens.Event) {
+	legacy := e.Legacy
+	if legacy == nil || legacy.SecretUID == "" || !names.ValidNamespace(legacy.Namespace) || !names.Valid(legacy.Secret) {
 		return
 	}
 	now := t.cfg.Now()
 	// Tomorrow's is that of a server whose clock is ahead (CLN-11).
-	if use.LastUsed == tokensecret.FormatDay(now) || use.LastUsed == tokensecret.FormatDay(now.AddDate(0, 0, 1)) {
+	if legacy.LastUsed == tokensecret.FormatDay(now) || legacy.LastUsed == tokensecret.FormatDay(now.AddDate(0, 0, 1)) {
 		return
 	}
-	key := secretKey{use.Namespace, use.Secret, use.SecretUID}
+	key := secretKey{namespace: legacy.Namespace, name: legacy.Secret, uid: legacy.SecretUID}
+	if t.cfg.Tenant != nil {
+		key.tenant = t.cfg.Tenant(ctx)
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.pending[key] || len(t.pending) >= t.cfg.MaxPending || now.Before(t.after[key]) {
+	if t.pending[key] || len(t.pending) >= t.cfg.MaxPending {
+		return
+	}
+	if p, ok := t.paused.Get(key); ok && p.holdsAt(now) {
 		return
 	}
 	t.pending[key] = true
-	t.queue = append(t.queue, key)
+	t.queue = append(t.queue, use{key, context.WithoutCancel(ctx)})
 	select {
 	case t.wake <- struct{}{}:
 	default: // Run has been woken already
@@ -161,36 +193,39 @@ func (t *Tracker) Run(ctx context.Context) {
 // goroutine for Run, and for tests.
 func (t *Tracker) Flush(ctx context.Context) {
 	for ctx.Err() == nil {
-		key, ok := t.next()
+		u, ok := t.next()
 		if !ok {
 			return
 		}
-		err := t.patch(ctx, key)
-		t.finish(key, err)
+		err := t.patch(ctx, u)
+		t.finish(u.key, err)
 		if t.cfg.Observe != nil {
-			e := Event{Namespace: key.namespace, Secret: key.name, SecretUID: key.uid, Err: err}
+			e := Event{Namespace: u.key.namespace, Secret: u.key.name, SecretUID: u.key.uid, Err: err}
 			e.Panic, e.Stack = flight.PanicOf(err)
-			t.cfg.Observe(ctx, e)
+			t.cfg.Observe(u.ctx, e)
 		}
 	}
 }
 
-func (t *Tracker) next() (key secretKey, ok bool) {
+func (t *Tracker) next() (u use, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.queue) == 0 {
-		return secretKey{}, false
+		return use{}, false
 	}
-	key = t.queue[0]
+	u = t.queue[0]
+	t.queue[0] = use{} // with its context
 	t.queue = t.queue[1:]
-	return key, true
+	return u, true
 }
 
-// patch writes the label. The UID in it keeps a namesake of the Secret as it is
-// (CLN-12).
-func (t *Tracker) patch(ctx context.Context, key secretKey) error {
-	ctx, cancel := context.WithTimeout(ctx, t.cfg.Timeout)
+// patch writes the label, until running is done. The UID in it keeps a namesake of the
+// Secret as it is (CLN-12).
+func (t *Tracker) patch(running context.Context, u use) error {
+	ctx, cancel := context.WithTimeout(u.ctx, t.cfg.Timeout)
 	defer cancel()
+	defer context.AfterFunc(running, cancel)()
+	key := u.key
 	data := tokensecret.LabelPatch(key.namespace, key.name, key.uid, tokensecret.LastUsedLabel, tokensecret.FormatDay(t.cfg.Now()))
 	_, err := flight.Do(ctx, t.guard, func(ctx context.Context) (*corev1.Secret, error) {
 		return t.cfg.Secrets.PatchSecret(ctx, key.namespace, key.name, types.MergePatchType, data)
@@ -209,9 +244,5 @@ func (t *Tracker) finish(key secretKey, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.pending, key)
-	if len(t.after) >= 16*t.cfg.MaxPending {
-		// Forgetting costs a patch more for those whose label isn't seen yet.
-		clear(t.after)
-	}
-	t.after[key] = again
+	t.paused.Add(key, pause{now, again}, int64(len(key.tenant)+len(key.namespace)+len(key.name)+len(key.uid)))
 }

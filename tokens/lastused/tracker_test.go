@@ -192,6 +192,85 @@ func TestLastUsedRun(t *testing.T) {
 	})
 }
 
+type tenantKey struct{}
+
+func tenantOf(ctx context.Context) string { name, _ := ctx.Value(tenantKey{}).(string); return name }
+
+// tenantPatches remembers whose Secrets were patched.
+type tenantPatches []string
+
+func (p *tenantPatches) PatchSecret(ctx context.Context, namespace, name string, _ types.PatchType, _ []byte) (*corev1.Secret, error) {
+	*p = append(*p, tenantOf(ctx)+" "+namespace+"/"+name)
+	return nil, ctx.Err()
+}
+
+// A use is recorded where it happened, also when its request has ended, and the use in
+// one tenant is not taken for that in another, whose Secret has the same UID.
+func TestLastUsedTenants(t *testing.T) {
+	var p tenantPatches
+	var observed []string
+	tracker := must(lastused.New(lastused.Config{Secrets: &p, Tenant: tenantOf, Now: func() time.Time { return now },
+		Observe: func(ctx context.Context, e lastused.Event) {
+			observed = append(observed, fmt.Sprint(tenantOf(ctx), " ", e.Err))
+		}}))
+	for range 2 {
+		for _, tenant := range []string{"red", "green"} {
+			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), tenantKey{}, tenant))
+			tracker.Observe(ctx, legacyUse("a"))
+			cancel()
+		}
+		tracker.Flush(t.Context())
+	}
+	if diff := cmp.Diff(tenantPatches{"red ci/a", "green ci/a"}, p); diff != "" {
+		t.Errorf("patches (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"red <nil>", "green <nil>"}, observed); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// A clock that was ahead and is set back doesn't keep uses from being recorded.
+func TestLastUsedClockSetBack(t *testing.T) {
+	clock, p := now.AddDate(1, 0, 0), &patches{}
+	tracker := must(lastused.New(lastused.Config{Secrets: p, Now: func() time.Time { return clock }}))
+	for range 2 {
+		tracker.Observe(t.Context(), legacyUse("a"))
+		tracker.Flush(t.Context())
+		clock = now
+	}
+	if len(p.made) != 2 {
+		t.Errorf("patches %v, want another one for the day that it is now", p.made)
+	}
+}
+
+// A flood of Secrets that are used once doesn't make one that is in use be patched
+// again.
+func TestLastUsedFlood(t *testing.T) {
+	p := &patches{}
+	tracker := must(lastused.New(lastused.Config{Secrets: p, MaxPending: 10, Now: func() time.Time { return now }}))
+	for i := range 5000 {
+		tracker.Observe(t.Context(), legacyUse("busy"))
+		tracker.Observe(t.Context(), legacyUse(fmt.Sprint(i)))
+		tracker.Flush(t.Context())
+	}
+	if len(p.made) != 5001 {
+		t.Errorf("%d patches, want one per Secret", len(p.made))
+	}
+}
+
+// No name that a Secret can't have reaches the client.
+func TestLastUsedNames(t *testing.T) {
+	p := &patches{}
+	tracker := must(lastused.New(lastused.Config{Secrets: p, Now: func() time.Time { return now }}))
+	for _, use := range []tokens.LegacyUse{{Namespace: "ci", Secret: "../a", SecretUID: "x"}, {Namespace: "../ci", Secret: "a", SecretUID: "x"}} {
+		tracker.Observe(t.Context(), tokens.Event{Legacy: &use})
+		tracker.Flush(t.Context())
+	}
+	if len(p.made) != 0 {
+		t.Errorf("patches %v, want none", p.made)
+	}
+}
+
 // What it remembers is bounded, too.
 func TestLastUsedManySecrets(t *testing.T) {
 	p := &patches{}

@@ -1,0 +1,221 @@
+package objectcache
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/tokens/internal/bounded"
+	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+)
+
+// DefaultMaxBytes is the default of [Config.MaxBytes].
+const DefaultMaxBytes = 64 << 20
+
+// Config configures [New].
+type Config struct {
+	// TTL is required: how long an object that was found is not looked up
+	// again, counted from the beginning of the lookup. A token is accepted for
+	// that much longer after an object that it depends on was deleted.
+	// Kubernetes caches results for 10 s.
+	TTL time.Duration
+	// NegativeTTL is the same for objects that don't exist: a token is rejected
+	// for that much longer after the object was created. Zero means that this
+	// is not remembered; other errors never are.
+	NegativeTTL time.Duration
+
+	// Tenant returns the tenant that a context is of: whatever the getters take
+	// from the context to find an object. It is required unless SingleTenant is
+	// set, which means that they take nothing from it. It must be fast and safe
+	// for concurrent use.
+	Tenant       func(ctx context.Context) string
+	SingleTenant bool
+
+	// MaxBytes bounds the memory of the objects of all kinds and tenants. An
+	// object of more than a quarter of it is not remembered. Zero means
+	// [DefaultMaxBytes].
+	MaxBytes int64
+	// Timeout bounds one lookup. Zero means 10 s.
+	Timeout time.Duration
+}
+
+// A ConfigError is one mistake in a [Config] or [Getters]: Config says which struct,
+// Field which field, and Problem what is wrong with it.
+type ConfigError = configerror.Error
+
+// New returns getters that cache the answers of g, or a [*ConfigError] for each
+// invalid field, joined. They are safe for concurrent use, hold no goroutine besides
+// those of running lookups, and share the objects that they return among callers.
+func New(g Getters, cfg Config) (Getters, error) {
+	mistakes := configerror.List{Config: "objectcache.Config"}
+	if cfg.TTL <= 0 {
+		mistakes.Add("TTL", "is %v, want more than 0", cfg.TTL)
+	}
+	configerror.NotNegative(&mistakes, "NegativeTTL", cfg.NegativeTTL)
+	configerror.NotNegative(&mistakes, "MaxBytes", cfg.MaxBytes)
+	configerror.NotNegative(&mistakes, "Timeout", cfg.Timeout)
+	switch {
+	case cfg.Tenant == nil && !cfg.SingleTenant:
+		mistakes.Add("Tenant", "is required unless SingleTenant is set: one tenant's objects must not answer for another's")
+	case cfg.Tenant != nil && cfg.SingleTenant:
+		mistakes.Add("SingleTenant", "is set, which Tenant contradicts")
+	}
+	wrong := configerror.List{Config: "objectcache.Getters"}
+	g.check(&wrong)
+	if err := errors.Join(mistakes.Err(), wrong.Err()); err != nil {
+		return Getters{}, err
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = DefaultMaxBytes
+	}
+	if cfg.Timeout == 0 {
+		cfg.Timeout = 10 * time.Second
+	}
+	c := &cache{
+		cfg:     cfg,
+		guard:   flight.NewGuard("the getter", maxLookups),
+		lookups: flight.Group[key, any]{JoinWithin: cfg.TTL},
+		answers: bounded.New[key, answer](cfg.MaxBytes),
+	}
+	return g.cachedBy(&cachedGetters{g, c}), nil
+}
+
+// A key is all that an answer depends on.
+type key struct {
+	tenant          string
+	kind            schema.GroupVersionKind
+	own             bool // the kind has a getter of its own
+	namespace, name string
+}
+
+// An answer is what a lookup found, and when that was. It is a NotFound error if
+// there is no object.
+type answer struct {
+	object any
+	err    *apierrors.StatusError
+	began  time.Time
+}
+
+// A cache has the answers of all getters.
+type cache struct {
+	cfg     Config
+	guard   *flight.Guard
+	lookups flight.Group[key, any]
+	answers *bounded.Cache[key, answer]
+
+	mu sync.Mutex // held by who starts a lookup or stores its answer
+}
+
+// maxLookups bounds the lookups at a time, and so those that may be left hanging.
+const maxLookups = 1024
+
+// ttl returns how long the answer of a lookup counts, 0 for an error that isn't one.
+func (c *cache) ttl(err error) time.Duration {
+	switch {
+	case err == nil:
+		return c.cfg.TTL
+	case apierrors.IsNotFound(err):
+		return c.cfg.NegativeTTL
+	}
+	return 0
+}
+
+// known returns the answer for k that still counts.
+func (c *cache) known(k key) (answer, bool) {
+	a, ok := c.answers.Get(k)
+	return a, ok && time.Since(a.began) < c.ttl(a.error())
+}
+
+func (a *answer) error() error {
+	if a.err == nil {
+		return nil
+	}
+	return a.err
+}
+
+// get returns what is known of k, or what lookup returns.
+func get[T metav1.Object](ctx context.Context, c *cache, k key, lookup func(context.Context) (T, error)) (T, error) {
+	if c.cfg.Tenant != nil {
+		k.tenant = c.cfg.Tenant(ctx)
+	}
+	object, err := c.get(ctx, k, func(ctx context.Context) (any, error) {
+		object, err := lookup(ctx)
+		if err == nil && objects.IsNil(object) {
+			return nil, objects.ErrNothing
+		}
+		return object, err
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return object.(T), nil
+}
+
+// get is the same for any type. It never joins a lookup twice that began before the
+// caller asked.
+func (c *cache) get(ctx context.Context, k key, lookup func(context.Context) (any, error)) (any, error) {
+	asked := time.Now()
+	for {
+		if a, ok := c.known(k); ok {
+			return a.object, a.error()
+		}
+		c.mu.Lock()
+		if a, ok := c.known(k); ok { // stored meanwhile
+			c.mu.Unlock()
+			return a.object, a.error()
+		}
+		call := c.lookups.Start(ctx, k, func(ctx context.Context) (any, error) { return c.fill(ctx, k, lookup) })
+		c.mu.Unlock()
+		object, err := call.Wait(ctx)
+		isAnswer := err == nil || apierrors.IsNotFound(err)
+		if own := !call.Began().Before(asked); own || !isAnswer || time.Since(call.Began()) < c.ttl(err) {
+			return object, err
+		}
+	}
+}
+
+// fill looks k up and stores the answer.
+func (c *cache) fill(ctx context.Context, k key, lookup func(context.Context) (any, error)) (any, error) {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+	defer cancel()
+	object, err := flight.Do(ctx, c.guard, lookup)
+	a := answer{began: began}
+	if err != nil {
+		a.err = notFound(err)
+	} else {
+		a.object = object
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch was, ok := c.answers.Get(k); {
+	case ok && was.began.After(began): // that lookup was too late to join this one, and has ended before it
+	case c.ttl(err) > 0:
+		c.answers.Add(k, a, bounded.SizeOf(&a, c.cfg.MaxBytes)+k.size())
+	case ok:
+		c.answers.Delete(k)
+	}
+	return object, err
+}
+
+// notFound returns the status of a NotFound error, without what it wraps.
+func notFound(err error) *apierrors.StatusError {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return &apierrors.StatusError{ErrStatus: status.Status()}
+	}
+	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotFound, Message: err.Error()}}
+}
+
+// size returns what k holds on to.
+func (k *key) size() int64 {
+	return int64(len(k.tenant) + len(k.kind.Group) + len(k.kind.Version) + len(k.kind.Kind) + len(k.namespace) + len(k.name))
+}

@@ -1,0 +1,191 @@
+package tokens_test
+
+import (
+	"crypto"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+)
+
+const longestToken = 16 << 10
+
+// tokenOf returns a token of exactly size bytes.
+func tokenOf(t *testing.T, size int) string {
+	t.Helper()
+	for _, id := range []string{"", must(idOf(ecKey))} {
+		c := tokentest.BoundClaims()
+		c["padding"] = ""
+		token := tokentest.MintAs(t, ecKey, id, c)
+		for n := (size - len(token)) * 3 / 4; len(token) < size; n++ {
+			c["padding"] = strings.Repeat("x", n)
+			token = tokentest.MintAs(t, ecKey, id, c)
+		}
+		if len(token) == size {
+			return token
+		}
+	}
+	t.Fatalf("no token of %d bytes", size)
+	return ""
+}
+
+// A token of 16 KiB is read, and one byte more is too long, with and without the
+// cache.
+func TestLongestToken(t *testing.T) {
+	token := tokenOf(t, longestToken)
+	a := newCachedAuthenticator(t, tokentest.NewWorld(), nil)
+	a.warm(t, token)
+	uncached := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.DisableSignatureCache = true })
+	for _, a := range []*tokens.Authenticator{a.Authenticator, uncached} {
+		if _, err := a.Authenticate(t.Context(), token); err != nil {
+			t.Errorf("a token of 16 KiB: %v", err)
+		}
+		for _, longer := range []string{token + "A", tokenOf(t, longestToken+1)} {
+			if _, err := a.Authenticate(t.Context(), longer); !errors.Is(err, tokens.ErrNotRecognized) {
+				t.Errorf("a token of 16 KiB and a byte: %v, want ErrNotRecognized", err)
+			}
+		}
+	}
+}
+
+// An Issuer issues what an Authenticator reads, to the byte.
+func TestLongestIssuedToken(t *testing.T) {
+	issuer := fixedIssuer(t, nil)
+	longest, refused := 0, 0
+	for n := range 800 {
+		audiences := make([]string, 64)
+		for i := range audiences {
+			audiences[i] = fmt.Sprintf("%02d%s", i, strings.Repeat("x", 170))
+		}
+		audiences[0] += strings.Repeat("x", n)
+		token, err := issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: audiences})
+		if _, ok := errors.AsType[*tokens.RequestError](err); ok {
+			refused++
+			continue
+		}
+		if err != nil || refused > 0 || len(token.Value) > longestToken {
+			t.Fatalf("Issue() = %v, %v, want tokens of up to 16 KiB", token, err)
+		}
+		longest = len(token.Value)
+	}
+	if longest < longestToken-1 || refused == 0 {
+		t.Errorf("the longest token has %d bytes and %d were refused, want 16 KiB and some", longest, refused)
+	}
+}
+
+// The cache of signatures is bounded in bytes, whatever the tokens weigh.
+func TestCacheBytes(t *testing.T) {
+	for name, audienceBytes := range map[string]int{"16 KiB": 150, "usual": 0} {
+		t.Run(name, func(t *testing.T) {
+			a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheBytes = 1 << 20 })
+			c := tokentest.BoundClaims()
+			if audienceBytes > 0 {
+				audiences := []string{api}
+				for i := range 63 {
+					audiences = append(audiences, fmt.Sprintf("%02d%s", i, strings.Repeat("x", audienceBytes)))
+				}
+				c["aud"] = audiences
+			}
+			busy := tokentest.Mint(t, ecKey, tokentest.BoundClaims())
+			a.warm(t, busy)
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			for i := range 2500 {
+				c["jti"] = fmt.Sprint("id-", i)
+				if _, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, c)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := a.Authenticate(t.Context(), busy); err != nil || !a.cached {
+					t.Fatalf("a flood of %d tokens evicted one in use: %v", i, err)
+				}
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			held := int64(after.HeapAlloc) - int64(before.HeapAlloc)
+			t.Logf("%d bytes are held", held)
+			if held > 1<<20*5/4 {
+				t.Errorf("%d bytes are held, want up to 1 MiB", held)
+			}
+			runtime.KeepAlive(a)
+		})
+	}
+}
+
+// TOK-35, V18: a token without a key id costs a bounded number of signature checks,
+// and only those of keys of its algorithm; the operator learns of it. One with a key
+// id costs one.
+func TestSignatureChecks(t *testing.T) {
+	authenticator := func(list []keys.PublicKey, limit int) *cachedAuthenticator {
+		return newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) {
+			cfg.Keys = sourceByID(func(id string) (found []keys.PublicKey) {
+				for _, key := range list {
+					if id == "" || id == key.ID {
+						found = append(found, key)
+					}
+				}
+				return found
+			})
+			cfg.MaxSignatureChecks = limit
+		})
+	}
+	var list []keys.PublicKey
+	add := func(key crypto.Signer) {
+		list = append(list, keys.PublicKey{ID: must(keys.ID(key.Public())), Key: key.Public()})
+	}
+	add(rsaKey) // of another algorithm
+	for range 63 {
+		add(must(keys.Generate(keys.ES512)))
+	}
+	eighth, ninth := must(keys.Generate(keys.ES512)), must(keys.Generate(keys.ES512))
+	list[8] = keys.PublicKey{ID: "eighth", Key: eighth.Public()}
+	list[9] = keys.PublicKey{ID: "ninth", Key: ninth.Public()}
+	stranger := must(keys.Generate(keys.ES512))
+	tests := []struct {
+		name   string
+		list   []keys.PublicKey
+		limit  int
+		token  string
+		reason tokens.Reason
+		tried  int
+	}{
+		{"made by nobody", list, 0, tokentest.MintAs(t, stranger, "", tokentest.BoundClaims()), tokens.ReasonTooManyKeys, 8},
+		{"the eighth key", list, 0, tokentest.MintAs(t, eighth, "", tokentest.BoundClaims()), "", 8},
+		{"the ninth key", list, 0, tokentest.MintAs(t, ninth, "", tokentest.BoundClaims()), tokens.ReasonTooManyKeys, 8},
+		{"the ninth key, by its id", list, 0, tokentest.MintAs(t, ninth, "ninth", tokentest.BoundClaims()), "", 1},
+		{"the ninth key, more allowed", list, 9, tokentest.MintAs(t, ninth, "", tokentest.BoundClaims()), "", 9},
+		{"another key, by the id", list, 0, tokentest.MintAs(t, stranger, "ninth", tokentest.BoundClaims()), tokens.ReasonSignature, 1},
+		{"another algorithm", list, 0, tokentest.MintAs(t, ecKey, "", tokentest.BoundClaims()), tokens.ReasonSignature, 0},
+		{"the only one of its algorithm", append(list[1:64:64], list[0]), 1, tokentest.MintAs(t, rsaKey, "", tokentest.BoundClaims()), "", 1},
+		{"as many keys as are tried", list[:9], 0, tokentest.MintAs(t, stranger, "", tokentest.BoundClaims()), tokens.ReasonSignature, 8},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			a := authenticator(tt.list, tt.limit)
+			_, err := a.Authenticate(t.Context(), tt.token)
+			if tt.reason == "" && err != nil {
+				t.Errorf("Authenticate() = %v", err)
+			} else if tt.reason != "" {
+				wantInvalid(t, err, tt.reason, "")
+			}
+			if a.event.KeysTried != tt.tried {
+				t.Errorf("%d keys were tried, want %d", a.event.KeysTried, tt.tried)
+			}
+			if tt.reason == tokens.ReasonTooManyKeys && (err.Error() != "tokens: invalid signature" || !strings.Contains(a.event.Detail, "8 of 64 keys tried")) {
+				t.Errorf("the client learns %q, the operator %q", err, a.event.Detail)
+			}
+		})
+	}
+	cost := func(n int) float64 {
+		a := authenticator(list[:n], 0)
+		return testing.AllocsPerRun(5, func() { _, _ = a.Authenticate(t.Context(), tests[0].token) })
+	}
+	if few, many := cost(9), cost(64); many > few*1.2+10 {
+		t.Errorf("a token costs %v allocations with 64 keys and %v with 9, want about the same", many, few)
+	}
+}
