@@ -35,15 +35,17 @@ var importRules = map[string]struct{ ours, others []string }{
 	// For tests of the packages above.
 	"keys/internal/keystest": {ours: []string{"keys"}},
 
-	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/strictjson", "internal/tokensecret", "keys", "tokens/internal/objects", "tokens/internal/payload"}, others: kubernetes},
-	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tokens/internal/bounded", "tokens/internal/objects", "tokens/internal/payload"}, others: kubernetes},
+	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "internal/flight", "internal/names", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "internal/webhook", "tokens"}, others: kubernetes},
-	"tokens/tokensource":      {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/tokensource":      {ours: []string{"internal/configerror", "internal/flight", "internal/names", "internal/tokensecret", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/bearer":           {ours: []string{"internal/configerror", "internal/flight", "tokens"}},
 	"tokens/keeper":           {ours: []string{"internal/configerror", "internal/flight", "sacontroller", "tokens", "tokens/internal/objects"}, others: kubernetes},
-	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "internal/tokensecret", "tokens", "tokens/internal/objects"}, others: kubernetes},
-	"tokens/internal/objects": {others: kubernetes},
-	"tokens/internal/payload": {ours: []string{"internal/strictjson", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "internal/names", "internal/tokensecret", "tokens", "tokens/internal/bounded"}, others: kubernetes},
+	"tokens/objectcache":      {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/bounded", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/internal/bounded": {},
+	"tokens/internal/objects": {ours: []string{"internal/names"}, others: kubernetes},
+	"tokens/internal/payload": {ours: []string{"internal/names", "internal/strictjson", "tokens/internal/objects"}, others: kubernetes},
 	"admission":               {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/strictjson", "internal/tokensecret"}, others: kubernetes},
 	"admission/webhook":       {ours: []string{"admission", "internal/configerror", "internal/flight", "internal/names", "internal/strictjson", "internal/webhook"}, others: kubernetes},
 

@@ -16,8 +16,8 @@ import (
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
@@ -191,7 +191,7 @@ func (i *Issuer) IssueLegacy(ctx context.Context, account *corev1.ServiceAccount
 	if err := checkAccount(account, "IssueLegacy account"); err != nil {
 		return "", err
 	}
-	if secret == nil || !objects.ValidName(secret.Name) {
+	if secret == nil || !names.Valid(secret.Name) {
 		return "", &RequestError{"IssueLegacy secret", "no Secret with a valid name"}
 	}
 	if secret.Namespace != account.Namespace {

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
@@ -88,7 +89,7 @@ func read[T any](object *T, err error) (*T, error) {
 // checkName returns an error unless an object of resource can have this name,
 // which may come from the client: no other name may reach a getter.
 func checkName(resource, name string) error {
-	if objects.ValidName(name) {
+	if names.Valid(name) {
 		return nil
 	}
 	return badName(schema.GroupResource{Resource: resource}, name)
@@ -128,7 +129,7 @@ func (r *Requester) bindPod(ctx context.Context, namespace, name string, req *to
 		return pod, nil
 	}
 	req.Node = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: pod.Spec.NodeName}}
-	if r.cfg.Nodes == nil || !objects.ValidName(pod.Spec.NodeName) { // Issue refuses the latter
+	if r.cfg.Nodes == nil || !names.Valid(pod.Spec.NodeName) { // Issue refuses the latter
 		return pod, nil
 	}
 	node, err := r.node(ctx, pod.Spec.NodeName)
@@ -207,7 +208,7 @@ type webhookTarget struct {
 
 // webhook looks the configuration up that ref names.
 func (r *Requester) webhook(ctx context.Context, ref *authenticationv1.BoundObjectReference) (metav1.Object, []webhookTarget, error) {
-	if !objects.ValidName(ref.Name) {
+	if !names.Valid(ref.Name) {
 		return nil, nil, apierrors.NewNotFound(schema.GroupResource{Group: admissionregistrationv1.GroupName, Resource: ref.Kind}, ref.Name)
 	}
 	var targets []webhookTarget

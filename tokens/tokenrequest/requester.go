@@ -9,8 +9,8 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens"
-	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -212,7 +212,7 @@ func (r *Requester) account(ctx context.Context, namespace, name string, tr *aut
 	if err := checkName("serviceaccounts", name); err != nil {
 		return nil, err
 	}
-	if !objects.ValidNamespace(namespace) {
+	if !names.ValidNamespace(namespace) {
 		return nil, badName(schema.GroupResource{Resource: "serviceaccounts"}, name)
 	}
 	account, err := read(r.cfg.ServiceAccounts.GetServiceAccount(ctx, namespace, name))

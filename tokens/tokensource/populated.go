@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
@@ -152,7 +153,7 @@ func WaitPopulated(ctx context.Context, getter interface {
 // readPopulated reads the Secret and its account once.
 func readPopulated(ctx context.Context, getter populatedGetter, namespace, name string) (*corev1.Secret, *NotPopulatedError) {
 	missing := &NotPopulatedError{Namespace: namespace, Name: name}
-	if !objects.ValidNamespace(namespace) || !objects.ValidName(name) {
+	if !names.ValidNamespace(namespace) || !names.Valid(name) {
 		missing.Reason = PopulatedInvalidName
 		return nil, missing
 	}
@@ -197,7 +198,7 @@ func secretReason(secret *corev1.Secret) PopulatedReason {
 		return PopulatedSecretDeleted
 	case secret.Annotations[tokens.AccountNameAnnotation] == "":
 		return PopulatedNoAccountName
-	case !objects.ValidName(secret.Annotations[tokens.AccountNameAnnotation]):
+	case !names.Valid(secret.Annotations[tokens.AccountNameAnnotation]):
 		return PopulatedInvalidName
 	}
 	return ""

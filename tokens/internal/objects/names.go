@@ -4,45 +4,25 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/internal/names"
 )
 
-// Lengths of names (RFC 1123).
-const (
-	maxLabelBytes     = 63
-	maxSubdomainBytes = 253
-)
+// maxNameBytes is the length of the longest name of any object.
+const maxNameBytes = 253
 
-// A name that no object can have must not reach a getter, which may put it into the
-// path of a request: "../../kube-system/secrets/x" would read another object.
-
-// ValidNamespace reports whether a namespace can have this name.
-func ValidNamespace(name string) bool { return len(name) <= maxLabelBytes && isLabel(name) }
-
-// ValidName reports whether a ServiceAccount, Secret, Pod, Node or webhook
-// configuration can have this name.
-func ValidName(name string) bool {
-	if len(name) > maxSubdomainBytes {
-		return false
-	}
-	for {
-		label, rest, more := strings.Cut(name, ".")
-		if !isLabel(label) {
-			return false
-		}
-		if !more {
-			return true
-		}
-		name = rest
-	}
-}
+// maxKindBytes is the length of the longest name of a kind.
+const maxKindBytes = 63
 
 // ValidAccount reports whether a ServiceAccount can have this namespace and name.
-func ValidAccount(namespace, name string) bool { return ValidNamespace(namespace) && ValidName(name) }
+func ValidAccount(namespace, name string) bool {
+	return names.ValidNamespace(namespace) && names.Valid(name)
+}
 
 // ValidSegment reports whether name is one segment of a path, as the names of all
 // kinds of objects are.
 func ValidSegment(name string) bool {
-	return name != "" && len(name) <= maxSubdomainBytes && SegmentProblem(name) == ""
+	return name != "" && len(name) <= maxNameBytes && SegmentProblem(name) == ""
 }
 
 // SegmentProblem says in the words of Kubernetes why name isn't a segment of a
@@ -60,22 +40,9 @@ func SegmentProblem(name string) string {
 }
 
 // ValidKind reports whether there can be objects of kind: its group is empty or a
-// domain, and its version and kind are words.
+// domain, its version a label and its kind a word.
 func ValidKind(kind schema.GroupVersionKind) bool {
-	return (kind.Group == "" || ValidName(kind.Group)) && isLabel(kind.Version) && isWord(kind.Kind)
-}
-
-// isLabel reports whether s consists of a-z, 0-9 and inner hyphens.
-func isLabel(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		case c == '-' && i > 0 && i < len(s)-1:
-		default:
-			return false
-		}
-	}
-	return s != ""
+	return (kind.Group == "" || names.Valid(kind.Group)) && names.ValidNamespace(kind.Version) && isWord(kind.Kind)
 }
 
 // isWord reports whether s consists of letters and digits of ASCII.
@@ -87,5 +54,5 @@ func isWord(s string) bool {
 			return false
 		}
 	}
-	return s != "" && len(s) <= maxLabelBytes
+	return s != "" && len(s) <= maxKindBytes
 }

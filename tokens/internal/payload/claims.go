@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
@@ -171,7 +172,7 @@ func (c *Claims) checkLegacy() *Fault {
 		return missing("serviceAccountUID")
 	case !objects.ValidAccount(c.Namespace, c.Account.Name), !matchesUsername(c.Namespace, c.Account.Name, c.Subject):
 		return invalid(ClaimSubject)
-	case !objects.ValidName(c.Secret.Name):
+	case !names.Valid(c.Secret.Name):
 		return invalid("secretName")
 	}
 	return nil
@@ -186,7 +187,7 @@ func (c *Claims) CheckNames() *Fault {
 		{c.Pod.Name, ClaimPod}, {c.Secret.Name, ClaimSecret}, {c.Node.Name, ClaimNode},
 		{c.Validating.Name, ClaimValidating}, {c.Mutating.Name, ClaimMutating},
 	} {
-		if bound.name != "" && !objects.ValidName(bound.name) {
+		if bound.name != "" && !names.Valid(bound.name) {
 			return invalid(bound.claim)
 		}
 	}
