@@ -47,7 +47,7 @@ type AuthorityConfig struct {
 	RootCA       []byte        // "ca.crt" of token Secrets; none if empty
 	AutoGenerate bool          // each account gets a token Secret, as up to Kubernetes 1.23
 
-	// MaxLifetime bounds the lifetime of requested tokens: from 1 hour to 2³² seconds,
+	// MaxLifetime bounds the lifetime of requested tokens: from 10 minutes to 2³² seconds,
 	// or 0 for no bound.
 	MaxLifetime time.Duration
 }
@@ -99,8 +99,8 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if mistakes.Err() != nil { // the parts need good ones
 		cfg.APIAudiences = []string{cfg.Issuer}
 	}
-	if d := cfg.MaxLifetime; d != 0 && (d < time.Hour || d > tokens.MaxLifetime) {
-		mistakes.Add("MaxLifetime", "is %v, want none or from 1 hour to 2^32 seconds", d)
+	if d := cfg.MaxLifetime; d != 0 && (d < tokens.MinLifetime || d > tokens.MaxLifetime) {
+		mistakes.Add("MaxLifetime", "is %v, want none or from 10 minutes to 2^32 seconds", d)
 	}
 	if err := a.newRing(cfg.Key); err != nil {
 		mistakes.Add("Key", "is no signing key: %v", err)

@@ -2,6 +2,7 @@ package tokens
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -30,7 +31,19 @@ type Explanation struct {
 	// Claims are those of the token's payload, unverified unless Signature says
 	// otherwise.
 	Claims []ShownClaim
+
+	malformed malformedPart
 }
+
+// A malformedPart says what of a malformed token isn't that of a ServiceAccount's.
+type malformedPart string
+
+// The parts; otherwise the text has been changed on its way.
+const (
+	malformedText    malformedPart = ""
+	malformedHeader  malformedPart = "header"
+	malformedPayload malformedPart = "payload"
+)
 
 // A SignatureState says whether a signature was verified.
 type SignatureState string
@@ -55,7 +68,7 @@ func Explain(ctx context.Context, a *Authenticator, token string, audiences ...s
 	e := Explanation{Event: attempt.event(v, err), Identity: identity}
 	parsed, err := jose.Parse(token, 0)
 	if err != nil {
-		e.Signature = SignatureNotChecked
+		e.Signature, e.malformed = SignatureNotChecked, partOf(err)
 		return e
 	}
 	e.Signature = signatureState(&e.Event, v.claims != nil)
@@ -64,6 +77,17 @@ func Explain(ctx context.Context, a *Authenticator, token string, audiences ...s
 		e.Claims = append(e.Claims, showClaim(name, value, attempt.now))
 	}
 	return e
+}
+
+// partOf returns what err, an error of [jose.Parse], is about.
+func partOf(err error) malformedPart {
+	if bad, ok := errors.AsType[*jose.MalformedError](err); ok && bad.Fault != jose.FaultEncoding {
+		switch part := malformedPart(bad.Part); part {
+		case malformedHeader, malformedPayload:
+			return part
+		}
+	}
+	return malformedText
 }
 
 // signatureState is derived from the stage that authentication reached.
@@ -94,7 +118,7 @@ func (e Explanation) String() string {
 		if e.Detail != e.Err.Error() {
 			line("found", printable(e.Detail))
 		}
-		line("what helps", advice(e.Reason))
+		line("what helps", e.advice())
 	}
 	if id := e.Identity; id != nil {
 		user := id.UserInfo()
@@ -173,9 +197,15 @@ func printable(s string) string {
 }
 
 // advice returns what to do about a rejection.
-func advice(reason Reason) string {
-	switch reason {
+func (e *Explanation) advice() string {
+	switch e.Reason {
 	case ReasonMalformed:
+		switch e.malformed {
+		case malformedHeader:
+			return `ask whoever issued it to authenticate it: the headers of ServiceAccount tokens have "alg", "kid" and "typ" only`
+		case malformedPayload:
+			return "ask whoever issued it to authenticate it: its claims are not a JSON object as ServiceAccount tokens have"
+		}
 		return "send the token as it was given: three parts with dots between them, nothing before, after or inside; not its Secret's base64"
 	case ReasonForeignIssuer:
 		return "ask the cluster that issued it, or add its issuer to AuthenticatorConfig.Issuers, or set Legacy for Secret-based tokens"

@@ -2,6 +2,7 @@ package tokens_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,8 @@ import (
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
+
+func encoded(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 
 func TestExplain(t *testing.T) {
 	bound := func(change func(object)) object {
@@ -51,6 +54,17 @@ func TestExplain(t *testing.T) {
 			"token:     notrecognized\n", "reason:    ForeignIssuer\n", `found:     issuer "https://elsewhere", want one of`,
 		}},
 		{"no token", "Pa55word", nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{"reason:    Malformed\n", "signature: NotChecked\n"}},
+		{"unknown header", strings.Join([]string{encoded(`{"alg":"ES256","kid":"a","x5t":"b"}`), encoded(`{}`), "AAAA"}, "."), nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{
+			`header: a parameter other than "alg", "kid" and "typ"`, `what helps: ask whoever issued it to authenticate it: the headers of ServiceAccount tokens have "alg", "kid" and "typ" only`,
+		}},
+		{"header of another type", strings.Join([]string{encoded(`{"alg":"ES256","typ":"at+jwt"}`), encoded(`{}`), "AAAA"}, "."), nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{"what helps: ask whoever issued it"}},
+		{"payload of another kind", strings.Join([]string{encoded(`{"alg":"ES256"}`), encoded(`{"a":1,"a":2}`), "AAAA"}, "."), nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{
+			"payload: duplicate name", "what helps: ask whoever issued it to authenticate it: its claims",
+		}},
+		{"encoded twice", encoded(token), nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{"what helps: send the token as it was given"}},
+		{"padded", strings.Replace(token, ".", "=.", 1), nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{"what helps: send the token as it was given"}},
+		{"header cut", token[1:], nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{"what helps: "}},
+		{"header that is not canonical", "eyJhbGciOiJFUzI1NiJ9A" + token[strings.Index(token, "."):], nil, tokens.ResultNotRecognized, tokens.SignatureNotChecked, []string{"what helps: send the token as it was given"}},
 		{"down", token, func(w *tokentest.World) { w.Err = errors.New("etcd is down") }, tokens.ResultUnavailable, tokens.SignatureValid, []string{
 			"token:     unavailable\n", "etcd is down", "what helps: try again",
 		}},

@@ -20,6 +20,9 @@ func TestList(t *testing.T) {
 	list.Require("NewID", noFunc, "a func")
 	list.Require("Now", time.Now, "a func")
 	list.Require("Text", "", "a text") // not nil
+	list.Optional("Observe", nil)
+	list.Optional("Now", time.Now)
+	list.Optional("Location", typedNil)
 	configerror.NotNegative(&list, "MaxLifetime", -time.Second)
 	configerror.NotNegative(&list, "CacheSize", 0)
 	list.Add("Issuers[2]", "is %q, want another", "x")
@@ -27,6 +30,7 @@ func TestList(t *testing.T) {
 	const want = `tokens: IssuerConfig.Signer is required, want a keys.Signer
 tokens: IssuerConfig.Keys is required, want a keys.Source
 tokens: IssuerConfig.NewID is required, want a func
+tokens: IssuerConfig.Location is a nil *time.Location, want none or one that works
 tokens: IssuerConfig.MaxLifetime is -1s, want 0 for the default or a positive value
 tokens: IssuerConfig.Issuers[2] is "x", want another`
 	err := list.Err()

@@ -21,6 +21,9 @@ type MalformedError struct {
 	Fault string // what is wrong with it, in words
 }
 
+// FaultEncoding is the Fault of a part that can't be decoded.
+const FaultEncoding = "not canonical base64url"
+
 func (e *MalformedError) Error() string { return "jose: malformed " + e.Part + ": " + e.Fault }
 
 // The faults of keys, the values of [KeyError.Fault].

@@ -76,11 +76,11 @@ func ParseJWS(raw string, maxBytes int) (*Token, error) {
 	signature, ok3 := decode(buf[header+payload:], raw[dot2+1:])
 	switch {
 	case !ok1:
-		return nil, &MalformedError{"header", "not canonical base64url"}
+		return nil, &MalformedError{"header", FaultEncoding}
 	case !ok2:
-		return nil, &MalformedError{"payload", "not canonical base64url"}
+		return nil, &MalformedError{"payload", FaultEncoding}
 	case !ok3:
-		return nil, &MalformedError{"signature", "not canonical base64url"}
+		return nil, &MalformedError{"signature", FaultEncoding}
 	}
 
 	text := string(buf[:header+payload])

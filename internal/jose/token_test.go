@@ -69,6 +69,25 @@ func ofLength(t *testing.T, n int) string {
 
 const es256 = `{"alg":"ES256"}`
 
+// TOK-38: of a surrogate pair both halves are escapes, also at the end of a part.
+func TestParseHalfSurrogates(t *testing.T) {
+	for _, text := range []string{`\ud83dXude00`, `\ud83d`, `\ud83d\`, `\ud83d\ude0`, `\ude00\ud83d`} {
+		for name, token := range map[string][2]string{
+			"header":           {`{"alg":"ES256","kid":"` + text + `"}`, `{}`},
+			"header cut there": {`{"alg":"ES256","kid":"` + text, `{}`},
+			"claim":            {`{"alg":"ES256"}`, `{"sub":"` + text + `"}`},
+			"claim cut there":  {`{"alg":"ES256"}`, `{"sub":"` + text},
+			"name cut there":   {`{"alg":"ES256"}`, `{"` + text},
+		} {
+			encode := base64.RawURLEncoding.EncodeToString
+			_, err := jose.Parse(encode([]byte(token[0]))+"."+encode([]byte(token[1]))+".AAAA", 0)
+			if bad, ok := errors.AsType[*jose.MalformedError](err); !ok || !strings.Contains(bad.Fault, "surrogate") {
+				t.Errorf("%s with %s: %v, want an unpaired surrogate", name, text, err)
+			}
+		}
+	}
+}
+
 func TestParse(t *testing.T) {
 	for name, raw := range map[string]string{
 		"no kid, no typ":       compact(es256, claims),                                   // SECURITY J20

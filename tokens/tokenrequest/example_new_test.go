@@ -20,5 +20,5 @@ func ExampleNew() {
 	// true <nil>
 	// tokenrequest: Config.APIAudiences is [], want at least one audience and no empty one
 	// tokenrequest: Config.ServiceAccounts is required, want a ServiceAccountGetter
-	// tokenrequest: Config.MaxLifetime is 1m0s: the service-account-max-token-expiration must be between 1 hour and 2^32 seconds
+	// tokenrequest: Config.MaxLifetime is 1m0s, want 0 or 10 minutes to 2^32 seconds
 }

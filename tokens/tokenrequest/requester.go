@@ -65,7 +65,8 @@ type Config struct {
 	Authorize func(ctx context.Context, account *corev1.ServiceAccount, request *authenticationv1.TokenRequest) error
 
 	// MaxLifetime shortens longer lifetimes, with a warning: 0 for none, or from
-	// 1 hour to 2³² seconds. The MaxLifetime of the Issuer applies too.
+	// 10 minutes, as the maximum of an external signer, to 2³² seconds. The
+	// MaxLifetime of the Issuer applies too.
 	MaxLifetime time.Duration
 
 	// ExtendedLifetime is the lifetime of tokens that kubelets mount into pods,
@@ -106,11 +107,16 @@ func New(cfg Config) (*Requester, error) {
 		mistakes.Add("APIAudiences", "is %q, want at least one audience and no empty one", cfg.APIAudiences)
 	}
 	mistakes.Require("ServiceAccounts", cfg.ServiceAccounts, "a ServiceAccountGetter")
+	mistakes.Optional("Secrets", cfg.Secrets)
+	mistakes.Optional("Pods", cfg.Pods)
+	mistakes.Optional("Nodes", cfg.Nodes)
+	mistakes.Optional("Objects", cfg.Objects)
+	mistakes.Optional("Webhooks", cfg.Webhooks)
 	if (cfg.Webhooks == nil) != (cfg.Attest == nil) {
 		mistakes.Add("Webhooks", "is set without Attest or Attest without it, want both or neither")
 	}
-	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < time.Hour || cfg.MaxLifetime > tokens.MaxLifetime) {
-		mistakes.Add("MaxLifetime", "is %v: the service-account-max-token-expiration must be between 1 hour and 2^32 seconds", cfg.MaxLifetime)
+	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < tokens.MinLifetime || cfg.MaxLifetime > tokens.MaxLifetime) {
+		mistakes.Add("MaxLifetime", "is %v, want 0 or 10 minutes to 2^32 seconds", cfg.MaxLifetime)
 	}
 	if cfg.ExtendedLifetime != 0 && (cfg.ExtendedLifetime < time.Second || cfg.ExtendedLifetime > tokens.MaxLifetime) {
 		mistakes.Add("ExtendedLifetime", "is %v, want 0 or 1 s to 2^32 s", cfg.ExtendedLifetime)

@@ -353,6 +353,8 @@ func TestTokenRequestLifetime(t *testing.T) {
 		{"600", 600, func(*requestWorld) {}, 600, 600, ""},
 		{"2^32", 1 << 32, func(*requestWorld) {}, 1 << 32, 1 << 32, ""},
 		{"above the maximum", 7200, func(w *requestWorld) { w.cfg.MaxLifetime = time.Hour }, 3600, 3600, "requested expiration of 7200 seconds shortened to 3600 seconds"},
+		{"an external signer's maximum of 30 minutes", 3600, func(w *requestWorld) { w.cfg.MaxLifetime = 30 * time.Minute }, 1800, 1800, "requested expiration of 3600 seconds shortened to 1800 seconds"},
+		{"the smallest maximum", 3600, func(w *requestWorld) { w.cfg.MaxLifetime = 10 * time.Minute }, 600, 600, "requested expiration of 3600 seconds shortened to 600 seconds"},
 		{"the maximum", 3600, func(w *requestWorld) { w.cfg.MaxLifetime = time.Hour }, 3600, 3600, ""},
 		{"the Issuer's maximum, below the minimum", 600, func(w *requestWorld) { w.cfg.MaxLifetime, w.issuer.MaxLifetime = time.Hour, time.Minute }, 60, 60, "requested expiration of 600 seconds shortened to 60 seconds"},
 		{"the Issuer's maximum is larger", 7200, func(w *requestWorld) { w.cfg.MaxLifetime, w.issuer.MaxLifetime = time.Hour, 2*time.Hour }, 3600, 3600, "requested expiration of 7200 seconds shortened to 3600 seconds"},
@@ -500,15 +502,76 @@ func TestTokenRequestForWebhook(t *testing.T) {
 	}
 }
 
+// A getter that returns neither an object nor an error is an InternalError, whatever it
+// is asked for, never a panic.
+func TestTokenRequestTypedNil(t *testing.T) {
+	var account *corev1.ServiceAccount
+	for name, change := range map[string]func(*requestWorld){
+		"account": func(w *requestWorld) { w.cfg.ServiceAccounts = tokentest.Nothing{} },
+		"Secret":  func(w *requestWorld) { w.cfg.Secrets = tokentest.Nothing{}; w.bindTo("v1", "Secret", "settings") },
+		"pod":     func(w *requestWorld) { w.cfg.Pods = tokentest.Nothing{}; w.bindTo("v1", "Pod", "job") },
+		"node":    func(w *requestWorld) { w.cfg.Nodes = tokentest.Nothing{}; w.bindTo("v1", "Node", "worker") },
+		"node of the pod": func(w *requestWorld) {
+			w.cfg.Nodes = tokentest.Nothing{}
+			w.bindTo("v1", "Pod", "job")
+		},
+		"object": func(w *requestWorld) { w.cfg.Objects = tokentest.Nothing{}; w.bindTo("batch/v1", "Job", "nightly") },
+		"typed nil of objects": func(w *requestWorld) {
+			w.cfg.Objects = tokentest.Nothing{Object: account}
+			w.bindTo("batch/v1", "Job", "nightly")
+		},
+		"validating webhook": webhookOf("ValidatingWebhookConfiguration"),
+		"mutating webhook":   webhookOf("MutatingWebhookConfiguration"),
+	} {
+		w := newRequestWorld()
+		change(w)
+		got, err := w.create(t)
+		var status apierrors.APIStatus
+		if got != nil || !errors.As(err, &status) || status.Status().Code != http.StatusInternalServerError || w.event.Result != tokenrequest.ResultFailed {
+			t.Errorf("%s: Create() = %v, %v with the result %s, want an InternalError", name, got, err, w.event.Result)
+		}
+	}
+}
+
+// webhookOf binds to a webhook configuration that the getter doesn't return.
+func webhookOf(kind string) func(*requestWorld) {
+	return func(w *requestWorld) {
+		w.cfg.Webhooks = tokentest.Nothing{}
+		w.cfg.Attest = func(context.Context, authenticationv1.UserInfo, string) (bool, string, error) { return true, "", nil }
+		w.request.Spec.Audiences = []string{"https://hook.example"}
+		w.request.Spec.Attestations = map[string]authenticationv1.AttestationValue{tokens.AttestedAPIGroups: {"apps"}}
+		w.bindTo("admissionregistration.k8s.io/v1", kind, "checks")
+	}
+}
+
+// The Event of a signer that panicked has the value and the stack; the answer has
+// neither.
+func TestTokenRequestPanic(t *testing.T) {
+	w := newRequestWorld()
+	w.issuer.Signer = tokentest.SignerFunc(func(context.Context, []byte) (string, error) { panic("hunter2") })
+	_, err := w.create(t)
+	if !apierrors.IsInternalError(err) || strings.Contains(err.Error(), "hunter2") || w.event.Result != tokenrequest.ResultFailed || w.event.CredentialID != "" {
+		t.Errorf("Create() = %v with the event %+v, want an InternalError without the value", err, w.event)
+	}
+	if w.event.Panic != "hunter2" || !strings.Contains(string(w.event.Stack), "TestTokenRequestPanic") {
+		t.Errorf("the Event has the panic %v and a stack of %d bytes, want those of the signer", w.event.Panic, len(w.event.Stack))
+	}
+}
+
 // REQ-57
 func TestNewTokenRequesterRefuses(t *testing.T) {
 	for name, change := range map[string]func(*tokenrequest.Config){
-		"Issuer is required":             func(cfg *tokenrequest.Config) { cfg.Issuer = nil },
-		"APIAudiences is [], want":       func(cfg *tokenrequest.Config) { cfg.APIAudiences = nil },
-		"ServiceAccounts is required":    func(cfg *tokenrequest.Config) { cfg.ServiceAccounts = nil },
-		"Webhooks is set without":        func(cfg *tokenrequest.Config) { cfg.Webhooks = tokentest.NewWorld() },
-		"between 1 hour and 2^32 second": func(cfg *tokenrequest.Config) { cfg.MaxLifetime = time.Hour - 1 },
-		"ExtendedLifetime is -1ns":       func(cfg *tokenrequest.Config) { cfg.ExtendedLifetime = -1 },
+		"Issuer is required":                                       func(cfg *tokenrequest.Config) { cfg.Issuer = nil },
+		"APIAudiences is [], want":                                 func(cfg *tokenrequest.Config) { cfg.APIAudiences = nil },
+		"ServiceAccounts is required":                              func(cfg *tokenrequest.Config) { cfg.ServiceAccounts = nil },
+		"Webhooks is set without":                                  func(cfg *tokenrequest.Config) { cfg.Webhooks = tokentest.NewWorld() },
+		"is 9m59.999999999s, want 0 or 10 minutes to 2^32 seconds": func(cfg *tokenrequest.Config) { cfg.MaxLifetime = 10*time.Minute - 1 },
+		"Secrets is a nil *tokentest.World":                        func(cfg *tokenrequest.Config) { cfg.Secrets = (*tokentest.World)(nil) },
+		"Pods is a nil *tokentest.World":                           func(cfg *tokenrequest.Config) { cfg.Pods = (*tokentest.World)(nil) },
+		"Nodes is a nil *tokentest.World":                          func(cfg *tokenrequest.Config) { cfg.Nodes = (*tokentest.World)(nil) },
+		"Webhooks is a nil *tokentest.World":                       func(cfg *tokenrequest.Config) { cfg.Webhooks = (*tokentest.World)(nil) },
+		"Objects is a nil *tokentest.Jobs":                         func(cfg *tokenrequest.Config) { cfg.Objects = (*tokentest.Jobs)(nil) },
+		"ExtendedLifetime is -1ns":                                 func(cfg *tokenrequest.Config) { cfg.ExtendedLifetime = -1 },
 	} {
 		cfg := requesterConfig(tokentest.NewWorld(), tokentest.NewIssuer(t, nil))
 		change(&cfg)
