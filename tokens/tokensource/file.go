@@ -73,7 +73,7 @@ type File struct {
 	token   *tokens.Token // nil for none
 	err     error         // of the last read
 	readAt  time.Time     // when the token was read
-	retryAt time.Time     // after a failed read; the file isn't read before
+	backOff span          // after a failed read, in which the file isn't read
 }
 
 // NewFile returns a File, or a [*ConfigError] for each invalid field of cfg, joined.
@@ -108,7 +108,7 @@ func (f *File) Token(ctx context.Context) (*tokens.Token, error) {
 	}
 	now := f.cfg.Now()
 	f.mu.Lock()
-	if f.token != nil && !now.Before(f.readAt) && now.Sub(f.readAt) < f.cfg.Reread || now.Before(f.retryAt) {
+	if f.token != nil && !now.Before(f.readAt) && now.Sub(f.readAt) < f.cfg.Reread || f.backOff.holdsAt(now) {
 		defer f.mu.Unlock()
 		return f.usable(now)
 	}
@@ -159,9 +159,10 @@ func (f *File) read(ctx context.Context) (*tokens.Token, error) {
 	e := FileEvent{Err: err}
 	f.err = err
 	if err == nil {
-		f.token, f.readAt, f.retryAt = token, began, time.Time{}
+		f.token, f.readAt, f.backOff = token, began, span{}
 	} else {
-		f.retryAt = f.cfg.Now().Add(retryFirst)
+		now := f.cfg.Now()
+		f.backOff = span{now, now.Add(retryFirst)}
 		if f.token != nil {
 			e.Expiry = f.token.Expiry
 		}

@@ -113,6 +113,23 @@ func TestFile(t *testing.T) {
 	m.want("the file is back", second)
 }
 
+// Nor does it delay the next read after one that failed.
+func TestFileClockSetBackAfterFailure(t *testing.T) {
+	clock := now
+	name := filepath.Join(t.TempDir(), "token")
+	f := must(tokensource.NewFile(tokensource.FileConfig{Path: name, Now: func() time.Time { return clock }}))
+	if _, err := f.Token(t.Context()); err == nil {
+		t.Fatal("a token of no file")
+	}
+	if err := os.WriteFile(name, []byte("token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clock = clock.Add(-time.Hour)
+	if _, err := f.Token(t.Context()); err != nil {
+		t.Errorf("after the clock was set back: %v, want another read", err)
+	}
+}
+
 // A clock that is set back doesn't keep a token in use.
 func TestFileClockSetBack(t *testing.T) {
 	m := newMount(t)

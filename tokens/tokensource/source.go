@@ -35,8 +35,9 @@ const (
 type Config struct {
 	// Mint is required. It returns a new token, for example from
 	// [tokens.Issuer.Issue], or with [TokenOf] from client-go's CreateToken or
-	// [tokenrequest.Requester.Create]. There is one call at a time, and its context
-	// ends after MintTimeout. A token without Expiry doesn't expire.
+	// [tokenrequest.Requester.Create]. There is one call at a time, for whoever asks:
+	// a Source has the tokens of one account of one tenant. Its context has none of
+	// the values of theirs, and ends after MintTimeout. A token without Expiry doesn't expire.
 	Mint func(ctx context.Context) (*tokens.Token, error)
 
 	// UID, if set, returns the last known UID of the account, or of the object that
@@ -74,15 +75,20 @@ type Source struct {
 	held     *heldToken // nil for none
 	err      error      // of the last call of Mint
 	failures int        // of Mint, since it last succeeded
-	retryAt  time.Time  // Mint isn't called before
+	backOff  span       // in which Mint isn't called
 }
+
+// A span is a time that ends early if the clock is set back to before it.
+type span struct{ from, until time.Time }
+
+func (s span) holdsAt(now time.Time) bool { return !now.Before(s.from) && now.Before(s.until) }
 
 // A heldToken is a token, with the UID that was known when it was requested.
 type heldToken struct {
 	token tokens.Token
 	uid   types.UID
 	got   time.Time
-	renew time.Time // when to get the next one
+	fresh span // then it is time to get the next one
 }
 
 // New returns a Source, or a [*ConfigError] for each invalid field of cfg,
@@ -139,11 +145,11 @@ func (s *Source) ask() (*flight.Call[*heldToken], *tokens.Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	good := s.held != nil && s.held.uid == uid && aliveAt(&s.held.token, now)
-	if good && now.Before(s.held.renew) {
+	if good && s.held.fresh.holdsAt(now) {
 		return nil, s.held.copy(), nil
 	}
 	mint := s.mints.Running(struct{}{})
-	if mint == nil && !now.Before(s.retryAt) {
+	if mint == nil && !s.backOff.holdsAt(now) {
 		mint = s.mints.Start(context.Background(), struct{}{}, func(ctx context.Context) (*heldToken, error) { return s.renew(ctx, uid) })
 	}
 	switch {
@@ -168,7 +174,7 @@ func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err
 	case !aliveAt(token, now):
 		err = fmt.Errorf("tokens: getting a new token: the one that Mint returned expired at %s", token.Expiry.UTC().Format(time.RFC3339))
 	default:
-		held = &heldToken{token: *token, uid: uid, got: now, renew: renewalOf(token, asked, rand.Float64())}
+		held = &heldToken{token: *token, uid: uid, got: now, fresh: span{asked, renewalOf(token, asked, rand.Float64())}}
 	}
 
 	s.mu.Lock()
@@ -176,9 +182,9 @@ func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err
 	s.err = err
 	if err != nil {
 		s.failures++
-		s.retryAt = now.Add(pauseAfter(s.failures))
+		s.backOff = span{now, now.Add(pauseAfter(s.failures))}
 	} else {
-		s.held, s.failures, s.retryAt = held, 0, time.Time{}
+		s.held, s.failures, s.backOff = held, 0, span{}
 	}
 	return held, err
 }
@@ -202,7 +208,7 @@ func (s *Source) Discard(value string) {
 	now := s.cfg.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held != nil && s.held.token.Value == value && now.Sub(s.held.got) >= retryFirst {
+	if s.held != nil && s.held.token.Value == value && !(span{s.held.got, s.held.got.Add(retryFirst)}).holdsAt(now) {
 		s.held = nil
 	}
 }

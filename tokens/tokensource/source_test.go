@@ -80,6 +80,46 @@ func afterBackground(t *testing.T, s *tokensource.Source) {
 	synctest.Wait()
 }
 
+// A clock that is set back neither keeps an old token in use nor delays the next call
+// of Mint.
+func TestSourceClockSetBack(t *testing.T) {
+	synctest.Test(t, testSourceClockSetBack)
+}
+
+func testSourceClockSetBack(t *testing.T) {
+	clock, calls := now, 0
+	var fails error
+	s := must(tokensource.New(tokensource.Config{Now: func() time.Time { return clock }, Mint: func(context.Context) (*tokens.Token, error) {
+		calls++
+		return &tokens.Token{Value: fmt.Sprint("token ", calls), Expiry: clock.Add(time.Hour)}, fails
+	}}))
+	minted := func(when string, want int) {
+		t.Helper()
+		for range 3 { // renewals are in the background
+			_, _ = s.Token(t.Context())
+			synctest.Wait()
+		}
+		if calls != want {
+			t.Errorf("%s: %d calls of Mint, want %d", when, calls, want)
+		}
+	}
+	minted("no token yet", 1)
+	clock = clock.Add(-2 * time.Hour)
+	minted("set back", 2)
+	clock, fails = clock.Add(time.Hour), errors.New("down")
+	minted("expired and down", 3)
+	clock = clock.Add(-2 * time.Hour)
+	minted("set back during the back-off", 4)
+	clock, fails = clock.Add(-time.Hour), nil
+	minted("up again", 5)
+	s.Discard("token 5")
+	clock = clock.Add(-time.Hour)
+	s.Discard("token 5")
+	if !strings.Contains(s.String(), "no token") {
+		t.Errorf("a token discarded after the clock was set back is kept: %v", s)
+	}
+}
+
 func TestSourceRenews(t *testing.T) {
 	tests := []struct {
 		name          string
