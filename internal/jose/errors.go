@@ -7,45 +7,45 @@ import (
 
 // The errors of [Token.Verify].
 var (
-	// ErrAlgorithm means that the header names another algorithm than the one
-	// that belongs to the key.
+	// ErrAlgorithm means that the header names another algorithm than that of the
+	// key.
 	ErrAlgorithm = errors.New("jose: the algorithm of the token is not the algorithm of the key")
-	// ErrSignature means that the key didn't make the signature.
+	// ErrSignature means that the signature was not made with the key.
 	ErrSignature = errors.New("jose: the signature does not match")
 )
 
-// A MalformedError says why a text isn't a compact JWS of the accepted form.
-// It never holds any of the text.
+// A MalformedError says why a text isn't a compact JWS or a JWK Set. It holds nothing
+// of the text.
 type MalformedError struct {
 	Part  string // "token", "header", "payload", "signature", "object" or "JWK Set"
 	Fault string // what is wrong with it, in words
 }
 
-// FaultEncoding is the Fault of a part that can't be decoded.
+// FaultEncoding is the Fault of a part that is not base64url.
 const FaultEncoding = "not canonical base64url"
 
 func (e *MalformedError) Error() string { return "jose: malformed " + e.Part + ": " + e.Fault }
 
-// The faults of keys, the values of [KeyError.Fault].
+// The values of [KeyError.Fault].
 const (
-	FaultMissing  = "Missing"    // nil, a nil pointer, or a key without numbers
+	FaultMissing  = "Missing"    // nil, a typed nil, or a key without numbers
 	FaultType     = "Type"       // neither RSA nor ECDSA, or not a public key
 	FaultSize     = "Size"       // RSA modulus too short or too long
-	FaultModulus  = "Modulus"    // RSA modulus that can't be the product of two primes
+	FaultModulus  = "Modulus"    // RSA modulus that is not the product of two primes
 	FaultExponent = "Exponent"   // RSA public exponent even, too small or too large
 	FaultCurve    = "Curve"      // not P-256, P-384 or P-521
 	FaultPoint    = "Point"      // not a point of the curve
 	FaultROCA     = "WeakPrimes" // made by a generator whose keys can be factored (CVE-2017-15361)
-	FaultPrivate  = "PrivateKey" // doesn't belong to the public key, or is where no private key belongs
+	FaultPrivate  = "PrivateKey" // doesn't match the public key, or is where a public key is required
 	FaultUse      = "Use"        // published for another use or algorithm
-	FaultKeyID    = "KeyID"      // too long, or that of another key
-	FaultTooMany  = "TooMany"    // usable, but one too many
+	FaultKeyID    = "KeyID"      // too long, or the same as that of another key
+	FaultTooMany  = "TooMany"    // usable, but over the limit
 )
 
-// A KeyError says why a key isn't used. It never holds key material.
+// A KeyError says why a key isn't used. It holds no key material.
 type KeyError struct {
 	Fault  string // one of the Fault constants
-	Detail string // what was found and what is wanted
+	Detail string // what was found and what is required
 }
 
 func (e *KeyError) Error() string { return "jose: unusable key: " + e.Detail }

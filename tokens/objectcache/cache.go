@@ -83,6 +83,8 @@ func New(g Getters, cfg Config) (Getters, error) {
 		guard:   flight.NewGuard("the getter", maxLookups),
 		lookups: flight.Group[key, any]{JoinWithin: cfg.TTL},
 		answers: bounded.New[key, answer](cfg.MaxBytes),
+		slots:   make(chan struct{}, maxLookups),
+		tenants: map[string]*tenant{},
 	}
 	return g.cachedBy(&cachedGetters{g, c}), nil
 }
@@ -106,15 +108,15 @@ type answer struct {
 // A cache has the answers of all getters.
 type cache struct {
 	cfg     Config
-	guard   *flight.Guard
+	guard   *flight.Guard // of a single tenant
 	lookups flight.Group[key, any]
 	answers *bounded.Cache[key, answer]
 
-	mu sync.Mutex // held by who starts a lookup or stores its answer
-}
+	slots chan struct{} // one for each lookup of several tenants
 
-// maxLookups bounds the lookups at a time, and so those that may be left hanging.
-const maxLookups = 1024
+	mu      sync.Mutex // held by who starts a lookup or stores its answer
+	tenants map[string]*tenant
+}
 
 // ttl returns how long the answer of a lookup counts, 0 for an error that isn't one.
 func (c *cache) ttl(err error) time.Duration {
@@ -187,7 +189,7 @@ func (c *cache) fill(ctx context.Context, k key, lookup func(context.Context) (a
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	object, err := flight.Do(ctx, c.guard, lookup)
+	object, err := c.call(ctx, k.tenant, lookup)
 	a := answer{began: began}
 	if err != nil {
 		a.err = notFound(err)

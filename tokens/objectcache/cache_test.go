@@ -342,6 +342,65 @@ func TestHangs(t *testing.T) {
 	})
 }
 
+// A tenant whose getter hangs keeps no other tenant waiting, and is forgotten once its
+// lookups have returned.
+func TestTenantHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var hanging atomic.Int32
+		g := must(objectcache.New(objectcache.Getters{Objects: objectFunc(func(ctx context.Context, name string) error {
+			if tenantOf(ctx) == "red" {
+				hanging.Add(1)
+				<-release
+			}
+			return nil
+		})}, objectcache.Config{TTL: time.Second, Timeout: time.Second, Tenant: tenantOf}))
+		get := func(tenant, name string) error {
+			_, err := g.Objects.GetObject(context.WithValue(t.Context(), tenantKey{}, tenant), schema.GroupVersionKind{Kind: "X"}, "ci", name)
+			return err
+		}
+		before := runtime.NumGoroutine()
+		errs := make(chan error)
+		for i := range 3000 {
+			go func() { errs <- get("red", fmt.Sprint(i)) }()
+		}
+		synctest.Wait()
+		if hanging.Load() != 256 {
+			t.Errorf("%d lookups of one tenant run, want 256", hanging.Load())
+		}
+		if err := get("green", "a"); err != nil {
+			t.Errorf("another tenant gets %v", err)
+		}
+		for range 3000 {
+			if err := <-errs; err == nil {
+				t.Error("a lookup that hangs has an answer")
+			}
+		}
+		synctest.Wait()
+		if left := runtime.NumGoroutine() - before; left > 256+4 {
+			t.Errorf("%d goroutines are left, want at most 256", left)
+		}
+		if err := get("red", "b"); err == nil || err.Error() != "the getter hangs: 256 calls have not returned" {
+			t.Errorf("the tenant whose getter hangs gets %v", err)
+		}
+		close(release)
+		synctest.Wait()
+		if err := get("red", "b"); err != nil {
+			t.Errorf("after its calls have returned: %v", err)
+		}
+	})
+}
+
+// objectFunc has every object that f returns no error for.
+type objectFunc func(ctx context.Context, name string) error
+
+func (f objectFunc) GetObject(ctx context.Context, _ schema.GroupVersionKind, namespace, name string) (metav1.Object, error) {
+	if err := f(ctx, name); err != nil {
+		return nil, err
+	}
+	return new(tokentest.Meta(namespace, name)), nil
+}
+
 // secretFunc has every Secret, and tells which was asked for.
 type secretFunc func(namespace, name string) *corev1.Secret
 

@@ -26,7 +26,8 @@
 //
 // Only objects and, with NegativeTTL, NotFound errors are remembered. A lookup goes
 // on, for up to Timeout, when its caller gives up. One that panics or hangs is an
-// error; while 1024 hang in spite of Timeout, others fail immediately.
+// error; while 1024 hang in spite of Timeout, others fail immediately. With several
+// tenants the limit for each is 256, so that one whose server hangs doesn't take all.
 //
 // # Security
 //
