@@ -12,6 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
@@ -203,7 +204,7 @@ func (cfg *NodeRuleConfig) driverGrants(ctx context.Context, driver, audience st
 
 // lookUp calls get unless there can't be an object called name.
 func lookUp[T any](resource, name string, get func() (*T, error)) (*T, error) {
-	if !objects.ValidName(name) {
+	if !names.Valid(name) {
 		return nil, apierrors.NewNotFound(corev1.Resource(resource), name)
 	}
 	return objects.Require(get())

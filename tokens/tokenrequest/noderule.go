@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -150,7 +151,7 @@ func nodeOf(user *authenticationv1.UserInfo) (string, error) {
 
 // pod looks up a pod. What can't be its name is not found, without a request.
 func (cfg *NodeRuleConfig) pod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	if !objects.ValidName(name) {
+	if !names.Valid(name) {
 		return nil, apierrors.NewNotFound(corev1.Resource("pod"), name)
 	}
 	pod, err := objects.Require(cfg.Pods.GetPod(ctx, namespace, name))

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
@@ -64,7 +65,7 @@ func EnsureSecret(ctx context.Context, client SecretClient, namespace, account s
 	if opts.Name == "" {
 		opts.Name = account + "-token"
 	}
-	if !objects.ValidAccount(namespace, account) || !objects.ValidName(opts.Name) {
+	if !objects.ValidAccount(namespace, account) || !names.Valid(opts.Name) {
 		return nil, fmt.Errorf("tokens: Secret %.253q of ServiceAccount %.63q/%.253q: want the names of a Secret and of a ServiceAccount", opts.Name, namespace, account)
 	}
 	owner, err := objects.Require(client.GetServiceAccount(ctx, namespace, account))
