@@ -249,6 +249,20 @@ func TestBadGetters(t *testing.T) {
 	}
 }
 
+// Without a Timeout a lookup may take 10 s.
+func TestDefaultTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		get := ofAccounts(func(ctx context.Context) (*corev1.ServiceAccount, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}, objectcache.Config{TTL: time.Second})
+		start := time.Now()
+		if err := get(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 10*time.Second {
+			t.Errorf("%v after %v, want the end of 10 s", err, time.Since(start))
+		}
+	})
+}
+
 // Who asks TTL after a lookup began makes one of its own; and who joined it earlier
 // but waited for longer does, too: the object may have been deleted meanwhile. What
 // is found late is not remembered.
@@ -269,8 +283,9 @@ func TestLateAnswers(t *testing.T) {
 			go func() { joined <- get(t.Context()) }()
 		}
 		time.Sleep(time.Second)
-		if err := get(t.Context()); !apierrors.IsNotFound(err) || calls.Load() != 2 {
-			t.Errorf("TTL after the lookup began: %v, want another lookup", err)
+		start := time.Now()
+		if err := get(t.Context()); !apierrors.IsNotFound(err) || calls.Load() != 2 || time.Since(start) > 0 {
+			t.Errorf("TTL after the lookup began: %v after %v, want another lookup at once", err, time.Since(start))
 		}
 		if err := <-first; err != nil {
 			t.Errorf("who began the lookup got %v, want its answer", err)
