@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
@@ -128,7 +129,7 @@ func isNil(getter any) bool {
 // optional looks up an object, and returns an empty one if it isn't there and may be
 // absent.
 func optional[T any](may *bool, name string, get func() (*T, error)) (*T, error) {
-	if !objects.ValidName(name) {
+	if !names.Valid(name) {
 		return nil, errors.New("there can't be one of that name")
 	}
 	object, err := objects.Require(get())
