@@ -54,6 +54,8 @@ func TestAccountAttempt(t *testing.T) {
 		{name: "no answer about the tokens in the cache, token wanted", auto: true, cached: objects(account()), reader: fault.First(1, "list", "secrets", errBusy), reads: []string{getNS, getSA, listTokens}, wantErr: "listing the token Secrets of ServiceAccount ns/default: "},
 		{name: "no answer about the tokens in the cache before one is made", auto: true, cached: objects(account()), reader: fault.Nth(2, "list", "secrets", errBusy), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA}, wantErr: "listing the token Secrets of ServiceAccount ns/default: "},
 		{name: "no answer about the token that it has but doesn't list", auto: true, cached: objects(account(), its), fault: fault.On("get", "secrets", errBusy), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed}, wantErr: "etcd is busy"},
+		{name: "is gone, its token not", cached: objects(token()), reads: []string{getNS, getSA, listTokens}, want: []string{getSA, getSec, deleteSec}},
+		{name: "is gone, no answer about its tokens", cached: objects(token()), reader: fault.On("list", "secrets", errBusy), reads: []string{getNS, getSA, listTokens}, wantErr: "etcd is busy"},
 		{name: "has a token that it doesn't list", auto: true, cached: objects(account(), its), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed, updateSA}},
 	}
 	for _, tt := range tests {

@@ -75,6 +75,9 @@ func TestGenerateConflicts(t *testing.T) {
 		{name: "lists another token", before: func(t *testing.T, cluster *fake.Cluster) {
 			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: "token-secret-1"}} })
 		}, wantWrites: []string{updateSA, "delete secrets"}, references: []string{"token-secret-1"}},
+		{name: "lists another token, which the Reader has", before: func(t *testing.T, cluster *fake.Cluster) {
+			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: "token-secret-1"}} })
+		}, fault: fault.On("get", "secrets", errBusy), wantWrites: []string{updateSA, "delete secrets"}, references: []string{"token-secret-1"}},
 		{name: "lists it already", before: func(t *testing.T, cluster *fake.Cluster) {
 			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: generated}} })
 		}, wantWrites: []string{updateSA}, references: []string{generated}},
@@ -132,6 +135,28 @@ func TestGenerateConflicts(t *testing.T) {
 				t.Error("the other writer's label is lost")
 			}
 		})
+	}
+}
+
+// What the Reader can't say after a conflict is an error, and the Secret stays.
+func TestGenerateConflictReaderFails(t *testing.T) {
+	cluster := fake.New(account(), opaque())
+	reader := cluster.Reader()
+	reader.Inject(fault.On("get", "secrets", errBusy))
+	client := &overtaken{Cluster: cluster, before: func() {
+		a := getAccount(t, cluster, "ns", "default").DeepCopy()
+		a.Secrets = []corev1.ObjectReference{{Name: "opaque"}}
+		if _, err := cluster.UpdateServiceAccount(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}}
+	c := newTokens(t, cluster, numbered, func(cfg *sacontroller.TokensConfig) { cfg.Reader, cfg.Client = reader, client })
+	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || !strings.Contains(err.Error(), "etcd is busy") {
+		t.Errorf("Reconcile() = %v, want the Reader's error", err)
+	}
+	diff(t, "Secrets", []string{"default-token-xxxx2", "opaque"}, secretNames(t, cluster, "ns"))
+	if c.Pending() != 1 {
+		t.Errorf("%d Secrets are remembered as unfinished, want one", c.Pending())
 	}
 }
 

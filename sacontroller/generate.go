@@ -158,8 +158,11 @@ func (a *attempt) listsAnother(ctx context.Context, account, live *corev1.Servic
 		if err == nil && !tokensecret.BelongsTo(secret, live) {
 			secret, err = a.liveSecret(ctx, live.Namespace, r.Name)
 		}
-		if err != nil || tokensecret.BelongsTo(secret, live) {
-			return err == nil, err
+		if err != nil {
+			return false, err
+		}
+		if tokensecret.BelongsTo(secret, live) {
+			return true, nil
 		}
 	}
 	return false, nil

@@ -127,6 +127,16 @@ func TestGenerateCases(t *testing.T) {
 			want: []string{getSA, create, updateSA, "delete secrets ns/default-token-xxxx2 uid 00000000-0000-4000-8000-000000000002"}, refs: []string{},
 		},
 		{
+			name: "account gone while the token is made, delete fails", cached: objects(account()),
+			fault: fault.Any(fault.On("update", "serviceaccounts", fault.NotFound), fault.On("delete", "secrets", errBusy)), wantErr: "etcd is busy",
+			want: []string{getSA, create, updateSA, "delete secrets ns/default-token-xxxx2 uid 00000000-0000-4000-8000-000000000002"}, refs: []string{}, secrets: []string{"default-token-xxxx2"},
+		},
+		{
+			name: "one conflict, what was looked up is known", cached: objects(accountListing("default-token-1", "default-token-2")), fault: fault.First(1, "update", "serviceaccounts", fault.Conflict),
+			want: []string{getSA, "get secrets ns/default-token-1", "get secrets ns/default-token-2", create, updateSA, getSA, updateSA},
+			refs: []string{"default-token-1", "default-token-2", "default-token-xxxx2"}, secrets: []string{"default-token-xxxx2"},
+		},
+		{
 			name: "conflicts without end", cached: objects(account()), fault: fault.On("update", "serviceaccounts", fault.Conflict), // CTL-89
 			want: []string{getSA, create, updateSA, getSA, updateSA, getSA, updateSA, getSA, updateSA, getSA, updateSA, getSA}, wantErr: "keeps changing",
 			refs: []string{}, secrets: []string{"default-token-xxxx2"},

@@ -145,6 +145,10 @@ func TestTokensAccountEvents(t *testing.T) {
 			fault: fault.On("delete", "secrets", fault.Conflict), want: []string{getSA, getSec, deleteSec, getSec}, wantErr: "modified",
 		},
 		{
+			name: "gone, delete says conflict and nothing more", cached: objects(token()),
+			fault: fault.Any(fault.On("delete", "secrets", fault.Conflict), fault.Nth(2, "get", "secrets", errBusy)), want: []string{getSA, getSec, deleteSec, getSec}, wantErr: "modified",
+		},
+		{
 			name: "gone, delete finds none", cached: objects(token()),
 			fault: fault.On("delete", "secrets", fault.NotFound), want: []string{getSA, getSec, deleteSec},
 		},
