@@ -21,7 +21,7 @@ func TestFloodEvictsNothingInUse(t *testing.T) {
 		for i := range 100 {
 			c.Add(fmt.Sprint("busy ", i), i, 100)
 		}
-		for i := range 100_000 {
+		for i := range 20_000 {
 			busy := fmt.Sprint("busy ", i%100)
 			if _, ok := c.Get(busy); !ok {
 				t.Fatalf("%s was evicted by flood %d, each asked for %d times", busy, i, asks)
@@ -65,7 +65,7 @@ func TestBytes(t *testing.T) {
 	c := bounded.New[int, *[]byte](1 << 20)
 	sizes := map[int]int64{}
 	var perEntry int64
-	for i := range 2000 {
+	for i := range 1000 {
 		key, size := random.IntN(500), random.Int64N(8<<10)
 		if i == 0 {
 			size = 0
@@ -111,7 +111,7 @@ func TestBytes(t *testing.T) {
 
 // The bound is that of the memory.
 func TestMemory(t *testing.T) {
-	const bound = 16 << 20
+	const bound = 4 << 20
 	for _, size := range []int{0, 100, 10_000} {
 		var before, after runtime.MemStats
 		runtime.GC()
