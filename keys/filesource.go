@@ -7,6 +7,9 @@ import (
 	"crypto"
 	"crypto/sha256"
 	"errors"
+	"fmt"
+	"io/fs"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +17,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/keys/internal/age"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
@@ -31,8 +35,8 @@ type FileSourceConfig struct {
 	// or more, such as kube-apiserver's --service-account-key-file. Required.
 	Files []string
 	// ReloadEvery is the interval at which the files are read again while keys are
-	// asked for. Zero means ten seconds. If an unknown key is asked for, they are
-	// read again after one second.
+	// asked for. Zero means ten seconds. If an unknown key is asked for, files that have
+	// changed are read again after one second.
 	ReloadEvery time.Duration
 	// Observe, if set, is called each time that the files had other keys or could not
 	// be used, with the context of the request. It must not call the FileSource.
@@ -55,11 +59,12 @@ type FileSource struct {
 	files   []string
 	every   time.Duration
 	observe func(context.Context, Event)
-	now     func() time.Time
+	clock   age.Clock
 
 	current atomic.Pointer[Set]
 	err     atomic.Pointer[error]
-	read    atomic.Int64
+	read    atomic.Pointer[age.Time]      // when the last reading began
+	infos   atomic.Pointer[[]fs.FileInfo] // of the files whose keys are used; nil if they have changed
 
 	mu      sync.Mutex // held while reading
 	adopted [sha256.Size]byte
@@ -82,7 +87,8 @@ func OpenFileSource(ctx context.Context, cfg FileSourceConfig) (*FileSource, err
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &FileSource{files: slices.Clone(cfg.Files), every: cfg.ReloadEvery, observe: cfg.Observe, now: cfg.Now}
+	s := &FileSource{files: slices.Clone(cfg.Files), every: cfg.ReloadEvery, observe: cfg.Observe, clock: cfg.Now}
+	began := s.clock.Now()
 	// A file on a network may never answer.
 	found, err := flight.Do(ctx, flight.NewGuard("the file system", 1), func(context.Context) (*reading, error) { return s.readFiles() })
 	if err != nil {
@@ -94,19 +100,46 @@ func OpenFileSource(ctx context.Context, cfg FileSourceConfig) (*FileSource, err
 	}
 	s.adopted, s.pending = found.sum, found.sum
 	s.current.Store(set)
-	s.read.Store(s.now().UnixNano())
+	s.infos.Store(&found.infos)
+	s.read.Store(&began)
 	return s, nil
 }
 
-// PublicKeys implements [Source]. It never fails.
+// PublicKeys implements [Source]. The error wraps [ErrUnavailable]: the id is unknown, but
+// the files can't be read, or have changed and have not been read again or have not
+// settled.
 func (s *FileSource) PublicKeys(ctx context.Context, id string) ([]PublicKey, error) {
 	s.reloadAfter(ctx, s.every)
 	list, _ := s.current.Load().PublicKeys(ctx, id)
-	if len(list) == 0 {
+	if len(list) > 0 {
+		return list, nil
+	}
+	if !s.upToDate() {
 		s.reloadAfter(ctx, min(s.every, unknownInterval))
 		list, _ = s.current.Load().PublicKeys(ctx, id)
 	}
+	if err := s.Err(); len(list) == 0 && err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	if len(list) == 0 && !s.upToDate() {
+		return nil, fmt.Errorf("%w: the files have changed", ErrUnavailable)
+	}
 	return list, nil
+}
+
+// upToDate reports whether the keys are those of the files.
+func (s *FileSource) upToDate() bool {
+	infos := s.infos.Load()
+	if infos == nil {
+		return false
+	}
+	for i, info := range *infos {
+		now, err := os.Stat(s.files[i])
+		if err != nil || !os.SameFile(now, info) || now.Size() != info.Size() || !now.ModTime().Equal(info.ModTime()) {
+			return false
+		}
+	}
+	return true
 }
 
 // Err returns why the keys are not those of the files as of the last reading: nil if
@@ -121,28 +154,30 @@ func (s *FileSource) Err() error {
 // reloadAfter reads the files if the last time was that long ago and nobody is
 // reading them.
 func (s *FileSource) reloadAfter(ctx context.Context, interval time.Duration) {
-	now, read := s.now(), time.Unix(0, s.read.Load())
-	if now.Sub(read) < interval && !now.Before(read) || !s.mu.TryLock() {
+	now := s.clock.Now()
+	if now.Since(*s.read.Load()) < interval || !s.mu.TryLock() {
 		return
 	}
 	before := s.current.Load()
-	err := s.reload(now)
+	err := s.reload()
 	s.err.Store(&err)
-	s.read.Store(now.UnixNano())
+	s.read.Store(&now)
 	s.mu.Unlock()
 	if set := s.current.Load(); s.observe != nil && (err != nil || set != before) {
 		s.observe(ctx, Event{Keys: len(set.keys), Changed: set != before, Err: err})
 	}
 }
 
-func (s *FileSource) reload(now time.Time) error {
+func (s *FileSource) reload() error {
+	s.infos.Store(nil)
 	found, err := s.readFiles()
 	if err != nil {
 		return err
 	}
-	settled := found.sum == s.pending || found.quietSince(now)
+	settled := found.sum == s.pending || found.quietSince(s.clock())
 	s.pending = found.sum
 	if found.sum == s.adopted {
+		s.infos.Store(&found.infos)
 		return nil
 	}
 	set, err := s.parse(found.contents)
@@ -152,6 +187,7 @@ func (s *FileSource) reload(now time.Time) error {
 	if settled {
 		s.adopted = found.sum
 		s.current.Store(set)
+		s.infos.Store(&found.infos)
 	}
 	return nil
 }
@@ -159,6 +195,7 @@ func (s *FileSource) reload(now time.Time) error {
 // A reading is what the files had.
 type reading struct {
 	contents [][]byte
+	infos    []fs.FileInfo
 	sum      [sha256.Size]byte // of all contents
 	modified time.Time         // when the last of them changed
 }
@@ -176,7 +213,7 @@ func (s *FileSource) readFiles() (*reading, error) {
 		}
 		part := sha256.Sum256(data)
 		h.Write(part[:])
-		r.contents = append(r.contents, data)
+		r.contents, r.infos = append(r.contents, data), append(r.infos, info)
 		if t := info.ModTime(); t.After(r.modified) {
 			r.modified = t
 		}

@@ -105,12 +105,50 @@ func TestFileSourceUnknownKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.Add(999 * time.Millisecond)
-	if known(keystest.P384Key()) != 0 {
-		t.Error("the file was read twice in a second")
-	}
+	// The file isn't read twice in a second, so nobody can tell.
+	keystest.WantUnavailable(t, source, keystest.ID(keystest.P384Key()), "the files have changed")
 	clock.Add(time.Millisecond)
 	if known(keystest.P384Key()) != 1 {
 		t.Error("the new key is not found after a second")
+	}
+	for range 3 { // of files that haven't changed everybody can tell
+		if known(keystest.P521Key()) != 0 {
+			t.Error("an unknown key is known")
+		}
+	}
+	// A file that is being written may have any key, but the known ones are known.
+	if err := os.WriteFile(file.name, []byte(keystest.PEMs(keystest.P521Key())), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(file.name, time.Time{}, clock.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	clock.Add(time.Second)
+	keystest.WantUnavailable(t, source, keystest.ID(keystest.P521Key()), "the files have changed")
+	if known(keystest.RSAKey()) != 1 {
+		t.Error("a key that was known isn't while the file is being written")
+	}
+	clock.Add(time.Second)
+	if known(keystest.P521Key()) != 1 || known(keystest.RSAKey()) != 0 {
+		t.Error("the file that two readings have found isn't used")
+	}
+	// So may one that can't be read.
+	if err := os.Remove(file.name); err != nil {
+		t.Fatal(err)
+	}
+	clock.Add(time.Second)
+	keystest.WantUnavailable(t, source, keystest.ID(keystest.RSAKey()), "no such file")
+	if known(keystest.P521Key()) != 1 {
+		t.Error("the last good key is not known")
+	}
+	// A clock that was set back doesn't keep it from being read again.
+	file.write(keystest.PEMs(keystest.P256Key()))
+	clock.Add(-time.Hour)
+	if err := os.Chtimes(file.name, time.Time{}, clock.Now().Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if known(keystest.P256Key()) != 1 {
+		t.Error("the file is not read after the clock was set back")
 	}
 }
 

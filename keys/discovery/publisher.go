@@ -19,6 +19,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/age"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
@@ -75,14 +76,14 @@ type Publisher struct {
 	issuer, jwksURI string
 	keys            keys.Source
 	observe         func(context.Context, keys.Event)
-	now             func() time.Time
+	clock           age.Clock
 	guard           *flight.Guard // of calls of keys
 
 	asks flight.Group[struct{}, *documents]
 
 	current atomic.Pointer[documents]
-	asked   atomic.Int64
-	askedMu sync.Mutex // held while asked is set, and while a request looks at it to start an ask
+	asked   atomic.Pointer[age.Time] // when the last ask began, nil before it has ended
+	askedMu sync.Mutex               // held while asked is set, and while a request looks at it to start an ask
 }
 
 // documents are what is served until the keys change.
@@ -106,9 +107,9 @@ func NewPublisher(cfg PublisherConfig) (*Publisher, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Publisher{issuer: cfg.Issuer, jwksURI: jwksURI, keys: cfg.Keys, observe: cfg.Observe, now: cfg.Now}
-	if p.now == nil {
-		p.now = time.Now
+	p := &Publisher{issuer: cfg.Issuer, jwksURI: jwksURI, keys: cfg.Keys, observe: cfg.Observe, clock: cfg.Now}
+	if p.clock == nil {
+		p.clock = time.Now
 	}
 	p.guard = flight.NewGuard("the source of the keys", hungCalls)
 	p.current.Store(&documents{err: errNotAsked})
@@ -218,6 +219,7 @@ func (p *Publisher) Refresh(ctx context.Context) error {
 // ask returns a function that asks the source once, for everyone who waits.
 func (p *Publisher) ask(timeout time.Duration) func(context.Context) (*documents, error) {
 	return func(ctx context.Context) (*documents, error) {
+		began := p.clock.Now()
 		limited, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		next, changed, err := p.next(limited)
@@ -229,7 +231,7 @@ func (p *Publisher) ask(timeout time.Duration) func(context.Context) (*documents
 		}
 		p.askedMu.Lock()
 		defer p.askedMu.Unlock()
-		p.asked.Store(p.now().UnixNano())
+		p.asked.Store(&began)
 		return next, nil
 	}
 }
@@ -298,8 +300,9 @@ func (p *Publisher) fresh(ctx context.Context) *documents {
 
 // due reports whether it is time to ask the source.
 func (p *Publisher) due() bool {
-	now, asked := p.now(), time.Unix(0, p.asked.Load())
-	return now.Sub(asked) >= refreshInterval || now.Before(asked)
+	now := p.clock.Now() // an ask that ends meanwhile is due in the eyes of this request only
+	asked := p.asked.Load()
+	return asked == nil || now.Since(*asked) >= refreshInterval
 }
 
 // Err returns nil if the documents have every key of the source as of the last time

@@ -7,15 +7,17 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"github.com/kubesa/serviceaccount/internal/configerror"
-	"github.com/kubesa/serviceaccount/internal/flight"
-	"github.com/kubesa/serviceaccount/keys"
 	"net/http"
 	"net/url"
 	"reflect"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/age"
 )
 
 // RemoteConfig configures [NewRemote].
@@ -65,10 +67,15 @@ type RemoteConfig struct {
 // discovery, as every Kubernetes cluster can.
 //
 // Keys are fetched when they are first asked for, when they are stale, and when a
-// token names an unknown one, but at most once per CoolDown and one fetch at a
-// time, in a goroutine that ends after Timeout. Only those who ask for an unknown key
-// wait for it. If it fails, the last good keys are used until they are MaxAge old,
-// and [Remote.Err] says why it failed.
+// token names an unknown one, but at most once per CoolDown and one fetch at a time, in
+// a goroutine that ends after Timeout. Their age counts from the start of the fetch, by
+// a clock that can't be set back. If it fails, the last good keys are used until they
+// are MaxAge old, and [Remote.Err] says why it failed.
+//
+// Known keys are returned immediately. Everyone waits for the first fetch; later, two
+// calls at a time wait, up to two seconds, in case their key is new. All others, and
+// those for an unknown key within CoolDown of a fetch, get an error that says so: they
+// may retry.
 //
 // Redirects are not followed, and of answers no more than 1 MiB is read. Their content
 // type doesn't matter, since object stores may not know it. Published keys that
@@ -78,6 +85,7 @@ type RemoteConfig struct {
 // A Remote is safe for concurrent use.
 type Remote struct {
 	cfg    RemoteConfig
+	clock  age.Clock
 	client *http.Client
 	trust  *url.URL // the server that gets the bearer token
 
@@ -85,12 +93,21 @@ type Remote struct {
 	fetches flight.Group[struct{}, struct{}]
 
 	mu        sync.Mutex
-	set       *keys.Set // nil until the first fetch has succeeded
-	fetched   time.Time
-	refresh   time.Time // when set becomes old
-	attempted time.Time // when the last fetch ended
-	err       error     // of the last fetch
+	set       *keys.Set     // nil until the first fetch has succeeded
+	fetched   age.Time      // when the fetch of set began
+	refresh   time.Duration // the age at which set is fetched again
+	attempted age.Time      // when the last fetch ended
+	err       error         // of the last fetch
+	waiting   int           // calls that wait for a fetch other than the first
 }
+
+// Who asks for an unknown key while fetches are slow, which anyone can do, must not
+// occupy all who authenticate tokens: no more than maxWaiting calls wait for a fetch,
+// and for no longer than maxWait. Only the first fetch is one that everybody needs.
+const (
+	maxWaiting = 2
+	maxWait    = 2 * time.Second
+)
 
 // NewRemote returns a Remote, or an error naming every invalid field, each as a
 // [*ConfigError]. It fetches nothing.
@@ -106,7 +123,7 @@ func NewRemote(cfg RemoteConfig) (*Remote, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Remote{cfg: cfg, client: cfg.client(), trust: trust, guard: flight.NewGuard("the transport or the bearer token", hungCalls)}, nil
+	return &Remote{cfg: cfg, clock: cfg.Now, client: cfg.client(), trust: trust, guard: flight.NewGuard("the transport or the bearer token", hungCalls)}, nil
 }
 
 // check returns the URL of the server that is trusted with the bearer token, or
@@ -175,65 +192,120 @@ func (cfg *RemoteConfig) client() *http.Client {
 }
 
 // PublicKeys implements [keys.Source]. An error wraps [keys.ErrUnavailable] or is that of
-// ctx. While fetching fails, an unknown id gives such an error too: the key may exist.
+// ctx. An unknown id gives such an error unless the keys were fetched since this call
+// began: the key may have been published since the last fetch.
 func (r *Remote) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
-	for waited := false; ; waited = true {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		list, fetch, err := r.lookup(ctx, id, waited)
-		if fetch == nil {
-			return list, err
-		}
-		_, _ = fetch.Wait(ctx) // kept for lookup
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
+	q := r.ask(ctx, id)
+	if q.fetch == nil {
+		return q.list, q.err
+	}
+	waiting := ctx
+	if !q.first {
+		limited, cancel := context.WithTimeout(ctx, maxWait)
+		defer cancel()
+		waiting = limited
+	}
+	_, _ = q.fetch.Wait(waiting) // kept for answer
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	return r.answer(ctx, id, q, waiting.Err() == nil)
 }
 
-// lookup returns what is known, or the fetch to wait for. It starts one if it is
-// time to.
-func (r *Remote) lookup(ctx context.Context, id string, waited bool) (list []keys.PublicKey, fetch *flight.Call[struct{}], err error) {
+// A question is a call of PublicKeys: what is known, or the fetch to wait for.
+type question struct {
+	list  []keys.PublicKey
+	err   error
+	fetch *flight.Call[struct{}]
+	first bool // there was no fetch before
+	own   bool // it began after the call
+}
+
+// ask returns what is known, or the fetch to wait for. It starts one if it is time
+// to.
+func (r *Remote) ask(ctx context.Context, id string) (q question) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	now := r.cfg.Now()
-	usable := r.set != nil && now.Sub(r.fetched) < r.cfg.MaxAge && !now.Before(r.fetched)
-	if usable {
-		list, _ = r.set.PublicKeys(ctx, id)
-	}
-	mayFetch := r.attempted.IsZero() || now.Sub(r.attempted) >= r.cfg.CoolDown || now.Before(r.attempted)
-	known := usable && len(list) > 0
-	fetch = r.fetches.Running(struct{}{})
-	if (!known || !now.Before(r.refresh)) && mayFetch && !waited && fetch == nil {
-		fetch = r.fetches.Start(ctx, struct{}{}, r.fetch)
+	now := r.clock.Now()
+	list, usable := r.lookup(ctx, id, now)
+	q.first = r.attempted.IsZero()
+	q.fetch = r.fetches.Running(struct{}{})
+	if (len(list) == 0 || now.Of(r.fetched) >= r.refresh) && now.Since(r.attempted) >= r.cfg.CoolDown && q.fetch == nil {
+		q.fetch, q.own = r.fetches.Start(ctx, struct{}{}, r.fetch), true
 	}
 	switch {
-	case known:
-		return list, nil, nil
-	case fetch != nil && !waited:
-		return nil, fetch, nil
-	case r.err != nil:
-		return nil, nil, r.err
-	case usable:
-		return nil, nil, nil
+	case len(list) > 0:
+		return question{list: list}
+	case q.fetch == nil, !q.first && r.waiting >= maxWaiting:
+		return question{err: r.cantTell(now, usable)}
 	}
-	return nil, nil, fmt.Errorf("%w: they are older than %s", keys.ErrUnavailable, r.cfg.MaxAge)
+	if !q.first {
+		r.waiting++
+	}
+	return q
+}
+
+// answer returns what is known after the fetch, which has ended or takes too long.
+func (r *Remote) answer(ctx context.Context, id string, q question, ended bool) ([]keys.PublicKey, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !q.first {
+		r.waiting--
+	}
+	now := r.clock.Now()
+	list, usable := r.lookup(ctx, id, now)
+	switch {
+	case len(list) > 0:
+		return list, nil
+	case ended && q.own && r.err == nil && usable:
+		return nil, nil // nobody publishes it
+	}
+	return nil, r.cantTell(now, usable)
+}
+
+// lookup returns the keys called id, and whether they, or that there are none, is
+// known. The caller holds mu, as for cantTell.
+func (r *Remote) lookup(ctx context.Context, id string, now age.Time) (list []keys.PublicKey, usable bool) {
+	if r.set == nil || now.Of(r.fetched) >= r.cfg.MaxAge {
+		return nil, false
+	}
+	list, _ = r.set.PublicKeys(ctx, id)
+	return list, true
+}
+
+// cantTell returns why nobody knows whether there is a key.
+func (r *Remote) cantTell(now age.Time, usable bool) error {
+	switch wait := r.cfg.CoolDown - now.Since(r.attempted); {
+	case r.err != nil:
+		return r.err
+	case !usable:
+		return fmt.Errorf("%w: there are none that are younger than %s", keys.ErrUnavailable, r.cfg.MaxAge)
+	case wait > 0:
+		return fmt.Errorf("%w: the key was not there %s ago, they are fetched again in %s", keys.ErrUnavailable,
+			now.Of(r.fetched).Round(time.Millisecond), wait.Round(time.Millisecond))
+	}
+	return fmt.Errorf("%w: the key is not known, and they are being fetched", keys.ErrUnavailable)
 }
 
 // fetch fetches the keys once.
 func (r *Remote) fetch(ctx context.Context) (struct{}, error) {
+	began := r.clock.Now()
 	limited, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	answer, err := flight.Do(limited, r.guard, r.download)
 	cancel()
 
 	r.mu.Lock()
-	now := r.cfg.Now()
-	r.attempted = now
+	r.attempted = r.clock.Now()
 	changed := false
 	if err != nil {
 		r.err = fmt.Errorf("%w: %v", keys.ErrUnavailable, err)
 	} else {
 		changed = !sameKeys(r.set, answer.set)
-		r.set, r.fetched, r.err = answer.set, now, nil
-		r.refresh = now.Add(min(r.cfg.RefreshEvery, max(answer.maxAge, r.cfg.CoolDown)))
+		r.set, r.fetched, r.err = answer.set, began, nil
+		r.refresh = min(r.cfg.RefreshEvery, max(answer.maxAge, r.cfg.CoolDown))
 	}
 	e := keys.Event{Keys: len(all(r.set)), Changed: changed, Err: r.err}
 	if err == nil {

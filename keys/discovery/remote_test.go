@@ -271,14 +271,16 @@ func TestRemoteOverTime(t *testing.T) {
 		wantRequests(2) // the configuration and the keys
 		wantEvent(keys.Event{Keys: 1, Changed: true})
 
-		// Unknown keys cost one fetch in CoolDown, however many there are.
+		// Unknown keys cost one fetch in CoolDown, however many there are. Only who caused
+		// it knows that there is no such key: others may have been published since.
 		for i := range 100 {
-			keystest.WantKnown(t, r, fmt.Sprint(i), false)
+			keystest.WantUnavailable(t, r, fmt.Sprint(i), "the key was not there 0s ago, they are fetched again in 10s")
 		}
 		wantRequests(2)
 		time.Sleep(10 * time.Second)
+		keystest.WantKnown(t, r, "new", false)
 		for i := range 100 {
-			keystest.WantKnown(t, r, fmt.Sprint(i), false)
+			keystest.WantUnavailable(t, r, fmt.Sprint(i), "the key was not there 0s ago")
 		}
 		wantRequests(4)
 		wantEvent(keys.Event{Keys: 1})
@@ -295,6 +297,8 @@ func TestRemoteOverTime(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		keystest.WantKnown(t, r, firstID, true)
 		wantRequests(8)
+		keystest.WantUnavailable(t, r, firstID, "the key was not there 0s ago")
+		time.Sleep(10 * time.Second)
 		keystest.WantKnown(t, r, firstID, false)
 
 		// The last good keys outlast a failure, but not for ever.
@@ -393,11 +397,137 @@ func TestRemoteOneFetchAtATime(t *testing.T) {
 		if time.Since(start) != 0 {
 			t.Error("it waited for the fetch")
 		}
-		keystest.WantUnavailable(t, r, "other", "deadline exceeded")
-		if took := time.Since(start); took != 10*time.Second {
-			t.Errorf("the fetch took %v, want Timeout", took)
+		keystest.WantUnavailable(t, r, "other", "the key is not known, and they are being fetched")
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("it waited %v for an unknown key, want 2s", took)
 		}
+		time.Sleep(10 * time.Second)
+		keystest.WantUnavailable(t, r, "other", "deadline exceeded")
 	})
+}
+
+// Made-up ids while fetches are slow: two calls wait, up to two seconds, and a thousand
+// others return immediately, as do those with known ids.
+func TestRemoteBoundsWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, id := keystest.KeyAndID(t)
+		p := &publisher{handler: publish(t, key.Public())}
+		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p})
+		keystest.WantKnown(t, r, id, true)
+		p.set(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		time.Sleep(10 * time.Second)
+		for range 3 { // whoever has waited makes room
+			start := time.Now()
+			var waited, returned atomic.Int32
+			var group sync.WaitGroup
+			for i := range 1000 {
+				group.Go(func() {
+					keystest.WantUnavailable(t, r, fmt.Sprint(i), "keys")
+					switch time.Since(start) {
+					case 0:
+						returned.Add(1)
+					case 2 * time.Second:
+						waited.Add(1)
+					}
+				})
+			}
+			group.Wait()
+			if waited.Load() != 2 || returned.Load() != 998 {
+				t.Errorf("%d of 1,000 waited 2s, and %d not at all; want 2 and 998", waited.Load(), returned.Load())
+			}
+			keystest.WantKnown(t, r, id, true)
+		}
+		time.Sleep(20 * time.Second)
+		// The first fetch of all is one for which everyone waits.
+		fresh := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p})
+		start := time.Now()
+		var group sync.WaitGroup
+		for range 100 {
+			group.Go(func() {
+				keystest.WantUnavailable(t, fresh, id, "deadline exceeded")
+				if time.Since(start) != 10*time.Second {
+					t.Errorf("it waited %v for the first fetch, want all of 10s", time.Since(start))
+				}
+			})
+		}
+		group.Wait()
+	})
+}
+
+// Who joins a fetch that began before learns nothing for certain: the key may have been
+// published since it began.
+func TestRemoteJoiningCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, firstID := keystest.KeyAndID(t)
+		second, secondID := keystest.KeyAndID(t)
+		good := publish(t, first.Public())
+		p := &publisher{handler: good}
+		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p})
+		keystest.WantKnown(t, r, firstID, true)
+		p.set(func(w http.ResponseWriter, r *http.Request) { good(w, r); time.Sleep(time.Second) }) // read before the wait
+		time.Sleep(10 * time.Second)
+		var group sync.WaitGroup
+		group.Go(func() { keystest.WantKnown(t, r, "made up", false) })
+		synctest.Wait()
+		p.set(publish(t, first.Public(), second.Public()))
+		keystest.WantUnavailable(t, r, secondID, "the key was not there 1s ago, they are fetched again in 10s")
+		group.Wait()
+		time.Sleep(10 * time.Second)
+		keystest.WantKnown(t, r, secondID, true)
+	})
+}
+
+// The age of keys counts from the start of their fetch, by a clock that can't be set
+// back.
+func TestRemoteAge(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		now  func(start time.Time) func() time.Time
+		// slow is how long the fetch takes; wait after it.
+		slow, wait time.Duration
+		usable     bool
+	}{
+		{name: "young", now: system, slow: 9 * time.Second, wait: time.Hour - 9*time.Second - 1, usable: true},
+		{name: "old since it was asked for", now: system, slow: 9 * time.Second, wait: time.Hour - 9*time.Second},
+		{name: "wall clock set back in half an hour", now: setBack(30*time.Minute, 30*time.Minute), wait: time.Hour},
+		{name: "wall clock set back a day", now: setBack(time.Minute, 24*time.Hour), wait: 2 * time.Minute},
+		{name: "wall clock that stands still", now: func(start time.Time) func() time.Time { return func() time.Time { return start } }, wait: time.Hour},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				key, id := keystest.KeyAndID(t)
+				good := publish(t, key.Public())
+				p := &publisher{handler: func(w http.ResponseWriter, r *http.Request) { time.Sleep(tt.slow); good(w, r) }}
+				r := newRemote(t, discovery.RemoteConfig{
+					JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p, Now: tt.now(time.Now().Round(0)),
+					RefreshEvery: 3 * time.Hour, // when nothing else makes it fetch
+				})
+				keystest.WantKnown(t, r, id, true)
+				p.set(fail(500))
+				time.Sleep(tt.wait)
+				if tt.usable {
+					keystest.WantKnown(t, r, id, true)
+				} else {
+					keystest.WantUnavailable(t, r, id, "keys")
+				}
+			})
+		})
+	}
+}
+
+func system(time.Time) func() time.Time { return time.Now }
+
+// setBack returns a wall clock that is set back once.
+func setBack(after, by time.Duration) func(time.Time) func() time.Time {
+	return func(start time.Time) func() time.Time {
+		return func() time.Time {
+			now := time.Now().Round(0)
+			if now.Sub(start) >= after {
+				now = now.Add(-by)
+			}
+			return now
+		}
+	}
 }
 
 func TestRemotePanics(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/age"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
@@ -54,17 +55,27 @@ type SignerConfig struct {
 // concurrent use. Calls of the service that panic or hang are errors.
 type Signer struct {
 	cfg     SignerConfig
+	clock   age.Clock
 	signing *flight.Guard
 	others  *flight.Guard
 	fetches flight.Group[struct{}, struct{}]
 
-	mu    sync.Mutex
-	set   *keys.Set
-	stamp time.Time
-	next  time.Time // when to fetch again
-	ended time.Time // when the last fetch ended
-	err   error     // of the last fetch
+	mu      sync.Mutex
+	set     *keys.Set
+	stamp   time.Time
+	fetched age.Time      // when the fetch of set began
+	hint    time.Duration // the age at which set is fetched again
+	ended   age.Time      // when the last fetch ended
+	err     error         // of the last fetch
+	waiting int           // calls that wait in case an unknown id is new
 }
+
+// Who asks for an unknown key while the service is slow, which anyone can do, must not
+// occupy all who authenticate tokens: maxWaiting calls wait, up to maxWait.
+const (
+	maxWaiting = 2
+	maxWait    = 2 * time.Second
+)
 
 // NewSigner returns a Signer, or an error naming every invalid field, each as a
 // [*ConfigError]. It fetches nothing: the keys are fetched when they are first
@@ -79,7 +90,7 @@ func NewSigner(cfg SignerConfig) (*Signer, error) {
 		cfg.Now = time.Now
 	}
 	return &Signer{
-		cfg: cfg, set: keys.SetOf(nil),
+		cfg: cfg, clock: cfg.Now, set: keys.SetOf(nil),
 		signing: flight.NewGuard("the external signer", maxSignCalls),
 		others:  flight.NewGuard("the external signer", maxOtherCalls),
 	}, nil
@@ -143,7 +154,16 @@ func (s *Signer) untilNextFetch() time.Duration {
 	case s.err != nil:
 		return retryInterval
 	}
-	return max(s.next.Sub(s.cfg.Now()), coolDown)
+	return max(s.untilHint(), coolDown)
+}
+
+// untilHint returns the time until the service wants the keys to be fetched again. The
+// caller holds mu.
+func (s *Signer) untilHint() time.Duration {
+	if s.fetched.IsZero() {
+		return 0
+	}
+	return max(0, s.hint-s.clock.Now().Of(s.fetched))
 }
 
 // Refresh fetches the keys now, or waits for the fetch that is under way. Its error is
@@ -155,6 +175,7 @@ func (s *Signer) Refresh(ctx context.Context) error {
 
 // fetch calls the service for everyone who waits.
 func (s *Signer) fetch(ctx context.Context) (struct{}, error) {
+	began := s.clock.Now()
 	limited, cancel := context.WithTimeout(ctx, retryInterval)
 	answer, err := flight.Do(limited, s.others, s.cfg.Service.FetchKeys)
 	cancel()
@@ -170,9 +191,9 @@ func (s *Signer) fetch(ctx context.Context) (struct{}, error) {
 	changed := false
 	if err == nil {
 		changed = !s.stamp.Equal(answer.DataTimestamp) || !slices.EqualFunc(allKeys(set), allKeys(s.set), samePublished)
-		s.set, s.stamp, s.next = set, answer.DataTimestamp, s.cfg.Now().Add(answer.RefreshHint)
+		s.set, s.stamp, s.fetched, s.hint = set, answer.DataTimestamp, began, answer.RefreshHint
 	}
-	s.err, s.ended = err, s.cfg.Now()
+	s.err, s.ended = err, s.clock.Now()
 	e := keys.Event{Keys: len(allKeys(s.set)), Changed: changed, Err: err}
 	e.Panic, e.Stack = flight.PanicOf(err)
 	s.mu.Unlock()
@@ -189,26 +210,61 @@ func allKeys(set *keys.Set) []keys.PublicKey {
 
 // PublicKeys implements [keys.Source]. An unknown id makes it fetch the keys, but not
 // within a second of the last fetch, so that tokens with made-up ids don't burden the
-// service. If the last fetch failed, the error wraps [keys.ErrUnavailable].
+// service. Until there are keys everyone waits for them; after that, two calls at a
+// time wait for an unknown one, up to two seconds.
+//
+// The error wraps [keys.ErrUnavailable] or is that of ctx. An unknown id gives such an
+// error unless the keys were fetched since this call began: the key may be new.
 func (s *Signer) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
-	return s.lookup(ctx, id, coolDown)
-}
-
-// lookup is PublicKeys with a cool-down of its own.
-func (s *Signer) lookup(ctx context.Context, id string, interval time.Duration) ([]keys.PublicKey, error) {
 	s.mu.Lock()
 	list, _ := s.set.PublicKeys(ctx, id)
-	age, err := s.cfg.Now().Sub(s.ended), s.err
+	err, empty := s.err, len(allKeys(s.set)) == 0
+	cool := s.clock.Now().Since(s.ended) < coolDown
+	crowded := !empty && s.waiting >= maxWaiting
+	waits := len(list) == 0 && !cool && !crowded
+	if waits && !empty {
+		s.waiting++
+	}
 	s.mu.Unlock()
-	switch cool := age >= 0 && age < interval; {
+	switch {
 	case len(list) > 0:
 		return list, nil
 	case cool && err != nil:
 		return nil, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
-	case cool:
-		return nil, nil
+	case !waits:
+		return nil, fmt.Errorf("%w: the key was not there a moment ago", keys.ErrUnavailable)
+	case empty:
+		return s.fetchFor(ctx, ctx, id, false)
 	}
-	if err := s.Refresh(ctx); err != nil {
+	defer func() { s.mu.Lock(); s.waiting--; s.mu.Unlock() }()
+	limited, cancel := context.WithTimeout(ctx, maxWait)
+	defer cancel()
+	return s.fetchFor(ctx, limited, id, false)
+}
+
+// fetchFor returns the keys called id after a fetch. It waits for one that is under way,
+// which may miss a new key; then, if sure is set, for another one.
+func (s *Signer) fetchFor(ctx, waiting context.Context, id string, sure bool) ([]keys.PublicKey, error) {
+	joined := s.fetches.Running(struct{}{}) != nil
+	list, err := s.refreshed(ctx, waiting, id)
+	switch {
+	case err != nil || len(list) > 0 || !joined:
+		return list, err
+	case sure:
+		return s.refreshed(ctx, waiting, id)
+	}
+	return nil, fmt.Errorf("%w: the key was not there when the fetch began that has just ended", keys.ErrUnavailable)
+}
+
+// refreshed returns the keys called id after one fetch.
+func (s *Signer) refreshed(ctx, waiting context.Context, id string) ([]keys.PublicKey, error) {
+	err := s.Refresh(waiting)
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case waiting.Err() != nil:
+		return nil, fmt.Errorf("%w: the key is not known, and they are being fetched", keys.ErrUnavailable)
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
 	}
 	s.mu.Lock()
@@ -216,11 +272,23 @@ func (s *Signer) lookup(ctx context.Context, id string, interval time.Duration) 
 	return s.set.PublicKeys(ctx, id)
 }
 
+// signingKeys returns the keys of what the service has just signed: nobody makes up
+// their id, so they are fetched now if they are unknown.
+func (s *Signer) signingKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
+	s.mu.Lock()
+	list, _ := s.set.PublicKeys(ctx, id)
+	s.mu.Unlock()
+	if len(list) > 0 {
+		return list, nil
+	}
+	return s.fetchFor(ctx, ctx, id, true)
+}
+
 // MaxAge returns the time until the keys are fetched again, in whole seconds.
 func (s *Signer) MaxAge() time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return max(0, s.next.Sub(s.cfg.Now())).Truncate(time.Second)
+	return s.untilHint().Truncate(time.Second)
 }
 
 // Err returns why the last fetch failed: nil if it succeeded or there was none.
@@ -249,7 +317,7 @@ func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
 	if signature == "" {
 		return "", errors.New("external: empty signature returned")
 	}
-	list, err := s.lookup(ctx, id, 0) // nobody makes up what the service signs with
+	list, err := s.signingKeys(ctx, id)
 	if err != nil {
 		return "", err
 	}

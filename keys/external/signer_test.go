@@ -38,6 +38,7 @@ type service struct {
 	life    time.Duration
 	lifeErr error
 	slow    time.Duration
+	late    *external.Keys                                         // what the next fetch returns, whatever changes meanwhile
 	sign    func(header, signature string) (string, string, error) // changes what Sign returns
 }
 
@@ -81,10 +82,17 @@ func (s *service) Sign(_ context.Context, claims string) (header, signature stri
 }
 
 func (s *service) FetchKeys(context.Context) (*external.Keys, error) {
-	time.Sleep(s.slow)
+	s.mu.Lock()
+	slow, late := s.slow, s.late
+	s.late = nil
+	s.mu.Unlock()
+	time.Sleep(slow)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fetches++
+	if late != nil {
+		return late, nil
+	}
 	if s.err != nil {
 		return nil, s.err
 	}
@@ -299,19 +307,109 @@ func TestSignerOverTime(t *testing.T) {
 			t.Errorf("got %d keys and %v for all ids, want 1", len(list), err)
 		}
 
-		// Many who ask for what isn't known cause one fetch a second.
+		// Many who ask for what isn't known cause one fetch a second. Only who caused it
+		// knows that there is no such key.
 		for i := range 1000 {
-			keystest.WantKnown(t, s, fmt.Sprint(i), false)
+			keystest.WantUnavailable(t, s, fmt.Sprint(i), "the key was not there a moment ago")
 		}
 		fetched(9)
-		time.Sleep(time.Second)
-		svc.slow = time.Second
+	})
+}
+
+// Made-up ids while the service is slow: two calls wait, up to two seconds, and the
+// others return immediately.
+func TestSignerBoundsWaiters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, id := newService(t)
+		svc.slow = 5 * time.Second
+		s := newSigner(t, external.SignerConfig{Service: svc})
+		for range 2 { // whoever has waited makes room
+			time.Sleep(10 * time.Second)
+			start := time.Now()
+			var waited, returned atomic.Int32
+			var group sync.WaitGroup
+			for i := range 1000 {
+				group.Go(func() {
+					keystest.WantUnavailable(t, s, fmt.Sprint(i), "the key")
+					switch time.Since(start) {
+					case 0:
+						returned.Add(1)
+					case 2 * time.Second:
+						waited.Add(1)
+					}
+				})
+			}
+			group.Wait()
+			if waited.Load() != 2 || returned.Load() != 998 {
+				t.Errorf("%d of 1,000 waited 2s, and %d not at all; want 2 and 998", waited.Load(), returned.Load())
+			}
+			keystest.WantKnown(t, s, id, true)
+		}
+		time.Sleep(5 * time.Second)
+		if svc.fetches != 3 {
+			t.Errorf("fetched %d times, want 3", svc.fetches)
+		}
+
+		// Without keys everyone waits for the first.
+		fresh, err := external.NewSigner(external.SignerConfig{Service: svc})
+		if err != nil {
+			t.Fatal(err)
+		}
 		var group sync.WaitGroup
-		for i := range 20 {
-			group.Go(func() { keystest.WantKnown(t, s, fmt.Sprint(i), false) })
+		for range 100 {
+			group.Go(func() { keystest.WantKnown(t, fresh, id, true) })
 		}
 		group.Wait()
-		fetched(10)
+	})
+}
+
+// Who joins a fetch that began before his key was there learns nothing for certain, and
+// a signature with a new key is checked with keys that were fetched after it.
+func TestSignerJoiningCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, _ := newService(t)
+		s := newSigner(t, external.SignerConfig{Service: svc})
+		time.Sleep(time.Second)
+		old := svc.answer
+		svc.change(func() { svc.slow = time.Second; svc.late = &old })
+		var group sync.WaitGroup
+		group.Go(func() { keystest.WantKnown(t, s, "made up", false) })
+		synctest.Wait()
+		key, id := keystest.KeyAndID(t)
+		svc.key, svc.id = key.(*ecdsa.PrivateKey), id
+		svc.answer.Keys = append(slices.Clone(svc.answer.Keys), external.Key{ID: id, PKIX: derOf(t, key.Public())})
+		group.Go(func() { keystest.WantUnavailable(t, s, id, "when the fetch began") })
+		group.Go(func() {
+			if _, err := s.Sign(t.Context(), []byte(`{"sub":"x"}`)); err != nil {
+				t.Errorf("Sign() with a new key while keys are fetched = %v", err)
+			}
+		})
+		group.Wait()
+	})
+}
+
+// The age of the keys counts from the start of their fetch, by a clock that can't be
+// set back.
+func TestSignerAge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, _ := newService(t)
+		svc.slow = 5 * time.Second
+		s := newSigner(t, external.SignerConfig{Service: svc})
+		if got := s.MaxAge(); got != 55*time.Second {
+			t.Errorf("MaxAge() = %v after a fetch of 5s, want the rest of the hint", got)
+		}
+		start, back := time.Now().Round(0), time.Duration(0)
+		svc.slow = 0
+		s = newSigner(t, external.SignerConfig{Service: svc, Now: func() time.Time { return start.Add(time.Since(start) - back) }})
+		time.Sleep(30 * time.Second)
+		back = 20 * time.Second
+		if got := s.MaxAge(); got != 30*time.Second {
+			t.Errorf("MaxAge() = %v after the clock was set back, want 30s", got)
+		}
+		back = time.Hour
+		if got := s.MaxAge(); got != 0 {
+			t.Errorf("MaxAge() = %v after the clock was set back by an hour, want none: nobody knows", got)
+		}
 	})
 }
 

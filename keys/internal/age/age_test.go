@@ -1,0 +1,53 @@
+package age_test
+
+import (
+	"math"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubesa/serviceaccount/keys/internal/age"
+)
+
+func TestOf(t *testing.T) {
+	const forever = math.MaxInt64
+	for _, tt := range []struct {
+		name       string
+		clock      time.Duration // by which the clock of the config goes on
+		real, want time.Duration
+	}{
+		{"both", time.Minute, time.Minute, time.Minute},
+		{"nothing", 0, 0, 0},
+		{"moved by hand", time.Hour, time.Second, time.Hour},
+		{"set back a little", time.Second, time.Hour, time.Hour},
+		{"stopped", 0, time.Hour, time.Hour},
+		{"set back", -1, time.Second, forever},
+		{"set back a year", -365 * 24 * time.Hour, 0, forever},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				now := time.Now().Round(0) // no monotonic reading
+				clock := age.Clock(func() time.Time { return now })
+				then := clock.Now()
+				now = now.Add(tt.clock)
+				time.Sleep(tt.real)
+				if got := clock.Now().Of(then); got != tt.want {
+					t.Errorf("Of() = %v, want %v", got, tt.want)
+				}
+				if got := clock.Now().Of(age.Time{}); got != forever {
+					t.Errorf("Of(zero) = %v, want for ever", got)
+				}
+				since := tt.clock
+				if since < 0 {
+					since = forever
+				}
+				if got := clock.Now().Since(then); got != since {
+					t.Errorf("Since() = %v, want %v by the clock", got, since)
+				}
+				if then.IsZero() || !(age.Time{}).IsZero() {
+					t.Error("IsZero() is wrong")
+				}
+			})
+		})
+	}
+}
