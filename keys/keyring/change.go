@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"strings"
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
@@ -28,19 +29,28 @@ func (f *ringFolder) change(ctx context.Context, view *ringView, added []newKey,
 	if err != nil || slices.Equal(all, view.all) {
 		return view, err // with the steps that others have taken
 	}
+	if err := f.fsys.CheckFolder(f.dir); err != nil {
+		return view, fmt.Errorf("keyring: changing ring: %w", err)
+	}
 	if err := f.cleanUp(); err != nil {
 		return view, fmt.Errorf("keyring: changing ring: %w", err)
 	}
 	added = slices.DeleteFunc(slices.Clone(added), func(k newKey) bool { return find(all, k.public.ID) < 0 })
+	if len(added) > 0 { // so that their files are found if this process is killed
+		now := newIndex(view.all)
+		for _, key := range added {
+			now.Adding = append(now.Adding, key.public.ID)
+		}
+		if err := f.writeIndex(now); err != nil {
+			return view, err
+		}
+	}
 	for _, key := range added {
 		if err := f.writeKey(key); err != nil {
 			return view, err
 		}
 	}
-	next := ringIndex{Version: indexVersion, Keys: []indexedKey{}}
-	for _, key := range all {
-		next.Keys = append(next.Keys, newIndexedKey(key))
-	}
+	next := newIndex(all)
 	for _, key := range view.all {
 		if find(all, key.ID) < 0 {
 			next.Removed = append(next.Removed, key.ID)
@@ -56,12 +66,39 @@ func (f *ringFolder) change(ctx context.Context, view *ringView, added []newKey,
 	return view, nil
 }
 
-// cleanUp removes what a writer that was killed has left.
+// cleanUp removes what a writer that was killed has left. The caller has the lock, and has
+// loaded the index since.
 func (f *ringFolder) cleanUp() error {
 	if err := files.RemoveTemps(f.fsys, f.dir); err != nil {
 		return err
 	}
-	return f.removeKeys(f.removed)
+	return f.removeKeys(f.left)
+}
+
+// tidy is cleanUp with the lock, if anything is left.
+func (f *ringFolder) tidy(ctx context.Context, view *ringView) (_ *ringView, err error) {
+	if left, err := f.hasLeftovers(); err != nil || !left {
+		return view, err
+	}
+	unlock, err := f.lock(ctx, f.path(lockName))
+	if err != nil {
+		return view, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	// What looked left may have been a step that was being taken.
+	next, err := f.load(view)
+	if err != nil {
+		return view, err
+	}
+	return next, f.cleanUp()
+}
+
+func (f *ringFolder) hasLeftovers() (bool, error) {
+	names, err := f.fsys.List(f.dir)
+	return slices.ContainsFunc(names, func(name string) bool {
+		id, _ := strings.CutSuffix(strings.TrimSuffix(name, privateSuffix), publicSuffix)
+		return strings.HasPrefix(name, files.TempPrefix) || slices.Contains(f.left, id)
+	}), err
 }
 
 func (f *ringFolder) removeKeys(ids []string) error {
@@ -110,6 +147,6 @@ func (f *ringFolder) writeIndex(index ringIndex) error {
 	if err := files.Replace(f.fsys, f.path(indexFile), data, 0o644); err != nil {
 		return fmt.Errorf("keyring: changing ring: %w", err)
 	}
-	f.seen, f.removed = data, index.Removed
+	f.seen, f.left = data, index.leftovers()
 	return nil
 }

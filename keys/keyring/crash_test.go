@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -29,7 +30,6 @@ type memFS struct {
 	steps    int // changes until now
 	killAt   int // this change and all later ones don't happen; 0 for never
 	failAt   int // this change fails; 0 for never
-	dirMode  fs.FileMode
 	killed   bool
 	failedOn string
 }
@@ -45,7 +45,7 @@ var (
 )
 
 func newMemFS(files map[string]memFile) *memFS {
-	m := &memFS{files: map[string]memFile{}, durable: map[string]memFile{}, dirMode: fs.ModeDir | 0o700}
+	m := &memFS{files: map[string]memFile{}, durable: map[string]memFile{}}
 	maps.Copy(m.files, files)
 	maps.Copy(m.durable, files)
 	return m
@@ -90,6 +90,8 @@ type memInfo struct {
 	fs.FileInfo
 	file memFile
 }
+
+func (i memInfo) Sys() any { return nil }
 
 func (i memInfo) Mode() fs.FileMode { return i.file.mode }
 
@@ -139,16 +141,18 @@ func (m *memFS) SyncDir(string) error {
 	return nil
 }
 
-func (m *memFS) List(string) ([]string, fs.FileMode, error) {
+func (m *memFS) CheckFolder(string) error { return nil }
+
+func (m *memFS) List(string) ([]string, error) {
 	if m.killed {
-		return nil, 0, errKilled
+		return nil, errKilled
 	}
 	var names []string
 	for name := range m.files {
 		names = append(names, filepath.Base(name))
 	}
 	slices.Sort(names)
-	return names, m.dirMode, nil
+	return names, nil
 }
 
 // after returns the folders that may be found when m is gone: what the system
@@ -193,9 +197,9 @@ type listFS struct {
 	keepPublic bool
 }
 
-func (m *listFS) List(dir string) ([]string, fs.FileMode, error) {
+func (m *listFS) List(dir string) ([]string, error) {
 	if m.lists--; m.lists < 0 {
-		return nil, 0, errFailed
+		return nil, errFailed
 	}
 	return m.memFS.List(dir)
 }
@@ -209,17 +213,18 @@ func (m *listFS) Remove(name string) error {
 
 // A folder that can't be listed opens no ring and takes no step.
 func TestRingFolderNotListed(t *testing.T) {
-	for lists := range 2 { // for the mode, and for the keys
-		_, err := openRing(t.Context(), "ring", Config{}, &listFS{memFS: newMemFS(nil), lists: lists}, noLock)
-		if !errors.Is(err, errFailed) || !strings.HasPrefix(err.Error(), "keyring: opening ring: ") {
-			t.Errorf("opened after %d lists: %v", lists, err)
-		}
+	_, err := openRing(t.Context(), "ring", Config{}, &listFS{memFS: newMemFS(nil)}, noLock)
+	if !errors.Is(err, errFailed) || !strings.HasPrefix(err.Error(), "keyring: opening ring: ") {
+		t.Errorf("opened without listing keys: %v", err)
 	}
-	fsys := &listFS{memFS: newMemFS(nil), lists: 2}
-	ring, err := openRing(t.Context(), "ring", Config{}, fsys, noLock)
-	if err != nil {
-		t.Fatal(err)
+	// That nobody knows what is left keeps no ring from being opened, but is told.
+	var last keys.Event
+	fsys := &listFS{memFS: newMemFS(nil), lists: 1}
+	ring, err := openRing(t.Context(), "ring", Config{Observe: func(_ context.Context, e keys.Event) { last = e }}, fsys, noLock)
+	if err != nil || !errors.Is(last.Err, errFailed) {
+		t.Fatalf("opened: %v; Observe got %v, want the failure", err, last.Err)
 	}
+	fsys.lists = 0
 	key, err := keys.Generate(keys.ES256)
 	if err != nil {
 		t.Fatal(err)
@@ -420,33 +425,166 @@ func checkWorld(t *testing.T, s *script, world map[string]memFile, killAt int, a
 			t.Fatalf("killed at change %d: key %s is lost", killAt, names[key.ID])
 		}
 	}
-	// It goes on, and what was left is cleaned up.
+	// What was left is cleaned up, now and for good.
+	checkLeft := func(when string, files map[string]memFile) {
+		t.Helper()
+		want := map[string]bool{"ring.json": true, "sa.key": true}
+		for _, key := range next.ring.Keys() {
+			want[key.ID+map[bool]string{false: ".key", true: ".pub"}[key.VerifyOnly]] = true
+		}
+		for name := range files {
+			if !want[filepath.Base(name)] {
+				t.Errorf("killed at change %d: %s is left %s", killAt, name, when)
+			}
+		}
+	}
+	checkLeft("after opening", next.fsys.files)
+	// It goes on.
 	key, err := keys.Generate(keys.ES256)
 	if err != nil {
 		t.Fatal(err)
 	}
-	id, err := next.ring.Add(context.Background(), key)
-	if err != nil {
+	if _, err := next.ring.Add(context.Background(), key); err != nil {
 		t.Fatalf("killed at change %d: the next step fails: %v", killAt, err)
 	}
-	want := map[string]bool{"ring.json": true, id + ".key": true}
-	for _, key := range next.ring.Keys() {
-		want[key.ID+map[bool]string{false: ".key", true: ".pub"}[key.VerifyOnly]] = true
-	}
-	for name := range next.fsys.files {
-		name = filepath.Base(name)
-		known := names[strings.TrimSuffix(strings.TrimSuffix(name, ".key"), ".pub")]
-		switch {
-		case want[name], name == "sa.key":
-		case known != "" && !strings.Contains(s.before, known+" "):
-			// The key of the step that was not taken. It is left alone: whoever
-			// has the folder may know better.
-		default:
-			t.Errorf("killed at change %d: %s is left", killAt, name)
-		}
-	}
+	checkLeft("after the next step", next.fsys.files)
+	checkLeft("on the disk after the next step", next.fsys.durable)
 	if _, err := openRing(context.Background(), "ring", Config{}, newMemFS(next.fsys.durable), noLock); err != nil {
 		t.Errorf("killed at change %d: the folder does not open after the next step: %v", killAt, err)
+	}
+}
+
+// Who is killed while he cleans up leaves a folder that the next one cleans up.
+func TestRingFolderKilledTwice(t *testing.T) {
+	all, ids, names := scriptKeys(t)
+	for first := 1; ; first++ {
+		s := &script{t: t, fsys: newMemFS(nil), now: scriptStart}
+		s.fsys.killAt = first
+		if s.run(all, ids); !s.fsys.killed {
+			return
+		}
+		for second := 1; ; second++ {
+			again := &script{fsys: newMemFS(s.fsys.files), now: s.now, before: s.before, after: s.after}
+			again.fsys.killAt = second
+			again.open()
+			if !again.fsys.killed {
+				break
+			}
+			checkWorld(t, again, again.fsys.durable, first, all, names)
+		}
+	}
+}
+
+// A file that a ring didn't write, or whose key it doesn't know, is none that it
+// removes.
+func TestRingFolderForeign(t *testing.T) {
+	all, ids, _ := scriptKeys(t)
+	private, err := keys.EncodePrivateKey(all["a"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys := newMemFS(nil)
+	s := &script{t: t, fsys: fsys, now: scriptStart}
+	if s.open(); s.err != nil {
+		t.Fatal(s.err)
+	}
+	foreign := []string{ids["a"] + privateSuffix, "backup.key", "notes"}
+	for _, name := range foreign {
+		fsys.files[filepath.Join("ring", name)] = memFile{private, 0o600}
+	}
+	if s.open(); s.err != nil {
+		t.Fatal(s.err)
+	}
+	if _, err := s.ring.Add(t.Context(), all["b"]); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range foreign {
+		if fsys.files[filepath.Join("ring", name)].data == nil {
+			t.Errorf("%s was removed", name)
+		}
+	}
+}
+
+// A step that is being taken looks as if it was left. Who opens the folder then waits
+// for the lock, and finds it taken.
+func TestRingFolderOpenedDuringStep(t *testing.T) {
+	all, ids, names := scriptKeys(t)
+	for killAt := 1; ; killAt++ {
+		s := &script{t: t, fsys: newMemFS(nil), now: scriptStart}
+		if s.open(); s.err != nil {
+			t.Fatal(s.err)
+		}
+		s.fsys.killAt = s.fsys.steps + killAt
+		if s.do("a Published", func() error { _, err := s.ring.Add(t.Context(), all["a"]); return err }); !s.fsys.killed {
+			return
+		}
+		// As far as it is when it is looked at; the lock comes when it is done.
+		fsys := newMemFS(s.fsys.files)
+		done := func(context.Context, string) (func() error, error) {
+			writer := &script{fsys: newMemFS(nil), now: scriptStart}
+			writer.open()
+			if _, err := writer.ring.Add(t.Context(), all["a"]); err != nil {
+				t.Fatal(err)
+			}
+			fsys.files = writer.fsys.files
+			return func() error { return nil }, nil
+		}
+		ring, err := openRing(t.Context(), "ring", Config{}, fsys, done)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := show(ring, names); got != "a Published" && got != "" {
+			t.Errorf("at change %d the ring is %q", killAt, got)
+		}
+		if len(ring.Keys()) == 1 && fsys.files[filepath.Join("ring", ids["a"]+privateSuffix)].data == nil {
+			t.Errorf("at change %d the key of the step was removed", killAt)
+		}
+	}
+}
+
+// An unknown key of a ring that can't be read, or that is being changed, may be there.
+func TestRingFolderUnknownKey(t *testing.T) {
+	all, ids, _ := scriptKeys(t)
+	fsys := newMemFS(nil)
+	now := scriptStart
+	open := func() *Ring {
+		ring, err := openRing(t.Context(), "ring", Config{Now: func() time.Time { return now }}, fsys, noLock)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ring
+	}
+	one, other := open(), open()
+	if list, err := other.PublicKeys(t.Context(), ids["a"]); err != nil || len(list) != 0 {
+		t.Errorf("an unknown key of an empty ring: %v, %v", list, err)
+	}
+	if _, err := one.Add(t.Context(), all["a"]); err != nil {
+		t.Fatal(err)
+	}
+	// In the same second: the first key of a ring signs immediately.
+	if list, err := other.PublicKeys(t.Context(), ids["a"]); err != nil || len(list) != 1 {
+		t.Errorf("a key that another replica has just added: %v, %v", list, err)
+	}
+	index := fsys.files["ring/"+indexFile]
+	fsys.files["ring/"+indexFile] = memFile{[]byte("damaged"), 0o644}
+	for range 2 {
+		if list, err := other.PublicKeys(t.Context(), ids["b"]); !errors.Is(err, keys.ErrUnavailable) || !strings.Contains(err.Error(), "is damaged") || list != nil {
+			t.Errorf("an unknown key of a damaged ring: %v, %v, want ErrUnavailable", list, err)
+		}
+		if list, err := other.PublicKeys(t.Context(), ids["a"]); err != nil || len(list) != 1 {
+			t.Errorf("a known key of a damaged ring: %v, %v", list, err)
+		}
+	}
+	fsys.files["ring/"+indexFile] = index
+	if list, err := other.PublicKeys(t.Context(), ids["b"]); err != nil || len(list) != 0 {
+		t.Errorf("an unknown key after the repair: %v, %v", list, err)
+	}
+	for name, mutex := range map[string]*sync.Mutex{"changed": &other.mu, "read": &other.loadMu} {
+		mutex.Lock()
+		if list, err := other.PublicKeys(t.Context(), ids["b"]); !errors.Is(err, keys.ErrUnavailable) || list != nil {
+			t.Errorf("an unknown key while the ring is being %s: %v, %v, want ErrUnavailable", name, list, err)
+		}
+		mutex.Unlock()
 	}
 }
 

@@ -18,7 +18,9 @@ import (
 // The files of a ring. Each key is in a file of its own, named after its id;
 // the index says which of them the ring has, and what they do. A key file is
 // written before the index names it and removed after the index has forgotten
-// it, so that the index never names a key that isn't there.
+// it, so that the index never names a key that isn't there. Meanwhile the index lists
+// it as one that is being added or has been removed, so that nothing is left of a step
+// whose process was killed, and no file is removed that a ring didn't write.
 const (
 	indexFile     = "ring.json"
 	lockName      = "ring.lock"
@@ -32,8 +34,8 @@ type ringFolder struct {
 	fsys files.System
 	lock func(ctx context.Context, name string) (unlock func() error, err error)
 
-	seen    []byte   // the index as last loaded
-	removed []string // by that index
+	seen []byte   // the index as last loaded
+	left []string // keys whose files that index says are to be removed
 }
 
 // Open opens the ring in the folder dir, which it creates if there is none. Any number
@@ -46,10 +48,16 @@ type ringFolder struct {
 // writes it, it is imported and signs; the keys of sa.pub that aren't its public half
 // are imported as by [Ring.AddPublic]. The two files aren't changed.
 //
-// Only their owner may read or write the files of private keys; a looser mode is an
-// error, and so are a folder in which everybody may write and files that a ring didn't
-// write. Errors name the file and never hold its content. Mistakes in cfg are
-// [*ConfigError]s.
+// Whoever may write to the folder may have anything signed. So it, and the folders and
+// links on the way to it, must belong to this user or to root; nobody else may write to
+// it, nor to the others, unless they have the sticky bit. Files must belong to this user
+// or to root, too; only their owner may read those of private keys and write any. What
+// isn't so, and files that a ring didn't write, are errors. Errors name the file and
+// never hold its content. Mistakes in cfg are [*ConfigError]s.
+//
+// Open removes what a killed process has left, such as the private key of an Add that
+// never came to its end. If that fails the ring opens nevertheless, and Observe gets the
+// error.
 //
 // Open waits, until ctx is done, for another process that takes a step. Steps need file
 // locks and thus a Unix-like system; elsewhere a ring can only be in memory.
@@ -62,6 +70,7 @@ func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lo
 	if err != nil {
 		return nil, err
 	}
+	began := r.clock.Now()
 	f := &ringFolder{dir: dir, fsys: fsys, lock: lock}
 	r.folder = f
 	if err := f.create(ctx); err != nil {
@@ -71,8 +80,15 @@ func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lo
 	if err != nil {
 		return nil, err
 	}
+	view, tidyErr := f.tidy(ctx, view)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	r.current.Store(view)
-	r.looked.Store(r.now().UnixNano())
+	r.looked.Store(&began)
+	if tidyErr != nil {
+		r.tell(ctx, view, fmt.Errorf("keyring: removing what a killed process has left: %w", tidyErr))
+	}
 	if len(view.all) == 0 {
 		if err := r.importKubeadm(ctx); err != nil {
 			return nil, err
@@ -88,12 +104,8 @@ func (f *ringFolder) create(ctx context.Context) (err error) {
 	if err := f.fsys.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
-	_, mode, err := f.fsys.List(f.dir)
-	if err != nil {
+	if err := f.fsys.CheckFolder(f.dir); err != nil {
 		return fmt.Errorf("keyring: opening ring: %w", err)
-	}
-	if mode.Perm()&0o002 != 0 {
-		return fmt.Errorf("keyring: opening ring: the mode of %s is %#o, it must not be writable by others", f.dir, mode.Perm())
 	}
 	if data, _, err := f.readIndex(); err != nil || data != nil {
 		return err
@@ -106,7 +118,7 @@ func (f *ringFolder) create(ctx context.Context) (err error) {
 	if data, _, err := f.readIndex(); err != nil || data != nil {
 		return err // another process was faster
 	}
-	names, _, err := f.fsys.List(f.dir)
+	names, err := f.fsys.List(f.dir)
 	if err != nil {
 		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
@@ -136,7 +148,7 @@ func (f *ringFolder) load(view *ringView) (*ringView, error) {
 		}
 		next, err := f.view(view, index)
 		if err == nil {
-			f.seen, f.removed = data, index.Removed
+			f.seen, f.left = data, index.leftovers()
 			return next, nil
 		}
 		// A file may be missing because its key was retired since the index was
@@ -196,6 +208,9 @@ func (f *ringFolder) readPrivateFile(name string) (crypto.Signer, error) {
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
 		return nil, fmt.Errorf("keyring: error reading private key file %s: its mode is %#o, want 0600 or stricter", name, mode)
 	}
+	if err := files.CheckOwner(name, info); err != nil {
+		return nil, fmt.Errorf("keyring: error reading private key file %s: %w", name, err)
+	}
 	private, err := keys.ParsePrivateKey(data)
 	if err != nil {
 		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", name)
@@ -216,7 +231,10 @@ func (f *ringFolder) readPublic(key indexedKey) (crypto.PublicKey, error) {
 }
 
 func (f *ringFolder) readPublicFile(name string) ([]crypto.PublicKey, error) {
-	data, _, err := f.fsys.ReadFile(name)
+	data, info, err := f.fsys.ReadFile(name)
+	if err == nil {
+		err = checkFile(name, info)
+	}
 	if err != nil {
 		return nil, wrap.Errorf(err, "keyring: error reading public key file %s", name)
 	}
@@ -231,7 +249,10 @@ func (f *ringFolder) readPublicFile(name string) ([]crypto.PublicKey, error) {
 // the one that was last loaded.
 func (f *ringFolder) readIndex() (data []byte, index *ringIndex, err error) {
 	name := f.path(indexFile)
-	data, _, err = f.fsys.ReadFile(name)
+	data, info, err := f.fsys.ReadFile(name)
+	if err == nil {
+		err = checkFile(name, info)
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil, nil
@@ -245,4 +266,12 @@ func (f *ringFolder) readIndex() (data []byte, index *ringIndex, err error) {
 		return nil, nil, fmt.Errorf("keyring: reading ring: %s %w", name, err)
 	}
 	return data, index, nil
+}
+
+// checkFile returns an error if others may change a file.
+func checkFile(name string, info fs.FileInfo) error {
+	if mode := info.Mode().Perm(); mode&0o022 != 0 {
+		return fmt.Errorf("the mode of %s is %#o, it must not be writable by group or others", name, mode)
+	}
+	return files.CheckOwner(name, info)
 }

@@ -157,6 +157,9 @@ func TestOpenDamaged(t *testing.T) {
 	chmod := func(name string, mode fs.FileMode) func(string) error {
 		return func(dir string) error { return os.Chmod(filepath.Join(dir, name), mode) }
 	}
+	chown := func(name string) func(string) error {
+		return func(dir string) error { return os.Chown(filepath.Join(dir, name), 54321, 54321) }
+	}
 	tests := []struct {
 		name   string
 		damage func(dir string) error
@@ -187,11 +190,32 @@ func TestOpenDamaged(t *testing.T) {
 		{"key damaged", file(id2+".key", "canary"), "keyring: error reading private key file " + id2 + ".key: data does not contain a valid RSA or ECDSA private key", true},
 		{"key for the group", chmod(id2+".key", 0o640), "keyring: error reading private key file " + id2 + ".key: its mode is 0640, want 0600 or stricter", true},
 		{"key for all", chmod(id2+".key", 0o604), "keyring: error reading private key file " + id2 + ".key: its mode is 0604, want 0600 or stricter", true},
-		{"folder for all", chmod(".", 0o777), "keyring: opening ring: the mode of . is 0777, it must not be writable by others", true},
+		{"folder for all", chmod(".", 0o777), "keyring: opening ring: . must not be writable by group or others without the sticky bit, its mode is 0777", true},
+		{"folder for the group", chmod(".", 0o770), "keyring: opening ring: . must not be writable by group or others, its mode is 0770", true},
+		{"sticky folder", chmod(".", fs.ModeSticky|0o777), "keyring: opening ring: . must not be writable by group or others, its mode is 01777", true},
+		{"folder above for all", chmod("..", 0o777), "keyring: opening ring: .. must not be writable by group or others without the sticky bit, its mode is 0777", true},
+		{"index for all", chmod("ring.json", 0o666), "keyring: reading ring: the mode of ring.json is 0666, it must not be writable by group or others", false},
+		{"index for the group", chmod("ring.json", 0o664), "keyring: reading ring: the mode of ring.json is 0664, it must not be writable by group or others", false},
+		{"public key for all", chmod(idPub+".pub", 0o666), "keyring: error reading public key file " + idPub + ".pub: the mode of " + idPub + ".pub is 0666, it must not be writable by group or others", true},
+		{"folder of another user", chown("."), "keyring: opening ring: . belongs to user 54321, it must belong to this user, 0, or to root", true},
+		{"folder above of another user", chown(".."), "keyring: opening ring: .. belongs to user 54321, it must belong to this user, 0, or to root", true},
+		{"index of another user", chown("ring.json"), "keyring: reading ring: ring.json belongs to user 54321, it must belong to this user, 0, or to root", false},
+		{"private key of another user", chown(id2 + ".key"), "keyring: error reading private key file " + id2 + ".key: " + id2 + ".key belongs to user 54321, it must belong to this user, 0, or to root", true},
+		{"public key of another user", chown(idPub + ".pub"), "keyring: error reading public key file " + idPub + ".pub: " + idPub + ".pub belongs to user 54321, it must belong to this user, 0, or to root", true},
+		{"bad id of a key that is added", index(`"version"`, `"adding":["../x"],"version"`), "keyring: reading ring: ring.json is damaged: a bad id of a removed key", false},
+		{"key that is added and there", index(`"version"`, `"adding":["`+id1+`"],"version"`), "keyring: reading ring: ring.json is damaged: a bad id of a removed key", false},
+		{"id of 42 bytes", index(id1, id1[1:]), "keyring: reading ring: ring.json is damaged: a bad or repeated id", false},
+		{"id of 43 bytes with a slash", index(id1, "/"+id1[1:]), "keyring: reading ring: ring.json is damaged: a bad or repeated id", false},
+		{"id of 43 bytes with dots", index(id1, ".."+id1[2:]), "keyring: reading ring: ring.json is damaged: a bad or repeated id", false},
+		{"id of 43 bytes, not ASCII", index(id1, "é"+id1[2:]), "keyring: reading ring: ring.json is damaged: a bad or repeated id", false},
+		{"id of 44 bytes", index(id1, id1+"A"), "keyring: reading ring: ring.json is damaged: a bad or repeated id", false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			dir := t.TempDir()
+			if strings.Contains(tt.name, "another user") && os.Geteuid() != 0 {
+				t.Skip("needs root")
+			}
+			dir := filepath.Join(t.TempDir(), "ring")
 			clock := keystest.NewClock()
 			ring := keystest.Must(keyring.Open(t.Context(), dir, ringConfig(clock)))
 			ok(t, ring.Promote(t.Context(), keystest.Must(ring.Add(t.Context(), keystest.P256Key()))))
@@ -204,6 +228,7 @@ func TestOpenDamaged(t *testing.T) {
 			got := ""
 			if err != nil {
 				got = strings.ReplaceAll(strings.ReplaceAll(err.Error(), dir+"/", ""), dir, ".")
+				got = strings.ReplaceAll(got, filepath.Dir(dir), "..")
 			}
 			if got != tt.want {
 				t.Errorf("Open() = %s\nwant %s", got, tt.want)
@@ -257,6 +282,12 @@ func TestRingProcessKilled(t *testing.T) {
 		if !verifies(t, again, mint(t, again)) {
 			t.Fatalf("after kill %d: the ring does not verify what it signs", i)
 		}
+		for _, entry := range keystest.Must(os.ReadDir(dir)) {
+			name := entry.Name()
+			if id, private := strings.CutSuffix(name, ".key"); strings.HasPrefix(name, ".tmp-") || private && !strings.Contains(again.String(), id) {
+				t.Errorf("after kill %d: %s is left", i, name)
+			}
+		}
 		if _, err := again.Add(t.Context(), keystest.NewKey()); err != nil {
 			t.Fatalf("after kill %d: Add() = %v", i, err)
 		}
@@ -264,11 +295,6 @@ func TestRingProcessKilled(t *testing.T) {
 			if key.State() == keyring.Published {
 				ok(t, again.Retire(t.Context(), key.ID))
 			}
-		}
-	}
-	for _, entry := range keystest.Must(os.ReadDir(dir)) {
-		if strings.HasPrefix(entry.Name(), ".tmp-") {
-			t.Errorf("%s is left", entry.Name())
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/strictjson"
@@ -18,9 +19,22 @@ const indexVersion = 1
 type ringIndex struct {
 	Version int          `json:"version"`
 	Keys    []indexedKey `json:"keys"`
-	// Removed are keys whose files may still be there.
+	// Removed are keys whose files may still be there, and Adding those whose files may
+	// be there already.
 	Removed []string `json:"removed,omitempty"`
+	Adding  []string `json:"adding,omitempty"`
 }
+
+func newIndex(all []Key) ringIndex {
+	index := ringIndex{Version: indexVersion, Keys: []indexedKey{}}
+	for _, key := range all {
+		index.Keys = append(index.Keys, newIndexedKey(key))
+	}
+	return index
+}
+
+// leftovers returns the keys whose files are to be removed.
+func (index *ringIndex) leftovers() []string { return slices.Concat(index.Removed, index.Adding) }
 
 type indexedKey struct {
 	ID         string         `json:"id"`
@@ -42,7 +56,7 @@ func (k indexedKey) ringKey() Key {
 }
 
 // indexNames are the names in an index.
-var indexNames = []string{"version", "keys", "removed", "id", "alg", "first", "verifyOnly", "added", "promoted", "demoted"}
+var indexNames = []string{"version", "keys", "removed", "adding", "id", "alg", "first", "verifyOnly", "added", "promoted", "demoted"}
 
 // parseIndex reads an index as strictly as it is written. Its errors go on
 // after the name of the file.
@@ -92,7 +106,11 @@ func (index *ringIndex) check() (fault string) {
 			signing = true
 		}
 	}
-	for _, id := range index.Removed {
+	left := index.leftovers()
+	if len(left) > 2*maxKeys {
+		return "too many removed keys"
+	}
+	for _, id := range left {
 		if !isID(id) || seen[id] {
 			return "a bad id of a removed key"
 		}

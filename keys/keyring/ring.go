@@ -5,13 +5,15 @@ import (
 	"context"
 	"crypto"
 	"fmt"
-	"github.com/kubesa/serviceaccount/internal/configerror"
-	"github.com/kubesa/serviceaccount/keys"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/keys/internal/age"
 )
 
 // A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
@@ -69,6 +71,7 @@ func (cfg *Config) complete() error {
 type Ring struct {
 	rules   rotation
 	now     func() time.Time
+	clock   age.Clock
 	folder  *ringFolder // nil if the ring is in memory only
 	every   time.Duration
 	observe func(context.Context, keys.Event)
@@ -76,8 +79,8 @@ type Ring struct {
 	mu      sync.Mutex // held while a step is taken
 	current atomic.Pointer[ringView]
 
-	loadMu  sync.Mutex // held by the one that looks for changes
-	looked  atomic.Int64
+	loadMu  sync.Mutex               // held by the one that looks for changes
+	looked  atomic.Pointer[age.Time] // when that last began
 	loadErr atomic.Pointer[error]
 }
 
@@ -99,6 +102,7 @@ func New(cfg Config) (*Ring, error) {
 	r := &Ring{
 		rules:   rotation{cfg.MaxAge, cfg.MaxTokenLifetime},
 		now:     func() time.Time { return cfg.Now().UTC().Round(0) }, // as it comes back from a file
+		clock:   cfg.Now,
 		every:   cfg.ReloadEvery,
 		observe: cfg.Observe,
 	}
@@ -283,11 +287,32 @@ func (r *Ring) SignTyped(ctx context.Context, payload []byte) (string, error) {
 	return signer.SignTyped(ctx, payload)
 }
 
-// PublicKeys implements [keys.Source]. It never fails: while the folder can't be read,
-// the last good keys are used, see [Ring.Err].
+// PublicKeys implements [keys.Source]. While the folder can't be read, the last good
+// keys are used, see [Ring.Err]; an unknown id then gives an error that wraps
+// [keys.ErrUnavailable], and so it does while a step is being taken: the folder may have
+// the key.
 func (r *Ring) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
-	return r.fresh(ctx).set.PublicKeys(ctx, id)
+	list, _ := r.fresh(ctx).set.PublicKeys(ctx, id)
+	if len(list) > 0 || r.folder == nil {
+		return list, nil
+	}
+	// The first key of a ring signs immediately, elsewhere too.
+	if !r.loadMu.TryLock() {
+		return nil, errBusy
+	}
+	looked := r.look(ctx)
+	list, _ = r.current.Load().set.PublicKeys(ctx, id)
+	if err := r.Err(); len(list) == 0 && err != nil {
+		return nil, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
+	}
+	if len(list) == 0 && !looked {
+		return nil, errBusy
+	}
+	return list, nil
 }
+
+// errBusy is about a key that is unknown while a ring is being read or changed.
+var errBusy = fmt.Errorf("%w: the ring is being read or changed", keys.ErrUnavailable)
 
 // MaxAge returns Config.MaxAge, or its default.
 func (r *Ring) MaxAge() time.Duration { return r.rules.maxAge }
@@ -332,33 +357,38 @@ func (r *Ring) fresh(ctx context.Context) *ringView {
 	if r.folder == nil {
 		return r.current.Load()
 	}
-	now, looked := r.now(), time.Unix(0, r.looked.Load())
-	if (now.Sub(looked) >= r.every || now.Before(looked)) && r.loadMu.TryLock() {
-		before := r.current.Load()
-		err := r.reload()
-		r.looked.Store(now.UnixNano())
-		r.loadMu.Unlock()
-		if err != nil || r.current.Load() != before {
-			r.tell(ctx, before, err)
-		}
+	if r.clock.Now().Since(*r.looked.Load()) >= r.every && r.loadMu.TryLock() {
+		r.look(ctx)
 	}
 	return r.current.Load()
 }
 
+// look reads the folder and reports whether it did. The caller has locked loadMu.
+func (r *Ring) look(ctx context.Context) bool {
+	before, began := r.current.Load(), r.clock.Now()
+	looked, err := r.reload()
+	r.looked.Store(&began)
+	r.loadMu.Unlock()
+	if err != nil || r.current.Load() != before {
+		r.tell(ctx, before, err)
+	}
+	return looked
+}
+
 // reload reads the folder, unless a step is being taken, which does so too.
-func (r *Ring) reload() error {
+func (r *Ring) reload() (looked bool, err error) {
 	if !r.mu.TryLock() {
-		return nil
+		return false, nil
 	}
 	defer r.mu.Unlock()
 	view, err := r.folder.load(r.current.Load())
 	if err != nil {
 		r.loadErr.Store(&err)
-		return err
+		return true, err
 	}
 	r.loadErr.Store(nil)
 	r.current.Store(view)
-	return nil
+	return true, nil
 }
 
 // String returns the ids of the keys and what they do.

@@ -4,6 +4,7 @@ package files
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -29,9 +30,14 @@ type System interface {
 	Remove(name string) error
 	// SyncDir returns when the names in dir can't get lost any more.
 	SyncDir(dir string) error
-	// List returns the names in dir, and the mode of dir itself.
-	List(dir string) (names []string, mode fs.FileMode, err error)
+	// List returns the names in dir.
+	List(dir string) (names []string, err error)
+	// CheckFolder is that of this package for a folder that isn't shared.
+	CheckFolder(dir string) error
 }
+
+// maxNames is how many files a folder has that is listed.
+const maxNames = 4096
 
 // TempPrefix begins the names of files that are being written.
 const TempPrefix = ".tmp-"
@@ -53,7 +59,7 @@ func Replace(fsys System, name string, data []byte, mode fs.FileMode) error {
 // RemoveTemps removes what interrupted writers have left in dir. Nobody may be
 // writing there.
 func RemoveTemps(fsys System, dir string) error {
-	names, _, err := fsys.List(dir)
+	names, err := fsys.List(dir)
 	if err != nil {
 		return err
 	}
@@ -121,14 +127,20 @@ func (Disk) SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (Disk) List(dir string) (names []string, mode fs.FileMode, err error) {
-	info, err := os.Stat(dir)
+func (Disk) List(dir string) (names []string, err error) {
+	d, err := os.Open(dir)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	entries, err := os.ReadDir(dir)
-	for _, entry := range entries {
-		names = append(names, entry.Name())
+	defer d.Close()
+	names, err = d.Readdirnames(maxNames)
+	if err != nil && err != io.EOF {
+		return nil, err
 	}
-	return names, info.Mode(), err
+	if _, err := d.Readdirnames(1); err != io.EOF {
+		return nil, fmt.Errorf("%s has more than %d files", dir, maxNames)
+	}
+	return names, nil
 }
+
+func (Disk) CheckFolder(dir string) error { return CheckFolder(dir, false) }
