@@ -47,8 +47,9 @@ var (
 // encrypted ones, are skipped. An Ed25519 key is returned although [NewSigner] rejects
 // it.
 //
-// The error is [ErrNoPrivateKey], [ErrTooLarge], or a [*KeyError] if the key
-// must not be used. It never holds any of the text.
+// The error wraps [ErrNoPrivateKey] and says what the text is instead, such as an
+// encrypted key, and what to do; or it is [ErrTooLarge], or a [*KeyError] if the key must
+// not be used. It never holds any of the text.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	if len(pemData) > maxPEMBytes {
 		return nil, ErrTooLarge
@@ -64,7 +65,7 @@ func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 		}
 		return key, nil
 	}
-	return nil, ErrNoPrivateKey
+	return nil, fmt.Errorf("%w: %s", ErrNoPrivateKey, pemProblem(pemData, true))
 }
 
 // parsePrivate returns the private key in block, or nil.
@@ -95,8 +96,9 @@ func parsePrivate(block *pem.Block) crypto.Signer {
 // public half is returned; its type doesn't matter. Blocks that are none of
 // these are skipped.
 //
-// The error is [ErrNoPublicKeys], [ErrTooLarge], or wraps a [*KeyError] if
-// one of the keys must not be used. It never holds any of the text.
+// The error wraps [ErrNoPublicKeys] and says what the text is instead, and what to do; or
+// it is [ErrTooLarge], or wraps a [*KeyError] if one of the keys must not be used. It
+// never holds any of the text.
 func ParsePublicKeys(pemData []byte) ([]crypto.PublicKey, error) {
 	if len(pemData) > maxPEMBytes {
 		return nil, ErrTooLarge
@@ -118,7 +120,7 @@ func ParsePublicKeys(pemData []byte) ([]crypto.PublicKey, error) {
 		list = append(list, pub)
 	}
 	if len(list) == 0 {
-		return nil, ErrNoPublicKeys
+		return nil, fmt.Errorf("%w: %s", ErrNoPublicKeys, pemProblem(pemData, false))
 	}
 	return list, nil
 }

@@ -260,7 +260,7 @@ func TestReadKeyFiles(t *testing.T) {
 	}
 
 	for _, tt := range []struct{ name, private, public string }{
-		{empty, "data does not contain a valid RSA or ECDSA private key", "data does not contain any valid RSA or ECDSA public keys"},
+		{empty, "data does not contain a valid RSA or ECDSA private key: it is empty", "data does not contain any valid RSA or ECDSA public keys: it is empty"},
 		{large, "data is larger than 1 MiB or has more than 64 keys", "data is larger than 1 MiB or has more than 64 keys"},
 		{filepath.Join(dir, "none"), "open " + dir + "/none: no such file or directory", "open " + dir + "/none: no such file or directory"},
 	} {

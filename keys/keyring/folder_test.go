@@ -113,9 +113,9 @@ func TestOpenImportRefuses(t *testing.T) {
 		want                  string
 	}{
 		{"loose mode", keystest.PKCS1(keystest.RSAKey()), "", 0o640, "its mode is 0640, want 0600 or stricter"},
-		{"no key", "canary", "", 0o600, "data does not contain a valid RSA or ECDSA private key"},
+		{"no key", "canary", "", 0o600, "data does not contain a valid RSA or ECDSA private key: it has no PEM block"},
 		{"weak key", keystest.PKCS1(keystest.WeakKey()), "", 0o600, "unusable key: RSA modulus of 1024 bits, want 2048 to 8192"},
-		{"no public key", keystest.PKCS1(keystest.RSAKey()), "canary", 0o600, "data does not contain any valid RSA or ECDSA public keys"},
+		{"no public key", keystest.PKCS1(keystest.RSAKey()), "canary", 0o600, "data does not contain any valid RSA or ECDSA public keys: it has no PEM block"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -187,7 +187,7 @@ func TestOpenDamaged(t *testing.T) {
 		{"another key", file(id2+".key", keystest.SEC1(keystest.P256Key())), "keyring: error reading private key file " + id2 + ".key: it has another key", true},
 		{"another public key", file(idPub+".pub", keystest.PEMs(keystest.P256Key())), "keyring: error reading public key file " + idPub + ".pub: it has another key", true},
 		{"more public keys", file(idPub+".pub", keystest.PEMs(keystest.P521Key(), keystest.P256Key())), "keyring: error reading public key file " + idPub + ".pub: it has another key", true},
-		{"key damaged", file(id2+".key", "canary"), "keyring: error reading private key file " + id2 + ".key: data does not contain a valid RSA or ECDSA private key", true},
+		{"key damaged", file(id2+".key", "canary"), "keyring: error reading private key file " + id2 + ".key: data does not contain a valid RSA or ECDSA private key: it has no PEM block", true},
 		{"key for the group", chmod(id2+".key", 0o640), "keyring: error reading private key file " + id2 + ".key: its mode is 0640, want 0600 or stricter", true},
 		{"key for all", chmod(id2+".key", 0o604), "keyring: error reading private key file " + id2 + ".key: its mode is 0604, want 0600 or stricter", true},
 		{"folder for all", chmod(".", 0o777), "keyring: opening ring: . must not be writable by group or others without the sticky bit, its mode is 0777", true},
