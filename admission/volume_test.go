@@ -152,6 +152,19 @@ func TestOtherVolumesAskedFor(t *testing.T) {
 	}
 }
 
+// A volume without a lifetime has what the v1 API defaults it to (ADM-230).
+func TestDefaultLifetime(t *testing.T) {
+	for lifetime, want := range map[time.Duration]int{time.Hour: 1, time.Hour + time.Second: 2, time.Hour - time.Second: 2} {
+		v := tokenVolume("kube-api-access-x")
+		v.Projected.Sources[0].ServiceAccountToken.ExpirationSeconds = nil
+		in := pod(withVolumes(v))
+		wantStatus(t, plugin(t, have(account("default")), func(c *admission.Config) { c.TokenLifetime = lifetime }).Admit(t.Context(), create(in)), nil)
+		if len(in.Spec.Volumes) != want {
+			t.Errorf("%v: the pod has %d volumes, want %d", lifetime, len(in.Spec.Volumes), want)
+		}
+	}
+}
+
 // With Strict, a Secret volume of some of the token's keys is not the token's.
 func TestSecretVolumeWithItems(t *testing.T) {
 	o := have(account("default", lists("t1")), tokenSecret("t1", "default", ""))

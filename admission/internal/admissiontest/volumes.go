@@ -48,6 +48,8 @@ func VolumeChanges() []VolumeChange {
 			v.Projected.Sources[1].ClusterTrustBundle = &corev1.ClusterTrustBundleProjection{}
 		}},
 		{"two in the third source", func(v *corev1.Volume) { v.Projected.Sources[2].PodCertificate = &corev1.PodCertificateProjection{} }},
+		{"second source without content", func(v *corev1.Volume) { v.Projected.Sources[1] = corev1.VolumeProjection{} }},
+		{"third source without content", func(v *corev1.Volume) { v.Projected.Sources[2] = corev1.VolumeProjection{} }},
 		{"another order", func(v *corev1.Volume) {
 			v.Projected.Sources[1], v.Projected.Sources[2] = v.Projected.Sources[2], v.Projected.Sources[1]
 		}},
