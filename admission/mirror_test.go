@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/admission"
 )
 
 func TestMirrorPods(t *testing.T) {
@@ -76,4 +78,8 @@ func TestEphemeralContainersOfAMirrorPod(t *testing.T) {
 	wantStatus(t, p.Validate(t.Context(), updateEphemeral(in)), forbidden(
 		`error looking up service account shop/a: serviceaccount "a" not found`))
 	wantStatus(t, plugin(t, have(account("a"))).Validate(t.Context(), updateEphemeral(in)), nil)
+	cfg := admission.Config{LimitSecretReferences: true}
+	in = pod(mirror, runsAs("a"), debug(corev1.Container{Name: "c", EnvFrom: secretEnvFrom("s")}))
+	wantStatus(t, admission.Check(cfg, updateEphemeral(in), account("a")), unwrapped(
+		`ephemeral container c with envFrom referencing secret.secretName="s" is not allowed because service account a does not reference that secret`))
 }

@@ -143,6 +143,7 @@ func TestHandlerDecides(t *testing.T) {
 		{name: "create", object: in, patched: true},
 		{name: "dry run", object: in, changes: []change{func(r *admissionv1.AdmissionRequest) { r.DryRun = new(bool); *r.DryRun = true }}, patched: true},
 		{name: "not found", object: rawPod(t, pod(runsAs("gone"))), want: forbidden(`error looking up service account shop/gone: serviceaccount "gone" not found`)},
+		{name: "name of the request counts", object: strings.Replace(rawPod(t, pod(runsAs("gone"))), `"name":"web"`, `"name":"other"`, 1), want: forbidden(`error looking up service account shop/gone: serviceaccount "gone" not found`)},
 		{name: "another case of spec", object: strings.Replace(in, `"spec":`, `"SPEC":{"serviceAccountName":"gone"},"Spec":{"serviceAccountName":"gone"},"spec":`, 1), patched: true}, // H06
 		{name: "namespace of the request counts", object: strings.Replace(in, `"namespace":"shop"`, `"namespace":"other"`, 1), patched: true},
 		// ADM-2, ADM-T2
