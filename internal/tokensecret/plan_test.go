@@ -41,6 +41,7 @@ func TestLacking(t *testing.T) {
 		secret  func(*corev1.Secret)
 		account func(*corev1.ServiceAccount)
 		noCA    bool
+		rootCA  string
 		want    Fill
 	}{
 		{name: "complete"},
@@ -52,6 +53,7 @@ func TestLacking(t *testing.T) {
 		{name: "another CA", secret: func(s *corev1.Secret) { s.Data["ca.crt"] = []byte("mismatched") }, want: Fill{CA: true}},
 		{name: "no CA and none configured", secret: func(s *corev1.Secret) { delete(s.Data, "ca.crt") }, noCA: true},
 		{name: "another CA and none configured", secret: func(s *corev1.Secret) { s.Data["ca.crt"] = []byte("mismatched") }, noCA: true},
+		{name: "a CA of one byte", secret: func(s *corev1.Secret) { delete(s.Data, "ca.crt") }, rootCA: "x", want: Fill{CA: true}},
 		{name: "no namespace", secret: func(s *corev1.Secret) { delete(s.Data, "namespace") }, want: Fill{Namespace: true}},
 		{name: "custom namespace", secret: func(s *corev1.Secret) { s.Data["namespace"] = []byte("custom") }},
 		{name: "no UID annotation", secret: func(s *corev1.Secret) { delete(s.Annotations, "kubernetes.io/service-account.uid") }},
@@ -66,6 +68,9 @@ func TestLacking(t *testing.T) {
 			}
 			if tt.account != nil {
 				tt.account(account)
+			}
+			if tt.rootCA != "" {
+				rootCA = []byte(tt.rootCA)
 			}
 			if tt.noCA {
 				rootCA = nil
@@ -116,6 +121,9 @@ func TestNew(t *testing.T) {
 	delete(want.Data, "extra")
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("New() (-want +got):\n%s", diff)
+	}
+	if got := New(goodAccount(), "n", []byte("x"), "ABC").Data["ca.crt"]; string(got) != "x" {
+		t.Errorf("New() with a root CA of one byte has ca.crt %q", got)
 	}
 	if _, ok := New(goodAccount(), "n", nil, "ABC").Data["ca.crt"]; ok {
 		t.Error("New() without a root CA has ca.crt, want none")
@@ -238,6 +246,57 @@ func TestLeftover(t *testing.T) {
 }
 
 // CST-19, CTL-87
+// What is left over by several attempts, in whatever order it is listed: the first
+// by name, and none that the account lists.
+func TestLeftoverOfSeveral(t *testing.T) {
+	account := goodAccount()
+	secrets := map[string]*corev1.Secret{}
+	for _, suffix := range []string{"bbbbb", "ccccc", "ddddd"} {
+		secrets[suffix] = goodSecret()
+		secrets[suffix].Name = "default-token-" + suffix
+	}
+	for _, order := range [][]string{{"bbbbb", "ccccc", "ddddd"}, {"ddddd", "ccccc", "bbbbb"}, {"ccccc", "bbbbb", "ddddd"}} {
+		var list []*corev1.Secret
+		for _, suffix := range order {
+			list = append(list, secrets[suffix])
+		}
+		if got := Leftover(account, list); got != secrets["bbbbb"] {
+			t.Errorf("Leftover() of %q = %s, want the first by name", order, got.Name)
+		}
+	}
+	other := goodAccount()
+	other.UID = "another"
+	for name, tt := range map[string]struct {
+		account *corev1.ServiceAccount
+		listed  string
+		want    bool
+	}{
+		"unlisted":               {account, "", true},
+		"listed":                 {account, "default-token-bbbbb", false},
+		"another one is listed":  {account, "default-token-ccccc", true},
+		"of an account that was": {other, "", false},
+	} {
+		a := tt.account.DeepCopy()
+		if tt.listed != "" {
+			a.Secrets = refs(tt.listed)
+		}
+		if got := IsLeftover(a, secrets["bbbbb"]); got != tt.want {
+			t.Errorf("%s: IsLeftover() = %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
+func TestDataSize(t *testing.T) {
+	secret := &corev1.Secret{}
+	if got := DataSize(secret); got != 0 {
+		t.Errorf("DataSize() of nothing = %d", got)
+	}
+	secret.Data = map[string][]byte{"a": []byte("12"), "b": nil, "longer name": []byte("345")}
+	if got := DataSize(secret); got != 5 {
+		t.Errorf("DataSize() = %d, want 5", got)
+	}
+}
+
 func TestStableName(t *testing.T) {
 	account := goodAccount()
 	base := NameBase(account.Name)

@@ -139,6 +139,7 @@ func TestIsGeneratedName(t *testing.T) {
 		"default-token-x1k2q":  false, // a digit that looks like a letter
 		"default-token-":       false,
 		"other-token-x7k2q":    false,
+		"x7k2q":                false,
 		"":                     false,
 	} {
 		if got := tokensecret.IsGeneratedName("default", name); got != want {
