@@ -56,7 +56,7 @@ func notKept() map[string]string {
 			"a pod that runs is marked with the time of its end, and goes with a grace period of zero",
 		},
 		"the server refuses it before the store is asked": {
-			"a create with a resourceVersion is refused",
+			"a create with a resourceVersion is rejected",
 			"a delete as a dry run deletes nothing",
 		},
 		"every update is a write: the controllers make none that changes nothing": {

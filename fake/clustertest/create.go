@@ -16,7 +16,7 @@ func aboutCreates() []Promise {
 		promise("a create gives a UID, a resourceVersion and a creationTimestamp", createFillsIn),  // F02
 		promise("a create returns what a get returns then", createReturnsWhatIsStored),             // F02
 		promise("a create ignores a UID and timestamps of the caller", createIgnoresServersFields), // F02
-		promise("a create with a resourceVersion is refused", createRefusesResourceVersion),        // F01
+		promise("a create with a resourceVersion is rejected", createRejectsResourceVersion),       // F01
 		promise("a create of a name in use is AlreadyExists and changes nothing", createOfNameInUse),
 		promise("generateName gives a fresh name of the prefix and five characters", generateName), // CST-19
 		promise("a name counts more than a generateName", nameBeforeGenerateName),
@@ -79,7 +79,7 @@ func createIgnoresServersFields(r *room) {
 	})
 }
 
-func createRefusesResourceVersion(r *room) {
+func createRejectsResourceVersion(r *room) {
 	r.each(func(k kind) {
 		o := k.make(r, nil)
 		o.SetName(o.GetName() + "-copy")
@@ -98,7 +98,7 @@ func createOfNameInUse(r *room) {
 		second.SetNamespace(first.GetNamespace())
 		second.SetLabels(map[string]string{"second": "yes"})
 		_, err := k.create(r.cluster, r.ctx, second)
-		r.refused("create of a "+k.name+" with a name in use", err, refusal{metav1.StatusReasonAlreadyExists, k.resource, first.GetName()})
+		r.rejected("create of a "+k.name+" with a name in use", err, rejection{metav1.StatusReasonAlreadyExists, k.resource, first.GetName()})
 		if got := k.read(r, first); got.GetUID() != first.GetUID() || got.GetResourceVersion() != first.GetResourceVersion() {
 			r.failf("create of a %s with a name in use changed what was there", k.name)
 		}

@@ -28,13 +28,13 @@ func deleteRemoves(r *room) {
 		nobody := k.new()
 		nobody.SetNamespace(r.namespace)
 		nobody.SetName("clustertest-nothing")
-		r.refused("delete of a "+k.name+" that isn't there", k.remove(r, nobody, nil), refusal{metav1.StatusReasonNotFound, k.resource, nobody.GetName()})
+		r.rejected("delete of a "+k.name+" that isn't there", k.remove(r, nobody, nil), rejection{metav1.StatusReasonNotFound, k.resource, nobody.GetName()})
 	})
 	r.removable(func(k kind) {
 		o := k.make(r, nil)
 		r.done("delete of a "+k.name, k.remove(r, o, nil))
 		k.absent(r, o)
-		r.refused("second delete of a "+k.name, k.remove(r, o, nil), refusal{metav1.StatusReasonNotFound, k.resource, o.GetName()})
+		r.rejected("second delete of a "+k.name, k.remove(r, o, nil), rejection{metav1.StatusReasonNotFound, k.resource, o.GetName()})
 	})
 }
 
@@ -42,8 +42,8 @@ func deleteOfAnother(r *room) {
 	other := types.UID("00000000-dead-4000-8000-000000000000")
 	r.each(func(k kind) {
 		o := k.make(r, nil)
-		r.refused("delete of a "+k.name+" with another UID", k.remove(r, o, &metav1.Preconditions{UID: &other}), refusal{reason: metav1.StatusReasonConflict})
-		k.unchanged(r, "a refused delete", o)
+		r.rejected("delete of a "+k.name+" with another UID", k.remove(r, o, &metav1.Preconditions{UID: &other}), rejection{reason: metav1.StatusReasonConflict})
+		k.unchanged(r, "a rejected delete", o)
 	})
 	r.removable(func(k kind) {
 		o := k.make(r, nil)
@@ -57,8 +57,8 @@ func staleDelete(r *room) {
 		old := k.make(r, nil)
 		current := k.change(r, labelled(old, "new"))
 		stale, fresh := old.GetResourceVersion(), current.GetResourceVersion()
-		r.refused("delete of a "+k.name+" with an old resourceVersion", k.remove(r, old, &metav1.Preconditions{ResourceVersion: &stale}), refusal{reason: metav1.StatusReasonConflict})
-		k.unchanged(r, "a refused delete", current)
+		r.rejected("delete of a "+k.name+" with an old resourceVersion", k.remove(r, old, &metav1.Preconditions{ResourceVersion: &stale}), rejection{reason: metav1.StatusReasonConflict})
+		k.unchanged(r, "a rejected delete", current)
 		r.done("delete of a "+k.name+" with its resourceVersion", k.remove(r, old, &metav1.Preconditions{UID: uidOf(old), ResourceVersion: &fresh}))
 		k.absent(r, old)
 	})
@@ -85,11 +85,11 @@ func namesakes(r *room) {
 			r.failf("a %s that was created again has the UID of the first", k.name)
 		}
 		r.newer("create of a "+k.name+" after a delete", second, first)
-		conflict := refusal{reason: metav1.StatusReasonConflict}
-		r.refused("delete of the first "+k.name, k.remove(r, first, &metav1.Preconditions{UID: uidOf(first)}), conflict)
+		conflict := rejection{reason: metav1.StatusReasonConflict}
+		r.rejected("delete of the first "+k.name, k.remove(r, first, &metav1.Preconditions{UID: uidOf(first)}), conflict)
 		if k.update != nil {
 			_, err := k.update(r.cluster, r.ctx, labelled(first, "late"))
-			r.refused("update of the first "+k.name, err, conflict)
+			r.rejected("update of the first "+k.name, err, conflict)
 		}
 		k.unchanged(r, "what was meant for the first", second)
 	})
@@ -124,7 +124,7 @@ func finalizersKeep(r *room) {
 		namesake.SetName(marked.GetName())
 		namesake.SetNamespace(marked.GetNamespace())
 		_, err := k.create(r.cluster, r.ctx, namesake)
-		r.refused("create of a "+k.name+" while a deleted one is there", err, refusal{reason: metav1.StatusReasonAlreadyExists})
+		r.rejected("create of a "+k.name+" while a deleted one is there", err, rejection{reason: metav1.StatusReasonAlreadyExists})
 		free := copyOf(changed)
 		free.SetFinalizers(nil)
 		last := k.change(r, free)

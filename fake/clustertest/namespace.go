@@ -33,7 +33,7 @@ func createInNoNamespace(r *room) {
 		o.SetNamespace("clustertest-nowhere")
 		o.SetName("nothing")
 		_, err := k.create(r.cluster, r.ctx, o)
-		r.refused("create of a "+k.name+" in no namespace", err, refusal{metav1.StatusReasonNotFound, "namespaces", "clustertest-nowhere"})
+		r.rejected("create of a "+k.name+" in no namespace", err, rejection{metav1.StatusReasonNotFound, "namespaces", "clustertest-nowhere"})
 	})
 }
 
@@ -71,7 +71,7 @@ func createInTerminating(r *room) {
 		o.SetName("late")
 		_, err := k.create(r.cluster, r.ctx, o)
 		what := "create of a " + k.name + " in a namespace that is being deleted"
-		status := r.refused(what, err, refusal{metav1.StatusReasonForbidden, k.resource, "late"})
+		status := r.rejected(what, err, rejection{metav1.StatusReasonForbidden, k.resource, "late"})
 		if !slices.ContainsFunc(status.Details.Causes, func(c metav1.StatusCause) bool { return c.Type == corev1.NamespaceTerminatingCause }) {
 			r.failf("%s: the causes are %+v, want %s", what, status.Details.Causes, corev1.NamespaceTerminatingCause)
 		}
@@ -95,5 +95,5 @@ func changeInTerminating(r *room) {
 	}
 	r.release(secret)
 	_, err = r.cluster.GetSecret(r.ctx, r.namespace, "kept")
-	r.refused("get of what lost its last finalizer", err, refusal{metav1.StatusReasonNotFound, "secrets", "kept"})
+	r.rejected("get of what lost its last finalizer", err, rejection{metav1.StatusReasonNotFound, "secrets", "kept"})
 }

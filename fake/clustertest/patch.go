@@ -19,11 +19,11 @@ func aboutPatches() []Promise {
 		promise("a JSON patch whose test fails is Invalid and changes nothing", jsonPatchTest),
 		promise("a strategic merge patch merges the references of an account by name", strategicPatch),
 		promise("a patch with another resourceVersion is a Conflict and changes nothing", stalePatch), // F04
-		promise("a patch with another UID is refused and changes nothing", patchOfAnother),            // F04
+		promise("a patch with another UID is rejected and changes nothing", patchOfAnother),           // F04
 		promise("a patch that changes nothing keeps the resourceVersion", patchOfNothing),             // S6
 		promise("a patch of nothing is NotFound", patchOfNobody),
 		promise("a patch that can't be read is a BadRequest and changes nothing", badPatch),
-		promise("a patch of another media type is refused", patchOfUnknownType),
+		promise("a patch of another media type is rejected", patchOfUnknownType),
 		promise("a patch can't rename or move an object", patchCantRename),
 		promise("a patch can't change the UID or the creationTimestamp, or begin a deletion", patchCantSetServersFields), // F02
 		promise("a patch is validated as an update is", patchIsValidated),                                                // ADM-232
@@ -36,12 +36,12 @@ func (r *room) patch(name string, pt types.PatchType, data string) *corev1.Secre
 	return answer(r, fmt.Sprintf("%s %s", pt, data), got, err)
 }
 
-// unpatched fails unless a patch of secret is refused and nothing has changed.
-func (r *room) unpatched(secret *corev1.Secret, pt types.PatchType, data string, want refusal) metav1.Status {
+// unpatched fails unless a patch of secret is rejected and nothing has changed.
+func (r *room) unpatched(secret *corev1.Secret, pt types.PatchType, data string, want rejection) metav1.Status {
 	_, err := r.cluster.PatchSecret(r.ctx, secret.Namespace, secret.Name, pt, []byte(data))
-	status := r.refused(fmt.Sprintf("%s %s", pt, data), err, want)
+	status := r.rejected(fmt.Sprintf("%s %s", pt, data), err, want)
 	if got := get(r, Cluster.GetSecret, secret.Name); !equality.Semantic.DeepEqual(got, secret) {
-		r.failf("%s %s was refused, and changed the Secret all the same", pt, data)
+		r.failf("%s %s was rejected, and changed the Secret all the same", pt, data)
 	}
 	return status
 }
@@ -112,7 +112,7 @@ func jsonPatch(r *room) {
 
 func jsonPatchTest(r *room) {
 	secret := r.labelledSecret()
-	invalid := refusal{reason: metav1.StatusReasonInvalid}
+	invalid := rejection{reason: metav1.StatusReasonInvalid}
 	r.unpatched(secret, types.JSONPatchType, `[{"op":"remove","path":"/metadata/labels/b"},{"op":"test","path":"/metadata/labels/a","value":"2"}]`, invalid)
 	r.unpatched(secret, types.JSONPatchType, `[{"op":"test","path":"/metadata/uid","value":"of-another"},{"op":"remove","path":"/metadata/labels/b"}]`, invalid)
 	r.unpatched(secret, types.JSONPatchType, `[{"op":"remove","path":"/metadata/labels/nothing"}]`, invalid)
@@ -139,7 +139,7 @@ func strategicPatch(r *room) {
 func stalePatch(r *room) {
 	old := r.labelledSecret()
 	current := r.patch("s", types.MergePatchType, `{"metadata":{"labels":{"a":"new"}}}`)
-	conflict := refusal{metav1.StatusReasonConflict, "secrets", "s"}
+	conflict := rejection{metav1.StatusReasonConflict, "secrets", "s"}
 	for _, pt := range []types.PatchType{types.MergePatchType, types.StrategicMergePatchType} {
 		r.unpatched(current, pt, fmt.Sprintf(`{"metadata":{"resourceVersion":%q,"labels":{"a":"late"}}}`, old.ResourceVersion), conflict)
 	}
@@ -159,14 +159,14 @@ func patchOfAnother(r *room) {
 		types.StrategicMergePatchType: `{"metadata":{"uid":"00000000-dead-4000-8000-000000000000","labels":{"a":"other"}}}`,
 		types.JSONPatchType:           `[{"op":"replace","path":"/metadata/uid","value":"00000000-dead-4000-8000-000000000000"},{"op":"remove","path":"/metadata/labels/a"}]`,
 	} {
-		want := refusal{reason: metav1.StatusReasonInvalid}
+		want := rejection{reason: metav1.StatusReasonInvalid}
 		_, err := r.cluster.PatchSecret(r.ctx, r.namespace, "s", pt, []byte(data))
 		if apierrors.IsConflict(err) {
 			want.reason = metav1.StatusReasonConflict
 		}
-		r.refused(fmt.Sprintf("%s %s", pt, data), err, want)
+		r.rejected(fmt.Sprintf("%s %s", pt, data), err, want)
 	}
-	kindOf("secrets").unchanged(r, "a refused patch", secret)
+	kindOf("secrets").unchanged(r, "a rejected patch", secret)
 }
 
 func patchOfNothing(r *room) {
@@ -189,30 +189,30 @@ func patchOfNobody(r *room) {
 		types.JSONPatchType:           `[{"op":"add","path":"/metadata/labels","value":{}}]`,
 	} {
 		_, err := r.cluster.PatchSecret(r.ctx, r.namespace, "nothing", pt, []byte(data))
-		r.refused(fmt.Sprintf("%s of a Secret that isn't there", pt), err, refusal{metav1.StatusReasonNotFound, "secrets", "nothing"})
+		r.rejected(fmt.Sprintf("%s of a Secret that isn't there", pt), err, rejection{metav1.StatusReasonNotFound, "secrets", "nothing"})
 		_, err = r.cluster.PatchServiceAccount(r.ctx, r.namespace, "nobody", pt, []byte(data))
-		r.refused(fmt.Sprintf("%s of an account that isn't there", pt), err, refusal{metav1.StatusReasonNotFound, "serviceaccounts", "nobody"})
+		r.rejected(fmt.Sprintf("%s of an account that isn't there", pt), err, rejection{metav1.StatusReasonNotFound, "serviceaccounts", "nobody"})
 	}
 }
 
 func badPatch(r *room) {
 	secret := r.labelledSecret()
 	for _, pt := range []types.PatchType{types.MergePatchType, types.StrategicMergePatchType, types.JSONPatchType} {
-		r.unpatched(secret, pt, `{"metadata":`, refusal{reason: metav1.StatusReasonBadRequest})
+		r.unpatched(secret, pt, `{"metadata":`, rejection{reason: metav1.StatusReasonBadRequest})
 	}
-	r.unpatched(secret, types.JSONPatchType, `{"metadata":{"labels":{"a":"2"}}}`, refusal{reason: metav1.StatusReasonBadRequest})
-	r.unpatched(secret, types.MergePatchType, `[{"op":"remove","path":"/metadata/labels"}]`, refusal{reason: metav1.StatusReasonBadRequest})
+	r.unpatched(secret, types.JSONPatchType, `{"metadata":{"labels":{"a":"2"}}}`, rejection{reason: metav1.StatusReasonBadRequest})
+	r.unpatched(secret, types.MergePatchType, `[{"op":"remove","path":"/metadata/labels"}]`, rejection{reason: metav1.StatusReasonBadRequest})
 }
 
 func patchOfUnknownType(r *room) {
 	secret := r.labelledSecret()
-	r.unpatched(secret, "application/json", `{}`, refusal{reason: metav1.StatusReasonUnsupportedMediaType})
+	r.unpatched(secret, "application/json", `{}`, rejection{reason: metav1.StatusReasonUnsupportedMediaType})
 }
 
 func patchCantRename(r *room) {
 	secret := r.labelledSecret()
-	r.unpatched(secret, types.MergePatchType, `{"metadata":{"name":"t"}}`, refusal{reason: metav1.StatusReasonBadRequest})
-	r.unpatched(secret, types.MergePatchType, `{"metadata":{"namespace":"default"}}`, refusal{reason: metav1.StatusReasonBadRequest})
+	r.unpatched(secret, types.MergePatchType, `{"metadata":{"name":"t"}}`, rejection{reason: metav1.StatusReasonBadRequest})
+	r.unpatched(secret, types.MergePatchType, `{"metadata":{"namespace":"default"}}`, rejection{reason: metav1.StatusReasonBadRequest})
 }
 
 func patchCantSetServersFields(r *room) {
@@ -221,14 +221,14 @@ func patchCantSetServersFields(r *room) {
 	if after.UID != before.UID || !after.CreationTimestamp.Equal(&before.CreationTimestamp) {
 		r.failf("a patch changed the UID or the creationTimestamp of a Secret")
 	}
-	invalid := refusal{metav1.StatusReasonInvalid, "Secret", "s"}
+	invalid := rejection{metav1.StatusReasonInvalid, "Secret", "s"}
 	r.unpatched(after, types.MergePatchType, `{"metadata":{"deletionTimestamp":"2001-01-01T00:00:00Z"}}`, invalid)
 	r.unpatched(after, types.MergePatchType, `{"metadata":{"deletionGracePeriodSeconds":1}}`, invalid)
 }
 
 func patchIsValidated(r *room) {
 	secret := create(r, Cluster.CreateSecret, r.tokenSecret("s", "builder"))
-	invalid := refusal{metav1.StatusReasonInvalid, "Secret", "s"}
+	invalid := rejection{metav1.StatusReasonInvalid, "Secret", "s"}
 	r.unpatched(secret, types.MergePatchType, `{"type":"Opaque"}`, invalid)
 	r.unpatched(secret, types.MergePatchType, `{"metadata":{"annotations":{"kubernetes.io/service-account.name":null}}}`, invalid)
 	r.unpatched(secret, types.MergePatchType, `{"metadata":{"labels":{"a":"two words"}}}`, invalid)

@@ -110,7 +110,7 @@ func podGracePeriod(r *room) {
 	now := int64(0)
 	r.done("delete of a pod with no time", r.cluster.DeletePod(r.ctx, r.namespace, "p", metav1.DeleteOptions{GracePeriodSeconds: &now}))
 	_, err := r.cluster.GetPod(r.ctx, r.namespace, "p")
-	r.refused("get of a pod that is gone", err, refusal{metav1.StatusReasonNotFound, "pods", "p"})
+	r.rejected("get of a pod that is gone", err, rejection{metav1.StatusReasonNotFound, "pods", "p"})
 }
 
 func pendingPodGoes(r *room) {
@@ -118,7 +118,7 @@ func pendingPodGoes(r *room) {
 	create(r, Cluster.CreatePod, r.pod("p"))
 	r.done("delete of a pod", r.cluster.DeletePod(r.ctx, r.namespace, "p", metav1.DeleteOptions{}))
 	_, err := r.cluster.GetPod(r.ctx, r.namespace, "p")
-	r.refused("get of a deleted pod without a node", err, refusal{metav1.StatusReasonNotFound, "pods", "p"})
+	r.rejected("get of a deleted pod without a node", err, rejection{metav1.StatusReasonNotFound, "pods", "p"})
 }
 
 func podListsAreByNamespace(r *room) {

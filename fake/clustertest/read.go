@@ -23,7 +23,7 @@ func aboutReads() []Promise {
 func getOfNothing(r *room) {
 	r.each(func(k kind) {
 		got, err := k.get(r.cluster, r.ctx, r.namespace, "clustertest-nothing")
-		r.refused("get of a "+k.name+" that isn't there", err, refusal{metav1.StatusReasonNotFound, k.resource, "clustertest-nothing"})
+		r.rejected("get of a "+k.name+" that isn't there", err, rejection{metav1.StatusReasonNotFound, k.resource, "clustertest-nothing"})
 		_ = got // whatever it is, nobody may look at it
 	})
 }
@@ -34,7 +34,7 @@ func getInNoNamespace(r *room) {
 			return
 		}
 		_, err := k.get(r.cluster, r.ctx, "clustertest-nowhere", "nothing")
-		r.refused("get of a "+k.name+" in no namespace", err, refusal{metav1.StatusReasonNotFound, k.resource, "nothing"})
+		r.rejected("get of a "+k.name+" in no namespace", err, rejection{metav1.StatusReasonNotFound, k.resource, "nothing"})
 	})
 }
 

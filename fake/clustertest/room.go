@@ -146,8 +146,8 @@ func (r *room) done(what string, err error) {
 	}
 }
 
-// A refusal is the Status of an error that a call must return.
-type refusal struct {
+// A rejection is the Status of an error that a call must return.
+type rejection struct {
 	reason     metav1.StatusReason
 	kind, name string // of the details; "" for any
 }
@@ -171,9 +171,9 @@ func code(reason metav1.StatusReason) int32 {
 	return 0
 }
 
-// refused fails unless err is the refusal that is wanted, and returns its
+// rejected fails unless err is the rejection that is wanted, and returns its
 // Status.
-func (r *room) refused(what string, err error, want refusal) metav1.Status {
+func (r *room) rejected(what string, err error, want rejection) metav1.Status {
 	if err == nil {
 		r.failf("%s: it succeeded, want %s", what, want.reason)
 	}
@@ -199,7 +199,7 @@ func (r *room) refused(what string, err error, want refusal) metav1.Status {
 
 // invalid fails unless err is a 422 about kind and name with this cause.
 func (r *room) invalid(what string, err error, kind, name string, cause metav1.CauseType, field string) {
-	got := r.refused(what, err, refusal{metav1.StatusReasonInvalid, kind, name})
+	got := r.rejected(what, err, rejection{metav1.StatusReasonInvalid, kind, name})
 	if !slices.ContainsFunc(got.Details.Causes, func(c metav1.StatusCause) bool { return c.Type == cause && c.Field == field }) {
 		r.failf("%s: the causes of the error are %+v, want %s at %s", what, got.Details.Causes, cause, field)
 	}

@@ -55,7 +55,7 @@ func secretTypeIsImmutable(r *room) {
 		_, err := r.cluster.UpdateSecret(r.ctx, changed)
 		r.invalid(fmt.Sprintf("update of the type of a Secret to %s", other), err, "Secret", "s", metav1.CauseTypeFieldValueInvalid, "type")
 	}
-	kindOf("secrets").unchanged(r, "a refused update", secret)
+	kindOf("secrets").unchanged(r, "a rejected update", secret)
 }
 
 func stringData(r *room) {

@@ -61,14 +61,14 @@ func staleUpdate(r *room) {
 		old := k.make(r, nil)
 		current := k.change(r, labelled(old, "first"))
 		_, err := k.update(r.cluster, r.ctx, labelled(old, "second"))
-		r.refused("update of a "+k.name+" with an old resourceVersion", err, refusal{metav1.StatusReasonConflict, k.resource, old.GetName()})
-		k.unchanged(r, "a refused update", current)
+		r.rejected("update of a "+k.name+" with an old resourceVersion", err, rejection{metav1.StatusReasonConflict, k.resource, old.GetName()})
+		k.unchanged(r, "a rejected update", current)
 
 		never := labelled(current, "third")
 		never.SetResourceVersion(fmt.Sprint(revision(r, current) + 1<<40))
 		_, err = k.update(r.cluster, r.ctx, never)
-		r.refused("update of a "+k.name+" with a resourceVersion that never was", err, refusal{metav1.StatusReasonConflict, k.resource, old.GetName()})
-		k.unchanged(r, "a refused update", current)
+		r.rejected("update of a "+k.name+" with a resourceVersion that never was", err, rejection{metav1.StatusReasonConflict, k.resource, old.GetName()})
+		k.unchanged(r, "a rejected update", current)
 	})
 }
 
@@ -104,9 +104,9 @@ func updateOfAnother(r *room) {
 		for _, rv := range []string{current.GetResourceVersion(), ""} {
 			other.SetResourceVersion(rv)
 			_, err := k.update(r.cluster, r.ctx, other)
-			r.refused("update of a "+k.name+" with another UID", err, refusal{metav1.StatusReasonConflict, k.resource, current.GetName()})
+			r.rejected("update of a "+k.name+" with another UID", err, rejection{metav1.StatusReasonConflict, k.resource, current.GetName()})
 		}
-		k.unchanged(r, "a refused update", current)
+		k.unchanged(r, "a rejected update", current)
 	})
 }
 
@@ -116,10 +116,10 @@ func updateOfNobody(r *room) {
 		o.SetNamespace(r.namespace)
 		o.SetName("clustertest-nothing")
 		_, err := k.update(r.cluster, r.ctx, o)
-		r.refused("update of a "+k.name+" that isn't there", err, refusal{metav1.StatusReasonNotFound, k.resource, o.GetName()})
+		r.rejected("update of a "+k.name+" that isn't there", err, rejection{metav1.StatusReasonNotFound, k.resource, o.GetName()})
 		o.SetUID("00000000-dead-4000-8000-000000000000")
 		_, err = k.update(r.cluster, r.ctx, o)
-		r.refused("update of a "+k.name+" that isn't there any more", err, refusal{metav1.StatusReasonNotFound, k.resource, o.GetName()})
+		r.rejected("update of a "+k.name+" that isn't there any more", err, rejection{metav1.StatusReasonNotFound, k.resource, o.GetName()})
 		k.absent(r, o)
 	})
 }
@@ -151,7 +151,7 @@ func updateCantDelete(r *room) {
 			_, err := k.update(r.cluster, r.ctx, o)
 			r.invalid("update of a "+k.name+" that sets "+field, err, k.name, before.GetName(), metav1.CauseTypeFieldValueInvalid, field)
 		}
-		k.unchanged(r, "a refused update", before)
+		k.unchanged(r, "a rejected update", before)
 	})
 }
 
@@ -160,7 +160,7 @@ func updateIsValidated(r *room) {
 		before := k.make(r, nil)
 		_, err := k.update(r.cluster, r.ctx, labelled(before, "two words"))
 		r.invalid("update of a "+k.name+" with a bad label", err, k.name, before.GetName(), metav1.CauseTypeFieldValueInvalid, "metadata.labels")
-		k.unchanged(r, "a refused update", before)
+		k.unchanged(r, "a rejected update", before)
 	})
 }
 

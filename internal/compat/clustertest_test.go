@@ -70,7 +70,7 @@ func TestPromises(t *testing.T) {
 // finalizes at once; and about the UID in a patch, which is a Conflict for the
 // fake (F04).
 func differently(promise string) bool {
-	return strings.Contains(promise, "concurrent") || strings.Contains(promise, "namespace that is being deleted") || promise == "a patch with another UID is refused and changes nothing"
+	return strings.Contains(promise, "concurrent") || strings.Contains(promise, "namespace that is being deleted") || promise == "a patch with another UID is rejected and changes nothing"
 }
 
 // A recorder keeps the answers of a server, without their order.

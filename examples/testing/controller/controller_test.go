@@ -70,6 +70,9 @@ func TestPullSecrets(t *testing.T) {
 			if err := cluster.Settle(t.Context(), c); err != nil {
 				t.Fatalf("the controller doesn't come to rest: %v\n%s", err, fake.FormatActions(cluster.Actions()))
 			}
+			if unfired := cluster.Unfired(); len(unfired) > 0 { // then nothing was tested
+				t.Errorf("faults that never fired: %v", unfired)
+			}
 			cluster.ClearFaults()
 			for account, want := range map[string][]string{"cart": {"registry"}, "default": {"other", "registry"}} {
 				if got := pulls(t, cluster, "shop", account); !slices.Equal(got, want) {

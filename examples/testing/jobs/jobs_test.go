@@ -53,6 +53,9 @@ func TestStartAgain(t *testing.T) {
 			if got := w.who(t, w.mount(t, pod)); got != buildUser {
 				t.Errorf("the token stands for %q, want %q", got, buildUser)
 			}
+			if unfired := w.Unfired(); len(unfired) > 0 { // then nothing was tested
+				t.Errorf("faults that never fired: %v", unfired)
+			}
 		})
 	}
 }

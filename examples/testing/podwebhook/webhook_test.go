@@ -123,6 +123,9 @@ func TestWebhook(t *testing.T) {
 			}
 			response := send(t, server, sent)
 			server.Close() // waits for the handler, which writes the log
+			if unfired := cluster.Unfired(); len(unfired) > 0 { // then nothing was tested
+				t.Errorf("faults that never fired: %v", unfired)
+			}
 
 			if tt.refusal != "" {
 				if response.Allowed || response.Result == nil || !strings.Contains(response.Result.Message, tt.refusal) {
