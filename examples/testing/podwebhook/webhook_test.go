@@ -122,7 +122,7 @@ func TestWebhook(t *testing.T) {
 				tt.change(sent)
 			}
 			response := send(t, server, sent)
-			server.Close() // waits for the handler, which writes the log
+			server.Close()                                      // waits for the handler, which writes the log
 			if unfired := cluster.Unfired(); len(unfired) > 0 { // then nothing was tested
 				t.Errorf("faults that never fired: %v", unfired)
 			}
