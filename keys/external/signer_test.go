@@ -346,9 +346,12 @@ func TestSignerBoundsWaiters(t *testing.T) {
 			keystest.WantKnown(t, s, id, true)
 		}
 		time.Sleep(5 * time.Second)
-		if svc.fetches != 3 {
-			t.Errorf("fetched %d times, want 3", svc.fetches)
-		}
+		synctest.Wait()
+		svc.change(func() {
+			if svc.fetches != 3 {
+				t.Errorf("fetched %d times, want 3", svc.fetches)
+			}
+		})
 
 		// Without keys everyone waits for the first.
 		fresh, err := external.NewSigner(external.SignerConfig{Service: svc})
