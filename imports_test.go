@@ -59,10 +59,11 @@ var importRules = map[string]struct{ ours, others []string }{
 	"sacontroller/internal/memory":   {others: kubernetes},
 	"fake":                           {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store", "fake/internal/warning"}, others: kubernetes},
 	"fake/fault":                     {ours: []string{"fake/internal/object"}, others: kubernetes},
-	"fake/internal/apirules":         {ours: []string{"fake/internal/object", "fake/internal/patch"}, others: kubernetes},
+	"fake/internal/apirules":         {ours: []string{"fake/internal/object", "fake/internal/patch", "fake/internal/warning"}, others: kubernetes},
 	"fake/internal/object":           {others: kubernetes},
 	"fake/internal/patch":            {others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},
 	"fake/internal/warning":          {},
+	"fake/internal/review":           {ours: []string{"fake", "tokens"}, others: kubernetes},
 	"fake/internal/store":            {ours: []string{"fake/internal/object", "internal/tokensecret"}, others: kubernetes},
 
 	// For tests of tokens and the packages below it.

@@ -3,6 +3,7 @@ package fake
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,7 +49,8 @@ type Cluster struct {
 	state     store.Store
 	history   store.History
 	uids      uidSpace
-	names     uint64 // how many names were generated
+	names     uint64       // how many names were generated
+	fields    FieldManager // nil: nobody owns fields
 	faults    fault.Set
 	actions   []Action
 	drivers   []*driver
@@ -96,7 +98,7 @@ func (c *Cluster) Load(objects ...runtime.Object) error {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("fake: object %d: %w", i, err))
 		case exists || seen[id]:
-			errs = append(errs, fmt.Errorf("fake: object %d: %s is there already", i, id))
+			errs = append(errs, fmt.Errorf("fake: object %d: %s %q exists already", i, k.Resource, strings.TrimPrefix(obj.GetNamespace()+"/"+obj.GetName(), "/")))
 		}
 		seen[id] = true
 		loaded = append(loaded, obj)

@@ -66,7 +66,7 @@ func (c *Client[T, L, P]) Create(ctx context.Context, object P, opts metav1.Crea
 	if err != nil {
 		return nil, err
 	}
-	return one[T, P](c.cluster.create(ctx, c.kind, sent, opts.DryRun))
+	return one[T, P](c.cluster.create(ctx, c.kind, sent, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager}))
 }
 
 // Update replaces the object, but for its status.
@@ -85,7 +85,7 @@ func (c *Client[T, L, P]) update(ctx context.Context, subresource string, object
 	if err != nil {
 		return nil, err
 	}
-	return one[T, P](c.cluster.update(ctx, c.kind, subresource, sent, opts.DryRun))
+	return one[T, P](c.cluster.update(ctx, c.kind, subresource, sent, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager}))
 }
 
 // Delete deletes the object called name.
@@ -114,14 +114,14 @@ func (c *Client[T, L, P]) List(ctx context.Context, opts metav1.ListOptions) (*L
 	return any(c.kind.List(found)).(*L), nil
 }
 
-// Watch watches what opts selects. It starts a goroutine, which ends when ctx
-// is done or the result is stopped; [Cluster.Watch] has none.
+// Watch watches what opts selects, as [Watch.Interface] does; [Cluster.Watch] starts no
+// goroutine.
 func (c *Client[T, L, P]) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	w, err := c.cluster.Watch(ctx, c.kind.Resource, c.namespace, opts)
 	if err != nil {
 		return nil, err
 	}
-	return newChannel(ctx, w), nil
+	return w.Interface(ctx), nil
 }
 
 // Patch patches the object called name, or one subresource of it.
@@ -130,7 +130,7 @@ func (c *Client[T, L, P]) Patch(ctx context.Context, name string, pt types.Patch
 	if len(subresources) > 0 {
 		subresource = subresources[0]
 	}
-	return one[T, P](c.cluster.patch(ctx, c.kind, subresource, c.namespace, name, pt, data, opts.DryRun))
+	return one[T, P](c.cluster.patch(ctx, c.kind, subresource, c.namespace, name, pt, data, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager, force: opts.Force, fields: opts.FieldValidation}))
 }
 
 // address puts object into the client's namespace, as the path of a request
@@ -148,36 +148,3 @@ func (c *Client[T, L, P]) address(o P) (object.Object, error) {
 	}
 	return sent, nil
 }
-
-// channel delivers a Watch through a channel.
-type channel struct {
-	watch  *Watch
-	events chan watch.Event
-}
-
-func newChannel(ctx context.Context, w *Watch) *channel {
-	ch := &channel{watch: w, events: make(chan watch.Event)}
-	go ch.run(ctx)
-	return ch
-}
-
-func (ch *channel) run(ctx context.Context) {
-	defer close(ch.events)
-	defer ch.watch.Stop()
-	for {
-		event, err := ch.watch.Next(ctx)
-		if err != nil {
-			return
-		}
-		select {
-		case ch.events <- event:
-		case <-ctx.Done():
-			return
-		case <-ch.watch.stopped:
-			return
-		}
-	}
-}
-
-func (ch *channel) Stop()                          { ch.watch.Stop() }
-func (ch *channel) ResultChan() <-chan watch.Event { return ch.events }

@@ -50,7 +50,8 @@
 //
 // The model is Kubernetes v1.37. Differences: no garbage collection by owner
 // references, no admission plugins but the one that guards Namespaces, no quota,
-// no managed fields, and of a Pod only what service accounts are about is
+// managed fields and server-side apply only with [Cluster.ManageFields], and of a Pod
+// only what service accounts are about is
 // validated; a patch with another UID is a Conflict, where the API server says
 // Invalid. Nothing is random and no clock is read: set [Cluster.Now] to move
 // time. What it has in common with a real API server is checked: package

@@ -52,11 +52,15 @@ func (r *Resource) List(ctx context.Context, namespace string, opts metav1.ListO
 	if err != nil {
 		return nil, metav1.ListMeta{}, err
 	}
-	items := make([]Object, len(found.Items))
-	for i, o := range found.Items {
+	return copies(found.Items), found.Meta, nil
+}
+
+func copies(list []Object) []Object {
+	items := make([]Object, len(list))
+	for i, o := range list {
 		items[i] = object.CopyOf(o)
 	}
-	return items, found.Meta, nil
+	return items
 }
 
 // Watch watches what opts selects in namespace, or in all if it is empty.
@@ -66,18 +70,18 @@ func (r *Resource) Watch(ctx context.Context, namespace string, opts metav1.List
 
 // Create creates o and returns it as stored.
 func (r *Resource) Create(ctx context.Context, o Object, opts metav1.CreateOptions) (Object, error) {
-	return copied(r.cluster.create(ctx, r.kind, o, opts.DryRun))
+	return copied(r.cluster.create(ctx, r.kind, o, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager}))
 }
 
 // Update replaces the stored object with o, or only the part that subresource
 // names.
 func (r *Resource) Update(ctx context.Context, subresource string, o Object, opts metav1.UpdateOptions) (Object, error) {
-	return copied(r.cluster.update(ctx, r.kind, subresource, o, opts.DryRun))
+	return copied(r.cluster.update(ctx, r.kind, subresource, o, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager}))
 }
 
 // Patch patches the object called name, or one subresource of it.
 func (r *Resource) Patch(ctx context.Context, namespace, name, subresource string, pt types.PatchType, data []byte, opts metav1.PatchOptions) (Object, error) {
-	return copied(r.cluster.patch(ctx, r.kind, subresource, namespace, name, pt, data, opts.DryRun))
+	return copied(r.cluster.patch(ctx, r.kind, subresource, namespace, name, pt, data, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager, force: opts.Force, fields: opts.FieldValidation}))
 }
 
 // Delete deletes the object called name and returns its last state, or that in

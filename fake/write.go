@@ -15,12 +15,12 @@ import (
 
 // create stores a copy of sent, and returns the stored object, which the caller
 // must copy.
-func (c *Cluster) create(ctx context.Context, k *object.Kind, sent object.Object, dryRun []string) (object.Object, error) {
+func (c *Cluster) create(ctx context.Context, k *object.Kind, sent object.Object, opts *writeOptions) (object.Object, error) {
 	o, err := apirules.Accept(k, sent)
 	if err != nil {
 		return nil, err
 	}
-	if err := apirules.CheckDryRun(dryRun); err != nil {
+	if err := opts.check(); err != nil {
 		return nil, err
 	}
 	if k.Namespaced && o.GetNamespace() == "" {
@@ -30,35 +30,47 @@ func (c *Cluster) create(ctx context.Context, k *object.Kind, sent object.Object
 	action := &Action{Op: fault.Op{Verb: "create", Resource: k.Resource, Namespace: o.GetNamespace(), Name: o.GetName(), Object: object.CopyOf(o)}}
 	object.DropEmpty(o)
 	err = c.call(ctx, action, func() error {
-		if k.Namespaced {
-			if err := apirules.CheckNamespace(k, o, c.namespaceOf(o)); err != nil {
-				return err
-			}
-		}
-		if err := c.prepareNew(k, o); err != nil {
-			return err
-		}
-		warn(ctx, o, nil)
-		if o.GetGenerateName() != "" {
-			action.Name = o.GetName()
-		}
-		if old, exists := c.state.Get(k, o.GetNamespace(), o.GetName()); exists {
-			err := apierrors.NewAlreadyExists(k.GroupResource(), o.GetName())
-			if old.GetDeletionTimestamp() != nil {
-				err.ErrStatus.Message = "object is being deleted: " + err.ErrStatus.Message
-			}
-			return err
-		}
-		created = o
-		if len(dryRun) == 0 {
-			c.commit(k, o, nil)
-		}
-		return nil
+		created, err = c.insert(ctx, k, o, action, opts, c.manage)
+		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return created, nil
+}
+
+// manager sets the managedFields of next, which follows live, nil for a create.
+type manager func(k *object.Kind, live, next object.Object, op fault.Op, opts *writeOptions) (object.Object, error)
+
+// insert validates o and stores it, in a call.
+func (c *Cluster) insert(ctx context.Context, k *object.Kind, o object.Object, action *Action, opts *writeOptions, manage manager) (object.Object, error) {
+	if k.Namespaced {
+		if err := apirules.CheckNamespace(k, o, c.namespaceOf(o)); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.prepareNew(k, o); err != nil {
+		return nil, err
+	}
+	warn(ctx, o, nil)
+	if o.GetGenerateName() != "" {
+		action.Name = o.GetName()
+	}
+	if old, exists := c.state.Get(k, o.GetNamespace(), o.GetName()); exists {
+		err := apierrors.NewAlreadyExists(k.GroupResource(), o.GetName())
+		if old.GetDeletionTimestamp() != nil {
+			err.ErrStatus.Message = "object is being deleted: " + err.ErrStatus.Message
+		}
+		return nil, err
+	}
+	o, err := manage(k, nil, o, action.Op, opts)
+	if err != nil {
+		return nil, err
+	}
+	if !opts.isDryRun() {
+		c.commit(k, o, nil)
+	}
+	return o, nil
 }
 
 // namespaceOf returns the Namespace of o, nil if there is none.
@@ -86,12 +98,12 @@ func (c *Cluster) prepareNew(k *object.Kind, o object.Object) error {
 
 // update replaces the stored object by a copy of sent, or only the part that
 // subresource names.
-func (c *Cluster) update(ctx context.Context, k *object.Kind, subresource string, sent object.Object, dryRun []string) (object.Object, error) {
+func (c *Cluster) update(ctx context.Context, k *object.Kind, subresource string, sent object.Object, opts *writeOptions) (object.Object, error) {
 	o, err := apirules.Accept(k, sent)
 	if err != nil {
 		return nil, err
 	}
-	if err := apirules.CheckDryRun(dryRun); err != nil {
+	if err := opts.check(); err != nil {
 		return nil, err
 	}
 	if err := apirules.CheckPath(k, o.GetNamespace(), o.GetName()); err != nil {
@@ -109,7 +121,7 @@ func (c *Cluster) update(ctx context.Context, k *object.Kind, subresource string
 			return apierrors.NewNotFound(k.GroupResource(), o.GetName())
 		}
 		var err error
-		stored, err = c.replace(ctx, k, subresource, o, old, len(dryRun) > 0)
+		stored, err = c.replace(ctx, k, o, old, action.Op, opts, c.manage)
 		return err
 	})
 	if err != nil {
@@ -127,13 +139,16 @@ func warn(ctx context.Context, o, old object.Object) {
 
 // replace validates o as the successor of old and stores it. An object that is
 // being deleted goes away with its last finalizer.
-func (c *Cluster) replace(ctx context.Context, k *object.Kind, subresource string, o, old object.Object, dryRun bool) (object.Object, error) {
-	o, err := apirules.Successor(k, subresource, o, old)
+func (c *Cluster) replace(ctx context.Context, k *object.Kind, o, old object.Object, op fault.Op, opts *writeOptions, manage manager) (object.Object, error) {
+	o, err := apirules.Successor(k, op.Subresource, o, old)
 	if err != nil {
 		return nil, err
 	}
 	warn(ctx, o, old)
-	if dryRun {
+	if o, err = manage(k, old, o, op, opts); err != nil {
+		return nil, err
+	}
+	if opts.isDryRun() {
 		return o, nil
 	}
 	if apirules.Gone(o) {

@@ -80,7 +80,7 @@ func coreResources() []metav1.APIResource {
 			whole.Categories = []string{"all"}
 		}
 		resources = append(resources, whole)
-		for _, name := range []string{object.EphemeralSubresource, object.FinalizeSubresource, "status", object.TokenSubresource} {
+		for _, name := range []string{object.EphemeralSubresource, object.FinalizeSubresource, object.ResizeSubresource, "status", object.TokenSubresource} {
 			if k.HasSubresource(name) {
 				resources = append(resources, subresource(k, name))
 			}

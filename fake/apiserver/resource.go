@@ -228,10 +228,7 @@ func (c *call) patch(t target) error {
 	if err != nil {
 		return err
 	}
-	old := c.of(t).Stored(t.namespace, t.name)
-	if err := c.checkPatchFields(t.kind, old, change, opts.FieldValidation); err != nil {
-		return err
-	}
+	opts.FieldValidation = warnByDefault(opts.FieldValidation)
 	err = c.admitUpdate(t, func(old object.Object) (object.Object, error) {
 		return apirules.PatchObject(t.kind, old, change)
 	})

@@ -28,9 +28,11 @@
 //   - Lists know label and field selectors, limit and continue. Watches start at
 //     their resourceVersion, so that an informer misses nothing between its list
 //     and its watch.
-//   - Subresources: status, token, eviction, ephemeralcontainers, and finalize.
-//     Others of the six kinds, like binding and resize, are answered with 404;
-//     logs are still those of client-go's fake.
+//   - Server-side apply works as before, also for a clientset of NewSimpleClientset,
+//     and every write keeps metadata.managedFields, by [fake.Cluster.ManageFields].
+//   - Subresources: status, token, eviction, binding, resize, ephemeralcontainers, and
+//     finalize. Others of the six kinds are answered with 404; logs are still those of
+//     client-go's fake.
 //   - A SelfSubjectReview says whose token is in [Config.Token].
 //
 // # Failure
@@ -49,8 +51,7 @@
 // # Compatibility
 //
 // The model is Kubernetes v1.37, with the limits that the comment of package fake
-// lists, and without server-side apply of the six kinds, which is answered with
-// 415. client-go's fakes of its dynamic and metadata clients have trackers of
+// lists. client-go's fakes of its dynamic and metadata clients have trackers of
 // their own and know nothing of the Cluster: point the real ones at
 // the module fake/apiserver. Reactors are not given the context of a call, so it
 // can't be cancelled; the clientset holds its lock meanwhile, and calls are made one after the other.

@@ -1,7 +1,6 @@
 package clientgo
 
 import (
-	"errors"
 	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -10,7 +9,14 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/clientgo/internal/apiserver"
+	"github.com/kubesa/serviceaccount/fake/clientgo/internal/fields"
+	"github.com/kubesa/serviceaccount/internal/configerror"
 )
+
+// A ConfigError says what is wrong with a field of a [Config], or with the clientset,
+// which has the field name "clientset". It is the same type in every package of this
+// library.
+type ConfigError = configerror.Error
 
 // Config configures [Install].
 type Config struct {
@@ -36,15 +42,14 @@ type Config struct {
 //
 // Install puts its reactors in front of those that are there; reactors that are
 // prepended later come before them. It must be called before clientset is used,
-// once. An error says what is wrong with the arguments, or which objects can't
+// once. An error wraps a [*ConfigError] for each mistake, or says which objects can't
 // be copied; then clientset is as it was.
 func Install(clientset *kubernetesfake.Clientset, cfg Config) error {
-	if clientset == nil {
-		return errors.New("clientgo: clientset is nil, want a Clientset")
-	}
-	server, err := apiserver.New(apiserver.Config(cfg))
-	if err != nil {
-		return fmt.Errorf("clientgo: %w", err)
+	mistakes := configerror.List{Config: "clientgo.Config"}
+	mistakes.Require("clientset", clientset, "a Clientset")
+	server := apiserver.New(&mistakes, cfg.Authority, cfg.Token)
+	if err := mistakes.Err(); err != nil {
+		return err
 	}
 	objects, err := tracked(clientset, server)
 	if err != nil {
@@ -53,6 +58,7 @@ func Install(clientset *kubernetesfake.Clientset, cfg Config) error {
 	if err := cfg.Authority.Cluster.Load(objects...); err != nil {
 		return fmt.Errorf("clientgo: copying the tracker's objects: %w", err)
 	}
+	cfg.Authority.Cluster.ManageFields(fields.New())
 	r := reactor{server}
 	for _, resource := range server.Resources() {
 		clientset.PrependReactor("*", resource.GVR().Resource, r.react)

@@ -34,7 +34,7 @@ func (r reactor) react(action clienttesting.Action) (handled bool, answer runtim
 			answer, err = resource.Create(ctx, namespace, a.Object, a.CreateOptions)
 			break
 		}
-		answer, err = r.server.CreateSubresource(ctx, resource, namespace, a.Name, sub, a.Object)
+		answer, err = r.server.CreateSubresource(ctx, resource, namespace, a.Name, sub, a.Object, a.CreateOptions)
 	case clienttesting.UpdateActionImpl:
 		answer, err = resource.Update(ctx, namespace, sub, a.Object, a.UpdateOptions)
 	case clienttesting.PatchActionImpl:
@@ -49,7 +49,7 @@ func (r reactor) react(action clienttesting.Action) (handled bool, answer runtim
 	return true, answer, err
 }
 
-func (r reactor) delete(ctx context.Context, resource apiserver.Resource, a clienttesting.DeleteActionImpl) error {
+func (r reactor) delete(ctx context.Context, resource *apiserver.Resource, a clienttesting.DeleteActionImpl) error {
 	if a.Subresource != "" {
 		return resource.NoSubresource(a.Subresource, a.Name)
 	}

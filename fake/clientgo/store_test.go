@@ -2,6 +2,7 @@ package clientgo_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,7 +11,6 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	kubernetesfake "k8s.io/client-go/kubernetes/fake"
 
 	"github.com/kubesa/serviceaccount/fake"
@@ -169,10 +169,8 @@ func TestSubresources(t *testing.T) {
 			t.Errorf("UpdateEphemeralContainers() with dry run %q = %v, want one", dryRun, err)
 		}
 	}
-	_, err = pods.UpdateResize(ctx, "build-1", fresh, metav1.UpdateOptions{})
-	wantReason(t, err, metav1.StatusReasonNotFound)
-	err = pods.Bind(ctx, &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "build-1"}}, metav1.CreateOptions{})
-	wantReason(t, err, metav1.StatusReasonNotFound)
+	_, err = pods.UpdateResize(ctx, "build-1", fresh, metav1.UpdateOptions{}) // it is old
+	wantReason(t, err, metav1.StatusReasonConflict)
 	if logs, err := pods.GetLogs("build-1", &corev1.PodLogOptions{}).DoRaw(ctx); string(logs) != "fake logs" || err != nil {
 		t.Errorf("GetLogs() = %q, %v, want those of client-go's fake", logs, err)
 	}
@@ -296,25 +294,38 @@ func TestMalformed(t *testing.T) {
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) { wantReason(t, call(), metav1.StatusReasonBadRequest) })
 	}
-	_, err := core.ServiceAccounts("ci").Apply(ctx, applycorev1.ServiceAccount("default", "ci"), metav1.ApplyOptions{FieldManager: "test"})
-	wantReason(t, err, metav1.StatusReasonUnsupportedMediaType)
-	_, err = core.ServiceAccounts("ci").Create(ctx, account("ci", "x"), metav1.CreateOptions{DryRun: []string{"some"}})
+	_, err := core.ServiceAccounts("ci").Create(ctx, account("ci", "x"), metav1.CreateOptions{DryRun: []string{"some"}})
 	wantReason(t, err, metav1.StatusReasonInvalid)
 }
 
 func TestInstallRefuses(t *testing.T) {
 	authority := newAuthority(t)
-	if err := clientgo.Install(nil, clientgo.Config{Authority: authority}); err == nil {
-		t.Error("Install() without a clientset succeeds")
-	}
-	if err := clientgo.Install(kubernetesfake.NewClientset(), clientgo.Config{}); err == nil {
-		t.Error("Install() without an Authority succeeds")
-	}
-	if err := clientgo.Install(kubernetesfake.NewClientset(), clientgo.Config{Authority: &fake.Authority{}}); err == nil {
-		t.Error("Install() with a zero Authority succeeds")
+	for _, tt := range []struct {
+		name      string
+		clientset *kubernetesfake.Clientset
+		cfg       clientgo.Config
+		want      []string // fields
+	}{
+		{"no clientset", nil, clientgo.Config{Authority: authority}, []string{"clientset"}},
+		{"no Authority", kubernetesfake.NewClientset(), clientgo.Config{}, []string{"Authority"}},
+		{"a zero Authority", kubernetesfake.NewClientset(), clientgo.Config{Authority: &fake.Authority{}}, []string{"Authority"}},
+		{"nothing", nil, clientgo.Config{}, []string{"clientset", "Authority"}},
+	} {
+		err := clientgo.Install(tt.clientset, tt.cfg)
+		var got []string
+		if joined, ok := err.(interface{ Unwrap() []error }); ok {
+			for _, err := range joined.Unwrap() {
+				if e, ok := errors.AsType[*clientgo.ConfigError](err); ok && e.Config == "clientgo.Config" {
+					got = append(got, e.Field)
+				}
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: got mistakes in %q (%v), want %q", tt.name, got, err, tt.want)
+		}
 	}
 	taken := kubernetesfake.NewClientset(namespace("default"))
-	if err := clientgo.Install(taken, clientgo.Config{Authority: authority}); err == nil || !strings.Contains(err.Error(), "namespaces /default is there already") {
+	if err := clientgo.Install(taken, clientgo.Config{Authority: authority}); err == nil || !strings.Contains(err.Error(), `namespaces "default" exists already`) {
 		t.Errorf("Install() of what the Cluster has = %v, want an error that says so", err)
 	}
 	if len(taken.ReactionChain) != 1 {

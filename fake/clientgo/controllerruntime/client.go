@@ -2,8 +2,8 @@ package controllerruntime
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"sync"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -12,7 +12,14 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/clientgo/internal/apiserver"
+	"github.com/kubesa/serviceaccount/fake/clientgo/internal/fields"
+	"github.com/kubesa/serviceaccount/internal/configerror"
 )
+
+// A ConfigError says what is wrong with a field of a [Config], or with the client that
+// NewClient is given, which has the field name "base". It is the same type in every
+// package of this library.
+type ConfigError = configerror.Error
 
 // Config configures [NewClient].
 type Config struct {
@@ -37,15 +44,14 @@ type Config struct {
 // Objects of the six kinds that base holds are copied to the Cluster, with
 // [fake.Cluster.Load]; from then on base is not used for those kinds.
 //
-// The result is safe for concurrent use if base is. An error says what is wrong
-// with the arguments, or which objects can't be copied.
+// The result is safe for concurrent use if base is. An error wraps a [*ConfigError] for
+// each mistake, or says which objects can't be copied.
 func NewClient(base client.WithWatch, cfg Config) (client.WithWatch, error) {
-	if base == nil {
-		return nil, errors.New("controllerruntime: base is nil, want a client")
-	}
-	server, err := apiserver.New(apiserver.Config(cfg))
-	if err != nil {
-		return nil, fmt.Errorf("controllerruntime: %w", err)
+	mistakes := configerror.List{Config: "controllerruntime.Config"}
+	mistakes.Require("base", base, "a client")
+	server := apiserver.New(&mistakes, cfg.Authority, cfg.Token)
+	if err := mistakes.Err(); err != nil {
+		return nil, err
 	}
 	objects, err := held(base, server)
 	if err != nil {
@@ -54,7 +60,8 @@ func NewClient(base client.WithWatch, cfg Config) (client.WithWatch, error) {
 	if err := cfg.Authority.Cluster.Load(objects...); err != nil {
 		return nil, fmt.Errorf("controllerruntime: copying what base holds: %w", err)
 	}
-	r := router{server}
+	cfg.Authority.Cluster.ManageFields(fields.New())
+	r := router{server: server, indexing: new(sync.Mutex)}
 	return interceptor.NewClient(base, interceptor.Funcs{
 		Get: r.get, List: r.list, Watch: r.watch,
 		Create: r.create, Update: r.update, Patch: r.patch, Apply: r.apply,

@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
-	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	clientfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 
@@ -348,13 +347,21 @@ func TestSubresources(t *testing.T) {
 		t.Errorf("the phase is %q, want %q", read.Status.Phase, corev1.PodSucceeded)
 	}
 	wantReason(t, c.Status().Update(ctx, account("ci", "default")), metav1.StatusReasonNotFound)
-	wantReason(t, c.SubResource("resize").Update(ctx, p), metav1.StatusReasonNotFound)
-	wantReason(t, c.SubResource("binding").Create(ctx, p, &corev1.Binding{}), metav1.StatusReasonNotFound)
-	must(t, c.SubResource("eviction").Create(ctx, p, &policyv1.Eviction{}))
+	must(t, c.Get(ctx, client.ObjectKeyFromObject(p), p))
+	must(t, c.SubResource("resize").Update(ctx, p))
+	wantReason(t, c.SubResource("proxy").Update(ctx, p), metav1.StatusReasonNotFound)
+	wantReason(t, c.SubResource("binding").Create(ctx, p, &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: "other"}}), metav1.StatusReasonBadRequest)
+	must(t, c.SubResource("binding").Create(ctx, p, &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: p.Name}, Target: corev1.ObjectReference{Kind: "Node", Name: "n"}}))
+	must(t, c.Get(ctx, client.ObjectKeyFromObject(p), p))
+	if p.Spec.NodeName != "n" {
+		t.Errorf("the Pod is bound to node %q, want n", p.Spec.NodeName)
+	}
+	must(t, c.SubResource("eviction").Create(ctx, p, &policyv1.Eviction{}, client.DryRunAll))
+	must(t, c.Get(ctx, client.ObjectKeyFromObject(p), p))
+	wantReason(t, c.SubResource("token").Create(ctx, account("ci", "default"), &authenticationv1.TokenRequest{}, &client.SubResourceCreateOptions{CreateOptions: client.CreateOptions{DryRun: []string{"some"}}}), metav1.StatusReasonInvalid)
+	none := int64(0)
+	must(t, c.SubResource("eviction").Create(ctx, p, &policyv1.Eviction{DeleteOptions: &metav1.DeleteOptions{GracePeriodSeconds: &none}}))
 	wantReason(t, c.Get(ctx, client.ObjectKeyFromObject(p), p), metav1.StatusReasonNotFound)
-
-	wantReason(t, c.Apply(ctx, applycorev1.ServiceAccount("default", "ci"), client.FieldOwner("test")), metav1.StatusReasonUnsupportedMediaType)
-	wantReason(t, c.Status().Apply(ctx, applycorev1.Pod("build-1", "ci"), client.FieldOwner("test")), metav1.StatusReasonUnsupportedMediaType)
 }
 
 // What the builder's client has besides is as it was.
@@ -427,17 +434,13 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-func TestNewClientRefuses(t *testing.T) {
+func TestNewClientRefusesWhatIsThere(t *testing.T) {
 	authority, err := fake.NewAuthority(fake.AuthorityConfig{})
-	must(t, err)
-	if _, err := controllerruntime.NewClient(nil, controllerruntime.Config{Authority: authority}); err == nil {
-		t.Error("NewClient() without a client succeeds")
-	}
-	if _, err := controllerruntime.NewClient(clientfake.NewClientBuilder().Build(), controllerruntime.Config{}); err == nil {
-		t.Error("NewClient() without an Authority succeeds")
+	if err != nil {
+		t.Fatal(err)
 	}
 	taken := clientfake.NewClientBuilder().WithObjects(namespace("default")).Build()
-	if _, err := controllerruntime.NewClient(taken, controllerruntime.Config{Authority: authority}); err == nil || !strings.Contains(err.Error(), "is there already") {
+	if _, err := controllerruntime.NewClient(taken, controllerruntime.Config{Authority: authority}); err == nil || !strings.Contains(err.Error(), "exists already") {
 		t.Errorf("NewClient() of what the Cluster has = %v, want an error that says so", err)
 	}
 }

@@ -14,8 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// take returns obj as an object of the type of typed, which it may fill in.
-func take(obj client.Object, typed runtime.Object) (runtime.Object, error) {
+// take returns obj as an object of the type of typed, which it may fill in. Fields that
+// the type doesn't have are an error if validation is strict, and left out otherwise.
+func take(obj client.Object, typed runtime.Object, validation string) (runtime.Object, error) {
 	if reflect.TypeOf(obj) == reflect.TypeOf(typed) {
 		return obj, nil
 	}
@@ -24,7 +25,10 @@ func take(obj client.Object, typed runtime.Object) (runtime.Object, error) {
 	}
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
 	if err == nil {
-		err = runtime.DefaultUnstructuredConverter.FromUnstructured(content, typed)
+		err = runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(content, typed, validation == metav1.FieldValidationStrict)
+	}
+	if runtime.IsStrictDecodingError(err) { // names only
+		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	if err != nil { // its text might show what a Secret holds
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("the object is no %T", typed))

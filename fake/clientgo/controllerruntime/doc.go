@@ -17,8 +17,8 @@
 //
 //   - Objects and lists may be typed, unstructured, or metadata only, also in
 //     watches. Creates and updates of metadata only are rejected.
-//   - Field selectors are those that an API server knows, like that of a client
-//     without a cache. Indices of the builder are for the other kinds.
+//   - Field selectors are those that an API server knows, and indices of the builder:
+//     for these the client that it is made from gets copies of the objects.
 //   - Status is a subresource of Namespaces, Nodes and Pods, without
 //     WithStatusSubresource.
 //   - DeleteAllOf needs a namespace, as in the API.
@@ -39,6 +39,5 @@
 // # Compatibility
 //
 // The model is Kubernetes v1.37, with the limits that the comment of package fake
-// lists, and without server-side apply of the six kinds, which is answered with
-// 415.
+// lists.
 package controllerruntime

@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 	"strings"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -14,10 +15,13 @@ import (
 )
 
 // router sends calls to the server that knows the kind.
-type router struct{ server *apiserver.Server }
+type router struct {
+	server   *apiserver.Server
+	indexing *sync.Mutex // held while base looks into its indices
+}
 
 // resource returns the resource of o or of a list, nil if base has it.
-func (r router) resource(base client.Client, o runtime.Object) (apiserver.Resource, error) {
+func (r router) resource(base client.Client, o runtime.Object) (*apiserver.Resource, error) {
 	if isNil(o) {
 		return nil, apierrors.NewBadRequest("the object is nil")
 	}
@@ -57,6 +61,10 @@ func (r router) list(ctx context.Context, base client.WithWatch, list client.Obj
 		return base.List(ctx, list, opts...)
 	}
 	o := (&client.ListOptions{}).ApplyOptions(opts)
+	if asksIndex(resource, o) {
+		found, err := r.indexed(ctx, base, resource, *o)
+		return giveList(found, err, list, resource.GVK())
+	}
 	found, err := resource.List(ctx, o.Namespace, *o.AsListOptions())
 	return giveList(found, err, list, resource.GVK())
 }
@@ -85,11 +93,11 @@ func (r router) create(ctx context.Context, base client.WithWatch, obj client.Ob
 	if resource == nil {
 		return r.review(ctx, base, obj, opts...)
 	}
-	sent, err := take(obj, resource.New())
+	o := (&client.CreateOptions{}).ApplyOptions(opts)
+	sent, err := take(obj, resource.New(), o.FieldValidation)
 	if err != nil {
 		return err
 	}
-	o := (&client.CreateOptions{}).ApplyOptions(opts)
 	created, err := resource.Create(ctx, obj.GetNamespace(), sent, *o.AsCreateOptions())
 	return give(created, err, obj, resource.GVK())
 }
@@ -103,7 +111,7 @@ func (r router) review(ctx context.Context, base client.WithWatch, obj client.Ob
 	for _, review := range r.server.Reviews() {
 		switch {
 		case gvk == review.GVK:
-			sent, err := take(obj, review.New())
+			sent, err := take(obj, review.New(), "")
 			if err != nil {
 				return err
 			}
@@ -124,11 +132,11 @@ func (r router) update(ctx context.Context, base client.WithWatch, obj client.Ob
 	case resource == nil:
 		return base.Update(ctx, obj, opts...)
 	}
-	sent, err := take(obj, resource.New())
+	o := (&client.UpdateOptions{}).ApplyOptions(opts)
+	sent, err := take(obj, resource.New(), o.FieldValidation)
 	if err != nil {
 		return err
 	}
-	o := (&client.UpdateOptions{}).ApplyOptions(opts)
 	updated, err := resource.Update(ctx, obj.GetNamespace(), "", sent, *o.AsUpdateOptions())
 	return give(updated, err, obj, resource.GVK())
 }

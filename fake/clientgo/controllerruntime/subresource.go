@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -53,11 +55,12 @@ func (r router) subresourceCreate(ctx context.Context, base client.Client, name 
 		if gvk != body.gvk {
 			return apierrors.NewBadRequest(fmt.Sprintf("the subresource is a %s, want a %s", gvk, body.gvk))
 		}
-		if sent, err = take(subresource, body.typed); err != nil {
+		if sent, err = take(subresource, body.typed, ""); err != nil {
 			return err
 		}
 	}
-	created, err := r.server.CreateSubresource(ctx, resource, obj.GetNamespace(), obj.GetName(), name, sent)
+	o := (&client.SubResourceCreateOptions{}).ApplyOptions(opts)
+	created, err := r.server.CreateSubresource(ctx, resource, obj.GetNamespace(), obj.GetName(), name, sent, *o.AsCreateOptions())
 	return give(created, err, subresource, gvk)
 }
 
@@ -72,6 +75,7 @@ func bodies() []body {
 	return []body{
 		{"serviceaccounts/token", authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"), &authenticationv1.TokenRequest{}},
 		{"pods/eviction", policyv1.SchemeGroupVersion.WithKind("Eviction"), &policyv1.Eviction{}},
+		{"pods/binding", corev1.SchemeGroupVersion.WithKind("Binding"), &corev1.Binding{}},
 	}
 }
 
@@ -88,7 +92,7 @@ func (r router) subresourceUpdate(ctx context.Context, base client.Client, name 
 	if !isNil(o.SubResourceBody) {
 		body = o.SubResourceBody
 	}
-	sent, err := take(body, resource.New())
+	sent, err := take(body, resource.New(), o.FieldValidation)
 	if err != nil {
 		return err
 	}
@@ -119,7 +123,7 @@ func (r router) subresourcePatch(ctx context.Context, base client.Client, name s
 	return give(patched, err, body, resource.GVK())
 }
 
-// apply sends a server-side apply to the Cluster, which refuses it with 415.
+// apply sends a server-side apply to the Cluster.
 func (r router) apply(ctx context.Context, base client.WithWatch, obj runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
 	resource, a, err := r.applied(obj)
 	switch {
@@ -128,7 +132,8 @@ func (r router) apply(ctx context.Context, base client.WithWatch, obj runtime.Ap
 	case resource == nil:
 		return base.Apply(ctx, obj, opts...)
 	}
-	return r.applyTo(ctx, resource, a, "", obj)
+	o := (&client.ApplyOptions{}).ApplyOptions(opts)
+	return r.applyTo(ctx, resource, a, "", obj, *o.AsPatchOptions())
 }
 
 func (r router) subresourceApply(ctx context.Context, base client.Client, name string, obj runtime.ApplyConfiguration, opts ...client.SubResourceApplyOption) error {
@@ -139,7 +144,16 @@ func (r router) subresourceApply(ctx context.Context, base client.Client, name s
 	case resource == nil:
 		return base.SubResource(name).Apply(ctx, obj, opts...)
 	}
-	return r.applyTo(ctx, resource, a, name, obj)
+	o := (&client.SubResourceApplyOptions{}).ApplyOpts(opts)
+	into := obj
+	if !isNil(o.SubResourceBody) {
+		body, err := json.Marshal(o.SubResourceBody)
+		if err != nil {
+			return apierrors.NewBadRequest("the apply configuration has no JSON form")
+		}
+		a.data, into = body, o.SubResourceBody
+	}
+	return r.applyTo(ctx, resource, a, name, into, *o.AsPatchOptions())
 }
 
 // application is an apply configuration as it is sent.
@@ -148,10 +162,10 @@ type application struct {
 	data []byte
 }
 
-func (r router) applied(obj runtime.ApplyConfiguration) (apiserver.Resource, application, error) {
+func (r router) applied(obj runtime.ApplyConfiguration) (*apiserver.Resource, application, error) {
 	var a application
-	if isNil(obj) {
-		return nil, a, apierrors.NewBadRequest("the apply configuration is nil")
+	if isNil(obj) || reflect.TypeOf(obj).Kind() != reflect.Pointer {
+		return nil, a, apierrors.NewBadRequest("the apply configuration is nil or no pointer")
 	}
 	data, err := json.Marshal(obj)
 	if err != nil {
@@ -164,14 +178,22 @@ func (r router) applied(obj runtime.ApplyConfiguration) (apiserver.Resource, app
 	return r.server.Kind(a.GroupVersionKind()), a, nil
 }
 
-func (r router) applyTo(ctx context.Context, resource apiserver.Resource, a application, subresource string, obj runtime.ApplyConfiguration) error {
-	stored, err := resource.Patch(ctx, a.Namespace, a.Name, subresource, types.ApplyPatchType, a.data, metav1.PatchOptions{})
+// applyTo applies a and puts the result into into, instead of what it holds.
+func (r router) applyTo(ctx context.Context, resource *apiserver.Resource, a application, subresource string, into runtime.ApplyConfiguration, opts metav1.PatchOptions) error {
+	stored, err := resource.Patch(ctx, a.Namespace, a.Name, subresource, types.ApplyPatchType, a.data, opts)
 	if err != nil {
 		return err
 	}
+	stored.GetObjectKind().SetGroupVersionKind(resource.GVK())
 	data, err := json.Marshal(stored)
 	if err != nil {
 		return err
 	}
-	return json.Unmarshal(data, obj)
+	// An unstructured configuration holds a pointer, which must stay.
+	if u, ok := into.(json.Unmarshaler); !ok {
+		reflect.ValueOf(into).Elem().SetZero()
+	} else {
+		return u.UnmarshalJSON(data)
+	}
+	return json.Unmarshal(data, into)
 }

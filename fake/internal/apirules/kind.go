@@ -55,6 +55,8 @@ func validateUpdate(k *object.Kind, subresource string, o, old object.Object) er
 	switch subresource {
 	case "ephemeralcontainers":
 		errs = append(errs, validateEphemeralContainersUpdate(o.(*corev1.Pod), old.(*corev1.Pod))...)
+	case object.ResizeSubresource:
+		errs = append(errs, validateResize(o.(*corev1.Pod), old.(*corev1.Pod))...)
 	case "":
 		errs = append(errs, validateContent(o)...)
 		errs = append(errs, validateContentUpdate(o, old)...)

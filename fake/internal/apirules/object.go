@@ -98,6 +98,9 @@ func Successor(k *object.Kind, subresource string, o, old object.Object) (object
 		return nil, err
 	}
 	KeepMeta(o, old)
+	if subresource == object.ResizeSubresource {
+		countResize(o.(*corev1.Pod), old.(*corev1.Pod))
+	}
 	if subresource == "" {
 		prepareUpdate(o, old)
 	}
@@ -139,6 +142,8 @@ func Part(k *object.Kind, subresource string, o, old object.Object) (object.Obje
 		k.SetStatus(next, o)
 	case subresource == "ephemeralcontainers" && k == object.Pods:
 		next.(*corev1.Pod).Spec.EphemeralContainers = o.(*corev1.Pod).Spec.EphemeralContainers
+	case subresource == object.ResizeSubresource && k == object.Pods:
+		resize(next.(*corev1.Pod), o.(*corev1.Pod))
 	case subresource == "finalize" && k == object.Namespaces:
 		next.(*corev1.Namespace).Spec.Finalizers = o.(*corev1.Namespace).Spec.Finalizers
 	default:

@@ -96,6 +96,8 @@ func everyCall() []Call {
 			add(TokenSubresource, "create")
 		case Pods:
 			add(EphemeralSubresource, "get", "update", "patch")
+			add(ResizeSubresource, "get", "update", "patch")
+			add(EvictionSubresource, "create")
 			add(BindingSubresource, "create")
 		}
 	}

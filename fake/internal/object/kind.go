@@ -186,6 +186,8 @@ const (
 	FinalizeSubresource  = "finalize"
 	TokenSubresource     = "token"
 	EphemeralSubresource = "ephemeralcontainers"
+	EvictionSubresource  = "eviction"
+	ResizeSubresource    = "resize"
 	BindingSubresource   = "binding"
 )
 
@@ -197,7 +199,7 @@ func (k *Kind) HasSubresource(name string) bool {
 		return k == Namespaces
 	case TokenSubresource:
 		return k == ServiceAccounts
-	case EphemeralSubresource:
+	case EphemeralSubresource, ResizeSubresource:
 		return k == Pods
 	}
 	return false

@@ -34,24 +34,37 @@ type operation struct {
 	Value any    `json:"value"`
 }
 
-// StrictErrors returns which fields of the patch itself occur twice or, in an
-// operation of a JSON patch, are unknown.
-func (p *Patch) StrictErrors() []error {
+// StrictErrors returns which fields are unknown or occur twice: those of the patch
+// itself, and those that it gives old, which are decoded into into. A patch that can't
+// be applied has none: its error says more.
+func (p *Patch) StrictErrors(old, into runtime.Object) []error {
+	patched, err := p.Document(old)
+	if err != nil {
+		return nil
+	}
+	return append(p.ownErrors(), StrictErrors(patched, into)...)
+}
+
+func (p *Patch) ownErrors() []error {
 	var into runtime.Object = new(envelope[map[string]any])
 	prefix := ""
 	if p.patchType == types.JSONPatchType {
 		into, prefix = new(envelope[[]operation]), "json patch "
 	}
-	data := slices.Concat([]byte(`{"patch":`), p.data, []byte("}"))
-	_, _, err := strict.Decode(data, nil, into)
-	found, ok := runtime.AsStrictDecodingError(err)
-	if !ok {
-		return nil
-	}
-	errs := found.Errors()
+	errs := StrictErrors(slices.Concat([]byte(`{"patch":`), p.data, []byte("}")), into)
 	for i, err := range errs {
 		text := strings.Replace(err.Error(), `"patch.`, `"`, 1)
 		errs[i] = errors.New(prefix + strings.Replace(text, `"patch[`, `"[`, 1))
 	}
 	return errs
+}
+
+// StrictErrors decodes data, the JSON of an object, into into, and returns which of its
+// fields are unknown or occur twice.
+func StrictErrors(data []byte, into runtime.Object) []error {
+	_, _, err := strict.Decode(data, nil, into)
+	if e, ok := runtime.AsStrictDecodingError(err); ok {
+		return e.Errors()
+	}
+	return nil // whoever reads it next says what else is wrong
 }

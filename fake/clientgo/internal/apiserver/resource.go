@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,160 +14,129 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
-// A Resource is one kind of the Cluster, for callers that know its objects only
-// as runtime.Object. Objects and lists are of the types of k8s.io/api/core/v1,
+// A Resource is one kind of the Cluster behind the Server's login. It checks what the
+// path of a request says, and leaves the rest to the Cluster. Objects and lists
 // belong to the caller, and are an untyped nil together with an error. An object
 // of another type, or none, is refused with 400.
-type Resource interface {
-	GVR() schema.GroupVersionResource
-	GVK() schema.GroupVersionKind
-	New() runtime.Object
-	NewList() runtime.Object
-
-	Create(ctx context.Context, namespace string, object runtime.Object, opts metav1.CreateOptions) (runtime.Object, error)
-	Update(ctx context.Context, namespace, subresource string, object runtime.Object, opts metav1.UpdateOptions) (runtime.Object, error)
-	Patch(ctx context.Context, namespace, name, subresource string, pt types.PatchType, data []byte, opts metav1.PatchOptions) (runtime.Object, error)
-	Delete(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error
-	DeleteCollection(ctx context.Context, namespace string, opts metav1.DeleteOptions, listOpts metav1.ListOptions) error
-	Get(ctx context.Context, namespace, name, subresource string) (runtime.Object, error)
-	List(ctx context.Context, namespace string, opts metav1.ListOptions) (runtime.Object, error)
-	Watch(ctx context.Context, namespace string, opts metav1.ListOptions) (watch.Interface, error)
-
-	// NoSubresource is the answer to a call of a subresource that there is not.
-	NoSubresource(subresource, name string) error
+type Resource struct {
+	server *Server
+	kind   *object.Kind
+	store  *fake.Resource
 }
 
-// pointer is a pointer to a T that the Cluster can store.
-type pointer[T any] interface {
-	*T
-	metav1.Object
-	runtime.Object
+func (r *Resource) GVR() schema.GroupVersionResource {
+	return corev1.SchemeGroupVersion.WithResource(r.kind.Resource)
 }
-
-type client[T, L any, P pointer[T]] = fake.Client[T, L, P]
-
-// update updates one subresource.
-type update[P any] func(context.Context, P, metav1.UpdateOptions) (P, error)
-
-// typed is the Resource of objects T in lists L.
-type typed[T, L any, P pointer[T]] struct {
-	server     *Server
-	kind       string
-	resource   string
-	namespaced bool
-	status     bool
-	in         func(namespace string) *client[T, L, P]
-	sub        map[string]update[P] // besides "status"
+func (r *Resource) GVK() schema.GroupVersionKind {
+	return corev1.SchemeGroupVersion.WithKind(r.kind.Name)
 }
+func (r *Resource) New() runtime.Object     { return r.kind.New() }
+func (r *Resource) NewList() runtime.Object { return r.kind.List(object.Page{}) }
 
-func (t *typed[T, L, P]) GVR() schema.GroupVersionResource {
-	return corev1.SchemeGroupVersion.WithResource(t.resource)
-}
-func (t *typed[T, L, P]) GVK() schema.GroupVersionKind {
-	return corev1.SchemeGroupVersion.WithKind(t.kind)
-}
-func (t *typed[T, L, P]) New() runtime.Object     { return P(new(T)) }
-func (t *typed[T, L, P]) NewList() runtime.Object { return any(new(L)).(runtime.Object) }
+// HasField reports whether a field selector may name the field.
+func (r *Resource) HasField(name string) bool { return object.FieldsOf(r.kind, r.kind.New()).Has(name) }
 
-func (t *typed[T, L, P]) NoSubresource(subresource, name string) error {
-	return apierrors.NewNotFound(schema.GroupResource{Resource: t.resource + "/" + subresource}, name)
-}
-
-// Create creates object in namespace.
-func (t *typed[T, L, P]) Create(ctx context.Context, namespace string, object runtime.Object, opts metav1.CreateOptions) (runtime.Object, error) {
-	ctx, o, err := t.receive(ctx, namespace, object, "an empty namespace may not be set during creation")
+// Create creates o in namespace.
+func (r *Resource) Create(ctx context.Context, namespace string, o runtime.Object, opts metav1.CreateOptions) (runtime.Object, error) {
+	ctx, sent, err := r.receive(ctx, namespace, o, "an empty namespace may not be set during creation")
 	if err != nil {
 		return nil, err
 	}
-	return answer[T](t.in(namespace).Create(ctx, o, opts))
+	return answer(r.store.Create(ctx, sent, opts))
 }
 
 // Update replaces the object, or one subresource of it.
-func (t *typed[T, L, P]) Update(ctx context.Context, namespace, subresource string, object runtime.Object, opts metav1.UpdateOptions) (runtime.Object, error) {
-	ctx, o, err := t.receive(ctx, namespace, object, noNamespace)
+func (r *Resource) Update(ctx context.Context, namespace, subresource string, o runtime.Object, opts metav1.UpdateOptions) (runtime.Object, error) {
+	ctx, sent, err := r.receive(ctx, namespace, o, noNamespace)
 	if err != nil {
 		return nil, err
 	}
-	switch other := t.sub[subresource]; {
-	case subresource == "":
-		return answer[T](t.in(namespace).Update(ctx, o, opts))
-	case subresource == "status" && t.status:
-		return answer[T](t.in(namespace).UpdateStatus(ctx, o, opts))
-	case other != nil && t.namespaced && o.GetNamespace() != namespace && o.GetNamespace() != "":
-		return nil, apierrors.NewBadRequest(otherNamespace)
-	case other != nil:
-		sent := o.DeepCopyObject().(P)
-		sent.SetNamespace(namespace)
-		return answer[T](other(ctx, sent, opts))
+	if !r.stores(subresource) {
+		return nil, r.NoSubresource(subresource, sent.GetName())
 	}
-	return nil, t.NoSubresource(subresource, o.GetName())
+	return answer(r.store.Update(ctx, subresource, sent, opts))
 }
 
 // Patch patches the object called name, or one subresource of it.
-func (t *typed[T, L, P]) Patch(ctx context.Context, namespace, name, subresource string, pt types.PatchType, data []byte, opts metav1.PatchOptions) (runtime.Object, error) {
-	ctx, err := t.enter(ctx, namespace, noNamespace)
+func (r *Resource) Patch(ctx context.Context, namespace, name, subresource string, pt types.PatchType, data []byte, opts metav1.PatchOptions) (runtime.Object, error) {
+	ctx, err := r.enter(ctx, namespace, noNamespace)
 	if err != nil {
 		return nil, err
 	}
-	return answer[T](t.in(namespace).Patch(ctx, name, pt, data, opts, subresource))
+	return answer(r.store.Patch(ctx, namespace, name, subresource, pt, data, opts))
 }
 
 // Delete deletes the object called name.
-func (t *typed[T, L, P]) Delete(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error {
-	ctx, err := t.enter(ctx, namespace, noNamespace)
-	if err != nil {
-		return err
+func (r *Resource) Delete(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error {
+	ctx, err := r.enter(ctx, namespace, noNamespace)
+	if err == nil {
+		_, err = r.store.Delete(ctx, namespace, name, opts)
 	}
-	return t.in(namespace).Delete(ctx, name, opts)
+	return err
 }
 
 // DeleteCollection deletes what listOpts selects in one namespace: the API
 // server has no such call for all of them.
-func (t *typed[T, L, P]) DeleteCollection(ctx context.Context, namespace string, opts metav1.DeleteOptions, listOpts metav1.ListOptions) error {
-	if t.namespaced && namespace == "" || t.resource == "namespaces" {
-		return apierrors.NewMethodNotSupported(t.GVR().GroupResource(), "delete")
+func (r *Resource) DeleteCollection(ctx context.Context, namespace string, opts metav1.DeleteOptions, listOpts metav1.ListOptions) error {
+	if r.kind.Namespaced && namespace == "" || r.kind == object.Namespaces {
+		return apierrors.NewMethodNotSupported(r.kind.GroupResource(), "delete")
 	}
-	ctx, err := t.enter(ctx, namespace, "")
-	if err != nil {
-		return err
+	ctx, err := r.enter(ctx, namespace, "")
+	if err == nil {
+		_, _, err = r.store.DeleteCollection(ctx, namespace, opts, listOpts)
 	}
-	return t.in(namespace).DeleteCollection(ctx, opts, listOpts)
+	return err
 }
 
-// Get returns the object called name; "status" gives the whole object, too.
-func (t *typed[T, L, P]) Get(ctx context.Context, namespace, name, subresource string) (runtime.Object, error) {
-	ctx, err := t.enter(ctx, namespace, noNamespace)
+// Get returns the object called name, the whole of it for a subresource, too.
+func (r *Resource) Get(ctx context.Context, namespace, name, subresource string) (runtime.Object, error) {
+	ctx, err := r.enter(ctx, namespace, noNamespace)
 	if err != nil {
 		return nil, err
 	}
-	if subresource != "" && (subresource != "status" || !t.status) {
-		return nil, t.NoSubresource(subresource, name)
+	if !r.stores(subresource) || subresource == object.FinalizeSubresource {
+		return nil, r.NoSubresource(subresource, name)
 	}
-	return answer[T](t.in(namespace).Get(ctx, name, metav1.GetOptions{}))
+	return answer(r.store.Get(ctx, namespace, name))
 }
 
 // List returns what opts selects, of every namespace if it is empty.
-func (t *typed[T, L, P]) List(ctx context.Context, namespace string, opts metav1.ListOptions) (runtime.Object, error) {
-	ctx, err := t.enter(ctx, namespace, "")
+func (r *Resource) List(ctx context.Context, namespace string, opts metav1.ListOptions) (runtime.Object, error) {
+	ctx, err := r.enter(ctx, namespace, "")
 	if err != nil {
 		return nil, err
 	}
-	list, err := t.in(namespace).List(ctx, opts)
+	items, meta, err := r.store.List(ctx, namespace, opts)
 	if err != nil {
 		return nil, err
 	}
-	return any(list).(runtime.Object), nil
+	return r.kind.List(object.Page{Items: items, Meta: meta}), nil
 }
 
 // Watch watches what opts selects until it is stopped or ctx is done.
-func (t *typed[T, L, P]) Watch(ctx context.Context, namespace string, opts metav1.ListOptions) (watch.Interface, error) {
-	ctx, err := t.enter(ctx, namespace, "")
+func (r *Resource) Watch(ctx context.Context, namespace string, opts metav1.ListOptions) (watch.Interface, error) {
+	ctx, err := r.enter(ctx, namespace, "")
 	if err != nil {
 		return nil, err
 	}
-	return t.in(namespace).Watch(ctx, opts)
+	w, err := r.store.Watch(ctx, namespace, opts)
+	if err != nil {
+		return nil, err
+	}
+	return w.Interface(ctx), nil
+}
+
+// NoSubresource is the answer to a call of a subresource that there is not.
+func (r *Resource) NoSubresource(subresource, name string) error {
+	return apierrors.NewNotFound(schema.GroupResource{Resource: r.kind.Resource + "/" + subresource}, name)
+}
+
+// stores reports whether subresource is a part of the stored object.
+func (r *Resource) stores(subresource string) bool {
+	return subresource == "" || subresource != object.TokenSubresource && r.kind.HasSubresource(subresource)
 }
 
 const (
@@ -176,29 +146,36 @@ const (
 
 // enter lets a call in. The text is the error if it has no namespace but needs
 // one.
-func (t *typed[T, L, P]) enter(ctx context.Context, namespace, text string) (context.Context, error) {
-	ctx, _, err := t.server.login(ctx)
-	if err == nil && t.namespaced && namespace == "" && text != "" {
+func (r *Resource) enter(ctx context.Context, namespace, text string) (context.Context, error) {
+	ctx, _, err := r.server.login(ctx)
+	if err == nil && r.kind.Namespaced && namespace == "" && text != "" {
 		err = apierrors.NewBadRequest(text)
 	}
 	return ctx, err
 }
 
-// receive lets a call in that sends object.
-func (t *typed[T, L, P]) receive(ctx context.Context, namespace string, object runtime.Object, text string) (context.Context, P, error) {
-	ctx, err := t.enter(ctx, namespace, text)
+// receive lets a call in that sends o, and puts o into the namespace of the call.
+func (r *Resource) receive(ctx context.Context, namespace string, o runtime.Object, text string) (context.Context, object.Object, error) {
+	ctx, err := r.enter(ctx, namespace, text)
 	if err != nil {
 		return nil, nil, err
 	}
-	o, ok := object.(P)
-	if !ok || o == nil {
-		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("got a %T, want a non-nil %s", object, t.kind))
+	sent, ok := o.(object.Object)
+	if !ok || object.KindOf(o) != r.kind {
+		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("got a %v, want a non-nil %s", reflect.TypeOf(o), r.kind.Name))
 	}
-	return ctx, o, nil
+	if r.kind.Namespaced && sent.GetNamespace() != namespace {
+		if sent.GetNamespace() != "" {
+			return nil, nil, apierrors.NewBadRequest(otherNamespace)
+		}
+		sent = object.CopyOf(sent)
+		sent.SetNamespace(namespace)
+	}
+	return ctx, sent, nil
 }
 
 // answer is o as a runtime.Object that is nil if there is none.
-func answer[T any, P pointer[T]](o P, err error) (runtime.Object, error) {
+func answer(o object.Object, err error) (runtime.Object, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/fake/internal/review"
 )
 
 // A Review is a kind that is only created: a question with its answer.
@@ -34,53 +36,32 @@ func (s *Server) Reviews() []Review {
 	}
 }
 
-// reviewToken answers a TokenReview. What it can't be asked gets 400 (REV-1..3),
-// and what comes after the authenticator for service accounts in an API server
-// gives a token that nobody recognizes its text, and everybody else a group
-// (REV-9, REV-15).
 func (s *Server) reviewToken(ctx context.Context, namespace string, object runtime.Object) (runtime.Object, error) {
 	ctx, _, err := s.login(ctx)
 	if err != nil {
 		return nil, err
 	}
-	review, ok := object.(*authenticationv1.TokenReview)
-	switch {
-	case !ok || review == nil:
+	request, ok := object.(*authenticationv1.TokenReview)
+	if !ok || request == nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a TokenReview: %T", object))
-	case namespace != "":
-		return nil, apierrors.NewBadRequest("namespace is not allowed on this type: " + namespace)
-	case review.Namespace != "":
-		return nil, apierrors.NewBadRequest("namespace is not allowed on this type: " + review.Namespace)
-	case review.Spec.Token == "":
-		return nil, apierrors.NewBadRequest("token is required for TokenReview in authentication")
 	}
-	answer, err := s.authority.Review(ctx, review)
+	answer, err := review.Token(ctx, s.authority, namespace, request)
 	if err != nil {
 		return nil, err
-	}
-	switch {
-	case answer.Status.Authenticated:
-		answer.Status.User.Groups = append(answer.Status.User.Groups, authenticated)
-	case answer.Status.Error == "":
-		answer.Status.Error = "invalid bearer token"
 	}
 	return answer, nil
 }
 
-// reviewSelf says who calls.
 func (s *Server) reviewSelf(ctx context.Context, namespace string, object runtime.Object) (runtime.Object, error) {
 	ctx, user, err := s.login(ctx)
 	if err != nil {
 		return nil, err
 	}
-	review, ok := object.(*authenticationv1.SelfSubjectReview)
-	switch {
-	case !ok || review == nil:
+	request, ok := object.(*authenticationv1.SelfSubjectReview)
+	if !ok || request == nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a SelfSubjectReview: %T", object))
-	case namespace != "" || review.Namespace != "":
-		return nil, apierrors.NewBadRequest("namespace is not allowed on this type: " + namespace + review.Namespace)
 	}
-	answer, err := s.authority.ReviewSelf(ctx, review, user)
+	answer, err := review.Self(ctx, s.authority, namespace, request, user)
 	if err != nil {
 		return nil, err
 	}

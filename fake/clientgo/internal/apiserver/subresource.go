@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -12,20 +11,26 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/fake/fault"
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
+	kinds "github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/review"
 )
 
 // CreateSubresource creates object as the subresource of the object called name:
-// "token" of a ServiceAccount, "eviction" of a Pod, and, as client-go's fake has
+// "token" of a ServiceAccount, "eviction" and "binding" of a Pod, and, as client-go's fake has
 // it, "finalize" of a Namespace.
-func (s *Server) CreateSubresource(ctx context.Context, r Resource, namespace, name, subresource string, object runtime.Object) (runtime.Object, error) {
+func (s *Server) CreateSubresource(ctx context.Context, r *Resource, namespace, name, subresource string, object runtime.Object, opts metav1.CreateOptions) (runtime.Object, error) {
 	switch r.GVR().Resource + "/" + subresource {
 	case "serviceaccounts/token":
-		return s.createToken(ctx, namespace, name, object)
+		return s.createToken(ctx, namespace, name, object, opts)
 	case "pods/eviction":
-		return s.evict(ctx, r, namespace, name, object)
+		return s.evict(ctx, r, namespace, name, object, opts)
+	case "pods/binding":
+		return s.bind(ctx, namespace, name, object, opts)
 	case "namespaces/finalize":
-		return r.Update(ctx, "", subresource, object, metav1.UpdateOptions{})
+		return r.Update(ctx, "", subresource, object, metav1.UpdateOptions{DryRun: opts.DryRun, FieldManager: opts.FieldManager})
 	}
 	if _, _, err := s.login(ctx); err != nil {
 		return nil, err
@@ -33,9 +38,7 @@ func (s *Server) CreateSubresource(ctx context.Context, r Resource, namespace, n
 	return nil, r.NoSubresource(subresource, name)
 }
 
-// createToken answers a TokenRequest. The generic part of the API server has
-// compared the namespaces before anything else looks at it (REQ-3).
-func (s *Server) createToken(ctx context.Context, namespace, name string, object runtime.Object) (runtime.Object, error) {
+func (s *Server) createToken(ctx context.Context, namespace, name string, object runtime.Object, opts metav1.CreateOptions) (runtime.Object, error) {
 	ctx, _, err := s.login(ctx)
 	if err != nil {
 		return nil, err
@@ -46,10 +49,12 @@ func (s *Server) createToken(ctx context.Context, namespace, name string, object
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("got a %T, want a non-nil TokenRequest", object))
 	case namespace == "" || name == "":
 		return nil, apierrors.NewBadRequest(noNamespace)
-	case request.Namespace != "" && request.Namespace != namespace:
-		return nil, apierrors.NewBadRequest(otherNamespace)
 	}
-	issued, err := s.authority.CreateToken(ctx, namespace, name, request)
+	// A dry run gives a token, too: nothing is stored either way.
+	if err := apirules.CheckDryRun(opts.DryRun); err != nil {
+		return nil, err
+	}
+	issued, err := review.CreateToken(ctx, s.authority, namespace, name, request)
 	if err != nil {
 		return nil, err
 	}
@@ -57,10 +62,10 @@ func (s *Server) createToken(ctx context.Context, namespace, name string, object
 }
 
 // evict deletes a Pod: no budget protects it here.
-func (s *Server) evict(ctx context.Context, pods Resource, namespace, name string, object runtime.Object) (runtime.Object, error) {
+func (s *Server) evict(ctx context.Context, pods *Resource, namespace, name string, eviction runtime.Object, create metav1.CreateOptions) (runtime.Object, error) {
 	var meta metav1.ObjectMeta
 	var opts *metav1.DeleteOptions
-	switch e := object.(type) {
+	switch e := eviction.(type) {
 	case *policyv1.Eviction:
 		if e != nil {
 			meta, opts = e.ObjectMeta, e.DeleteOptions
@@ -70,7 +75,7 @@ func (s *Server) evict(ctx context.Context, pods Resource, namespace, name strin
 			meta, opts = e.ObjectMeta, e.DeleteOptions
 		}
 	default:
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("got a %T, want an Eviction", object))
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("got a %T, want an Eviction", eviction))
 	}
 	if name == "" {
 		name = meta.Name
@@ -80,53 +85,48 @@ func (s *Server) evict(ctx context.Context, pods Resource, namespace, name strin
 		return nil, apierrors.NewBadRequest("name in URL does not match name in Eviction object")
 	case meta.Namespace != "" && meta.Namespace != namespace:
 		return nil, apierrors.NewBadRequest(otherNamespace)
-	case opts == nil:
+	}
+	opts = opts.DeepCopy()
+	if opts == nil {
 		opts = &metav1.DeleteOptions{}
 	}
-	if err := pods.Delete(ctx, namespace, name, *opts); err != nil {
-		return nil, err
+	if len(create.DryRun) > 0 {
+		opts.DryRun = create.DryRun
 	}
-	return object, nil
-}
-
-// finalize replaces the finalizers in the spec of a Namespace.
-func (s *Server) finalize(ctx context.Context, ns *corev1.Namespace, opts metav1.UpdateOptions) (*corev1.Namespace, error) {
-	finalizers := ns.Spec.Finalizers
-	if finalizers == nil {
-		finalizers = []corev1.FinalizerName{}
-	}
-	data, err := part(ns, map[string]any{"finalizers": finalizers})
+	ctx, err := pods.enter(ctx, namespace, noNamespace)
 	if err != nil {
 		return nil, err
 	}
-	return s.authority.Cluster.CoreV1().Namespaces().Patch(ctx, ns.Name, types.MergePatchType, data, metav1.PatchOptions{DryRun: opts.DryRun}, "finalize")
-}
-
-// ephemeralContainers replaces the ephemeral containers of a Pod.
-func (s *Server) ephemeralContainers(ctx context.Context, pod *corev1.Pod, opts metav1.UpdateOptions) (*corev1.Pod, error) {
-	if len(opts.DryRun) == 0 {
-		return s.authority.Cluster.UpdatePodEphemeralContainers(ctx, pod)
-	}
-	data, err := part(pod, map[string]any{"ephemeralContainers": pod.Spec.EphemeralContainers})
+	op := fault.Op{Verb: "create", Resource: "pods", Subresource: kinds.EvictionSubresource, Namespace: namespace, Name: name, Object: eviction}
+	err = s.authority.Cluster.Do(ctx, op, func(ctx context.Context) error {
+		_, err := pods.store.Delete(ctx, namespace, name, *opts)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return s.authority.Cluster.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, data, metav1.PatchOptions{DryRun: opts.DryRun}, "ephemeralcontainers")
+	return eviction, nil
 }
 
-// part returns a merge patch that does what an update of a part of o's spec
-// does.
-func part(o metav1.Object, spec map[string]any) ([]byte, error) {
-	meta := map[string]any{}
-	if uid := o.GetUID(); uid != "" {
-		meta["uid"] = uid
-	}
-	if rv := o.GetResourceVersion(); rv != "" {
-		meta["resourceVersion"] = rv
-	}
-	data, err := json.Marshal(map[string]any{"metadata": meta, "spec": spec})
+// bind assigns a Pod to a Node.
+func (s *Server) bind(ctx context.Context, namespace, name string, object runtime.Object, opts metav1.CreateOptions) (runtime.Object, error) {
+	ctx, _, err := s.login(ctx)
 	if err != nil {
-		return nil, apierrors.NewInternalError(err)
+		return nil, err
 	}
-	return data, nil
+	binding, ok := object.(*corev1.Binding)
+	switch {
+	case !ok || binding == nil:
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("got a %T, want a non-nil Binding", object))
+	case name != "" && binding.Name != name:
+		return nil, apierrors.NewBadRequest("name in URL does not match name in Binding object")
+	case binding.Namespace != "" && binding.Namespace != namespace:
+		return nil, apierrors.NewBadRequest(otherNamespace)
+	}
+	binding = binding.DeepCopy()
+	binding.Namespace = namespace
+	if err := s.authority.Cluster.BindPod(ctx, binding, opts); err != nil {
+		return nil, err
+	}
+	return binding, nil
 }

@@ -1,0 +1,176 @@
+package fake
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/fake/fault"
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
+	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/patch"
+)
+
+// A FieldManager knows which fields of an object belong to whom. It needs the
+// schema of the objects, which client-go has and this module doesn't: the module
+// fake/clientgo gives a Cluster one. It is called with objects that belong to it, under
+// the Cluster's lock.
+type FieldManager interface {
+	// Update returns next with the managedFields that result if manager has made it
+	// of live by a create, an update or a patch. For a create, live is empty.
+	Update(live, next Object, subresource, manager string) (Object, error)
+
+	// Apply returns what becomes of live, which is empty if there is no object, if
+	// manager applies configuration to it. A configuration that doesn't fit, and
+	// conflicts with other managers unless force is set, are status errors.
+	Apply(live Object, configuration *unstructured.Unstructured, subresource, manager string, force bool) (Object, error)
+}
+
+// ManageFields makes the Cluster keep metadata.managedFields in every write, and accept
+// patches of the type [types.ApplyYAMLPatchType], server-side apply. Without a manager
+// those are answered with 415. Objects that are there already belong to nobody.
+func (c *Cluster) ManageFields(manager FieldManager) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.fields = manager
+}
+
+// writeOptions are what the options of creates, updates and patches have in common. None
+// at all are the zero ones.
+type writeOptions struct {
+	dryRun  []string
+	manager string
+	force   *bool
+	// fields is the fieldValidation of a patch, which the Cluster reads. Other objects are
+	// typed already.
+	fields string
+}
+
+func (o *writeOptions) isDryRun() bool { return o != nil && len(o.dryRun) > 0 }
+
+func (o *writeOptions) check() error {
+	if o == nil {
+		return nil
+	}
+	return apirules.CheckDryRun(o.dryRun)
+}
+
+// managerOf returns who makes a write: the API server takes the name of the client's
+// program, if the options don't say it.
+func (o *writeOptions) managerOf(op fault.Op) string {
+	switch {
+	case o != nil && o.manager != "":
+		return o.manager
+	case op.Actor != "":
+		return op.Actor
+	}
+	return "unknown"
+}
+
+// manage sets the managedFields of next, which follows live, nil for a create.
+func (c *Cluster) manage(k *object.Kind, live, next object.Object, op fault.Op, opts *writeOptions) (object.Object, error) {
+	if c.fields == nil {
+		return next, nil
+	}
+	managed, err := c.fields.Update(liveOrEmpty(k, live), withKind(k, next), op.Subresource, opts.managerOf(op))
+	if err != nil {
+		return nil, apierrors.NewInternalError(err)
+	}
+	c.stamp(managed, live)
+	return managed, nil
+}
+
+// stamp sets the times of the managedFields of next: now, unless they were the same in
+// live. The manager reads a clock of its own.
+func (c *Cluster) stamp(next, live object.Object) {
+	apirules.ClearTypeMeta(next)
+	var before []metav1.ManagedFieldsEntry
+	if live != nil {
+		before = live.GetManagedFields()
+	}
+	entries, now := next.GetManagedFields(), c.now()
+	for i := range entries {
+		entries[i].Time = &now
+		for _, b := range before {
+			e := entries[i]
+			if b.Manager == e.Manager && b.Operation == e.Operation && b.APIVersion == e.APIVersion && b.Subresource == e.Subresource &&
+				b.FieldsV1 != nil && e.FieldsV1 != nil && bytes.Equal(b.FieldsV1.Raw, e.FieldsV1.Raw) {
+				entries[i].Time = b.Time
+			}
+		}
+	}
+	next.SetManagedFields(entries)
+}
+
+func liveOrEmpty(k *object.Kind, live object.Object) object.Object {
+	if live == nil {
+		return withKind(k, k.New())
+	}
+	return withKind(k, object.CopyOf(live))
+}
+
+func withKind(k *object.Kind, o object.Object) object.Object {
+	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: k.Name})
+	return o
+}
+
+// apply answers a server-side apply of configuration, which creates what isn't there. It
+// runs in a call.
+func (c *Cluster) apply(k *object.Kind, old object.Object, configuration *unstructured.Unstructured, action *Action, opts *writeOptions) (applied object.Object, err error) {
+	applied, err = c.fields.Apply(liveOrEmpty(k, old), configuration.DeepCopy(), action.Subresource, opts.manager, opts.force != nil && *opts.force)
+	if err != nil {
+		return nil, err
+	}
+	c.stamp(applied, old)
+	if old != nil {
+		return object.DropEmpty(applied), nil
+	}
+	switch uid := applied.GetUID(); {
+	case action.Subresource != "":
+		return nil, apierrors.NewNotFound(k.GroupResource(), action.Name)
+	case uid != "":
+		return nil, apierrors.NewConflict(k.GroupResource(), action.Name,
+			fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found", uid))
+	case applied.GetResourceVersion() != "":
+		return nil, apierrors.NewNotFound(k.GroupResource(), action.Name)
+	}
+	applied.SetNamespace(action.Namespace)
+	applied.SetName(action.Name)
+	return object.DropEmpty(applied), nil
+}
+
+// parseApply reads the configuration of a server-side apply to the object called name.
+func parseApply(k *object.Kind, namespace, name string, data []byte, opts *writeOptions) (*unstructured.Unstructured, error) {
+	checked := metav1.PatchOptions{}
+	if opts != nil {
+		checked.FieldManager = opts.manager
+	}
+	if errs := validation.ValidatePatchOptions(&checked, types.ApplyYAMLPatchType); len(errs) > 0 {
+		return nil, apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: "PatchOptions"}, "", errs)
+	}
+	configuration, err := patch.ParseConfiguration(data)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case configuration.GetManagedFields() != nil:
+		err = errors.New("metadata.managedFields must be nil")
+	case configuration.GetName() != "" && configuration.GetName() != name:
+		err = fmt.Errorf("the name of the object (%s) does not match the name on the URL (%s)", configuration.GetName(), name)
+	case configuration.GetNamespace() != "" && configuration.GetNamespace() != namespace:
+		err = errors.New("the namespace of the provided object does not match the namespace sent on the request")
+	case configuration.GroupVersionKind() != schema.GroupVersionKind{Version: "v1", Kind: k.Name}:
+		err = fmt.Errorf("the configuration is of %s, want v1, Kind=%s", configuration.GroupVersionKind(), k.Name)
+	}
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	return configuration, nil
+}

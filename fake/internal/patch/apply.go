@@ -1,0 +1,28 @@
+package patch
+
+import (
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// ParseConfiguration decodes the configuration of a server-side apply, YAML or JSON.
+func ParseConfiguration(data []byte) (*unstructured.Unstructured, error) {
+	var content map[string]any
+	document, err := yaml.ToJSON(data)
+	if err == nil {
+		err = utiljson.Unmarshal(document, &content)
+	}
+	if err != nil || content == nil { // the text of the error may show a value
+		return nil, apierrors.NewBadRequest("error decoding YAML: the apply configuration is no object")
+	}
+	u := &unstructured.Unstructured{Object: content}
+	// The accessors below ignore metadata of other types.
+	if metadata, ok := content["metadata"]; ok {
+		if _, ok := metadata.(map[string]any); !ok {
+			return nil, apierrors.NewBadRequest("error decoding YAML: metadata is no object")
+		}
+	}
+	return u, nil
+}
