@@ -14,11 +14,12 @@ import (
 
 // options are what the flags say.
 type options struct {
-	files     stringList
-	output    string
-	namespace string
-	strict    bool
-	legacy    bool
+	files       stringList
+	output      string
+	namespace   string
+	strict      bool
+	strictKinds bool
+	legacy      bool
 }
 
 // formats are the values of -o.
@@ -53,21 +54,24 @@ func newFlags(opts *options) *flag.FlagSet {
 	flags.StringVar(&opts.output, "o", "diff", "show pods as `format` diff, plan (what is done and why), yaml or json")
 	flags.StringVar(&opts.namespace, "n", "default", "`namespace` of the manifests that name none")
 	flags.BoolVar(&opts.strict, "strict", false, "limit accounts in every reference to a Secret, which Kubernetes does not")
+	flags.BoolVar(&opts.strictKinds, "strict-kinds", false, "fail if a manifest has pods and isn't of a kind that is checked, such as a custom resource or a removed version")
 	flags.BoolVar(&opts.legacy, "legacy", false, "work as Kubernetes did up to v1.20: every account gets a token Secret, which its pods mount")
 	return flags
 }
 
 func usage() string {
 	var b bytes.Buffer
-	b.WriteString(`Usage: quickstart [-f FILE|FOLDER|-]... [-o diff|plan|yaml|json] [-n NAMESPACE] [-strict] [-legacy]
+	b.WriteString(`Usage: quickstart [-f FILE|FOLDER|-]... [-o diff|plan|yaml|json] [-n NAMESPACE] [-strict] [-strict-kinds] [-legacy]
 
 Without -f it tells the story of "Managing Service Accounts" on a cluster in memory.
 With -f it puts the Namespaces, ServiceAccounts and Secrets of the manifests into such a
 cluster, lets the controllers work, and says what admission does to each Pod and to the
 pod of each Deployment, StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job,
-CronJob and PodTemplate. Nothing outside of this process is touched.
+CronJob and PodTemplate. What comes again is unchanged or configured, as kubectl apply says;
+what has pods and isn't one of these kinds is unchecked. Nothing outside of this process is touched.
 
-The exit status is 1 if something was refused or could not be read, 2 for wrong flags.
+The exit status is 1 if something was denied, could not be read or has to be rendered first,
+2 for wrong flags.
 
 `)
 	flags := newFlags(new(options))

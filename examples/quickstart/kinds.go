@@ -43,12 +43,22 @@ var kinds = map[schema.GroupVersionKind]func() object{
 var decoder = newDecoder()
 
 func newDecoder() runtime.Decoder {
+	return serializer.NewSerializerWithOptions(serializer.DefaultMetaFactory, scheme, scheme, serializer.SerializerOptions{Strict: true})
+}
+
+// scheme has every kind of the groups that this program reads.
+var scheme = newScheme()
+
+func newScheme() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(appsv1.AddToScheme(scheme))
 	utilruntime.Must(batchv1.AddToScheme(scheme))
-	return serializer.NewSerializerWithOptions(serializer.DefaultMetaFactory, scheme, scheme, serializer.SerializerOptions{Strict: true})
+	return scheme
 }
+
+// maxNesting bounds Lists of Lists.
+const maxNesting = 10
 
 // readObject makes a document of one JSON value, or as many as a List has
 // items. Empty values, such as a document of comments, give none.
@@ -68,7 +78,7 @@ func readObject(d document, value []byte) []document {
 			Name         string `json:"name"`
 			GenerateName string `json:"generateName"`
 		} `json:"metadata"`
-		Items []json.RawMessage `json:"items"`
+		Items json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(value, &head); err != nil {
 		d.err = headError(err)
@@ -81,11 +91,16 @@ func readObject(d document, value []byte) []document {
 		d.kind = schema.FromAPIVersionAndKind(head.APIVersion, d.kind.Kind)
 	}
 	d.name = strings.TrimPrefix(head.Metadata.Namespace+"/"+head.Metadata.Name, "/")
+	var items []json.RawMessage
 	switch {
 	case d.kind.Kind == "" || d.kind.Version == "":
 		d.err = errors.New("not a Kubernetes object: apiVersion and kind are required")
-	case strings.HasSuffix(d.kind.Kind, "List") && head.Items != nil && d.item == 0:
-		return readItems(d, head.Items)
+	case strings.HasSuffix(d.kind.Kind, "List") && json.Unmarshal(head.Items, &items) == nil:
+		if strings.Count(d.item, ".") == maxNesting {
+			d.err = errors.New("Lists are nested too deeply")
+			break
+		}
+		return readItems(d, items)
 	default:
 		readTyped(&d, value)
 	}
@@ -97,7 +112,7 @@ func readObject(d document, value []byte) []document {
 func readItems(list document, items []json.RawMessage) []document {
 	var all []document
 	for i, item := range items {
-		d := document{source: list.source, number: list.number, item: i + 1}
+		d := document{source: list.source, number: list.number, template: list.template, item: strings.TrimPrefix(fmt.Sprintf("%s.%d", list.item, i+1), ".")}
 		if kind := strings.TrimSuffix(list.kind.Kind, "List"); kind != "" {
 			d.kind = list.kind.GroupVersion().WithKind(kind)
 		}
@@ -110,16 +125,23 @@ func readItems(list document, items []json.RawMessage) []document {
 // understands.
 func readTyped(d *document, value []byte) {
 	create, ok := kinds[d.kind]
-	if !ok {
+	if ok {
+		into := create()
+		if _, _, err := decoder.Decode(value, &d.kind, into); err != nil {
+			d.err = err
+			return
+		}
+		d.object = into
+		return
+	}
+	group := d.kind.Group == "" || d.kind.Group == appsv1.GroupName || d.kind.Group == batchv1.GroupName
+	if removed := removedIn[d.kind.GroupVersion().String()]; removed == "" && group && !scheme.Recognizes(d.kind) {
+		d.err = fmt.Errorf("no kind %q in version %q", d.kind.Kind, d.kind.GroupVersion())
+		return
+	}
+	if d.unchecked = uncheckedPods(d.kind, value); d.unchecked == "" {
 		d.skipped = true
-		return
 	}
-	into := create()
-	if _, _, err := decoder.Decode(value, &d.kind, into); err != nil {
-		d.err = err
-		return
-	}
-	d.object = into
 }
 
 // headError says what is wrong with the fields that every object has.

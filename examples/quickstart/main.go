@@ -19,9 +19,9 @@ import (
 
 // Exit statuses.
 const (
-	exitGood    = 0
-	exitRefused = 1 // something was refused or broken
-	exitUsage   = 2 // wrong flags
+	exitGood   = 0
+	exitDenied = 1 // something was denied or can't be read
+	exitUsage  = 2 // wrong flags
 )
 
 func main() {
@@ -36,7 +36,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, usage())
 		return exitGood
 	case err != nil:
-		fmt.Fprintf(stderr, "quickstart: %v\n\n%s", err, usage())
+		fmt.Fprintf(stderr, "quickstart: %v (quickstart -h explains the flags)\n", err)
 		return exitUsage
 	}
 	ctx := context.Background()
@@ -45,14 +45,14 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	} else {
 		err = reviewManifests(ctx, opts, stdin, stdout)
 	}
-	if err != nil && !errors.Is(err, errRefused) {
+	if err != nil && !errors.Is(err, errDenied) {
 		fmt.Fprintf(stderr, "quickstart: %v\n", err)
 	}
 	if err != nil {
-		return exitRefused
+		return exitDenied
 	}
 	return exitGood
 }
 
-// errRefused says that something was refused or broken; the output says what.
-var errRefused = errors.New("something was refused or broken")
+// errDenied says that something was denied or can't be read; the output says what.
+var errDenied = errors.New("something was denied or can't be read")

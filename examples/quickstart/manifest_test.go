@@ -23,6 +23,8 @@ func summaries(docs []document) []string {
 			line += "error: " + d.err.Error()
 		case d.skipped:
 			line += "skipped " + d.kind.Kind + " " + d.name
+		case d.unchecked != "":
+			line += "unchecked " + d.kind.Kind + " " + d.name + " " + d.unchecked
 		default:
 			line += d.kind.Kind + " " + d.name
 			if podTemplate(d.object) != nil {
@@ -74,9 +76,9 @@ func TestReadDocuments(t *testing.T) {
 			text: manifestsOf("v1/Service", "apps/v1beta1/Deployment", "example.com/v1/Pod", "v1/pod"),
 			want: []string{
 				"in, document 1: skipped Service x",
-				"in, document 2: skipped Deployment x",
+				"in, document 2: unchecked Deployment x apps/v1beta1 was removed in Kubernetes v1.16, use apps/v1",
 				"in, document 3: skipped Pod x",
-				"in, document 4: skipped pod x",
+				`in, document 4: error: no kind "pod" in version "v1"`,
 			}},
 		{name: "a List",
 			text: "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n- {apiVersion: v1, kind: Service, metadata: {name: b}}\n- {kind: Pod}\n- 7\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: c}\n",
@@ -181,7 +183,7 @@ func TestReadManifests(t *testing.T) {
 	want := []string{
 		"LINK/a.json, document 1: Pod a",
 		"LINK/b.yaml, document 1: Pod b",
-		"LINK/deeper/bad.yaml, document 1: error: unexpected EOF",
+		"LINK/deeper/bad.yaml, document 1: error: line 1: unexpected EOF",
 		"LINK/deeper/c.yml, document 1: Pod c",
 		"standard input, document 1: Pod stdin",
 		"missing.yaml: error: no such file or directory",
@@ -214,7 +216,7 @@ func FuzzReadDocuments(f *testing.F) {
 			if d.number == 0 {
 				t.Errorf("document without a number: %q", summaries([]document{d}))
 			}
-			if outcomes := btoi(d.err != nil) + btoi(d.skipped) + btoi(d.object != nil); outcomes != 1 {
+			if outcomes := btoi(d.err != nil) + btoi(d.skipped) + btoi(d.unchecked != "") + btoi(d.object != nil); outcomes != 1 {
 				t.Errorf("document with %d outcomes: %q", outcomes, summaries([]document{d}))
 			}
 		}

@@ -107,7 +107,7 @@ func (p *plane) settle(ctx context.Context) error {
 }
 
 // admit changes pod as its creation would, and returns what that does and why, or
-// the refusal.
+// the denial.
 func (p *plane) admit(ctx context.Context, pod *corev1.Pod) (admission.Decision, error) {
 	req := admission.Request{
 		Operation: admissionv1.Create,

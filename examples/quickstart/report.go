@@ -8,7 +8,7 @@ import (
 )
 
 // outcomes are in the order of the summary.
-var outcomes = []outcome{admitted, refused, broken, stored, assumed, skipped}
+var outcomes = []outcome{admitted, denied, broken, template, unchecked, created, configured, unchanged, assumed, skipped}
 
 // report writes findings in the format of -o.
 func report(w io.Writer, format string, findings []finding) error {
@@ -24,9 +24,9 @@ func report(w io.Writer, format string, findings []finding) error {
 		if format == "yaml" && f.outcome == admitted {
 			b.WriteString("---\n")
 		}
-		fmt.Fprintf(&b, "%s%-8s  %s\n", comment, f.outcome, headline(f))
+		fmt.Fprintf(&b, "%s%-10s  %s\n", comment, f.outcome, headline(f))
 		for line := range strings.Lines(f.reason) {
-			fmt.Fprintf(&b, "%s          %s\n", comment, strings.TrimRight(line, "\n"))
+			fmt.Fprintf(&b, "%s            %s\n", comment, strings.TrimRight(line, "\n"))
 		}
 		if f.outcome == admitted {
 			text, err := showPod(format, f.before, f.pod, f.plan, shortDiff)
@@ -81,7 +81,7 @@ func count(findings []finding) map[outcome]int {
 type record struct {
 	Source     string         `json:"source"`
 	Document   int            `json:"document,omitempty"`
-	Item       int            `json:"item,omitempty"`
+	Item       string         `json:"item,omitempty"`
 	APIVersion string         `json:"apiVersion,omitempty"`
 	Kind       string         `json:"kind,omitempty"`
 	Name       string         `json:"name,omitempty"`

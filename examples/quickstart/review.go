@@ -2,12 +2,12 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,12 +20,16 @@ import (
 type outcome string
 
 const (
-	admitted outcome = "admitted" // a pod, or the pod of a template
-	refused  outcome = "refused"  // by admission, or by the API
-	broken   outcome = "broken"   // it can't be read
-	stored   outcome = "stored"   // put into the cluster
-	assumed  outcome = "assumed"  // a namespace that the manifests use and don't have
-	skipped  outcome = "skipped"  // not of a kind that service accounts have to do with
+	admitted   outcome = "admitted"   // a pod, or the pod of a template
+	denied     outcome = "denied"     // by admission, or by the API
+	broken     outcome = "broken"     // it can't be read
+	template   outcome = "template"   // it has to be rendered first
+	unchecked  outcome = "unchecked"  // it has pods, but isn't of a kind that this program knows
+	created    outcome = "created"    // put into the cluster
+	configured outcome = "configured" // it changes what was created before
+	unchanged  outcome = "unchanged"  // it is what was created before
+	assumed    outcome = "assumed"    // a namespace that the manifests use and don't have
+	skipped    outcome = "skipped"    // not of a kind that service accounts have to do with
 )
 
 // A finding says what became of one document and why.
@@ -38,8 +42,20 @@ type finding struct {
 	plan    admission.Decision
 }
 
+// deny sets the outcome of what the API, admission or a controller doesn't let through.
+func (f *finding) deny(reason string) {
+	f.outcome, f.reason = denied, reason
+	language := denialTemplate(reason)
+	if strings.Contains(f.template, ytt) { // whose values are comments
+		language = f.template
+	}
+	if language != "" {
+		f.outcome, f.reason = template, "It looks like "+language+".\n"+reason
+	}
+}
+
 // reviewManifests reports what a cluster would do to the manifests of opts. It
-// returns errRefused if any is refused or broken.
+// returns errDenied if any is denied or can't be read.
 func reviewManifests(ctx context.Context, opts options, stdin io.Reader, stdout io.Writer) error {
 	key, err := keys.Generate(keys.ES256)
 	if err != nil {
@@ -64,10 +80,21 @@ func reviewManifests(ctx context.Context, opts options, stdin io.Reader, stdout 
 	if err := report(stdout, opts.output, findings); err != nil {
 		return err
 	}
-	if slices.ContainsFunc(findings, func(f finding) bool { return f.outcome == refused || f.outcome == broken }) {
-		return errRefused
+	if slices.ContainsFunc(findings, func(f finding) bool { return f.fails(opts.strictKinds) }) {
+		return errDenied
 	}
 	return nil
+}
+
+// fails reports whether the finding is one for which the program fails.
+func (f finding) fails(strictKinds bool) bool {
+	switch f.outcome {
+	case denied, broken, template:
+		return true
+	case unchecked:
+		return strictKinds
+	}
+	return false
 }
 
 // review puts what is not a pod into the cluster, lets the controllers settle, and
@@ -78,8 +105,12 @@ func (p *plane) review(ctx context.Context, docs []document, namespace string) (
 	for i, d := range docs {
 		findings[i].document = d
 		switch {
+		case d.err != nil && d.template != "":
+			findings[i].outcome, findings[i].reason = template, "It looks like "+d.template+".\n"+d.err.Error()
 		case d.err != nil:
 			findings[i].outcome, findings[i].reason = broken, d.err.Error()
+		case d.unchecked != "":
+			findings[i].outcome, findings[i].reason = unchecked, d.unchecked
 		case d.skipped:
 			findings[i].outcome = skipped
 		default:
@@ -93,7 +124,7 @@ func (p *plane) review(ctx context.Context, docs []document, namespace string) (
 	}
 	for i := range findings {
 		if f := &findings[i]; f.outcome == "" && podTemplate(f.object) == nil && !isPod(f.object) {
-			p.store(ctx, f)
+			p.apply(ctx, f)
 		}
 	}
 	if err := p.settle(ctx); err != nil {
@@ -103,8 +134,8 @@ func (p *plane) review(ctx context.Context, docs []document, namespace string) (
 		f := &findings[i]
 		switch {
 		case f.outcome == "":
-			p.judge(ctx, f)
-		case f.outcome == stored:
+			p.decide(ctx, f)
+		case f.outcome == created || f.outcome == configured || f.outcome == unchanged:
 			p.noteController(ctx, f)
 		}
 	}
@@ -127,7 +158,7 @@ func clean(o object, namespace string) {
 func (p *plane) storeNamespaces(ctx context.Context, findings []finding) ([]finding, error) {
 	for i := range findings {
 		if _, ok := findings[i].object.(*corev1.Namespace); ok && findings[i].outcome == "" {
-			p.store(ctx, &findings[i])
+			p.apply(ctx, &findings[i])
 		}
 	}
 	ensure := func(name string) (created bool, err error) {
@@ -160,38 +191,6 @@ func (p *plane) storeNamespaces(ctx context.Context, findings []finding) ([]find
 	return mentioned, nil
 }
 
-// store puts an object that is no pod into the cluster. One with a UID is a copy of
-// a live object, and keeps it.
-func (p *plane) store(ctx context.Context, f *finding) {
-	var err error
-	switch o := f.object.(type) {
-	case *corev1.Namespace:
-		if o.UID != "" {
-			err = p.cluster.Load(o)
-		} else {
-			_, err = p.cluster.CreateNamespace(ctx, o)
-		}
-	case *corev1.ServiceAccount:
-		if o.UID != "" {
-			err = p.cluster.Load(o)
-		} else {
-			_, err = p.cluster.CreateServiceAccount(ctx, o)
-		}
-	case *corev1.Secret:
-		if o.UID != "" {
-			err = p.cluster.Load(o)
-		} else {
-			_, err = p.cluster.CreateSecret(ctx, o)
-		}
-	default:
-		err = errors.New("it has no pod template")
-	}
-	f.outcome = stored
-	if err != nil {
-		f.outcome, f.reason = refused, err.Error()
-	}
-}
-
 // noteController says what the token controller did with a token Secret.
 func (p *plane) noteController(ctx context.Context, f *finding) {
 	secret, ok := f.object.(*corev1.Secret)
@@ -202,25 +201,34 @@ func (p *plane) noteController(ctx context.Context, f *finding) {
 	now, err := p.cluster.GetSecret(ctx, secret.Namespace, secret.Name)
 	switch {
 	case apierrors.IsNotFound(err):
-		f.outcome = refused
-		f.reason = fmt.Sprintf("deleted by the token controller: there is no ServiceAccount %s/%s", secret.Namespace, account)
+		reason := fmt.Sprintf("deleted by the token controller: there is no ServiceAccount %s/%s", secret.Namespace, account)
 		if uid := secret.Annotations[corev1.ServiceAccountUIDKey]; uid != "" {
-			f.reason += " with the UID " + uid
+			reason += " with the UID " + uid
 		}
+		f.deny(reason)
 	case err != nil:
-		f.outcome, f.reason = refused, err.Error()
+		f.deny(err.Error())
 	case len(secret.Data[corev1.ServiceAccountTokenKey]) == 0 && len(now.Data[corev1.ServiceAccountTokenKey]) > 0:
 		f.reason = fmt.Sprintf("filled with a token of ServiceAccount %s/%s", secret.Namespace, account)
 	}
 }
 
-// judge runs admission on the pod, or on the pod of the template, of a finding.
-func (p *plane) judge(ctx context.Context, f *finding) {
+// decide runs admission on the pod, or on the pod of the template, of a finding.
+func (p *plane) decide(ctx context.Context, f *finding) {
+	if err := checkMeta(f.object); err != nil {
+		f.deny(err.Error())
+		return
+	}
 	f.before = podOf(f.object)
 	f.pod = f.before.DeepCopy()
 	var err error
-	if f.plan, err = p.admit(ctx, f.pod); err != nil {
-		f.outcome, f.reason, f.pod = refused, err.Error(), nil
+	if f.plan, err = p.admit(ctx, f.pod); err == nil {
+		// The API server validates what admission makes of a pod.
+		_, err = p.cluster.CoreV1().Pods(f.pod.Namespace).Create(ctx, f.pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+	}
+	if err != nil {
+		f.pod = nil
+		f.deny(err.Error())
 		return
 	}
 	f.outcome = admitted
@@ -240,7 +248,20 @@ func podOf(o object) *corev1.Pod {
 	template := podTemplate(o).DeepCopy()
 	pod := &corev1.Pod{ObjectMeta: template.ObjectMeta, Spec: template.Spec}
 	pod.Namespace, pod.Name, pod.GenerateName = o.GetNamespace(), "", strings.TrimSuffix(o.GetName(), "-")+"-"
+	if set, ok := o.(*appsv1.StatefulSet); ok {
+		pod.Spec.Volumes = withClaims(pod.Spec.Volumes, set)
+	}
 	return pod
+}
+
+// withClaims returns volumes with those that the controller of a StatefulSet adds.
+func withClaims(volumes []corev1.Volume, set *appsv1.StatefulSet) []corev1.Volume {
+	for _, claim := range set.Spec.VolumeClaimTemplates {
+		volumes = slices.DeleteFunc(volumes, func(v corev1.Volume) bool { return v.Name == claim.Name })
+		source := &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim.Name + "-" + set.Name + "-0"}
+		volumes = append(volumes, corev1.Volume{Name: claim.Name, VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: source}})
+	}
+	return volumes
 }
 
 // fullName returns namespace/name, or the name alone for what has no namespace.

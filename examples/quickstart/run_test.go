@@ -35,11 +35,11 @@ func TestOutput(t *testing.T) {
 		{name: "good", args: "-f testdata/good.yaml", status: exitGood},
 		{name: "good-json", args: "-o json -n elsewhere -f testdata/good.yaml", status: exitGood},
 		{name: "good-legacy-yaml", args: "-legacy -o yaml -f testdata/good.yaml", status: exitGood},
-		{name: "shop", args: "-f testdata/shop", status: exitRefused},
-		{name: "shop-plan", args: "-f testdata/shop -o plan", status: exitRefused},
-		{name: "shop-yaml", args: "-f testdata/shop -o yaml", status: exitRefused},
-		{name: "shop-json", args: "-f testdata/shop -o json", status: exitRefused},
-		{name: "shop-strict", args: "-strict -f testdata/shop/10-accounts.yaml -f testdata/shop/20-pods.yaml", status: exitRefused},
+		{name: "shop", args: "-f testdata/shop", status: exitDenied},
+		{name: "shop-plan", args: "-f testdata/shop -o plan", status: exitDenied},
+		{name: "shop-yaml", args: "-f testdata/shop -o yaml", status: exitDenied},
+		{name: "shop-json", args: "-f testdata/shop -o json", status: exitDenied},
+		{name: "shop-strict", args: "-strict -f testdata/shop/10-accounts.yaml -f testdata/shop/20-pods.yaml", status: exitDenied},
 	}
 	want := map[string]bool{}
 	for _, tt := range tests {
@@ -104,12 +104,12 @@ func TestExitStatus(t *testing.T) {
 		{name: "admitted", stdin: pod, args: "-f -", status: exitGood, stdout: "1 admitted\n"},
 		{name: "nothing", stdin: "# nothing\n", args: "-f -", status: exitGood, stdout: "nothing found\n"},
 		{name: "only skipped", stdin: "apiVersion: v1\nkind: Service\n", args: "-f -", status: exitGood, stdout: "1 skipped\n"},
-		{name: "refused", stdin: strings.Replace(pod, "spec: {", "spec: {serviceAccountName: ghost, ", 1), args: "-f -", status: exitRefused, stdout: "1 refused\n"},
-		{name: "refused in JSON", stdin: strings.Replace(pod, "spec: {", "spec: {serviceAccountName: ghost, ", 1), args: "-o json -f -", status: exitRefused, stdout: `"refused": 1`},
-		{name: "broken", stdin: "{", args: "-f -", status: exitRefused, stdout: "standard input, document 1\n"},
-		{name: "one bad of two", stdin: "{\n---\n" + pod, args: "-f -", status: exitRefused, stdout: "1 admitted, 1 broken\n"},
-		{name: "missing file", args: "-f nowhere.yaml", status: exitRefused, stdout: "broken    nowhere.yaml\n          no such file or directory\n"},
-		{name: "file and standard input", stdin: pod, args: "-f testdata/good.yaml -f -", status: exitGood, stdout: "2 admitted, 1 stored\n"},
+		{name: "denied", stdin: strings.Replace(pod, "spec: {", "spec: {serviceAccountName: ghost, ", 1), args: "-f -", status: exitDenied, stdout: "1 denied\n"},
+		{name: "denied in JSON", stdin: strings.Replace(pod, "spec: {", "spec: {serviceAccountName: ghost, ", 1), args: "-o json -f -", status: exitDenied, stdout: `"denied": 1`},
+		{name: "broken", stdin: "{", args: "-f -", status: exitDenied, stdout: "standard input, document 1\n"},
+		{name: "one bad of two", stdin: "{\n---\n" + pod, args: "-f -", status: exitDenied, stdout: "1 admitted, 1 broken\n"},
+		{name: "missing file", args: "-f nowhere.yaml", status: exitDenied, stdout: "broken      nowhere.yaml\n            no such file or directory\n"},
+		{name: "file and standard input", stdin: pod, args: "-f testdata/good.yaml -f -", status: exitGood, stdout: "2 admitted, 1 created\n"},
 
 		{name: "unknown flag", args: "-x", status: exitUsage, stderr: "flag provided but not defined: -x"},
 		{name: "unknown format", args: "-o xml", status: exitUsage, stderr: `-o "xml": want one of diff, plan, yaml, json`},
@@ -130,8 +130,8 @@ func TestExitStatus(t *testing.T) {
 			if !strings.Contains(stderr, tt.stderr) || tt.stderr == "" && stderr != "" {
 				t.Errorf("standard error is %q, want %q in it", stderr, tt.stderr)
 			}
-			if tt.status == exitUsage && !strings.Contains(stderr, "Usage: quickstart") {
-				t.Errorf("standard error is %q, want the usage in it", stderr)
+			if tt.status == exitUsage && (strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "quickstart: ")) {
+				t.Errorf("standard error is %q, want one line", stderr)
 			}
 		})
 	}
@@ -148,8 +148,8 @@ func TestReviewOfLiveObjects(t *testing.T) {
   "annotations":{"kubernetes.io/service-account.name":"builder","kubernetes.io/service-account.uid":"a-0"}},"type":"kubernetes.io/service-account-token","data":{"token":"aHVzaC1odXNo"}}
 ]}`
 	status, stdout, stderr := quickstart(live, "-o", "json", "-f", "-")
-	if status != exitRefused || stderr != "" {
-		t.Errorf("exit status %d with %q on standard error, want %d and nothing", status, stderr, exitRefused)
+	if status != exitDenied || stderr != "" {
+		t.Errorf("exit status %d with %q on standard error, want %d and nothing", status, stderr, exitDenied)
 	}
 	var got struct{ Results []record }
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil {
@@ -160,10 +160,10 @@ func TestReviewOfLiveObjects(t *testing.T) {
 		lines = append(lines, strings.TrimSpace(r.Name+": "+string(r.Outcome)+" "+r.Reason))
 	}
 	want := []string{
-		"shop: stored",
-		"shop/builder: stored",
-		"shop/current: stored",
-		"shop/stale: refused deleted by the token controller: there is no ServiceAccount shop/builder with the UID a-0",
+		"shop: created",
+		"shop/builder: created",
+		"shop/current: created",
+		"shop/stale: denied deleted by the token controller: there is no ServiceAccount shop/builder with the UID a-0",
 	}
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Errorf("results (-want +got):\n%s", diff)

@@ -94,11 +94,11 @@ func (s *story) podWithoutAccount(ctx context.Context) error {
 func (s *story) podWithUnknownAccount(ctx context.Context) error {
 	s.step("A pod that names an account which does not exist is rejected.")
 	_, err := s.admit(ctx, newPod("web", "ghost"))
-	refusal, ok := errors.AsType[*apierrors.StatusError](err)
+	denial, ok := errors.AsType[*apierrors.StatusError](err)
 	if !ok {
-		return fmt.Errorf("got the error %v, want a refusal", err)
+		return fmt.Errorf("got the error %v, want a denial", err)
 	}
-	s.text(fmt.Sprintf("%d %s\n%s\n", refusal.ErrStatus.Code, refusal.ErrStatus.Reason, refusal.ErrStatus.Message))
+	s.text(fmt.Sprintf("%d %s\n%s\n", denial.ErrStatus.Code, denial.ErrStatus.Reason, denial.ErrStatus.Message))
 	return nil
 }
 
@@ -142,7 +142,7 @@ func (s *story) secretIsDeleted(ctx context.Context) error {
 	if err := s.cluster.DeleteSecret(ctx, namespace, firstToken, metav1.DeleteOptions{}); err != nil {
 		return err
 	}
-	return s.showRefusal(ctx, "the Secret "+firstToken, s.token)
+	return s.showRejection(ctx, "the Secret "+firstToken, s.token)
 }
 
 func (s *story) accountIsDeleted(ctx context.Context) error {
@@ -174,10 +174,10 @@ func (s *story) accountIsDeleted(ctx context.Context) error {
 		return fmt.Errorf("the Secret is still there, want it gone: %w", err)
 	}
 	s.text(fmt.Sprintf("get secret %s: %v\n", secondToken, err))
-	if err := s.showRefusal(ctx, "the Secret "+secondToken, inSecret); err != nil {
+	if err := s.showRejection(ctx, "the Secret "+secondToken, inSecret); err != nil {
 		return err
 	}
-	return s.showRefusal(ctx, "the TokenRequest", requested.Status.Token)
+	return s.showRejection(ctx, "the TokenRequest", requested.Status.Token)
 }
 
 // createTokenSecret returns a Secret for the token of the account as it was
@@ -232,7 +232,7 @@ func (s *story) showAuthentication(ctx context.Context, where, token string) err
 	return err
 }
 
-func (s *story) showRefusal(ctx context.Context, where, token string) error {
+func (s *story) showRejection(ctx context.Context, where, token string) error {
 	identity, err := s.authenticator.Authenticate(ctx, token)
 	if err == nil {
 		return fmt.Errorf("the token of %s still authenticates as %s", where, identity.Username())

@@ -46,11 +46,11 @@ func (s *story) keysDidIt(ctx context.Context) error {
 	if err := s.showAuthentication(ctx, "the account default, signed with sa.key", token); err != nil {
 		return err
 	}
-	return s.strangerIsRefused(ctx, account)
+	return s.strangerIsRejected(ctx, account)
 }
 
-// strangerIsRefused shows that a well-formed token signed with another key is rejected.
-func (s *story) strangerIsRefused(ctx context.Context, account *corev1.ServiceAccount) error {
+// strangerIsRejected shows that a well-formed token signed with another key is rejected.
+func (s *story) strangerIsRejected(ctx context.Context, account *corev1.ServiceAccount) error {
 	key, err := keys.Generate(keys.RS256)
 	if err != nil {
 		return err
@@ -63,7 +63,7 @@ func (s *story) strangerIsRefused(ctx context.Context, account *corev1.ServiceAc
 	if err != nil {
 		return err
 	}
-	return s.showRefusal(ctx, "the same account, signed with another key", token)
+	return s.showRejection(ctx, "the same account, signed with another key", token)
 }
 
 // issueWith returns a token for account that signer signed.
