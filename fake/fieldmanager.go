@@ -1,7 +1,6 @@
 package fake
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -101,7 +100,7 @@ func (c *Cluster) stamp(next, live object.Object) {
 		for _, b := range before {
 			e := entries[i]
 			if b.Manager == e.Manager && b.Operation == e.Operation && b.APIVersion == e.APIVersion && b.Subresource == e.Subresource &&
-				b.FieldsV1 != nil && e.FieldsV1 != nil && bytes.Equal(b.FieldsV1.Raw, e.FieldsV1.Raw) {
+				b.FieldsV1 != nil && e.FieldsV1 != nil && b.FieldsV1.GetRawString() == e.FieldsV1.GetRawString() {
 				entries[i].Time = b.Time
 			}
 		}

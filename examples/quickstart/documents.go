@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"sigs.k8s.io/yaml"
-	//lint:ignore SA1019 what it recommends instead is the same code in a module of its own
 	goyaml "sigs.k8s.io/yaml/goyaml.v2"
 )
 

@@ -97,7 +97,7 @@ func readObject(d document, value []byte) []document {
 		d.err = errors.New("not a Kubernetes object: apiVersion and kind are required")
 	case strings.HasSuffix(d.kind.Kind, "List") && json.Unmarshal(head.Items, &items) == nil:
 		if strings.Count(d.item, ".") == maxNesting {
-			d.err = errors.New("Lists are nested too deeply")
+			d.err = errors.New("nested too deeply: a List in a List")
 			break
 		}
 		return readItems(d, items)
