@@ -41,6 +41,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"tokens/tokenreview":      {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "internal/webhook", "tokens"}, others: kubernetes},
 	"tokens/tokensource":      {ours: []string{"internal/configerror", "internal/flight", "internal/names", "internal/tokensecret", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/bearer":           {ours: []string{"internal/configerror", "internal/flight", "tokens"}},
+	"tokens/cached":           {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/bounded"}},
 	"tokens/keeper":           {ours: []string{"internal/configerror", "internal/flight", "internal/names", "sacontroller", "tokens", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/lastused":         {ours: []string{"internal/configerror", "internal/flight", "internal/names", "internal/tokensecret", "tokens", "tokens/internal/bounded"}, others: kubernetes},
 	"tokens/objectcache":      {ours: []string{"internal/configerror", "internal/flight", "tokens", "tokens/internal/bounded", "tokens/internal/objects"}, others: kubernetes},

@@ -62,10 +62,10 @@ type AuthenticatorConfig struct {
 	Leeway   time.Duration
 	NoLeeway bool
 
-	// InsecureSkipLookups authenticates by the token alone: no object is looked
-	// up, so tokens of deleted accounts, pods and Secrets are accepted until they
-	// expire, and Secret-based ones forever.
-	InsecureSkipLookups bool
+	// Lookups says what is looked up for each token. The zero value is
+	// [LookupAll]; a service that has the issuer's keys alone needs
+	// [LookupNothing].
+	Lookups Lookups
 
 	// SignatureCacheBytes bounds the memory of the cache of verified signatures,
 	// which has a hash of each token and its claims. Nothing else is cached: times,
@@ -111,12 +111,7 @@ func (cfg *AuthenticatorConfig) check() error {
 	if len(cfg.APIAudiences) == 0 || slices.Contains(cfg.APIAudiences, "") {
 		mistakes.Add("APIAudiences", "is %q, want at least one audience and no empty one", cfg.APIAudiences)
 	}
-	if !cfg.InsecureSkipLookups {
-		mistakes.Require("ServiceAccounts", cfg.ServiceAccounts, "a getter: ServiceAccountTokenGetter must be provided")
-		if cfg.Legacy && cfg.Secrets == nil {
-			mistakes.Require("Secrets", cfg.Secrets, "a getter for Secret-based tokens")
-		}
-	}
+	cfg.checkLookups(&mistakes)
 	mistakes.Optional("Secrets", cfg.Secrets)
 	mistakes.Optional("Pods", cfg.Pods)
 	mistakes.Optional("Nodes", cfg.Nodes)
@@ -134,11 +129,8 @@ func (cfg *AuthenticatorConfig) check() error {
 		mistakes.Add("DisableSignatureCache", "is set, which SignatureCacheBytes contradicts")
 	}
 	configerror.NotNegative(&mistakes, "MaxSignatureChecks", cfg.MaxSignatureChecks)
-	if cfg.Policy.MaxLifetime < 0 || cfg.Policy.MaxLifetime > 0 && cfg.Policy.MaxLifetime < time.Second {
-		mistakes.Add("Policy.MaxLifetime", "is %v, want 0 or at least 1 s", cfg.Policy.MaxLifetime)
-	}
-	if slices.Contains(cfg.Policy.Namespaces, "") {
-		mistakes.Add("Policy.Namespaces", "has an empty one, want names of namespaces")
+	for _, mistake := range cfg.Policy.Mistakes() {
+		mistakes.Add("Policy."+mistake.Field, "%s", mistake.Problem)
 	}
 	return mistakes.Err()
 }
@@ -158,7 +150,7 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	}
 	cfg.Issuers = slices.Clone(cfg.Issuers)
 	cfg.APIAudiences = slices.Clone(cfg.APIAudiences)
-	cfg.Policy.Namespaces = slices.Clone(cfg.Policy.Namespaces)
+	cfg.Policy = cfg.Policy.Clone()
 	if cfg.Leeway == 0 && !cfg.NoLeeway {
 		cfg.Leeway = DefaultLeeway
 	}
@@ -226,7 +218,8 @@ func (a *attempt) authenticate(ctx context.Context, token string, audiences []st
 	if err != nil {
 		return nil, v, err
 	}
-	if err := a.cfg.Policy.check(v.claims); err != nil {
+	identity := newIdentity(v.claims, granted, token)
+	if err := a.cfg.Policy.Check(identity); err != nil {
 		return nil, v, err
 	}
 	if v.claims.Legacy {
@@ -237,7 +230,7 @@ func (a *attempt) authenticate(ctx context.Context, token string, audiences []st
 	if err != nil {
 		return nil, v, err
 	}
-	return newIdentity(v.claims, granted, token), v, nil
+	return identity, v, nil
 }
 
 // grant returns those of requested that the token was issued for, in their order

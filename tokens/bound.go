@@ -46,7 +46,7 @@ func (a *attempt) checkBound(ctx context.Context, c *payload.Claims) error {
 		a.detailf("nbf %d, exp %d, iat %d, now %d, leeway %v", c.NotBefore, c.Expiry, c.IssuedAt, a.now.Unix(), a.cfg.Leeway)
 		return err
 	}
-	if a.cfg.InsecureSkipLookups {
+	if a.cfg.Lookups == LookupNothing {
 		return nil
 	}
 	account, err := a.cfg.ServiceAccounts.GetServiceAccount(ctx, c.Namespace, c.Account.Name)
@@ -54,6 +54,7 @@ func (a *attempt) checkBound(ctx context.Context, c *payload.Claims) error {
 		return err
 	}
 	switch {
+	case a.cfg.Lookups == LookupAccounts:
 	case c.Secret.Name != "":
 		return a.checkSecret(ctx, c)
 	case c.Pod.Name != "":

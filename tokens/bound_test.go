@@ -334,7 +334,7 @@ func TestWebhookWithoutAttestation(t *testing.T) {
 func TestSkipLookups(t *testing.T) {
 	w := tokentest.NewWorld()
 	a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
-		cfg.InsecureSkipLookups = true
+		cfg.Lookups = tokens.LookupNothing
 		cfg.ServiceAccounts, cfg.Secrets, cfg.Pods, cfg.Nodes = nil, nil, nil, nil
 	})
 	for _, claims := range []object{tokentest.BoundClaims(), tokentest.LegacyClaims()} {

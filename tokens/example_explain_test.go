@@ -50,7 +50,7 @@ func ExampleNewAuthenticator() {
 	// true <nil>
 	// tokens: AuthenticatorConfig.Keys is required, want a keys.Source
 	// tokens: AuthenticatorConfig.APIAudiences is [], want at least one audience and no empty one
-	// tokens: AuthenticatorConfig.ServiceAccounts is required, want a getter: ServiceAccountTokenGetter must be provided
+	// tokens: AuthenticatorConfig.ServiceAccounts is required, want a getter (ServiceAccountTokenGetter must be provided), or Lookups: LookupNothing to verify tokens with the issuer's keys alone
 	// tokens: AuthenticatorConfig.Secrets is required, want a getter for Secret-based tokens
 	// tokens: AuthenticatorConfig.Leeway is -1s, want 0 for the default or a positive value
 }

@@ -14,7 +14,7 @@ import (
 // checkLegacy checks the objects of a Secret-based token (TOK-53..62). Unlike
 // bound tokens it ends with any deletion timestamp.
 func (a *attempt) checkLegacy(ctx context.Context, c *payload.Claims, token string) error {
-	if a.cfg.InsecureSkipLookups {
+	if a.cfg.Lookups == LookupNothing {
 		return nil
 	}
 	secret, err := a.cfg.Secrets.GetSecret(ctx, c.Namespace, c.Secret.Name)

@@ -1,11 +1,13 @@
 package tokens
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
-	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // A Policy rejects tokens that Kubernetes would accept, with [ReasonPolicy]. The
@@ -30,28 +32,59 @@ type Policy struct {
 	// Namespaces, if not empty, are those whose accounts are accepted (Subject is
 	// "namespace").
 	Namespaces []string
+
+	// Accounts, if not empty, are those that are accepted, by namespace and name
+	// (Subject is "account").
+	Accounts []types.NamespacedName
 }
 
-// check checks c, whose signature and audiences are valid.
-func (p *Policy) check(c *payload.Claims) error {
+// Check rejects id with an [*InvalidError], or returns nil. An [Authenticator] checks its
+// own Policy; this is for identities of other [Verifier]s. Those of a TokenReview have
+// no times, so MaxLifetime rejects them all, and don't tell Secret-based tokens apart,
+// but for RequirePodBound. It is safe for concurrent use.
+func (p *Policy) Check(id *Identity) error {
 	broken := ""
 	switch {
-	case p.ForbidLegacy && c.Legacy:
+	case p.ForbidLegacy && id.Legacy:
 		broken = "legacy"
-	case p.RequirePodBound && c.Pod.Name == "":
+	case p.RequirePodBound && id.Pod.Name == "":
 		broken = objects.Pod
-	case p.MaxLifetime > 0 && !p.livesWithin(c):
+	case p.MaxLifetime > 0 && (id.Expiry.IsZero() || id.IssuedAt.IsZero() || id.Expiry.Sub(id.IssuedAt) > p.MaxLifetime):
 		broken = "lifetime"
-	case len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, c.Namespace):
+	case len(p.Namespaces) > 0 && !slices.Contains(p.Namespaces, id.Namespace):
 		broken = "namespace"
+	case len(p.Accounts) > 0 && !slices.Contains(p.Accounts, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}):
+		broken = "account"
 	default:
 		return nil
 	}
 	return &InvalidError{ReasonPolicy, broken}
 }
 
-// livesWithin reports whether c ends MaxLifetime after its beginning at the
-// latest. Both times are below 2^38, and what is left of the seconds counts.
-func (p *Policy) livesWithin(c *payload.Claims) bool {
-	return c.Expiry != payload.NoTime && c.IssuedAt != payload.NoTime && c.Expiry-c.IssuedAt <= int64(p.MaxLifetime/time.Second)
+// Mistakes returns what is wrong with p, for the constructors of configs that have a
+// Policy.
+func (p *Policy) Mistakes() []*ConfigError {
+	var mistakes []*ConfigError
+	add := func(field, problem string) {
+		mistakes = append(mistakes, &ConfigError{Config: "tokens.Policy", Field: field, Problem: problem})
+	}
+	if p.MaxLifetime < 0 || p.MaxLifetime > 0 && p.MaxLifetime < time.Second {
+		add("MaxLifetime", fmt.Sprintf("is %v, want 0 or at least 1 s", p.MaxLifetime))
+	}
+	if slices.Contains(p.Namespaces, "") {
+		add("Namespaces", "has an empty one, want names of namespaces")
+	}
+	for i, account := range p.Accounts {
+		if account.Namespace == "" || account.Name == "" {
+			add(fmt.Sprintf("Accounts[%d]", i), fmt.Sprintf("is %q, want a namespace and a name", account))
+		}
+	}
+	return mistakes
+}
+
+// Clone returns a copy that shares nothing with p.
+func (p *Policy) Clone() Policy {
+	c := *p
+	c.Namespaces, c.Accounts = slices.Clone(p.Namespaces), slices.Clone(p.Accounts)
+	return c
 }

@@ -28,10 +28,10 @@ func JoinWithJWKS(ctx context.Context, jwks []byte, issuer, clusterName, token s
 	}
 	authenticator, err := tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{issuer}, Keys: set, APIAudiences: []string{clusterName},
-		InsecureSkipLookups: true, // the cluster can't be reached
-		Policy:              tokens.Policy{RequirePodBound: true, MaxLifetime: 30 * time.Minute},
-		Leeway:              10 * time.Second,
-		Now:                 now,
+		Lookups: tokens.LookupNothing, // the cluster can't be reached
+		Policy:  tokens.Policy{RequirePodBound: true, MaxLifetime: 30 * time.Minute},
+		Leeway:  10 * time.Second,
+		Now:     now,
 	})
 	if err != nil {
 		return nil, err

@@ -22,6 +22,9 @@ type Config struct {
 	// empty, those of the Verifier.
 	Audiences []string
 
+	// Policy denies ServiceAccounts with 403, before Authorize is asked.
+	Policy tokens.Policy
+
 	// Authorize, if set, decides whether the ServiceAccount may send r: an error
 	// denies it with 403, or with what the error says if it is a
 	// [*tokens.UnavailableError]. Only Observe gets the error. If nil, every
@@ -68,6 +71,9 @@ func (cfg *Config) check() error {
 	if slices.Contains(cfg.Audiences, "") {
 		mistakes.Add("Audiences", "has an empty one, want audiences of this service")
 	}
+	for _, mistake := range cfg.Policy.Mistakes() {
+		mistakes.Add("Policy."+mistake.Field, "%s", mistake.Problem)
+	}
 	if strings.ContainsFunc(cfg.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
 		mistakes.Add("Realm", "is %q, want printable ASCII without quotes and backslashes", cfg.Realm)
 	}
@@ -82,6 +88,7 @@ func New(cfg Config) (func(http.Handler) http.Handler, error) {
 		return nil, err
 	}
 	cfg.Audiences = slices.Clone(cfg.Audiences)
+	cfg.Policy = cfg.Policy.Clone()
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { cfg.serve(w, r, next) })
 	}, nil
@@ -90,9 +97,11 @@ func New(cfg Config) (func(http.Handler) http.Handler, error) {
 func (cfg *Config) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
 	start := time.Now()
 	e := Event{}
-	var authorize func(*tokens.Identity) error
-	if cfg.Authorize != nil {
-		authorize = func(id *tokens.Identity) error { return cfg.Authorize(r, id) }
+	authorize := func(id *tokens.Identity) error {
+		if err := cfg.Policy.Check(id); err != nil || cfg.Authorize == nil {
+			return err
+		}
+		return cfg.Authorize(r, id)
 	}
 	e.Identity, e.Err = Authenticate(r.Context(), cfg.Verifier, r.Header.Values("Authorization"), cfg.Audiences, authorize)
 	var f Failure

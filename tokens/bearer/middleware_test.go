@@ -72,6 +72,8 @@ func TestMiddleware(t *testing.T) {
 		{name: "denied", header: []string{"Bearer good"}, mutate: func(c *bearer.Config, _ *verifier) {
 			c.Authorize = func(*http.Request, *tokens.Identity) error { return errors.New("secret detail") }
 		}, status: 403, challenge: `Bearer error="insufficient_scope", error_description="the service account may not do this"`, text: "may not", accepted: true},
+		{name: "against the middleware's Policy", header: []string{"Bearer good"}, mutate: func(c *bearer.Config, _ *verifier) { c.Policy.Namespaces = []string{"other"} },
+			status: 403, challenge: `Bearer error="insufficient_scope", error_description="the service account may not do this"`, text: "may not", accepted: true},
 		{name: "allowed", header: []string{"Bearer good"}, mutate: func(c *bearer.Config, _ *verifier) {
 			c.Authorize = func(r *http.Request, id *tokens.Identity) error {
 				if r.URL.Path != "/secret" || id != builder {
@@ -177,9 +179,10 @@ func TestFailAndKeepToken(t *testing.T) {
 }
 
 func TestNew(t *testing.T) {
-	_, err := bearer.New(bearer.Config{Verifier: (*verifier)(nil), Audiences: []string{""}, Realm: "a\"\r\nb"})
+	_, err := bearer.New(bearer.Config{Verifier: (*verifier)(nil), Audiences: []string{""}, Realm: "a\"\r\nb", Policy: tokens.Policy{MaxLifetime: -1}})
 	const want = "bearer: Config.Verifier is required, want a tokens.Verifier\n" +
 		"bearer: Config.Audiences has an empty one, want audiences of this service\n" +
+		"bearer: Config.Policy.MaxLifetime is -1ns, want 0 or at least 1 s\n" +
 		`bearer: Config.Realm is "a\"\r\nb", want printable ASCII without quotes and backslashes`
 	if _, ok := errors.AsType[*bearer.ConfigError](err); !ok || err.Error() != want {
 		t.Errorf("New() =\n%v\nwant\n%s", err, want)

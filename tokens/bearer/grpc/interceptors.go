@@ -28,6 +28,9 @@ type Config struct {
 	// empty, those of the Verifier.
 	Audiences []string
 
+	// Policy denies ServiceAccounts with PermissionDenied, before Authorize is asked.
+	Policy tokens.Policy
+
 	// Authorize, if set, decides whether the ServiceAccount may call method, such as
 	// "/package.Service/Method": an error denies it, or says that it can't be told if
 	// it is a [*tokens.UnavailableError]. Only Observe gets the error. If nil, every
@@ -73,10 +76,13 @@ func New(cfg Config) (*Interceptors, error) {
 	if slices.Contains(cfg.Audiences, "") {
 		mistakes.Add("Audiences", "has an empty one, want audiences of this service")
 	}
+	for _, mistake := range cfg.Policy.Mistakes() {
+		mistakes.Add("Policy."+mistake.Field, "%s", mistake.Problem)
+	}
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
-	cfg.Audiences = slices.Clone(cfg.Audiences)
+	cfg.Audiences, cfg.Policy = slices.Clone(cfg.Audiences), cfg.Policy.Clone()
 	return &Interceptors{cfg}, nil
 }
 
@@ -113,9 +119,11 @@ func (i *Interceptors) authenticate(ctx context.Context, method string) (context
 	}
 	start := time.Now()
 	e := Event{Method: method, Code: codes.OK}
-	var authorize func(*tokens.Identity) error
-	if i.cfg.Authorize != nil {
-		authorize = func(id *tokens.Identity) error { return i.cfg.Authorize(ctx, method, id) }
+	authorize := func(id *tokens.Identity) error {
+		if err := i.cfg.Policy.Check(id); err != nil || i.cfg.Authorize == nil {
+			return err
+		}
+		return i.cfg.Authorize(ctx, method, id)
 	}
 	e.Identity, e.Err = bearer.Authenticate(ctx, i.cfg.Verifier, metadata.ValueFromIncomingContext(ctx, authorization), i.cfg.Audiences, authorize)
 	var ended error

@@ -106,6 +106,7 @@ func TestInterceptors(t *testing.T) {
 		{name: "denied", header: []string{"Bearer good"}, mutate: func(c *bearergrpc.Config, _ *verifier) {
 			c.Authorize = func(context.Context, string, *tokens.Identity) error { return errors.New("secret detail") }
 		}, code: codes.PermissionDenied},
+		{name: "against the Policy", header: []string{"Bearer good"}, mutate: func(c *bearergrpc.Config, _ *verifier) { c.Policy.Namespaces = []string{"other"} }, code: codes.PermissionDenied},
 		{name: "allowed", header: []string{"Bearer good"}, mutate: func(c *bearergrpc.Config, _ *verifier) {
 			c.Authorize = func(_ context.Context, method string, id *tokens.Identity) error {
 				if !strings.HasPrefix(method, "/grpc.health.v1.Health/") || id != builder {
