@@ -3,7 +3,6 @@ package admission
 import (
 	"context"
 	"fmt"
-	"path"
 	"strings"
 	"time"
 
@@ -142,6 +141,11 @@ type Config struct {
 	// is no such annotation.
 	OptOutAnnotation string
 
+	// FurtherVolumes are volumes with tokens for other audiences, in this order. They
+	// depend on the account that is looked up anyway, not on TokenVolume or
+	// DisableTokenMount.
+	FurtherVolumes []FurtherVolume
+
 	// NewName returns base, which ends in a dash, and a suffix: the name of a
 	// new volume. Nil means five random characters, as in Kubernetes. A constant
 	// suffix makes decisions deterministic. It must be safe for concurrent use.
@@ -171,7 +175,7 @@ func (c *Config) validate() error {
 			mistakes.Add(n.field, "is %q, want a valid name: %s", n.name, strings.Join(msgs, "; "))
 		}
 	}
-	if p := c.MountPath; p != "" && (!path.IsAbs(p) || path.Clean(p) != p || p == "/" || strings.Contains(p, ":")) {
+	if p := c.MountPath; p != "" && !isMountPath(p) {
 		mistakes.Add("MountPath", "is %q, want an absolute, clean path other than /, without colons", p)
 	}
 	if d := c.TokenLifetime; d != 0 && (d < minTokenLifetime || d > maxTokenLifetime || d%time.Second != 0) {
@@ -182,6 +186,7 @@ func (c *Config) validate() error {
 			mistakes.Add("OptOutAnnotation", "is %q, want the key of an annotation: %s", key, strings.Join(msgs, "; "))
 		}
 	}
+	c.checkFurther(&mistakes)
 	return mistakes.Err()
 }
 
@@ -195,6 +200,7 @@ type rules struct {
 	mountPath                                  string
 	lifetime                                   int64 // seconds
 	newName                                    func(base string) string
+	further                                    []FurtherVolume
 	json                                       fragments // set by New
 }
 
@@ -227,6 +233,9 @@ func (c *Config) rules() rules {
 	}
 	if r.newName == nil {
 		r.newName = randomName
+	}
+	for i := range c.FurtherVolumes {
+		r.further = append(r.further, c.FurtherVolumes[i].clone())
 	}
 	r.exact = r.strict || r.audience != "" || r.mountPath != DefaultMountPath || r.rootCA != DefaultRootCA || r.lifetime != int64(DefaultTokenLifetime/time.Second)
 	return r

@@ -19,6 +19,9 @@ func (r *rules) decide(b *budget, edits []Edit, pod *corev1.Pod, account *corev1
 	if err != nil {
 		return nil, err
 	}
+	if edits, err = r.decideFurther(b, edits, pod, account); err != nil {
+		return nil, err
+	}
 	return decidePullSecrets(edits, &pod.Spec, account), nil
 }
 

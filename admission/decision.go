@@ -41,7 +41,7 @@ func (d Decision) Apply(pod *corev1.Pod) {
 	for i := range d.Edits {
 		e := &d.Edits[i]
 		if e.Keep {
-			if e.why == accountHasNoPullSecrets {
+			if e.why == accountHasNoPullSecrets && e.further == nil {
 				spec.ImagePullSecrets = []corev1.LocalObjectReference{} // a copy of the account's, as in Kubernetes
 			}
 			continue
@@ -59,6 +59,10 @@ func (d Decision) Apply(pod *corev1.Pod) {
 		case fieldPullSecrets:
 			spec.ImagePullSecrets = slices.Clone(e.account.ImagePullSecrets)
 		default:
+			if c := e.containerOf(spec); e.Env {
+				c.Env = append(slices.Clip(c.Env), *e.further.env)
+				continue
+			}
 			// All mounts share one array, cut so that appending to those of one
 			// container does not write into the next.
 			c, start := e.containerOf(spec), len(mounts)
@@ -73,7 +77,7 @@ func (d Decision) Apply(pod *corev1.Pod) {
 func (d Decision) newMounts(spec *corev1.PodSpec) []corev1.VolumeMount {
 	n := 0
 	for i := range d.Edits {
-		if c := d.Edits[i].containerOf(spec); c != nil && !d.Edits[i].Keep {
+		if c := d.Edits[i].containerOf(spec); c != nil && !d.Edits[i].Keep && !d.Edits[i].Env {
 			n += len(c.VolumeMounts) + 1
 		}
 	}

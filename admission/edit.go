@@ -14,10 +14,13 @@ type Edit struct {
 	// Field is the field of the pod's spec: serviceAccountName, serviceAccount
 	// or imagePullSecrets, which is set; volumes, which gets one more; or
 	// initContainers or containers, of which one gets one more of its
-	// volumeMounts. It is empty if the edit is about the pod as a whole.
+	// volumeMounts, or of its env. It is empty if the edit is about the pod as a
+	// whole.
 	Field string
-	// Container is the index of the container that gets a mount.
+	// Container is the index of the container that gets a mount or a variable.
 	Container int
+	// Env says that the container gets a variable.
+	Env bool
 	// Keep says that the field stays as it is.
 	Keep bool
 
@@ -27,15 +30,19 @@ type Edit struct {
 	detail  string // the Secret of a SecretBacked volume, the volume that looks alike, or the container's name
 	rules   *rules
 	account *corev1.ServiceAccount // for its pull secrets
+	further *furtherEdit           // for a further volume; then only what is exported counts beside it
 }
 
 // Value returns what the field is set to, or the element that is added to it: a
-// string, a [corev1.Volume], a [corev1.VolumeMount] or a
+// string, a [corev1.Volume], a [corev1.VolumeMount], a [corev1.EnvVar] or a
 // []corev1.LocalObjectReference. It is nil if the field is kept. The caller may
 // change it.
 func (e *Edit) Value() any {
-	if e.Keep {
+	switch {
+	case e.Keep:
 		return nil
+	case e.further != nil:
+		return e.further.value()
 	}
 	switch e.Field {
 	case fieldAccount, fieldOldAccount:
@@ -48,9 +55,19 @@ func (e *Edit) Value() any {
 	return e.mount()
 }
 
-func (e *Edit) volume() corev1.Volume { return e.rules.volume(e.name, e.detail) }
+func (e *Edit) volume() corev1.Volume {
+	if e.further != nil {
+		return *e.further.volume.DeepCopy()
+	}
+	return e.rules.volume(e.name, e.detail)
+}
 
-func (e *Edit) mount() corev1.VolumeMount { return e.rules.mount(e.name) }
+func (e *Edit) mount() corev1.VolumeMount {
+	if e.further != nil {
+		return *e.further.mount
+	}
+	return e.rules.mount(e.name)
+}
 
 // containerOf returns the container that e is about, or nil.
 func (e *Edit) containerOf(spec *corev1.PodSpec) *corev1.Container {
@@ -75,6 +92,8 @@ func (e *Edit) String() string {
 		text += ": " + v.Name
 	case corev1.VolumeMount:
 		text += ": " + v.Name + " at " + v.MountPath
+	case corev1.EnvVar:
+		text += ": " + v.Name
 	case []corev1.LocalObjectReference:
 		names := make([]string, len(v))
 		for i, ref := range v {
@@ -100,7 +119,11 @@ func (e *Edit) path() string {
 	case "":
 		return "pod"
 	case fieldInitContainers, fieldContainers:
-		return fmt.Sprintf("spec.%s[%d].volumeMounts", e.Field, e.Container)
+		list := "volumeMounts"
+		if e.Env {
+			list = "env"
+		}
+		return fmt.Sprintf("spec.%s[%d].%s", e.Field, e.Container, list)
 	}
 	return "spec." + e.Field
 }
@@ -147,6 +170,9 @@ const (
 // Why says why the field is changed or kept. It is for people, and may change
 // from release to release.
 func (e *Edit) Why() string {
+	if e.further != nil {
+		return e.further.why
+	}
 	switch e.why {
 	case noPod:
 		return "there is none"

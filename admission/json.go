@@ -28,8 +28,11 @@ func split(value any) [2]string {
 // AppendJSON appends the JSON of [Edit.Value] to dst and returns it: what a JSON
 // Patch (RFC 6902) has as the value. If the field is kept, it appends nothing.
 func (e *Edit) AppendJSON(dst []byte) []byte {
-	if e.Keep {
+	switch {
+	case e.Keep:
 		return dst
+	case e.further != nil:
+		return e.further.appendJSON(dst)
 	}
 	switch e.Field {
 	case fieldAccount, fieldOldAccount:

@@ -2,6 +2,7 @@ package admission
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -52,7 +53,27 @@ func (p *Plugin) PodAnnotations() []string {
 	if p.rules.optOut != "" {
 		keys = append(keys, p.rules.optOut)
 	}
+	for i := range p.rules.further {
+		annotations, _ := p.rules.further[i].podKeys()
+		keys = append(keys, annotations...)
+	}
 	return keys
+}
+
+// PodLabels returns the keys of the labels that decisions about pods depend on.
+func (p *Plugin) PodLabels() []string {
+	var keys []string
+	for i := range p.rules.further {
+		_, labels := p.rules.further[i].podKeys()
+		keys = append(keys, labels...)
+	}
+	return keys
+}
+
+// NeedsEnv reports whether decisions about pods depend on the names of all variables of
+// their containers, not only on those that come from Secrets.
+func (p *Plugin) NeedsEnv() bool {
+	return slices.ContainsFunc(p.rules.further, func(f FurtherVolume) bool { return len(f.Env) > 0 })
 }
 
 // Admit gives req.Pod, which is about to be created, the account it runs as, the

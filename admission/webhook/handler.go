@@ -62,11 +62,11 @@ type Event struct {
 // A Handler is a webhook: it answers AdmissionReview requests of
 // admission.k8s.io/v1. It is safe for concurrent use.
 type Handler struct {
-	plugin      *admission.Plugin
-	annotations []string // that are read
-	cfg         Config
-	endpoint    webhook.Endpoint
-	patches     sync.Pool // of *patch, empty
+	plugin   *admission.Plugin
+	wanted   wanted
+	cfg      Config
+	endpoint webhook.Endpoint
+	patches  sync.Pool // of *patch, empty
 }
 
 // New returns a webhook with the decisions of plugin, or an error that joins one
@@ -86,10 +86,10 @@ func New(plugin *admission.Plugin, cfg Config) (*Handler, error) {
 		cfg.Timeout = defaultTimeout
 	}
 	return &Handler{
-		plugin:      plugin,
-		annotations: append(plugin.PodAnnotations(), admission.EnforceAnnotation),
-		cfg:         cfg,
-		endpoint:    webhook.Endpoint{Package: "admission", MaxBytes: cfg.MaxBytes, Timeout: cfg.Timeout},
+		plugin:   plugin,
+		wanted:   wanted{append(plugin.PodAnnotations(), admission.EnforceAnnotation), plugin.PodLabels(), plugin.NeedsEnv()},
+		cfg:      cfg,
+		endpoint: webhook.Endpoint{Package: "admission", MaxBytes: cfg.MaxBytes, Timeout: cfg.Timeout},
 	}, nil
 }
 
@@ -115,7 +115,7 @@ const maxPooled = 256 << 10
 
 // review returns the answer to the review in body, or a *webhook.Error.
 func (h *Handler) review(ctx context.Context, body string, e *Event) ([]byte, error) {
-	rv, err := parseReview(ctx, body, h.annotations)
+	rv, err := parseReview(ctx, body, &h.wanted)
 	if err == nil {
 		err = rv.check()
 	}

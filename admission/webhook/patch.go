@@ -50,27 +50,35 @@ func (p *patch) add(in *podJSON, e *admission.Edit) {
 			spec.Volumes = []corev1.Volume{}
 		}
 	case "initContainers":
-		p.addMount(&spec.InitContainers[e.Container], in.isNull(e), e)
+		p.addToContainer(&spec.InitContainers[e.Container], in.isNull(e), e)
 	case "containers":
-		p.addMount(&spec.Containers[e.Container], in.isNull(e), e)
+		p.addToContainer(&spec.Containers[e.Container], in.isNull(e), e)
 	default:
 		p.op("add", "/spec/", e.Field)
 		p.value(e, "", "")
 	}
 }
 
-// addMount adds a mount to c, which is null in the raw JSON if null says so.
-func (p *patch) addMount(c *corev1.Container, null bool, e *admission.Edit) {
-	index, missing := strconv.Itoa(e.Container), c.VolumeMounts == nil
-	if missing {
+// addToContainer adds a mount or a variable to c, which is null in the raw JSON if null
+// says so.
+func (p *patch) addToContainer(c *corev1.Container, null bool, e *admission.Edit) {
+	index, empty := strconv.Itoa(e.Container), c.VolumeMounts == nil && c.Env == nil
+	list, missing := "volumeMounts", c.VolumeMounts == nil
+	if e.Env {
+		list, missing = "env", c.Env == nil
+	}
+	switch {
+	case missing && e.Env:
+		c.Env = []corev1.EnvVar{}
+	case missing:
 		c.VolumeMounts = []corev1.VolumeMount{}
 	}
-	if null && missing {
+	if null && empty {
 		p.op("replace", "/spec/", e.Field, "/", index)
-		p.value(e, `{"volumeMounts":[`, "]}")
+		p.value(e, `{"`+list+`":[`, "]}")
 		return
 	}
-	p.addTo(missing, e, "/spec/", e.Field, "/", index, "/volumeMounts")
+	p.addTo(missing, e, "/spec/", e.Field, "/", index, "/", list)
 }
 
 // addTo adds an element to the list at path, and the list if it is missing.

@@ -21,6 +21,12 @@ type podJSON struct {
 	nulls map[position]bool
 }
 
+// wanted says what is read of a pod besides what every decision depends on.
+type wanted struct {
+	annotations, labels []string // keys
+	env                 bool     // the names of all variables
+}
+
 // A position is that of a container in its list.
 type position struct {
 	init bool
@@ -32,7 +38,7 @@ func (p *podJSON) isNull(e *admission.Edit) bool {
 	return p.nulls[position{e.Field == "initContainers", e.Container}]
 }
 
-func (p *podJSON) read(s *scanner, annotations []string) {
+func (p *podJSON) read(s *scanner, wanted *wanted) {
 	p.present = s.Next() == '{'
 	for key := range s.Members {
 		switch key {
@@ -41,9 +47,9 @@ func (p *podJSON) read(s *scanner, annotations []string) {
 		case "kind":
 			p.kind = s.Text()
 		case "metadata":
-			p.metadata(s, annotations)
+			p.metadata(s, wanted)
 		case "spec":
-			p.spec(s)
+			p.spec(s, wanted.env)
 		}
 	}
 }
@@ -56,7 +62,7 @@ func (p *podJSON) readMetadataOnly(s *scanner) {
 	}
 }
 
-func (p *podJSON) metadata(s *scanner, annotations []string) {
+func (p *podJSON) metadata(s *scanner, wanted *wanted) {
 	for key := range s.Members {
 		switch key {
 		case "name":
@@ -64,20 +70,28 @@ func (p *podJSON) metadata(s *scanner, annotations []string) {
 		case "generateName":
 			p.pod.GenerateName = s.Text()
 		case "annotations":
-			for key := range s.Members {
-				if !slices.Contains(annotations, key) {
-					continue
-				}
-				if p.pod.Annotations == nil {
-					p.pod.Annotations = map[string]string{}
-				}
-				p.pod.Annotations[key] = s.Text()
-			}
+			p.pod.Annotations = readKeys(s, p.pod.Annotations, wanted.annotations)
+		case "labels":
+			p.pod.Labels = readKeys(s, p.pod.Labels, wanted.labels)
 		}
 	}
 }
 
-func (p *podJSON) spec(s *scanner) {
+// readKeys adds those of the members called keys to values.
+func readKeys(s *scanner, values map[string]string, keys []string) map[string]string {
+	for key := range s.Members {
+		if !slices.Contains(keys, key) {
+			continue
+		}
+		if values == nil {
+			values = map[string]string{}
+		}
+		values[key] = s.Text()
+	}
+	return values
+}
+
+func (p *podJSON) spec(s *scanner, env bool) {
 	spec := &p.pod.Spec
 	p.hasSpec = s.Next() == '{'
 	for key := range s.Members {
@@ -91,9 +105,9 @@ func (p *podJSON) spec(s *scanner) {
 		case "imagePullSecrets":
 			spec.ImagePullSecrets = list(s, readName)
 		case "initContainers":
-			spec.InitContainers = p.containers(s, true)
+			spec.InitContainers = p.containers(s, true, env)
 		case "containers":
-			spec.Containers = p.containers(s, false)
+			spec.Containers = p.containers(s, false, env)
 		case "ephemeralContainers":
 			spec.EphemeralContainers = list(s, readEphemeral)
 		case "volumes":
@@ -104,7 +118,7 @@ func (p *podJSON) spec(s *scanner) {
 
 func readName(s *scanner, ref *corev1.LocalObjectReference) { ref.Name = s.field("name") }
 
-func (p *podJSON) containers(s *scanner, init bool) []corev1.Container {
+func (p *podJSON) containers(s *scanner, init, env bool) []corev1.Container {
 	i := -1
 	return list(s, func(s *scanner, c *corev1.Container) {
 		if i++; s.Next() == 'n' {
@@ -113,11 +127,11 @@ func (p *podJSON) containers(s *scanner, init bool) []corev1.Container {
 			}
 			p.nulls[position{init, i}] = true
 		}
-		readContainer(s, c)
+		readContainer(s, c, env)
 	})
 }
 
-func readContainer(s *scanner, c *corev1.Container) {
+func readContainer(s *scanner, c *corev1.Container, env bool) {
 	for key := range s.Members {
 		switch key {
 		case "name":
@@ -125,7 +139,7 @@ func readContainer(s *scanner, c *corev1.Container) {
 		case "volumeMounts":
 			c.VolumeMounts = list(s, readMount)
 		case "env":
-			c.Env = readEnv(s)
+			c.Env = readEnv(s, env)
 		case "envFrom":
 			c.EnvFrom = readEnvFrom(s)
 		}
@@ -138,7 +152,7 @@ func readEphemeral(s *scanner, c *corev1.EphemeralContainer) {
 		case "name":
 			c.Name = s.Text()
 		case "env":
-			c.Env = readEnv(s)
+			c.Env = readEnv(s, false)
 		case "envFrom":
 			c.EnvFrom = readEnvFrom(s)
 		}
@@ -147,8 +161,12 @@ func readEphemeral(s *scanner, c *corev1.EphemeralContainer) {
 
 func readMount(s *scanner, m *corev1.VolumeMount) { m.MountPath = s.field("mountPath") }
 
-// readEnv keeps the variables that come from Secrets.
-func readEnv(s *scanner) (env []corev1.EnvVar) {
+// readEnv keeps the variables that come from Secrets, and if all is set the names of the
+// others.
+func readEnv(s *scanner, all bool) (env []corev1.EnvVar) {
+	if all && s.Next() == '[' {
+		env = []corev1.EnvVar{}
+	}
 	for range s.Elements {
 		var name string
 		var ref *corev1.LocalObjectReference
@@ -160,7 +178,11 @@ func readEnv(s *scanner) (env []corev1.EnvVar) {
 				ref = s.refIn("secretKeyRef")
 			}
 		}
-		if ref != nil && s.keep() {
+		switch {
+		case ref == nil && !all || !s.keep():
+		case ref == nil:
+			env = append(env, corev1.EnvVar{Name: name})
+		default:
 			env = append(env, corev1.EnvVar{Name: name, ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: *ref}}})
 		}
 	}

@@ -27,7 +27,7 @@ type reviewRequest struct {
 }
 
 // enforceOnly are the annotations of the old object that are read.
-var enforceOnly = []string{admission.EnforceAnnotation}
+var enforceOnly = &wanted{annotations: []string{admission.EnforceAnnotation}}
 
 // A groupVersion is a GroupVersionKind or a GroupVersionResource.
 type groupVersion struct{ group, version, name string }
@@ -39,7 +39,7 @@ func (g groupVersion) String() string {
 // parseReview reads src, which must be one strict JSON value, until ctx is done.
 // Its error is about the form; whether it is a review that can be answered, check
 // says.
-func parseReview(ctx context.Context, src string, annotations []string) (*review, error) {
+func parseReview(ctx context.Context, src string, wanted *wanted) (*review, error) {
 	s := newScanner(ctx, src)
 	rv := new(review)
 	s.Object()
@@ -51,7 +51,7 @@ func parseReview(ctx context.Context, src string, annotations []string) (*review
 			rv.kind = s.Text()
 		case "request":
 			rv.hasRequest = s.Next() == '{'
-			rv.request.read(s, annotations)
+			rv.request.read(s, wanted)
 		default:
 			s.unknown(key, "apiVersion", "kind", "request")
 		}
@@ -68,7 +68,7 @@ func (s *scanner) unknown(key string, known ...string) {
 	}
 }
 
-func (r *reviewRequest) read(s *scanner, annotations []string) {
+func (r *reviewRequest) read(s *scanner, wanted *wanted) {
 	for key := range s.Members {
 		switch key {
 		case "uid":
@@ -90,7 +90,7 @@ func (r *reviewRequest) read(s *scanner, annotations []string) {
 		case "object":
 			// What is wrong with the object counts only if it has to be a pod.
 			before := s.Mismatch
-			r.object.read(s, annotations)
+			r.object.read(s, wanted)
 			if s.Mismatch != before {
 				r.wrong, s.Mismatch = s.Mismatch, before
 			}
