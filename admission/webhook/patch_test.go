@@ -34,7 +34,7 @@ type operation struct {
 }
 
 // ours matches the paths that a patch may touch.
-var ours = regexp.MustCompile(`^/spec(/serviceAccountName|/serviceAccount|/imagePullSecrets|/volumes(/-)?|/(initContainers|containers)/\d+(/volumeMounts(/-)?)?)?$`)
+var ours = regexp.MustCompile(`^/spec(/serviceAccountName|/serviceAccount|/imagePullSecrets|/volumes(/-)?|/(initContainers|containers)/\d+(/(volumeMounts|env)(/-)?)?)?$`)
 
 // applyPatch does what RFC 6902 says to doc, written from the RFC. It fails on
 // whatever a patch of ours must not do.
@@ -180,7 +180,9 @@ func withoutOurs(before, after any) {
 				b[key].([]any)[i], a[key].([]any)[i] = 0, 0
 				continue
 			}
-			cutList(c.(map[string]any), a[key].([]any)[i].(map[string]any), "volumeMounts")
+			for _, list := range []string{"volumeMounts", "env"} {
+				cutList(c.(map[string]any), a[key].([]any)[i].(map[string]any), list)
+			}
 		}
 	}
 }
@@ -293,6 +295,50 @@ func TestPatchesAreWhatAdmitDoes(t *testing.T) {
 	}
 	if patched < 150 {
 		t.Errorf("%d of 600 pods were patched: the pods do not test much", patched)
+	}
+}
+
+// The same for further volumes, with their variables and what they depend on.
+func TestFurtherPatchesAreWhatAdmitDoes(t *testing.T) {
+	further := []admission.FurtherVolume{{
+		Name: "cloud", When: admission.Condition{PodLabel: "cloud=yes"}, Audience: "cloud", MountPath: "/var/run/cloud",
+		PodLifetime: "cloud/seconds", SkipContainers: "cloud/skip",
+		Env: []admission.EnvVar{{Name: "ROLE", AccountAnnotation: "cloud/role", Group: "g"}, {Name: "FILE", TokenFile: true, Group: "g"}, {Name: "OTHER", PodAnnotation: "cloud/other", Value: "x"}},
+	}, {Name: "vault", Audience: "vault", MountPath: "/var/run/vault"}}
+	p := plugin(t, have(account("default", func(a *corev1.ServiceAccount) { a.Annotations = map[string]string{"cloud/role": "r"} })), func(c *admission.Config) { c.FurtherVolumes = further })
+	h := newHandler(t, p, webhook.Config{})
+	patched := 0
+	for seed := range uint64(400) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		random := randomPod(r)
+		random.Spec.ServiceAccountName, random.Spec.DeprecatedServiceAccount = "", ""
+		some := func(values ...string) string { return values[r.IntN(len(values))] }
+		random.Labels = map[string]string{"cloud": some("yes", "no"), "app": "web"}
+		if random.Annotations == nil {
+			random.Annotations = map[string]string{}
+		}
+		for key, value := range map[string]string{"cloud/seconds": some("", "600", "900"), "cloud/skip": some("", "a", "b,c"), "cloud/other": some("", "o"), "more": "x"} {
+			random.Annotations[key] = value
+		}
+		for i := range random.Spec.Containers {
+			if name := some("", "", "ROLE", "FILE", "OTHER", "PATH"); name != "" {
+				random.Spec.Containers[i].Env = append(random.Spec.Containers[i].Env, corev1.EnvVar{Name: name, Value: "own"})
+			}
+		}
+		object := randomJSON(t, r, random)
+		was, err := checkRaw(p, func(object string) ([]byte, *metav1.Status) {
+			got := respond(t, h, reviewOf(object))
+			return got.Patch, got.Result
+		}, object, create)
+		if err != nil {
+			t.Fatalf("seed %d: %v\n%s", seed, err, object)
+		}
+		if was {
+			patched++
+		}
+	}
+	if patched < 100 {
+		t.Errorf("%d of 400 pods were patched: the pods do not test much", patched)
 	}
 }
 

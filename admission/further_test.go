@@ -1,0 +1,363 @@
+package admission_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
+)
+
+// eks does what amazon-eks-pod-identity-webhook does, but that a volume of another
+// audience is not used (WEB-1 to WEB-16).
+func eks() admission.FurtherVolume {
+	return admission.FurtherVolume{
+		Name:            "aws-iam-token",
+		When:            admission.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
+		Audience:        "sts.amazonaws.com",
+		AccountAudience: "eks.amazonaws.com/audience",
+		Lifetime:        24 * time.Hour, MinLifetime: time.Hour, ClampLifetime: true, IgnoreInvalidLifetime: true,
+		PodLifetime: "eks.amazonaws.com/token-expiration", AccountLifetime: "eks.amazonaws.com/token-expiration",
+		MountPath: "/var/run/secrets/eks.amazonaws.com/serviceaccount",
+		Env: []admission.EnvVar{
+			{Name: "AWS_ROLE_ARN", AccountAnnotation: "eks.amazonaws.com/role-arn", Group: "role"},
+			{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", TokenFile: true, Group: "role"},
+			{Name: "AWS_DEFAULT_REGION", Value: "eu-west-1", Group: "region"},
+			{Name: "AWS_REGION", Value: "eu-west-1", Group: "region"},
+		},
+		SkipContainers: "eks.amazonaws.com/skip-containers",
+	}
+}
+
+// azure does what azure-workload-identity does.
+func azure() admission.FurtherVolume {
+	return admission.FurtherVolume{
+		Name:     "azure-identity-token",
+		When:     admission.Condition{PodLabel: "azure.workload.identity/use=true"},
+		Audience: "api://AzureADTokenExchange",
+		Lifetime: time.Hour, MinLifetime: time.Hour, MaxLifetime: 24 * time.Hour,
+		PodLifetime:     "azure.workload.identity/service-account-token-expiration",
+		AccountLifetime: "azure.workload.identity/service-account-token-expiration",
+		MountPath:       "/var/run/secrets/azure/tokens", File: "azure-identity-token",
+		Env: []admission.EnvVar{
+			{Name: "AZURE_CLIENT_ID", AccountAnnotation: "azure.workload.identity/client-id"},
+			{Name: "AZURE_TENANT_ID", AccountAnnotation: "azure.workload.identity/tenant-id", Value: "our-tenant"},
+			{Name: "AZURE_FEDERATED_TOKEN_FILE", TokenFile: true},
+			{Name: "AZURE_AUTHORITY_HOST", Value: "https://login.microsoftonline.com/"},
+		},
+		SkipContainers: "azure.workload.identity/skip-containers", SkipSeparator: ";",
+	}
+}
+
+// A furtherCase is a pod of an account with the annotations of both clouds.
+type furtherCase struct {
+	cfg     []admission.FurtherVolume
+	pod     *corev1.Pod
+	account *corev1.ServiceAccount
+}
+
+func newFurtherCase() *furtherCase {
+	off := false
+	return &furtherCase{
+		cfg: []admission.FurtherVolume{eks(), azure()},
+		pod: &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", Labels: map[string]string{"azure.workload.identity/use": "true"}, Annotations: map[string]string{}},
+			Spec: corev1.PodSpec{
+				ServiceAccountName: "robot", DeprecatedServiceAccount: "robot", AutomountServiceAccountToken: &off,
+				InitContainers: []corev1.Container{{Name: "setup"}}, Containers: []corev1.Container{{Name: "app"}},
+				EphemeralContainers: []corev1.EphemeralContainer{{EphemeralContainerCommon: corev1.EphemeralContainerCommon{Name: "debug"}}},
+			},
+		},
+		account: &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot", Namespace: "shop", Annotations: map[string]string{
+			"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/r", "azure.workload.identity/client-id": "client",
+		}}},
+	}
+}
+
+// show says what a pod has: its volumes as name=audience/seconds/file, and per container
+// its mounts and variables.
+func show(pod *corev1.Pod) []string {
+	var lines []string
+	for _, v := range pod.Spec.Volumes {
+		text := v.Name
+		if v.Projected != nil {
+			for _, s := range v.Projected.Sources {
+				if t := s.ServiceAccountToken; t != nil {
+					text += fmt.Sprintf(" %s %d %s", t.Audience, *t.ExpirationSeconds, t.Path)
+				} else {
+					text += " and more"
+				}
+			}
+			if v.Projected.DefaultMode != nil {
+				text += fmt.Sprintf(" %o", *v.Projected.DefaultMode)
+			}
+		}
+		lines = append(lines, text)
+	}
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for _, c := range list {
+			text := c.Name
+			for _, m := range c.VolumeMounts {
+				text += " " + m.Name + ":" + m.MountPath
+			}
+			for _, e := range c.Env {
+				text += " " + e.Name + "=" + e.Value
+			}
+			lines = append(lines, text)
+		}
+	}
+	return lines
+}
+
+const (
+	awsVolume   = "aws-iam-token sts.amazonaws.com 86400 token"
+	awsMount    = " aws-iam-token:/var/run/secrets/eks.amazonaws.com/serviceaccount"
+	awsRole     = " AWS_ROLE_ARN=arn:aws:iam::1:role/r AWS_WEB_IDENTITY_TOKEN_FILE=/var/run/secrets/eks.amazonaws.com/serviceaccount/token"
+	awsRegion   = " AWS_DEFAULT_REGION=eu-west-1 AWS_REGION=eu-west-1"
+	azureVolume = "azure-identity-token api://AzureADTokenExchange 3600 azure-identity-token"
+	azureMount  = " azure-identity-token:/var/run/secrets/azure/tokens"
+	azureEnv    = " AZURE_CLIENT_ID=client AZURE_TENANT_ID=our-tenant AZURE_FEDERATED_TOKEN_FILE=/var/run/secrets/azure/tokens/azure-identity-token AZURE_AUTHORITY_HOST=https://login.microsoftonline.com/"
+	both        = awsMount + azureMount + awsRole + awsRegion + azureEnv
+)
+
+func TestFurtherVolumes(t *testing.T) {
+	mount := func(path string) []corev1.VolumeMount {
+		return []corev1.VolumeMount{{Name: "x", MountPath: path}}
+	}
+	projecting := func(audience, file string) corev1.Volume {
+		seconds := int64(7200)
+		return corev1.Volume{Name: "aws-iam-token", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+			{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: audience, Path: file, ExpirationSeconds: &seconds}}}}}}
+	}
+	for _, tt := range []struct {
+		name   string
+		mutate func(*furtherCase)
+		want   []string
+		denied string
+	}{
+		{name: "both clouds", want: []string{awsVolume, azureVolume, "setup" + both, "app" + both}},
+		{name: "one", mutate: func(c *furtherCase) { delete(c.pod.Labels, "azure.workload.identity/use") },
+			want: []string{awsVolume, "setup" + awsMount + awsRole + awsRegion, "app" + awsMount + awsRole + awsRegion}},
+		{name: "another value of the label", mutate: func(c *furtherCase) { c.pod.Labels["azure.workload.identity/use"] = "false" },
+			want: []string{awsVolume, "setup" + awsMount + awsRole + awsRegion, "app" + awsMount + awsRole + awsRegion}},
+		{name: "the other", mutate: func(c *furtherCase) { c.account.Annotations["eks.amazonaws.com/role-arn"] = "" },
+			want: []string{azureVolume, "setup" + azureMount + azureEnv, "app" + azureMount + azureEnv}},
+		{name: "a mirror pod", mutate: func(c *furtherCase) {
+			c.pod.Annotations[corev1.MirrorPodAnnotationKey] = "x"
+			c.pod.Spec.ServiceAccountName, c.pod.Spec.DeprecatedServiceAccount = "", ""
+		}, want: []string{"setup", "app"}},
+		{name: "overridden by the account", mutate: func(c *furtherCase) {
+			c.account.Annotations["eks.amazonaws.com/audience"] = "sts.china"
+			c.account.Annotations["eks.amazonaws.com/token-expiration"] = "7200"
+			c.account.Annotations["azure.workload.identity/tenant-id"] = "theirs"
+			c.cfg = c.cfg[:1]
+		}, want: []string{"aws-iam-token sts.china 7200 token", "setup" + awsMount + awsRole + awsRegion, "app" + awsMount + awsRole + awsRegion}},
+		{name: "the lifetime by the pod", mutate: func(c *furtherCase) {
+			c.account.Annotations["eks.amazonaws.com/token-expiration"] = "7200"
+			c.pod.Annotations["eks.amazonaws.com/token-expiration"] = "9000"
+			c.cfg = c.cfg[:1]
+		}, want: []string{"aws-iam-token sts.amazonaws.com 9000 token", "setup" + awsMount + awsRole + awsRegion, "app" + awsMount + awsRole + awsRegion}},
+		{name: "an audience by the pod is ignored", mutate: func(c *furtherCase) {
+			c.pod.Annotations["eks.amazonaws.com/audience"] = "evil"
+		}, want: []string{awsVolume, azureVolume, "setup" + both, "app" + both}},
+		{name: "an audience by the pod, if allowed", mutate: func(c *furtherCase) {
+			c.pod.Annotations["eks.amazonaws.com/audience"] = "other"
+			c.cfg = c.cfg[:1]
+			c.cfg[0].InsecurePodAudience = "eks.amazonaws.com/audience"
+			c.cfg[0].Env = nil
+		}, want: []string{"aws-iam-token other 86400 token", "setup" + awsMount, "app" + awsMount}},
+		{name: "too short, raised", mutate: func(c *furtherCase) {
+			c.pod.Annotations["eks.amazonaws.com/token-expiration"] = "60"
+			c.cfg = c.cfg[:1]
+			c.cfg[0].Env = nil
+		}, want: []string{"aws-iam-token sts.amazonaws.com 3600 token", "setup" + awsMount, "app" + awsMount}},
+		{name: "no number, ignored", mutate: func(c *furtherCase) {
+			c.pod.Annotations["eks.amazonaws.com/token-expiration"] = "1h"
+		}, want: []string{awsVolume, azureVolume, "setup" + both, "app" + both}},
+		{name: "too short, denied", mutate: func(c *furtherCase) {
+			c.pod.Annotations["azure.workload.identity/service-account-token-expiration"] = "60"
+		}, denied: "a token for 60 s is asked for in the volume azure-identity-token, want 3600 to 86400 s"},
+		{name: "too long, denied", mutate: func(c *furtherCase) {
+			c.account.Annotations["azure.workload.identity/service-account-token-expiration"] = "86401"
+		}, denied: "a token for 86401 s is asked for in the volume azure-identity-token, want 3600 to 86400 s"},
+		{name: "no number, denied", mutate: func(c *furtherCase) {
+			c.pod.Annotations["azure.workload.identity/service-account-token-expiration"] = "1h"
+		}, denied: `the annotation azure.workload.identity/service-account-token-expiration of the pod is "1h", want a number of seconds`},
+		{name: "an overflowing number, denied", mutate: func(c *furtherCase) {
+			c.pod.Annotations["azure.workload.identity/service-account-token-expiration"] = "99999999999999999999"
+		}, denied: "want a number of seconds"},
+		{name: "a path that is taken", mutate: func(c *furtherCase) {
+			c.pod.Spec.Containers[0].VolumeMounts = mount("/var/run/secrets/azure/tokens/")
+			c.cfg = c.cfg[1:]
+			c.cfg[0].Env = nil
+		}, want: []string{azureVolume, "setup" + azureMount, "app x:/var/run/secrets/azure/tokens/"}},
+		{name: "all paths taken", mutate: func(c *furtherCase) {
+			c.pod.Spec.InitContainers = nil
+			c.pod.Spec.Containers[0].VolumeMounts = mount("/var/run/secrets/azure/tokens")
+			c.cfg = c.cfg[1:]
+			c.cfg[0].Env = nil
+		}, want: []string{"app x:/var/run/secrets/azure/tokens"}},
+		{name: "one variable of a group is there", mutate: func(c *furtherCase) {
+			c.pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "AWS_ROLE_ARN", Value: "own"}}
+			c.cfg = c.cfg[:1]
+		}, want: []string{awsVolume, "setup" + awsMount + awsRole + awsRegion, "app" + awsMount + " AWS_ROLE_ARN=own" + awsRegion}},
+		{name: "one variable is there", mutate: func(c *furtherCase) {
+			c.pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "AZURE_CLIENT_ID", Value: "own"}}
+			c.cfg = c.cfg[1:]
+		}, want: []string{azureVolume, "setup" + azureMount + azureEnv, "app" + azureMount + strings.Replace(azureEnv, "=client", "=own", 1)}},
+		{name: "an empty value", mutate: func(c *furtherCase) {
+			delete(c.account.Annotations, "azure.workload.identity/client-id")
+			c.cfg = c.cfg[1:]
+		}, want: []string{azureVolume, "setup" + azureMount + strings.Replace(azureEnv, " AZURE_CLIENT_ID=client", "", 1), "app" + azureMount + strings.Replace(azureEnv, " AZURE_CLIENT_ID=client", "", 1)}},
+		{name: "a value that refers to a variable", mutate: func(c *furtherCase) {
+			c.account.Annotations["azure.workload.identity/client-id"] = "$(PASSWORD)"
+			c.cfg = c.cfg[1:]
+			c.cfg[0].Env = c.cfg[0].Env[:1]
+			c.pod.Spec.InitContainers = nil
+		}, want: []string{azureVolume, "app" + azureMount + " AZURE_CLIENT_ID=$$(PASSWORD)"}},
+		{name: "containers that are skipped", mutate: func(c *furtherCase) {
+			c.pod.Annotations["eks.amazonaws.com/skip-containers"] = "other, app"
+			c.pod.Annotations["azure.workload.identity/skip-containers"] = "setup ;x"
+		}, want: []string{awsVolume, azureVolume, "setup" + awsMount + awsRole + awsRegion, "app" + azureMount + azureEnv}},
+		{name: "the volume is there", mutate: func(c *furtherCase) {
+			c.pod.Spec.Volumes = []corev1.Volume{projecting("sts.amazonaws.com", "token")}
+			c.cfg = c.cfg[:1]
+		}, want: []string{"aws-iam-token sts.amazonaws.com 7200 token", "setup" + awsMount + awsRole + awsRegion, "app" + awsMount + awsRole + awsRegion}},
+		{name: "a volume of another audience", mutate: func(c *furtherCase) {
+			c.pod.Spec.Volumes = []corev1.Volume{projecting("", "token")}
+		}, denied: `the pod has a volume aws-iam-token that does not project a token for "sts.amazonaws.com" as token`},
+		{name: "a volume with another file", mutate: func(c *furtherCase) {
+			c.pod.Spec.Volumes = []corev1.Volume{projecting("sts.amazonaws.com", "t")}
+		}, denied: `the pod has a volume aws-iam-token that does not project a token`},
+		{name: "a volume of another kind", mutate: func(c *furtherCase) { c.pod.Spec.Volumes = []corev1.Volume{{Name: "aws-iam-token"}} },
+			denied: `the pod has a volume aws-iam-token that does not project a token`},
+		{name: "more sources and a mode", mutate: func(c *furtherCase) {
+			mode := int32(0o440)
+			c.cfg = c.cfg[:1]
+			c.cfg[0].Env, c.cfg[0].Mode = nil, &mode
+			c.cfg[0].Sources = []corev1.VolumeProjection{{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"}}}}
+			c.pod.Spec.InitContainers = nil
+		}, want: []string{awsVolume + " and more 440", "app" + awsMount}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newFurtherCase()
+			if tt.mutate != nil {
+				tt.mutate(c)
+			}
+			p := admissiontest.Plugin(t, admissiontest.Have(c.account), func(cfg *admission.Config) { cfg.FurtherVolumes = c.cfg })
+			before := c.pod.DeepCopy()
+			err := p.Admit(t.Context(), admissiontest.Create(c.pod))
+			if tt.denied != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.denied) {
+					t.Errorf("Admit() = %v, want %q", err, tt.denied)
+				}
+				if diff := cmp.Diff(before, c.pod); diff != "" {
+					t.Errorf("the denied pod was changed:\n%s", diff)
+				}
+				return
+			}
+			if diff := cmp.Diff(tt.want, show(c.pod)); diff != "" || err != nil {
+				t.Errorf("Admit() = %v (-want +got):\n%s", err, diff)
+			}
+			once := c.pod.DeepCopy()
+			if err := p.Admit(t.Context(), admissiontest.Create(c.pod)); err != nil {
+				t.Error(err)
+			}
+			if diff := cmp.Diff(once, c.pod); diff != "" {
+				t.Errorf("the second time (-once +twice):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestFurtherVolumesConfig(t *testing.T) {
+	mode := int32(0o1000)
+	good := admission.FurtherVolume{Name: "a", Audience: "b", MountPath: "/c"}
+	for _, tt := range []struct {
+		name   string
+		change func(*admission.FurtherVolume)
+		want   string // after "admission: Config.FurtherVolumes[1]."
+	}{
+		{"no name", func(f *admission.FurtherVolume) { f.Name = "" }, `Name is "", want the name of a volume`},
+		{"a name twice", func(f *admission.FurtherVolume) { f.Name = "z" }, `Name is "z", which another volume has`},
+		{"the prefix", func(f *admission.FurtherVolume) { f.Name = "kube-api-access-x" }, "Name is"},
+		{"no audience", func(f *admission.FurtherVolume) { f.Audience = "" }, "Audience is empty"},
+		{"no path", func(f *admission.FurtherVolume) { f.MountPath = "" }, `MountPath is ""`},
+		{"an unclean path", func(f *admission.FurtherVolume) { f.MountPath = "/c/" }, `MountPath is "/c/"`},
+		{"the default path", func(f *admission.FurtherVolume) { f.MountPath = admission.DefaultMountPath }, "MountPath is"},
+		{"a path twice", func(f *admission.FurtherVolume) { f.MountPath = "/z" }, `MountPath is "/z", where another volume is mounted`},
+		{"a file outside", func(f *admission.FurtherVolume) { f.File = "../x" }, `File is "../x"`},
+		{"too short", func(f *admission.FurtherVolume) { f.Lifetime = time.Minute }, "Lifetime is 1m0s"},
+		{"not whole seconds", func(f *admission.FurtherVolume) { f.MaxLifetime = time.Hour + 1 }, "MaxLifetime is"},
+		{"out of its bounds", func(f *admission.FurtherVolume) { f.MinLifetime = 2 * time.Hour }, "Lifetime is 1h0m0s, want from MinLifetime to MaxLifetime"},
+		{"bounds the wrong way round", func(f *admission.FurtherVolume) {
+			f.MinLifetime, f.MaxLifetime, f.ClampLifetime = 2*time.Hour, time.Hour, true
+		}, "Lifetime is"},
+		{"a mode", func(f *admission.FurtherVolume) { f.Mode = &mode }, "Mode is 01000"},
+		{"a Secret", func(f *admission.FurtherVolume) {
+			f.Sources = []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{}}}
+		}, "Sources[0] has a secret of its own"},
+		{"a variable", func(f *admission.FurtherVolume) { f.Env = []admission.EnvVar{{Name: "A=B"}} }, `Env[0].Name is "A=B"`},
+	} {
+		f := good
+		tt.change(&f)
+		_, err := admission.New(admission.Config{ServiceAccounts: admissiontest.Have(), FurtherVolumes: []admission.FurtherVolume{{Name: "z", Audience: "y", MountPath: "/z"}, f}})
+		if _, ok := errors.AsType[*admission.ConfigError](err); !ok || !strings.Contains(err.Error(), "admission: Config.FurtherVolumes[1]."+tt.want) {
+			t.Errorf("%s: New() = %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if _, err := admission.New(admission.Config{ServiceAccounts: admissiontest.Have(), FurtherVolumes: make([]admission.FurtherVolume, 33)}); err == nil || !strings.Contains(err.Error(), "has 33 volumes, want at most 32") {
+		t.Errorf("New() of 33 volumes = %v", err)
+	}
+}
+
+// What the webhooks of cloud providers do, as configuration.
+func ExampleFurtherVolume() {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "robot", Annotations: map[string]string{
+		"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reader",
+	}}}
+	plugin, err := admission.New(admission.Config{
+		ServiceAccounts: admissiontest.Have(account),
+		FurtherVolumes: []admission.FurtherVolume{{
+			Name:      "aws-iam-token",
+			When:      admission.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
+			Audience:  "sts.amazonaws.com",
+			MountPath: "/var/run/secrets/eks.amazonaws.com/serviceaccount",
+			Env: []admission.EnvVar{
+				{Name: "AWS_ROLE_ARN", AccountAnnotation: "eks.amazonaws.com/role-arn"},
+				{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", TokenFile: true},
+			},
+		}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	off := false
+	pod := &corev1.Pod{Spec: corev1.PodSpec{
+		ServiceAccountName: "robot", DeprecatedServiceAccount: "robot", AutomountServiceAccountToken: &off, Containers: []corev1.Container{{Name: "app"}},
+	}}
+	decision, err := plugin.Decide(context.Background(), admissiontest.Create(pod))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(decision)
+
+	// Output:
+	// keep spec.serviceAccountName (the pod names robot)
+	// keep spec.volumes (automountServiceAccountToken of the pod is false)
+	// add to spec.volumes: aws-iam-token (it projects a token for "sts.amazonaws.com" that lives for 3600 s)
+	// add to spec.containers[0].volumeMounts: aws-iam-token at /var/run/secrets/eks.amazonaws.com/serviceaccount (container app has nothing mounted there)
+	// add to spec.containers[0].env: AWS_ROLE_ARN (container app doesn't have it)
+	// add to spec.containers[0].env: AWS_WEB_IDENTITY_TOKEN_FILE (container app doesn't have it)
+	// keep spec.imagePullSecrets (the account has none either)
+}
