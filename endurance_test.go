@@ -103,7 +103,7 @@ func newEndurance(t *testing.T) *endurance {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/admit", must(webhook.New(must(admission.New(admission.Config{ServiceAccounts: getter})), webhook.Config{Timeout: enduranceTimeout})))
-	mux.Handle("/review", must(tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{authenticator}, Timeout: enduranceTimeout})))
+	mux.Handle("/review", must(tokenreview.NewHandler(tokenreview.HandlerConfig{Verifier: authenticator, Timeout: enduranceTimeout})))
 	for _, http2 := range []bool{false, true} {
 		server := httptest.NewUnstartedServer(mux)
 		server.EnableHTTP2 = http2

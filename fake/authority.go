@@ -143,7 +143,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
-	reviews, err := tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{a.Authenticator}, V1beta1: true})
+	reviews, err := tokenreview.NewHandler(tokenreview.HandlerConfig{Verifier: a.Authenticator, V1beta1: true})
 	if err != nil {
 		return nil, err
 	}

@@ -123,7 +123,7 @@ func routes(s *store, ring *keyring.Ring, signer *tokens.Issuer,
 		return requester.Create(r.Context(), r.PathValue("namespace"), r.PathValue("name"), o)
 	})
 	mux.Handle("/apis/authentication.k8s.io/v1/tokenreviews", must(tokenreview.NewHandler(tokenreview.HandlerConfig{
-		Authenticators: []*tokens.Authenticator{authenticator},
+		Verifier: authenticator,
 	})))
 	mux.Handle(discovery.ConfigPath, publisher)
 	mux.Handle(discovery.JWKSPath, publisher)

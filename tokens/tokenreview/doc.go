@@ -3,7 +3,7 @@
 // token authentication; [NewClient] returns the client.
 //
 //	handler, err := tokenreview.NewHandler(tokenreview.HandlerConfig{
-//		Authenticators: []*tokens.Authenticator{authenticator},
+//		Verifier: authenticator,
 //	})
 //	…
 //	mux.Handle("/authenticate", handler)

@@ -43,7 +43,7 @@ func ExampleReview() {
 // --authentication-token-webhook-config-file.
 func ExampleNewHandler() {
 	_, authenticator, _ := newExample()
-	handler, err := tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{authenticator}})
+	handler, err := tokenreview.NewHandler(tokenreview.HandlerConfig{Verifier: authenticator})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -5,9 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
@@ -19,9 +17,9 @@ import (
 
 // HandlerConfig configures [NewHandler].
 type HandlerConfig struct {
-	// Authenticators are asked in order until one recognizes the token. At least
-	// one is required. Issuers that don't trust each other have one each.
-	Authenticators []*tokens.Authenticator
+	// Verifier is required: a [tokens.Authenticator], usually. A [tokens.Chain] asks
+	// several; issuers that don't trust each other have an Authenticator each.
+	Verifier tokens.Verifier
 
 	// V1beta1 also answers reviews of authentication.k8s.io/v1beta1, which
 	// kube-apiserver sends unless its flag
@@ -95,19 +93,13 @@ type ConfigError = configerror.Error
 // other.
 func NewHandler(cfg HandlerConfig) (http.Handler, error) {
 	mistakes := configerror.List{Config: "tokenreview.HandlerConfig"}
-	if len(cfg.Authenticators) == 0 {
-		mistakes.Add("Authenticators", "is empty, want at least one")
-	}
-	for i, a := range cfg.Authenticators {
-		mistakes.Require(fmt.Sprintf("Authenticators[%d]", i), a, "an Authenticator")
-	}
+	mistakes.Require("Verifier", cfg.Verifier, "a tokens.Verifier")
 	configerror.NotNegative(&mistakes, "MaxBytes", cfg.MaxBytes)
 	configerror.NotNegative(&mistakes, "Timeout", cfg.Timeout)
 	configerror.NotNegative(&mistakes, "MaxConcurrent", cfg.MaxConcurrent)
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
-	cfg.Authenticators = slices.Clone(cfg.Authenticators)
 	if cfg.MaxBytes == 0 {
 		cfg.MaxBytes = defaultReviewBytes
 	}
@@ -191,7 +183,7 @@ func (h *reviewHandler) leave() {
 // answer authenticates. A panic rejects the token.
 func (h *reviewHandler) answer(ctx context.Context, review *authenticationv1.TokenReview, e *Event) *authenticationv1.TokenReview {
 	answer, err := flight.Catch("the authentication", func() (*authenticationv1.TokenReview, error) {
-		return reviewBy(ctx, h.cfg.Authenticators, review)
+		return reviewBy(ctx, h.cfg.Verifier, review)
 	})
 	if e.Panic, e.Stack = flight.PanicOf(err); answer == nil {
 		err = errors.New(errUnavailable)

@@ -332,13 +332,13 @@ func FuzzReviewHandler(f *testing.F) {
 
 func TestNewHandlerRefuses(t *testing.T) {
 	_, err := tokenreview.NewHandler(tokenreview.HandlerConfig{MaxBytes: -1, Timeout: -1, MaxConcurrent: -1})
-	for _, want := range []string{"tokenreview: HandlerConfig.Authenticators is empty", "MaxBytes is -1", "Timeout is -1ns", "MaxConcurrent is -1"} {
+	for _, want := range []string{"tokenreview: HandlerConfig.Verifier is required", "MaxBytes is -1", "Timeout is -1ns", "MaxConcurrent is -1"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("NewHandler() = %v, want %q", err, want)
 		}
 	}
-	_, err = tokenreview.NewHandler(tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{nil}})
-	if e, ok := errors.AsType[*tokenreview.ConfigError](err); !ok || e.Field != "Authenticators[0]" {
-		t.Errorf("NewHandler() = %v, want a ConfigError of Authenticators[0]", err)
+	_, err = tokenreview.NewHandler(tokenreview.HandlerConfig{Verifier: (*tokens.Authenticator)(nil)})
+	if e, ok := errors.AsType[*tokenreview.ConfigError](err); !ok || e.Field != "Verifier" {
+		t.Errorf("NewHandler() = %v, want a ConfigError of Verifier", err)
 	}
 }

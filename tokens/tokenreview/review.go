@@ -13,8 +13,8 @@ const errUnavailable = "tokens: the token could not be verified, try again"
 
 // Review answers a TokenReview as kube-apiserver does: its status says who
 // presents the token, if it was issued for one of spec.audiences, or of the API
-// audiences if there are none. The authenticators are asked in order until one
-// recognizes the token. Review doesn't change its argument and returns another
+// audiences if there are none. verifier is a [tokens.Authenticator], usually; a
+// [tokens.Chain] asks several. Review doesn't change its argument and returns another
 // one, with everything but the token.
 //
 // Groups have neither system:authenticated nor what else a chain of
@@ -22,14 +22,13 @@ const errUnavailable = "tokens: the token could not be verified, try again"
 // empty, so that another authenticator may be asked; a failed lookup sets it
 // to a text that says only that, because an answer without an error may be
 // cached. [tokens.AuthenticatorConfig.Observe] learns the details.
-func Review(ctx context.Context, review *authenticationv1.TokenReview, authenticators ...*tokens.Authenticator) *authenticationv1.TokenReview {
-	answer, _ := reviewBy(ctx, authenticators, review)
+func Review(ctx context.Context, review *authenticationv1.TokenReview, verifier tokens.Verifier) *authenticationv1.TokenReview {
+	answer, _ := reviewBy(ctx, verifier, review)
 	return answer
 }
 
-// reviewBy is Review by the first of list that recognizes the token. It also
-// returns the error of Authenticate.
-func reviewBy(ctx context.Context, list []*tokens.Authenticator, review *authenticationv1.TokenReview) (*authenticationv1.TokenReview, error) {
+// reviewBy is Review. It also returns the error of Authenticate.
+func reviewBy(ctx context.Context, verifier tokens.Verifier, review *authenticationv1.TokenReview) (*authenticationv1.TokenReview, error) {
 	if review == nil {
 		review = &authenticationv1.TokenReview{}
 	}
@@ -40,7 +39,14 @@ func reviewBy(ctx context.Context, list []*tokens.Authenticator, review *authent
 		answer.Status.Error = fault
 		return answer, errors.New("tokens: " + fault)
 	}
-	identity, err := authenticateBy(ctx, list, review.Spec.Token, review.Spec.Audiences)
+	if verifier == nil {
+		answer.Status.Error = errUnavailable
+		return answer, errors.New("tokens: there is no Verifier")
+	}
+	identity, err := verifier.Authenticate(ctx, review.Spec.Token, review.Spec.Audiences...)
+	if err == nil && identity == nil {
+		err = errors.New("tokens: the Verifier returned neither an Identity nor an error")
+	}
 	if err != nil {
 		answer.Status.Error = reviewError(err)
 		return answer, err
@@ -63,19 +69,6 @@ func reviewFault(review *authenticationv1.TokenReview) string {
 		return "token is required for TokenReview in authentication"
 	}
 	return ""
-}
-
-// authenticateBy asks each of list until one recognizes token (REV-5, REV-9,
-// REV-13).
-func authenticateBy(ctx context.Context, list []*tokens.Authenticator, token string, audiences []string) (identity *tokens.Identity, err error) {
-	err = tokens.ErrNotRecognized
-	for _, a := range list {
-		identity, err = a.Authenticate(ctx, token, audiences...)
-		if !errors.Is(err, tokens.ErrNotRecognized) {
-			break
-		}
-	}
-	return identity, err
 }
 
 // reviewError returns what status.error says of err, which is an error of

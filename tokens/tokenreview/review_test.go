@@ -125,7 +125,7 @@ func TestReviewByIssuers(t *testing.T) {
 	first := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) {
 		cfg.Keys = tokentest.SourceFunc(func() []keys.PublicKey { return []keys.PublicKey{{ID: "shared", Key: ecKey.Public()}} })
 	})
-	h := newHandler(first, tokenreview.HandlerConfig{Authenticators: []*tokens.Authenticator{other}})
+	h := newHandler(must(tokens.NewChain(first, other)), tokenreview.HandlerConfig{})
 	foreign := tokentest.BoundClaims()
 	foreign["iss"] = otherIssuer
 	for range 2 { // the second time from the signature caches

@@ -17,8 +17,8 @@ var (
 
 func must[T any](v T, err error) T { return tokentest.Must(v, err) }
 
-// newHandler returns a handler that asks a first.
-func newHandler(a *tokens.Authenticator, cfg tokenreview.HandlerConfig) http.Handler {
-	cfg.Authenticators = append([]*tokens.Authenticator{a}, cfg.Authenticators...)
+// newHandler returns a handler that asks v.
+func newHandler(v tokens.Verifier, cfg tokenreview.HandlerConfig) http.Handler {
+	cfg.Verifier = v
 	return must(tokenreview.NewHandler(cfg))
 }
