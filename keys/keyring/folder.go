@@ -50,7 +50,8 @@ type ringFolder struct {
 //
 // Whoever may write to the folder may have anything signed. So it, and the folders and
 // links on the way to it, must belong to this user or to root; nobody else may write to
-// it, nor to the others, unless they have the sticky bit. Files must belong to this user
+// it, nor to the others, unless they have the sticky bit; see [Config.InsecureParents] for
+// volumes of pods. Files must belong to this user
 // or to root, too; only their owner may read those of private keys and write any. What
 // isn't so, and files that a ring didn't write, are errors. Errors name the file and
 // never hold its content. Mistakes in cfg are [*ConfigError]s.
@@ -62,7 +63,7 @@ type ringFolder struct {
 // Open waits, until ctx is done, for another process that takes a step. Steps need file
 // locks and thus a Unix-like system; elsewhere a ring can only be in memory.
 func Open(ctx context.Context, dir string, cfg Config) (*Ring, error) {
-	return openRing(ctx, dir, cfg, files.Disk{}, files.Lock)
+	return openRing(ctx, dir, cfg, files.Disk{InsecureParents: cfg.InsecureParents}, files.Lock)
 }
 
 func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lock func(context.Context, string) (func() error, error)) (*Ring, error) {

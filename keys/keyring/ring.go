@@ -35,6 +35,11 @@ type Config struct {
 	// ReloadEvery is the interval at which an open folder is checked for changes by
 	// others. Zero means one second. It must be less than a minute.
 	ReloadEvery time.Duration
+	// InsecureParents doesn't check the folders above that of [Open]. The root of a
+	// volume of a pod may be writable by others, or with fsGroup by a group: a ring in
+	// a folder below it needs this. Whoever may write there can remove the ring, and
+	// put another folder of this user in its place.
+	InsecureParents bool
 	// Observe, if set, is called after each step, and each time that changes by others
 	// were found or the folder could not be read. A key that begins or ceases to
 	// sign is a change too. It must not take steps.

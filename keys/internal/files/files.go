@@ -73,7 +73,10 @@ func RemoveTemps(fsys System, dir string) error {
 }
 
 // Disk is the System of the operating system.
-type Disk struct{}
+type Disk struct {
+	// InsecureParents doesn't check the folders above one.
+	InsecureParents bool
+}
 
 func (Disk) MkdirAll(dir string, mode fs.FileMode) error { return os.MkdirAll(dir, mode) }
 
@@ -143,4 +146,9 @@ func (Disk) List(dir string) (names []string, err error) {
 	return names, nil
 }
 
-func (Disk) CheckFolder(dir string) error { return CheckFolder(dir, false) }
+func (d Disk) CheckFolder(dir string) error {
+	if d.InsecureParents {
+		return checkOne(dir)
+	}
+	return CheckFolder(dir, false)
+}

@@ -35,6 +35,21 @@ func CheckFolder(dir string, shared bool) error {
 	return nil
 }
 
+// checkOne returns an error if somebody else than this user and root may change what is
+// in the folder dir, without a look at the way to it.
+func checkOne(dir string) error {
+	info, err := os.Stat(dir)
+	switch {
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a folder", dir)
+	case info.Mode()&0o022 != 0:
+		return fmt.Errorf("%s must not be writable by group or others, its mode is %#o", dir, permissions(info.Mode()))
+	}
+	return CheckOwner(dir, info)
+}
+
 // A walk follows a path from the root.
 type walk struct {
 	at      string // a folder, without links

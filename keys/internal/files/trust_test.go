@@ -119,3 +119,35 @@ func TestCheckFolderRelative(t *testing.T) {
 		t.Error("CheckFolder() = nil for a writable folder")
 	}
 }
+
+// Without a look at the parents, the folder itself is checked all the same.
+func TestCheckFolderInsecureParents(t *testing.T) {
+	base := t.TempDir()
+	dir := filepath.Join(base, "ring")
+	if err := errors.Join(os.Mkdir(dir, 0o700), os.Chmod(base, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	if err := (files.Disk{}).CheckFolder(dir); err == nil {
+		t.Error("CheckFolder() = nil below a writable folder")
+	}
+	insecure := files.Disk{InsecureParents: true}
+	if err := insecure.CheckFolder(dir); err != nil {
+		t.Errorf("CheckFolder() with InsecureParents = %v", err)
+	}
+	for _, mode := range []os.FileMode{0o770, 0o702, os.ModeSticky | 0o777} {
+		if err := errors.Join(os.Chmod(dir, mode), insecure.CheckFolder(dir)); err == nil || !strings.Contains(err.Error(), "must not be writable by group or others") {
+			t.Errorf("mode %v: CheckFolder() = %v", mode, err)
+		}
+	}
+	if err := insecure.CheckFolder(filepath.Join(base, "none")); err == nil {
+		t.Error("CheckFolder() = nil without the folder")
+	}
+	if os.Geteuid() == 0 {
+		if err := errors.Join(os.Chmod(dir, 0o700), os.Chown(dir, 54321, 54321)); err != nil {
+			t.Fatal(err)
+		}
+		if err := insecure.CheckFolder(dir); err == nil || !strings.Contains(err.Error(), "belongs to user 54321") {
+			t.Errorf("CheckFolder() of another user's = %v", err)
+		}
+	}
+}
