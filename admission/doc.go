@@ -28,9 +28,9 @@
 // automountServiceAccountToken. Mirror pods, through which kubelets show their static
 // pods, are never changed, and may use neither accounts nor Secrets.
 //
-// A pod can get tokens for several audiences, from one [Plugin] each that has its own
-// [Config.Audience] and [Config.MountPath]. None mounts a volume that projects a token
-// for another audience.
+// A pod can get tokens for other audiences, too: a [FurtherVolume] says which pods get
+// one, with which environment variables, as the webhooks of cloud providers do. No
+// volume that projects a token for another audience is ever mounted.
 //
 // # Failure
 //
