@@ -300,7 +300,7 @@ func TestOpenFileSourceRefuses(t *testing.T) {
 		{keys.FileSourceConfig{}, "keys: FileSourceConfig.Files is empty, want at least one file"},
 		{keys.FileSourceConfig{Files: []string{name}, ReloadEvery: -1}, "keys: FileSourceConfig.ReloadEvery is -1ns, want 0 for the default or a positive value"},
 		{keys.FileSourceConfig{Files: []string{name}}, "keys: error reading public key file " + name + ": open " + name + ": no such file or directory"},
-		{keys.FileSourceConfig{Files: []string{empty}}, "keys: error reading public key file " + empty + ": data does not contain any valid RSA or ECDSA public keys"},
+		{keys.FileSourceConfig{Files: []string{empty}}, "keys: error reading public key file " + empty + ": data does not contain any valid RSA or ECDSA public keys: it is empty"},
 	} {
 		_, err := keys.OpenFileSource(t.Context(), tt.cfg)
 		if err == nil {
