@@ -71,12 +71,8 @@ func (r *rules) limits(account *corev1.ServiceAccount) bool {
 	if r.limit {
 		return true
 	}
-	value, ok := account.Annotations[EnforceAnnotation]
-	if !ok {
-		return false
-	}
-	on, err := strconv.ParseBool(value)
-	return err == nil && on
+	on, _ := strconv.ParseBool(account.Annotations[EnforceAnnotation]) // what is no bool is false
+	return on
 }
 
 // spendAll spends what one walk over all references of a pod takes.

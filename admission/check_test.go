@@ -6,10 +6,12 @@ import (
 	"testing"
 	"time"
 
+	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
 )
 
 func TestValidateNeedsAnAccount(t *testing.T) {
@@ -18,6 +20,29 @@ func TestValidateNeedsAnAccount(t *testing.T) {
 	wantStatus(t, p.Validate(t.Context(), create(pod())), want)          // ADM-202
 	wantStatus(t, p.Validate(t.Context(), updateEphemeral(pod())), want) // ADM-221
 	wantStatus(t, admission.Check(admission.Config{}, create(pod()), account("default")), want)
+}
+
+// Other requests are not checked, whatever their pod is.
+func TestCheckIgnores(t *testing.T) {
+	limited := admissiontest.Account("robot", admissiontest.Enforces("true"))
+	secret := admissiontest.Pod(admissiontest.RunsAs("robot"), admissiontest.WithVolumes(admissiontest.SecretVolume("v", "unlisted")), admissiontest.Debug(corev1.Container{Env: admissiontest.SecretEnv("unlisted")}))
+	cfg := admission.Config{ServiceAccounts: admissiontest.Have()}
+	if err := admission.Check(cfg, admissiontest.Create(secret), limited); err == nil {
+		t.Fatal("the pod is allowed when it is created, so this tests nothing")
+	}
+	for name, change := range map[string]func(*admission.Request){
+		"an update":            func(r *admission.Request) { r.Operation = admissionv1.Update },
+		"another subresource":  func(r *admission.Request) { r.Subresource = "status" },
+		"a status that is set": func(r *admission.Request) { r.Operation, r.Subresource = admissionv1.Update, "status" },
+		"a deletion":           func(r *admission.Request) { r.Operation = admissionv1.Delete },
+		"no pod":               func(r *admission.Request) { r.Pod = nil },
+	} {
+		request := admissiontest.Create(secret)
+		change(&request)
+		if err := admission.Check(cfg, request, limited); err != nil {
+			t.Errorf("%s: Check() = %v, want nil", name, err)
+		}
+	}
 }
 
 func TestEnforceAnnotation(t *testing.T) {
