@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -53,6 +54,11 @@ type AuthenticatorConfig struct {
 	// Legacy also accepts Secret-based tokens, which have the issuer
 	// [LegacyIssuer]. It requires Secrets.
 	Legacy bool
+
+	// ExtraClaims maps claims, such as those of a [ClaimsExtender], to keys of the extra
+	// of user infos, such as "example.org/team". A claim is a string or a list of
+	// strings; a bound token with another one is rejected, one without has no such key.
+	ExtraClaims map[string]string
 
 	// Policy rejects tokens that Kubernetes would accept.
 	Policy Policy
@@ -112,6 +118,7 @@ func (cfg *AuthenticatorConfig) check() error {
 		mistakes.Add("APIAudiences", "is %q, want at least one audience and no empty one", cfg.APIAudiences)
 	}
 	cfg.checkLookups(&mistakes)
+	checkExtraClaims(&mistakes, cfg.ExtraClaims)
 	mistakes.Optional("Secrets", cfg.Secrets)
 	mistakes.Optional("Pods", cfg.Pods)
 	mistakes.Optional("Nodes", cfg.Nodes)
@@ -150,6 +157,7 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	}
 	cfg.Issuers = slices.Clone(cfg.Issuers)
 	cfg.APIAudiences = slices.Clone(cfg.APIAudiences)
+	cfg.ExtraClaims = maps.Clone(cfg.ExtraClaims)
 	cfg.Policy = cfg.Policy.Clone()
 	if cfg.Leeway == 0 && !cfg.NoLeeway {
 		cfg.Leeway = DefaultLeeway
@@ -219,6 +227,9 @@ func (a *attempt) authenticate(ctx context.Context, token string, audiences []st
 		return nil, v, err
 	}
 	identity := newIdentity(v.claims, granted, token)
+	if err := identity.addExtra(a.cfg.ExtraClaims); err != nil {
+		return nil, v, err
+	}
 	if err := a.cfg.Policy.Check(identity); err != nil {
 		return nil, v, err
 	}

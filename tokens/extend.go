@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
@@ -42,7 +41,7 @@ func (i *Issuer) extend(ctx context.Context, req IssueRequest) ([]payload.Extra,
 	var extra []payload.Extra
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(added)) {
-		if name == "" || !utf8.ValidString(name) || slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, name) }) {
+		if name == "" || !utf8.ValidString(name) || isReserved(name) {
 			return nil, &RequestError{"IssuerConfig.Extend", fmt.Sprintf("claim %q is reserved or no name", name)}
 		}
 		value, err := canonical(added[name])

@@ -64,7 +64,8 @@ type Identity struct {
 	IssuedAt, NotBefore, Expiry        time.Time   // zero if absent
 	WarnAfter                          time.Time   // zero if absent
 	attestedGroups                     []string
-	payload                            string // as it stands in the token
+	payload                            string              // as it stands in the token
+	more                               map[string][]string // extra of AuthenticatorConfig.ExtraClaims
 }
 
 // newIdentity returns the identity that c, the claims of token, stands for.
@@ -140,6 +141,9 @@ func (id *Identity) extra() map[string]authenticationv1.ExtraValue {
 	// Only what was checked along with a webhook configuration is attested.
 	if webhook := id.ValidatingWebhook.Name != "" || id.MutatingWebhook.Name != ""; webhook && len(id.attestedGroups) > 0 {
 		extra[ExtraAdmissionReviewGroups] = slices.Clone(id.attestedGroups)
+	}
+	for key, values := range id.more {
+		extra[key] = slices.Clone(values)
 	}
 	if len(extra) == 0 {
 		return nil

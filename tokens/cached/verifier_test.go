@@ -221,10 +221,10 @@ func TestSharedCalls(t *testing.T) {
 // An answer that took longer than TTL counts for those who asked at its beginning only.
 func TestSlowCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		revoked := false
+		var revoked atomic.Bool
 		v := &verifier{}
 		v.seen = func(context.Context, string, []string) (*tokens.Identity, error) {
-			accepted := !revoked
+			accepted := !revoked.Load()
 			time.Sleep(15 * time.Second)
 			if !accepted {
 				return nil, &tokens.InvalidError{Reason: tokens.ReasonRefused}
@@ -235,7 +235,7 @@ func TestSlowCalls(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() { c.Authenticate(t.Context(), "x") })
 		time.Sleep(time.Second)
-		revoked = true
+		revoked.Store(true)
 		if _, err := c.Authenticate(t.Context(), "x"); err == nil {
 			t.Error("a token that was revoked 29 s ago was accepted")
 		}

@@ -1,0 +1,71 @@
+package tokens
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+)
+
+// checkExtraClaims checks [AuthenticatorConfig.ExtraClaims]: the keys have a domain of
+// one's own, and the claims no meaning of Kubernetes'.
+func checkExtraClaims(mistakes *configerror.List, claims map[string]string) {
+	keys := map[string]bool{}
+	for _, claim := range slices.Sorted(maps.Keys(claims)) {
+		key := claims[claim]
+		domain, _, _ := strings.Cut(key, "/")
+		field := "ExtraClaims[" + claim + "]"
+		switch {
+		case claim == "" || isReserved(claim):
+			mistakes.Add(field, "is of a claim with a meaning of its own, want another one")
+		case key != strings.ToLower(key) || !strings.Contains(key, "/") || len(validation.IsQualifiedName(key)) > 0:
+			mistakes.Add(field, "is %q, want a key in lower case with a domain, such as example.org/team", key)
+		case isKubernetesDomain(domain):
+			mistakes.Add(field, "is %q, want a key of another domain than Kubernetes'", key)
+		case keys[key]:
+			mistakes.Add(field, "is %q, which another claim has", key)
+		}
+		keys[key] = true
+	}
+}
+
+func isReserved(claim string) bool {
+	return slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, claim) })
+}
+
+func isKubernetesDomain(domain string) bool {
+	for _, own := range []string{"kubernetes.io", "k8s.io"} {
+		if domain == own || strings.HasSuffix(domain, "."+own) {
+			return true
+		}
+	}
+	return false
+}
+
+// addExtra reads the claims that become extra.
+func (id *Identity) addExtra(claims map[string]string) error {
+	if len(claims) == 0 || id.Legacy {
+		return nil
+	}
+	for _, claim := range slices.Sorted(maps.Keys(claims)) {
+		values, ok, err := ClaimOf[[]string](id, claim)
+		if err != nil {
+			var value string
+			if value, _, err = ClaimOf[string](id, claim); err != nil {
+				return &InvalidError{ReasonInvalidClaim, claim}
+			}
+			values = []string{value}
+		}
+		if !ok || len(values) == 0 {
+			continue
+		}
+		if id.more == nil {
+			id.more = map[string][]string{}
+		}
+		id.more[claims[claim]] = values
+	}
+	return nil
+}
