@@ -21,7 +21,9 @@ import (
 //
 // Every Controller of this package is safe for concurrent use. A driver must
 // not reconcile one key twice at the same time; different keys may run in
-// parallel.
+// parallel. A driver that may have missed changes, and lists again, should report
+// every object as Added once more, even if none differs from what it knows: what a
+// controller made, and somebody deleted, before the list is in no change.
 type Controller interface {
 	// Name returns the controller's name as Kubernetes spells it.
 	Name() string

@@ -176,10 +176,16 @@ func newManagedCluster(t *testing.T, seed uint64) *managedCluster {
 
 // start starts the program, with args after those that it needs.
 func (m *managedCluster) start(t *testing.T, name string, args ...string) *replica {
-	return startReplica(t, filepath.Join(m.dir, name+".log"), m.program, append([]string{
+	r := startReplica(t, filepath.Join(m.dir, name+".log"), m.program, append([]string{
 		"--master=" + m.proxy.url, "--service-account-private-key-file=" + filepath.Join(m.dir, "sa.key"), "--root-ca-file=" + filepath.Join(m.dir, "ca.crt"),
 		"--kube-api-qps=500", "--kube-api-burst=500",
 	}, args...)...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			m.proxy.logWatches(t, name)
+		}
+	})
+	return r
 }
 
 func (m *managedCluster) world() *managedWorld {
@@ -247,7 +253,7 @@ func startReplica(t *testing.T, log, program string, args ...string) *replica {
 		r.kill()
 		<-r.done
 		if data, err := os.ReadFile(log); t.Failed() && err == nil {
-			t.Logf("the end of %s:\n%s", log, data[max(0, len(data)-4000):])
+			t.Logf("the end of %s:\n%s", log, data[max(0, len(data)-20_000):])
 		}
 	})
 	return r
@@ -461,13 +467,18 @@ type roughProxy struct {
 
 	mu      sync.Mutex
 	random  *rand.Rand
-	watches map[*http.Request]context.CancelFunc
+	watches map[*http.Request]proxiedWatch
 	wrong   []string
+}
+
+type proxiedWatch struct {
+	since  time.Time
+	cancel context.CancelFunc
 }
 
 func newRoughProxy(t *testing.T, config *rest.Config, seed uint64) *roughProxy {
 	t.Helper()
-	p := &roughProxy{random: rand.New(rand.NewPCG(seed, 1)), watches: map[*http.Request]context.CancelFunc{}}
+	p := &roughProxy{random: rand.New(rand.NewPCG(seed, 1)), watches: map[*http.Request]proxiedWatch{}}
 	target := must(url.Parse(config.Host))
 	forward := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(target) },
@@ -574,7 +585,7 @@ func (p *roughProxy) serveWatch(w http.ResponseWriter, r *http.Request, forward 
 	}
 	r = r.WithContext(ctx)
 	p.mu.Lock()
-	p.watches[r] = cancel
+	p.watches[r] = proxiedWatch{time.Now(), cancel}
 	p.mu.Unlock()
 	defer func() {
 		p.mu.Lock()
@@ -590,8 +601,18 @@ func (p *roughProxy) serveWatch(w http.ResponseWriter, r *http.Request, forward 
 func (p *roughProxy) cutWatches() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, cancel := range p.watches {
-		cancel()
+	for _, w := range p.watches {
+		w.cancel()
+	}
+}
+
+// logWatches logs which watches are open before a replica ends, and for how long they
+// have been.
+func (p *roughProxy) logWatches(t *testing.T, before string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for r, w := range p.watches {
+		t.Logf("before the end of %s a watch is open for %v: %s", before, time.Since(w.since).Round(time.Second), r.URL)
 	}
 }
 

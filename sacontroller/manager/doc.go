@@ -38,8 +38,10 @@
 //
 // [New] and [Manager.Add] return a [*ConfigError] for every mistake. client-go
 // handles dropped watches and expired versions: it lists again, and what was missed
-// arrives as changes, deletions included. A panic of a controller is counted and
-// logged, and affects only the key that caused it.
+// arrives as changes, deletions included. After a list the controllers look at every
+// object again: what one of them made, and somebody deleted, before the list is in no
+// change. A watch lasts a minute or so, whether the API server ends it or not. A panic
+// of a controller is counted and logged, and affects only the key that caused it.
 //
 // When the context of [Manager.Run] ends, no key is started, running requests may
 // finish within [Config.ShutdownTimeout], and then the lease is released. When the

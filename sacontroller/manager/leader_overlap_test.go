@@ -127,7 +127,8 @@ func TestNeverTwoLeaders(t *testing.T) {
 						a.wire.break_(nil)
 						a.stop() //nolint:errcheck // the intervals count
 					}
-					b.stop() //nolint:errcheck // the intervals count
+					b.stop()                //nolint:errcheck // the intervals count
+					time.Sleep(time.Minute) // what is on its way arrives
 					if both, late := server.overlap(); both != 0 || late != 0 {
 						t.Errorf("both worked for %v, and %d writes came too late, want none; the fault began at %v, they worked %v", both, late, began, server.work)
 					}

@@ -157,6 +157,7 @@ func (m *Manager) Add(c sacontroller.Controller, opts Options) error {
 		goroutines: max(opts.Workers, 1),
 		queue:      m.metrics.queues.newQueue(c.Name(), max(opts.Workers, 1)),
 		resources:  slices.Clone(opts.Watch),
+		listed:     make(chan struct{}, 1),
 		metrics:    m.metrics,
 		log:        m.log.With("controller", c.Name()),
 		failed: func(key sacontroller.Key, attempts int, err error) {
@@ -227,7 +228,7 @@ func (m *Manager) start() error {
 			informer, ok := m.informers[r]
 			if !ok {
 				var err error
-				if informer, err = newInformer(m.cfg.Client, m.cfg.Metadata, r); err != nil {
+				if informer, err = newInformer(m.cfg.Client, m.cfg.Metadata, r, func() { m.listed(r) }); err != nil {
 					return err
 				}
 				if err := informer.SetWatchErrorHandlerWithContext(m.watchFailed(r)); err != nil {
@@ -254,6 +255,18 @@ func (m *Manager) watchFailed(r Resource) cache.WatchErrorHandlerWithContext {
 	return func(ctx context.Context, reflector *cache.Reflector, err error) {
 		m.metrics.watches.WithLabelValues(string(r)).Inc()
 		cache.DefaultWatchErrorHandler(ctx, reflector, err)
+	}
+}
+
+// listed makes the controllers that watch r look at every object again.
+func (m *Manager) listed(r Resource) {
+	for _, w := range m.workers {
+		if slices.Contains(w.resources, r) {
+			select {
+			case w.listed <- struct{}{}:
+			default: // they will
+			}
+		}
 	}
 }
 

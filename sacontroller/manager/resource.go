@@ -1,7 +1,6 @@
 package manager
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
@@ -10,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
@@ -83,33 +81,34 @@ func resourcesOf(c sacontroller.Controller) []Resource {
 	return nil
 }
 
-// newInformer returns the informer of r, which isn't running yet.
-func newInformer(client kubernetes.Interface, md metadata.Interface, r Resource) (cache.SharedIndexInformer, error) {
+// newInformer returns the informer of r, which isn't running yet. It calls listed as
+// listWatch does.
+func newInformer(client kubernetes.Interface, md metadata.Interface, r Resource, listed func()) (cache.SharedIndexInformer, error) {
 	core := client.CoreV1()
 	namespaced := cache.Indexers{byNamespace: cache.MetaNamespaceIndexFunc}
 	var informer cache.SharedIndexInformer
 	switch r {
 	case Namespaces:
-		informer = inform(listWatch(client, core.Namespaces(), ""), &corev1.Namespace{}, nil)
+		informer = inform(listWatch(client, core.Namespaces(), "", listed), &corev1.Namespace{}, nil)
 	case ServiceAccounts:
-		informer = inform(listWatch(client, core.ServiceAccounts(""), ""), &corev1.ServiceAccount{}, nil)
+		informer = inform(listWatch(client, core.ServiceAccounts(""), "", listed), &corev1.ServiceAccount{}, nil)
 	case ServiceAccountMetadata:
 		accounts := md.Resource(corev1.SchemeGroupVersion.WithResource("serviceaccounts"))
-		informer = inform(listWatch(md, accounts, ""), &metav1.PartialObjectMetadata{}, nil)
+		informer = inform(listWatch(md, accounts, "", listed), &metav1.PartialObjectMetadata{}, nil)
 	case TokenSecrets:
 		selector := fields.OneTermEqualSelector("type", string(corev1.SecretTypeServiceAccountToken))
-		informer = inform(listWatch(client, core.Secrets(""), selector.String()), &corev1.Secret{}, cache.Indexers{
+		informer = inform(listWatch(client, core.Secrets(""), selector.String(), listed), &corev1.Secret{}, cache.Indexers{
 			byNamespace: cache.MetaNamespaceIndexFunc,
 			byAccount:   indexByAccount,
 		})
 	case Pods:
-		informer = inform(listWatch(client, core.Pods(""), ""), &corev1.Pod{}, namespaced)
+		informer = inform(listWatch(client, core.Pods(""), "", listed), &corev1.Pod{}, namespaced)
 	case RootCAConfigMaps:
 		selector := fields.OneTermEqualSelector(metav1.ObjectNameField, rootCAName)
-		informer = inform(listWatch(client, core.ConfigMaps(""), selector.String()), &corev1.ConfigMap{}, nil)
+		informer = inform(listWatch(client, core.ConfigMaps(""), selector.String(), listed), &corev1.ConfigMap{}, nil)
 	case TrackingConfigMap:
 		selector := fields.OneTermEqualSelector(metav1.ObjectNameField, trackingName)
-		informer = inform(listWatch(client, core.ConfigMaps(trackingNamespace), selector.String()), &corev1.ConfigMap{}, nil)
+		informer = inform(listWatch(client, core.ConfigMaps(trackingNamespace), selector.String(), listed), &corev1.ConfigMap{}, nil)
 	default:
 		return nil, fmt.Errorf("manager: unknown Resource %q", r)
 	}
@@ -121,27 +120,6 @@ func newInformer(client kubernetes.Interface, md metadata.Interface, r Resource)
 
 func inform(lw cache.ListerWatcher, example runtime.Object, indexers cache.Indexers) cache.SharedIndexInformer {
 	return cache.NewSharedIndexInformerWithOptions(lw, example, cache.SharedIndexInformerOptions{Indexers: indexers})
-}
-
-// listerWatcher is the part of client-go's typed clients that informers use.
-type listerWatcher[L runtime.Object] interface {
-	List(ctx context.Context, opts metav1.ListOptions) (L, error)
-	Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error)
-}
-
-// listWatch lists and watches the objects of in that match selector, if there is
-// one. client is what in comes from; it knows whether watches can begin with a list.
-func listWatch[L runtime.Object](client any, in listerWatcher[L], selector string) cache.ListerWatcher {
-	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
-			opts.FieldSelector = selector
-			return in.List(ctx, opts)
-		},
-		WatchFuncWithContext: func(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-			opts.FieldSelector = selector
-			return in.Watch(ctx, opts)
-		},
-	}, client)
 }
 
 func indexByAccount(object any) ([]string, error) {

@@ -109,6 +109,7 @@ func TestTerminalErrorEndsWithAChange(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)
+			synctest.Wait()
 			if c.attempts < tt.want || tt.want == 2 && c.attempts > 2 {
 				t.Errorf("%d attempts with %v, want %d", c.attempts, tt.errs, tt.want)
 			}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/sacontroller"
@@ -22,6 +23,7 @@ type worker struct {
 	goroutines int
 	resources  []Resource
 	informers  []cache.SharedIndexInformer
+	listed     chan struct{} // has a value after one of them has listed
 	metrics    *metrics
 	log        *slog.Logger
 	// failed is called for each attempt that failed, with how many did in a row: 0
@@ -36,6 +38,10 @@ type worker struct {
 // keys become due again wherever the controller runs next.
 func (w *worker) run(ctx, stop context.Context) error {
 	defer w.queue.close()
+	select {
+	case <-w.listed:
+	default: // every object is reported now anyway
+	}
 	for i, informer := range w.informers {
 		registration, err := informer.AddEventHandler(w)
 		if err != nil {
@@ -57,7 +63,8 @@ func (w *worker) run(ctx, stop context.Context) error {
 }
 
 // resync waits for stop, and reports every object as added each time that the
-// controller asks for it.
+// controller asks for it, and after each list: if what the controller had made was
+// deleted again while there was no watch, neither is in the cache or in an event.
 func (w *worker) resync(stop context.Context) {
 	var due <-chan struct{}
 	if r, ok := w.controller.(sacontroller.Resyncer); ok {
@@ -68,6 +75,7 @@ func (w *worker) resync(stop context.Context) {
 		case <-stop.Done():
 			return
 		case <-due:
+		case <-w.listed:
 		}
 		for _, informer := range w.informers {
 			for _, object := range informer.GetIndexer().List() {
@@ -117,9 +125,13 @@ func (w *worker) next(ctx, stop context.Context) bool {
 	if !ok {
 		return false
 	}
-	if left, ok := boundOf(ctx); stop.Err() != nil || ok && left <= 0 {
+	if stop.Err() != nil {
 		w.queue.done(key)
 		return false
+	}
+	if left, ok := boundOf(ctx); ok && left <= 0 { // the work ends, unless the lease is renewed in this very moment
+		w.queue.later(key, overPause)
+		return true
 	}
 	result, label, err := w.reconcile(ctx, key)
 	w.metrics.reconciles.WithLabelValues(w.controller.Name(), label).Inc()
@@ -142,6 +154,9 @@ func (w *worker) next(ctx, stop context.Context) bool {
 	}
 	return true
 }
+
+// overPause is how long a key waits that was due when nothing was left of the lease.
+const overPause = time.Second
 
 // lastError returns why the controller put key off, if it says so.
 func (w *worker) lastError(key sacontroller.Key) error {

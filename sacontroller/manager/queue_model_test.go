@@ -1,0 +1,157 @@
+package manager
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+// Whatever workers and changes do, in whatever order: a key is with one worker at a
+// time, work on it begins after each change, unless the queue is closed, a key that
+// fails or is put off comes again, and nothing is remembered in the end.
+func TestQueueAgainstModel(t *testing.T) {
+	for seed := range uint64(300) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			workers := 1 + random.IntN(5)
+			q := newQueueVecs().newQueue("c", workers)
+			keys := make([]sacontroller.Key, 0, 12)
+			for n := range 1 + random.IntN(4) {
+				for i := range 1 + random.IntN(3) {
+					keys = append(keys, secretKey(fmt.Sprintf("ns-%d", n), i))
+				}
+			}
+			type model struct {
+				pending bool // work on it has to begin
+				running bool
+				served  int
+			}
+			var mu sync.Mutex // of the model and of random
+			models := map[sacontroller.Key]*model{}
+			for _, key := range keys {
+				models[key] = &model{}
+			}
+			calm := false // every attempt succeeds
+			var wg sync.WaitGroup
+			for range workers {
+				wg.Go(func() {
+					for {
+						key, ok := q.get()
+						if !ok {
+							return
+						}
+						mu.Lock()
+						m := models[key]
+						if m.running {
+							t.Errorf("seed %d: two workers have %s", seed, key)
+						}
+						m.running, m.pending = true, false
+						m.served++
+						pause := time.Duration(random.IntN(4)) * 10 * time.Millisecond
+						end := random.IntN(4)
+						if calm {
+							end = 0
+						}
+						mu.Unlock()
+						time.Sleep(pause)
+						mu.Lock()
+						m.running = false
+						if end > 1 {
+							m.pending = true
+						}
+						switch end {
+						case 0, 1: // it succeeded, or is terminal
+							q.done(key)
+						case 2:
+							q.fail(key)
+						case 3:
+							q.later(key, pause)
+						}
+						mu.Unlock()
+					}
+				})
+			}
+			closeAt := -1
+			if seed%4 == 0 {
+				closeAt = random.IntN(200)
+			}
+			for step := range 200 {
+				if step == closeAt {
+					q.close()
+				}
+				mu.Lock()
+				key := keys[random.IntN(len(keys))]
+				models[key].pending = true
+				q.add(key)
+				pause := time.Duration(random.IntN(3)) * 5 * time.Millisecond
+				mu.Unlock()
+				time.Sleep(pause)
+			}
+			mu.Lock()
+			calm = true
+			mu.Unlock()
+			time.Sleep(time.Hour)
+			synctest.Wait()
+			mu.Lock()
+			for key, m := range models {
+				if m.running || closeAt < 0 && m.pending {
+					t.Errorf("seed %d: in the end %s is running: %v, due: %v, begun %d times", seed, key, m.running, m.pending, m.served)
+				}
+			}
+			mu.Unlock()
+			if closeAt < 0 && (len(q.items) > 0 || len(q.namespaces) > 0 || q.running != 0 || len(q.turns[changed])+len(q.turns[again]) > 0) {
+				t.Errorf("seed %d: remembered in the end: %d items, %d namespaces, %d running, turns %v", seed, len(q.items), len(q.namespaces), q.running, q.turns)
+			}
+			q.close()
+			wg.Wait()
+		})
+	}
+}
+
+// toy counts the calls for its keys.
+type toy struct {
+	sacontroller.Controller
+	calls int
+}
+
+func (*toy) Name() string { return "toy" }
+
+func (c *toy) Reconcile(context.Context, sacontroller.Key) (sacontroller.Result, error) {
+	c.calls++
+	return sacontroller.Result{}, nil
+}
+
+// A worker that finds nothing left of the lease waits: if it is renewed all the
+// same, before the work has ended, it goes on.
+func TestWorkerOutlivesALapse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		m, c := newMetrics(), &toy{}
+		w := &worker{controller: c, goroutines: 1, queue: m.queues.newQueue("toy", 1), metrics: m, log: slog.New(slog.DiscardHandler), listed: make(chan struct{}, 1)}
+		renewed := time.Now().Add(3 * time.Second)
+		done := make(chan error)
+		go func() { done <- w.run(withBound(ctx, func() time.Duration { return time.Since(renewed) }), ctx) }()
+		w.queue.add(secretKey("a", 1))
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if c.calls != 0 {
+			t.Errorf("%d calls without a lease", c.calls)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if c.calls != 1 {
+			t.Errorf("%d calls after the lease was renewed, want 1", c.calls)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
