@@ -71,7 +71,11 @@ func (r *rules) limits(account *corev1.ServiceAccount) bool {
 	if r.limit {
 		return true
 	}
-	on, _ := strconv.ParseBool(account.Annotations[EnforceAnnotation]) // what is no bool is false
+	value, ok := account.Annotations[EnforceAnnotation]
+	if !ok {
+		return false // an error would be allocated
+	}
+	on, _ := strconv.ParseBool(value) // false for what is none
 	return on
 }
 
