@@ -92,7 +92,7 @@ func runCleanUp(t *testing.T, objects []runtime.Object, days int, count map[stri
 	ctx, cancel := context.WithCancel(klog.NewContext(t.Context(), klog.Logger{}))
 	var sides [2]*fake.Cluster
 	for i := range sides {
-		sides[i] = &fake.Cluster{Now: time.Now}
+		sides[i] = &fake.Cluster{Now: time.Now, UIDSeed: 1} // the same UIDs on both sides
 		if err := sides[i].Load(objects...); err != nil {
 			cancel()
 			return "", err
