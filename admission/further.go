@@ -27,8 +27,8 @@ type FurtherVolume struct {
 
 	// Audience is the audience of the token. Required. AccountAudience is an annotation of
 	// the account that overrides it. InsecurePodAudience is one of the pod, which
-	// overrides both: whoever may create pods may then get tokens for any audience but
-	// the API server's.
+	// overrides both: whoever may create pods may then get tokens of the pod's account
+	// for any audience.
 	Audience            string
 	AccountAudience     string
 	InsecurePodAudience string

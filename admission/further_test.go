@@ -17,7 +17,7 @@ import (
 )
 
 // eks does what amazon-eks-pod-identity-webhook does, but that a volume of another
-// audience is not used (WEB-1 to WEB-16).
+// audience is not used (WEB-1, WEB-11, WEB-14, WEB-16, WEB-21, WEB-23, WEB-25, WEB-26, WEB-27, WEB-28).
 func eks() admission.FurtherVolume {
 	return admission.FurtherVolume{
 		Name:            "aws-iam-token",

@@ -26,7 +26,7 @@ func goodUser() authenticationv1.UserInfo {
 	}
 }
 
-// TRC-36 to TRC-40
+// TRC-36, TRC-37, TRC-38, TRC-39, TRC-40
 func TestIdentityOf(t *testing.T) {
 	long := make([]byte, 254)
 	for i := range long {

@@ -54,7 +54,7 @@ func (c *payloadCase) add(source corev1.VolumeProjection) {
 	c.volume.Sources = append(c.volume.Sources, source)
 }
 
-// KUB-15, KUB-31 to KUB-33, KUB-37
+// KUB-15, KUB-31, KUB-33, KUB-34, KUB-37
 func TestPayload(t *testing.T) {
 	plain := map[string]string{"token": "T-builder- 644", "ca.crt": "CA 644", "namespace": "ci 644"}
 	with := func(more map[string]string) map[string]string {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
@@ -77,8 +78,9 @@ type SecretsConfig struct {
 	Client SecretUpdater // required
 
 	// Want is required. It says which token a Secret shall hold, by its labels and
-	// annotations, say; nil if none: the Secret isn't the keeper's. It must be a pure
-	// function. An error is shown, and the Secret stays as it is until it changes.
+	// annotations, say; nil if none: the Secret isn't the keeper's. Whoever may write
+	// such a Secret gets that token, so Want decides whose accounts a namespace may
+	// ask for. It must be a pure function. An error is shown, and the Secret stays as it is until it changes.
 	Want func(secret *corev1.Secret) (*Want, error)
 
 	// Mint is required. It returns a new token, in this or in another cluster, for
@@ -210,6 +212,9 @@ func holdingOf(secret *corev1.Secret, want *Want) (holding, error) {
 	}
 	if secret.Immutable != nil && *secret.Immutable {
 		return holding{}, errors.New("keeper: the Secret is immutable")
+	}
+	if !names.ValidNamespace(want.Namespace) || !names.Valid(want.Name) { // which may be a tenant's, and must not reach Mint
+		return holding{}, fmt.Errorf("keeper: there can't be a ServiceAccount %s/%s", names.Quote(want.Namespace), names.Quote(want.Name))
 	}
 	if _, ok := want.Data[want.Key]; ok {
 		return holding{}, fmt.Errorf("keeper: Want.Data has the key of the token, %q", want.Key)

@@ -191,6 +191,8 @@ func TestSecretsOfOthers(t *testing.T) {
 		}, want: "it is a token Secret"},
 		{name: "an immutable Secret", change: func(_ *world, s *corev1.Secret) { s.Immutable = &yes }, want: "the Secret is immutable"},
 		{name: "an invalid wish", change: func(_ *world, s *corev1.Secret) { s.Labels[accountLabel] = "bad" }, want: "bad label"},
+		{name: "a path as account", change: func(w *world, _ *corev1.Secret) { w.want.Name = "../../secrets/x" }, want: `there can't be a ServiceAccount "ci"/"../../secrets/x"`},
+		{name: "a path as namespace", change: func(w *world, _ *corev1.Secret) { w.want.Namespace = "../kube-system" }, want: "there can't be a ServiceAccount"},
 		{name: "two values of a key", change: func(w *world, _ *corev1.Secret) { w.want.Key = "ca.crt" }, want: `Want.Data has the key of the token, "ca.crt"`},
 		{name: "no wish", change: func(_ *world, s *corev1.Secret) { s.Labels = nil }},
 	} {

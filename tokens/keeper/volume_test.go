@@ -68,7 +68,7 @@ func hidden(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// KUB-17, KUB-21 to KUB-24, KUB-27
+// KUB-17, KUB-21, KUB-22, KUB-23, KUB-24, KUB-27, KUB-28
 func TestWriteVolume(t *testing.T) {
 	dir := t.TempDir()
 	write := func(files map[string]keeper.File, wantChanged bool, want map[string]string) {
@@ -146,7 +146,7 @@ func TestWriteVolumeAfterACrash(t *testing.T) {
 	}
 }
 
-// KUB-18 to KUB-20, KUB-25
+// KUB-18, KUB-19, KUB-20, KUB-25
 func TestWriteVolumeRefuses(t *testing.T) {
 	for _, p := range []string{"", "/a", "../a", "..a", "a/../../b", "a/../b", ".", "a/b", "a\x00b", strings.Repeat("n", 256), strings.Repeat("n/", 2049)} {
 		dir := t.TempDir()

@@ -172,7 +172,7 @@ func TestClientAnswers(t *testing.T) {
 	}
 }
 
-// TRC-16 to TRC-22
+// TRC-16, TRC-17, TRC-18, TRC-19, TRC-20, TRC-22
 func TestClientRetries(t *testing.T) {
 	busy := &apierrors.StatusError{ErrStatus: apierrors.NewGenericServerResponse(http.StatusTooManyRequests, "create", schema.GroupResource{}, "", "", 0, true).ErrStatus}
 	status := func(code int, retryAfter int) error {
