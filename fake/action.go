@@ -48,9 +48,10 @@ func (a Action) IsWrite() bool {
 	return a.Subresource != object.TokenSubresource && object.GroupOf(a.Resource) == ""
 }
 
-// Actions returns every call so far, in order, reads and failures included. It
-// does not include what is read through a [Reader], which is a cache and not
-// the API.
+// Actions returns every call so far, in order: reads, failures, and what was invalid
+// included. It does not include what is read through a [Reader], which is a cache and
+// not the API, nor what no client would send: a call whose context is done, or without
+// the name or the namespace of its object.
 func (c *Cluster) Actions() []Action {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -38,7 +38,8 @@ type ConfigError = configerror.Error
 // AuthorityConfig configures [NewAuthority]. The zero value is a good one.
 type AuthorityConfig struct {
 	// Cluster has the accounts. If nil, it is a new one with the Namespace
-	// "default". Its Now is set to that of the Authority.
+	// "default". Its Now is set to that of the Authority. For the same UIDs in every
+	// run, give one with a UIDSeed.
 	Cluster *Cluster
 
 	Issuer       string        // an https URL; if empty, [AuthorityIssuer]
@@ -63,14 +64,14 @@ type Authority struct {
 	Keys          *keyring.Ring // signs and verifies; rotate it as a real one
 	Issuer        *tokens.Issuer
 	Authenticator *tokens.Authenticator
-	Requester     *tokenrequest.Requester
 	Discovery     *discovery.Publisher
 
 	// Accounts and Secrets are the controllers that [Authority.Settle] drives.
 	Accounts *sacontroller.ServiceAccounts
 	Secrets  *sacontroller.Tokens
 
-	handler http.Handler
+	requester *tokenrequest.Requester
+	handler   http.Handler
 
 	mu  sync.Mutex
 	now time.Time
@@ -124,7 +125,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		return nil, err
 	}
 	var errs [3]error
-	a.Requester, errs[0] = tokenrequest.New(tokenrequest.Config{
+	a.requester, errs[0] = tokenrequest.New(tokenrequest.Config{
 		Issuer: a.Issuer, APIAudiences: cfg.APIAudiences, MaxLifetime: cfg.MaxLifetime,
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
 		Observe: func(ctx context.Context, e tokenrequest.Event) {
@@ -229,7 +230,7 @@ func (a *Authority) CreateToken(ctx context.Context, namespace, name string, req
 	}
 	var answer *authenticationv1.TokenRequest
 	err := a.Cluster.Do(ctx, op, func(ctx context.Context) (err error) {
-		answer, err = a.Requester.Create(ctx, namespace, name, request)
+		answer, err = a.requester.Create(ctx, namespace, name, request)
 		return err
 	})
 	if err != nil {

@@ -23,18 +23,18 @@ func (c *Cluster) BindPod(ctx context.Context, binding *corev1.Binding, opts met
 		return err
 	}
 	how := &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager}
-	if err := how.check(); err != nil {
-		return err
-	}
-	if kind := binding.Target.Kind; kind != "" && kind != "Node" || binding.Target.Name == "" {
-		return apierrors.NewBadRequest("the target of a Binding must be a Node with a name")
-	}
 	binding = binding.DeepCopy()
 	action := &Action{Op: fault.Op{
 		Verb: "create", Resource: object.Pods.Resource, Subresource: object.BindingSubresource,
 		Namespace: binding.Namespace, Name: binding.Name, Object: binding,
 	}}
 	return c.call(ctx, action, func() error {
+		if err := how.check(); err != nil {
+			return err
+		}
+		if kind := binding.Target.Kind; kind != "" && kind != "Node" || binding.Target.Name == "" {
+			return apierrors.NewBadRequest("the target of a Binding must be a Node with a name")
+		}
 		old, exists := c.state.Get(object.Pods, binding.Namespace, binding.Name)
 		if !exists {
 			return apierrors.NewNotFound(object.Pods.GroupResource(), binding.Name)

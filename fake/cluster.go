@@ -27,9 +27,10 @@ var Epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 //
 // The zero value is an empty cluster, without any Namespace. Objects are copied
 // in and out, so neither side can change the other's. Nothing depends on a
-// clock or on chance: the same calls give the same resourceVersions, generated
-// names and errors every time, and with a UIDSeed the same UIDs. So does what is
-// derived from UIDs, like the names of generated token Secrets.
+// clock, and but for UIDs nothing on chance: the same calls give the same
+// resourceVersions, generated names and errors every time. With a UIDSeed they give
+// the same UIDs, and what is derived from them, like the names of generated token
+// Secrets.
 //
 // A Cluster is safe for concurrent use, and must not be copied.
 type Cluster struct {
@@ -38,8 +39,8 @@ type Cluster struct {
 	Now func() time.Time
 
 	// UIDSeed, if not 0, makes UIDs repeatable: Clusters with the same seed give the
-	// same ones. If it is 0, no other Cluster of the process gives the UIDs that this
-	// one gives. Set it before the first use:
+	// same ones. If it is 0, no other Cluster gives the UIDs that this one gives, in
+	// this process or another. Set it before the first use:
 	//
 	//	cluster := &fake.Cluster{UIDSeed: 1}
 	//	err := cluster.Load(objects...)

@@ -18,11 +18,11 @@ func (c *Cluster) delete(ctx context.Context, k *object.Kind, namespace, name st
 	if err := apirules.CheckPath(k, namespace, name); err != nil {
 		return nil, err
 	}
-	if err := apirules.CheckDryRun(opts.DryRun); err != nil {
-		return nil, err
-	}
 	action := &Action{Op: fault.Op{Verb: "delete", Resource: k.Resource, Namespace: namespace, Name: name, Preconditions: opts.Preconditions.DeepCopy()}}
 	err = c.call(ctx, action, func() error {
+		if err := apirules.CheckDryRun(opts.DryRun); err != nil {
+			return err
+		}
 		old, exists := c.state.Get(k, namespace, name)
 		if !exists {
 			return apierrors.NewNotFound(k.GroupResource(), name)

@@ -53,7 +53,7 @@
 // managed fields and server-side apply only with [Cluster.ManageFields], and of a Pod
 // only what service accounts are about is
 // validated; a patch with another UID is a Conflict, where the API server says
-// Invalid. Nothing is random and no clock is read: set [Cluster.Now] to move
-// time. What it has in common with a real API server is checked: package
+// Invalid. No clock is read, and only UIDs are random: set [Cluster.Now] to move
+// time, and [Cluster.UIDSeed] for the same UIDs in every run. What it has in common with a real API server is checked: package
 // clustertest is for every implementation of the clients.
 package fake

@@ -23,19 +23,19 @@ func (c *Cluster) patch(ctx context.Context, k *object.Kind, subresource, namesp
 	if err := apirules.CheckPath(k, namespace, name); err != nil {
 		return nil, err
 	}
-	if err := opts.check(); err != nil {
-		return nil, err
-	}
-	change, err := c.parse(k, namespace, name, pt, slices.Clone(data), opts)
-	if err != nil {
-		return nil, err
-	}
 	var stored object.Object
 	action := &Action{Op: fault.Op{
 		Verb: "patch", Resource: k.Resource, Subresource: subresource,
 		Namespace: namespace, Name: name, PatchType: pt, Patch: slices.Clone(data),
 	}}
-	err = c.call(ctx, action, func() error {
+	err := c.call(ctx, action, func() error {
+		if err := opts.check(); err != nil {
+			return err
+		}
+		change, err := c.parse(k, namespace, name, pt, slices.Clone(data), opts)
+		if err != nil {
+			return err
+		}
 		old, exists := c.state.Get(k, namespace, name)
 		if !exists && change.configuration == nil {
 			return apierrors.NewNotFound(k.GroupResource(), name)
@@ -59,14 +59,11 @@ type change struct {
 	opts          *writeOptions
 }
 
-// parse reads a patch.
+// parse reads a patch, in a call.
 func (c *Cluster) parse(k *object.Kind, namespace, name string, pt types.PatchType, data []byte, opts *writeOptions) (change, error) {
 	out := change{cluster: c, kind: k, opts: opts}
-	c.mu.Lock()
-	applies := pt == types.ApplyYAMLPatchType && c.fields != nil
-	c.mu.Unlock()
 	var err error
-	if applies {
+	if pt == types.ApplyYAMLPatchType && c.fields != nil {
 		out.configuration, err = parseApply(k, namespace, name, data, opts)
 	} else {
 		out.patch, err = patch.Parse(pt, data)

@@ -40,13 +40,13 @@ func (c *Cluster) getPart(ctx context.Context, k *object.Kind, subresource, name
 
 // List returns what opts selects.
 func (c *Cluster) list(ctx context.Context, k *object.Kind, namespace string, opts metav1.ListOptions) (object.Page, error) {
-	query, err := store.ParseList(k, namespace, opts)
-	if err != nil {
-		return object.Page{}, err
-	}
 	var found object.Page
 	action := &Action{Op: fault.Op{Verb: "list", Resource: k.Resource, Namespace: namespace}}
-	err = c.call(ctx, action, func() error {
+	err := c.call(ctx, action, func() error {
+		query, err := store.ParseList(k, namespace, opts)
+		if err != nil {
+			return err
+		}
 		snap := c.seenBy(action)
 		if query.Revision != 0 {
 			if err := c.history.CheckRevision(query); err != nil {

@@ -1,14 +1,25 @@
 package fake
 
 import (
+	"crypto/rand"
+	"encoding/binary"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// unseeded counts the Clusters of this process that give UIDs without a seed.
-var unseeded atomic.Uint64
+// unseeded counts the Clusters of this process that give UIDs without a seed, from a
+// number that no other process has.
+var (
+	unseeded atomic.Uint64
+	process  = sync.OnceValue(func() uint64 {
+		var number [8]byte
+		_, _ = rand.Read(number[:]) // it never fails
+		return binary.BigEndian.Uint64(number[:])
+	})
+)
 
 // uidSpace gives UIDs that no other space gives. It is guarded by the Cluster's lock.
 type uidSpace struct {
@@ -32,7 +43,7 @@ func (s *uidSpace) next(seed uint64) types.UID {
 	if s.kind == 0 {
 		s.number, s.kind = seed-1, 8
 		if seed == 0 {
-			s.number, s.kind = unseeded.Add(1), 9
+			s.number, s.kind = process()+unseeded.Add(1), 9
 		}
 	}
 	for {

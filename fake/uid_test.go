@@ -1,7 +1,12 @@
 package fake_test
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -69,5 +74,32 @@ func TestUIDsOfLoadedObjects(t *testing.T) {
 			t.Errorf("the UID %s was given twice", uid)
 		}
 		seen[uid] = true
+	}
+}
+
+// Two processes that test side by side, such as two packages against one server, have
+// different UIDs, and with a seed the same.
+func TestUIDsOfProcesses(t *testing.T) {
+	const childOf = "FAKE_UID_SEED"
+	if seed, ok := os.LookupEnv(childOf); ok {
+		number := must[uint64](t)(strconv.ParseUint(seed, 10, 64))
+		fmt.Println("UIDs", uidsOf(t, &fake.Cluster{UIDSeed: number}))
+		return
+	}
+	run := func(seed string) string {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestUIDsOfProcesses$")
+		cmd.Env = append(os.Environ(), childOf+"="+seed)
+		out, err := cmd.Output()
+		line, _, _ := strings.Cut(string(out), "\n")
+		if err != nil || !strings.HasPrefix(line, "UIDs ") {
+			t.Fatalf("the other process: %v\n%s", err, out)
+		}
+		return line
+	}
+	if one, other := run("0"), run("0"); one == other {
+		t.Errorf("two processes have the same %s", one)
+	}
+	if one, other := run("7"), run("7"); one != other {
+		t.Errorf("with a seed, two processes have %s and %s", one, other)
 	}
 }

@@ -58,21 +58,20 @@ func (c *Cluster) Watch(ctx context.Context, resource, namespace string, opts me
 			w.kind = object.Events
 		case w.kind == nil:
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("fake: no resource %q", resource))
-		default:
-			var err error
-			if w.labels, w.fields, err = store.ParseSelectors(w.kind, opts); err != nil {
-				return nil, err
-			}
 		}
 	}
-	from, err := store.ParseRevision(opts.ResourceVersion)
-	if err != nil {
-		return nil, err
-	}
-	stream := opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	action := &Action{Op: fault.Op{Verb: "watch", Resource: resource, Namespace: namespace}}
-	err = c.call(ctx, action, func() error {
-		if err := w.start(from, stream); err != nil {
+	err := c.call(ctx, action, func() (err error) {
+		if w.kind != nil && w.kind != object.Events {
+			if w.labels, w.fields, err = store.ParseSelectors(w.kind, opts); err != nil {
+				return err
+			}
+		}
+		from, err := store.ParseRevision(opts.ResourceVersion)
+		if err != nil {
+			return err
+		}
+		if err := w.start(from, opts.SendInitialEvents != nil && *opts.SendInitialEvents); err != nil {
 			return err
 		}
 		if action.drop != nil {

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"cmp"
 	"context"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,20 +17,16 @@ import (
 // create stores a copy of sent, and returns the stored object, which the caller
 // must copy.
 func (c *Cluster) create(ctx context.Context, k *object.Kind, sent object.Object, opts *writeOptions) (object.Object, error) {
-	o, err := apirules.Accept(k, sent)
-	if err != nil {
-		return nil, err
-	}
-	if err := opts.check(); err != nil {
-		return nil, err
-	}
-	if k.Namespaced && o.GetNamespace() == "" {
-		return nil, apierrors.NewBadRequest("an empty namespace may not be set during creation")
-	}
+	action := &Action{Op: fault.Op{Verb: "create", Resource: k.Resource}}
+	o, unfit := accept(action, k, sent)
 	var created object.Object
-	action := &Action{Op: fault.Op{Verb: "create", Resource: k.Resource, Namespace: o.GetNamespace(), Name: o.GetName(), Object: object.CopyOf(o)}}
-	object.DropEmpty(o)
-	err = c.call(ctx, action, func() error {
+	err := c.call(ctx, action, func() (err error) {
+		if err := cmp.Or(unfit, opts.check()); err != nil {
+			return err
+		}
+		if k.Namespaced && o.GetNamespace() == "" {
+			return apierrors.NewBadRequest("an empty namespace may not be set during creation")
+		}
 		created, err = c.insert(ctx, k, o, action, opts, c.manage)
 		return err
 	})
@@ -37,6 +34,16 @@ func (c *Cluster) create(ctx context.Context, k *object.Kind, sent object.Object
 		return nil, err
 	}
 	return created, nil
+}
+
+// accept returns a copy of what a client sent, and tells action what it is.
+func accept(action *Action, k *object.Kind, sent object.Object) (object.Object, error) {
+	o, err := apirules.Accept(k, sent)
+	if err != nil {
+		return nil, err
+	}
+	action.Namespace, action.Name, action.Object = o.GetNamespace(), o.GetName(), object.CopyOf(o)
+	return object.DropEmpty(o), nil
 }
 
 // manager sets the managedFields of next, which follows live, nil for a create.
@@ -99,28 +106,22 @@ func (c *Cluster) prepareNew(k *object.Kind, o object.Object) error {
 // update replaces the stored object by a copy of sent, or only the part that
 // subresource names.
 func (c *Cluster) update(ctx context.Context, k *object.Kind, subresource string, sent object.Object, opts *writeOptions) (object.Object, error) {
-	o, err := apirules.Accept(k, sent)
-	if err != nil {
-		return nil, err
-	}
-	if err := opts.check(); err != nil {
-		return nil, err
-	}
-	if err := apirules.CheckPath(k, o.GetNamespace(), o.GetName()); err != nil {
-		return nil, err
+	action := &Action{Op: fault.Op{Verb: "update", Resource: k.Resource, Subresource: subresource}}
+	o, unfit := accept(action, k, sent)
+	if unfit == nil {
+		if err := apirules.CheckPath(k, o.GetNamespace(), o.GetName()); err != nil {
+			return nil, err
+		}
 	}
 	var stored object.Object
-	action := &Action{Op: fault.Op{
-		Verb: "update", Resource: k.Resource, Subresource: subresource,
-		Namespace: o.GetNamespace(), Name: o.GetName(), Object: object.CopyOf(o),
-	}}
-	object.DropEmpty(o)
-	err = c.call(ctx, action, func() error {
+	err := c.call(ctx, action, func() (err error) {
+		if err := cmp.Or(unfit, opts.check()); err != nil {
+			return err
+		}
 		old, exists := c.state.Get(k, o.GetNamespace(), o.GetName())
 		if !exists {
 			return apierrors.NewNotFound(k.GroupResource(), o.GetName())
 		}
-		var err error
 		stored, err = c.replace(ctx, k, o, old, action.Op, opts, c.manage)
 		return err
 	})

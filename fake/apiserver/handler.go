@@ -98,7 +98,7 @@ type Handler struct {
 // [fake.NewAuthority], or an error that wraps a [*ConfigError] for each mistake.
 func New(authority *fake.Authority, cfg Config) (*Handler, error) {
 	errs := configerror.List{Config: "apiserver.Config"}
-	if authority == nil || authority.Cluster == nil || authority.Authenticator == nil || authority.Requester == nil || authority.Discovery == nil {
+	if authority == nil || authority.Cluster == nil || authority.Authenticator == nil || authority.Discovery == nil {
 		errs.Add("authority", "is nil or incomplete, want one of fake.NewAuthority")
 		return nil, errs.Err()
 	}

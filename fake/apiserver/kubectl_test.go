@@ -96,7 +96,7 @@ func TestKubectl(t *testing.T) {
 		{args: "create -f secret.json", want: `Error from server \(AlreadyExists\): .*secrets "mysecretname" already exists\n$`, fail: true},
 		{args: "create -f typo.json", want: `Error from server \(BadRequest\): .*strict decoding error: unknown field "tipe"\n$`, fail: true},
 		{args: "get secret mysecretname", want: `NAME +TYPE +DATA +AGE\nmysecretname +kubernetes\.io/service-account-token +3 +0s\n$`},
-		{args: "describe secret mysecretname", want: `(?s)Name: +mysecretname\n.*kubernetes\.io/service-account\.uid: 0.*Type: +kubernetes\.io/service-account-token\n.*token: +` + jwt + `\n`},
+		{args: "describe secret mysecretname", want: `(?s)Name: +mysecretname\n.*kubernetes\.io/service-account\.uid: [0-9a-f]{8}-.*Type: +kubernetes\.io/service-account-token\n.*token: +` + jwt + `\n`},
 		{args: "describe secret mysecretname", want: `(?s).*\nca\.crt: +28 bytes\n`}, // in any order
 		{args: "describe serviceaccount myserviceaccount", want: `(?s)Name: +myserviceaccount\n.*Events: +<none>\n$`},
 		{args: "get sa -o wide", want: `NAME +SECRETS +AGE\ndefault +0 +0s\nmyserviceaccount +0 +0s\n$`},

@@ -75,6 +75,54 @@ func ExampleServe() {
 	// <nil>
 }
 
+// Listen where a gRPC server of your own serves the signer, beside services or with
+// options that Serve doesn't have. The kernel tells who connects: other users than this
+// one, root and those that are named here are turned away.
+func ExampleListen() {
+	ctx := context.Background()
+	dir, err := os.MkdirTemp("", "signer")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	endpoint := filepath.Join(dir, "s")
+	listener, err := externalgrpc.Listen(ctx, endpoint)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	answers, err := externalgrpc.NewServer(exampleServer(ctx))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server := grpc.NewServer(grpc.MaxConcurrentStreams(100))
+	externaljwtv1.RegisterExternalJWTSignerServer(server, answers)
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+
+	client, err := externalgrpc.Dial(endpoint)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer client.Close()
+	published, err := client.FetchKeys(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(published.Keys), "key")
+	server.Stop() // closes the listener, which removes its socket
+	_, err = os.Lstat(endpoint)
+	fmt.Println(<-stopped, os.IsNotExist(err))
+
+	// Output:
+	// 1 key
+	// <nil> true
+}
+
 // An endpoint is the path of a socket or the name of an abstract one.
 func ExampleDial() {
 	_, err := externalgrpc.Dial("@no spaces")

@@ -31,7 +31,7 @@ func New(mistakes *configerror.List, authority *fake.Authority, token string) *S
 	if authority == nil {
 		return nil
 	}
-	if authority.Cluster == nil || authority.Authenticator == nil || authority.Requester == nil {
+	if authority.Cluster == nil || authority.Authenticator == nil {
 		mistakes.Add("Authority", "is not complete, want one of fake.NewAuthority")
 		return nil
 	}
