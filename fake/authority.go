@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,8 +31,8 @@ import (
 // audience, unless the config says otherwise.
 const AuthorityIssuer = "https://kubernetes.default.svc"
 
-// A ConfigError says what is wrong with the field Issuer, APIAudiences, Key, RootCA
-// or MaxLifetime of an [AuthorityConfig]. It is the same type in every package of this
+// A ConfigError says what is wrong with the field Issuer, APIAudiences, Key, RootCA,
+// MaxLifetime or ClusterClaim of an [AuthorityConfig]. It is the same type in every package of this
 // library.
 type ConfigError = configerror.Error
 
@@ -51,6 +52,9 @@ type AuthorityConfig struct {
 	// MaxLifetime bounds the lifetime of requested tokens: from 10 minutes to 2³² seconds,
 	// or 0 for no bound.
 	MaxLifetime time.Duration
+
+	// ClusterClaim names the cluster in tokens, as control planes of several do.
+	ClusterClaim tokens.ClusterClaim
 }
 
 // An Authority issues and verifies real tokens for the accounts of a Cluster: it is
@@ -110,10 +114,10 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		}
 	}
 	var err error
-	a.Issuer, err = tokens.NewIssuer(tokens.IssuerConfig{Issuer: cfg.Issuer, Signer: a.Keys, Now: a.Now})
+	a.Issuer, err = tokens.NewIssuer(tokens.IssuerConfig{Issuer: cfg.Issuer, Signer: a.Keys, Now: a.Now, Cluster: cfg.ClusterClaim})
 	adopt(&mistakes, seen, err)
 	a.Authenticator, err = tokens.NewAuthenticator(tokens.AuthenticatorConfig{
-		Issuers: []string{cfg.Issuer}, APIAudiences: cfg.APIAudiences, Keys: a.Keys, Legacy: true, Now: a.Now,
+		Issuers: []string{cfg.Issuer}, APIAudiences: cfg.APIAudiences, Keys: a.Keys, Legacy: true, Now: a.Now, Cluster: cfg.ClusterClaim,
 		ServiceAccounts: a.Cluster, Secrets: a.Cluster, Pods: a.Cluster, Nodes: a.Cluster,
 	})
 	adopt(&mistakes, seen, err)
@@ -160,7 +164,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 }
 
 // adopt adds the first mistake that err, of the constructor of a part, reports:
-// it is about the Issuer, as that is what the parts are given, or the RootCA.
+// it is about the Issuer, as that is what the parts are given, the RootCA or the ClusterClaim.
 func adopt(mistakes *configerror.List, seen map[string]bool, err error) {
 	if err == nil {
 		return
@@ -170,6 +174,9 @@ func adopt(mistakes *configerror.List, seen map[string]bool, err error) {
 		problem = e.Problem
 		if e.Field == "RootCA" {
 			field = e.Field
+		}
+		if name, found := strings.CutPrefix(e.Field, "Cluster."); found {
+			field = "ClusterClaim." + name
 		}
 	}
 	if !seen[field] {

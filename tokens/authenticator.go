@@ -60,6 +60,10 @@ type AuthenticatorConfig struct {
 	// strings; a bound token with another one is rejected, one without has no such key.
 	ExtraClaims map[string]string
 
+	// Cluster, if it has a Name, is required in every token, and rejects those of
+	// another cluster.
+	Cluster ClusterClaim
+
 	// Policy rejects tokens that Kubernetes would accept.
 	Policy Policy
 
@@ -88,7 +92,8 @@ type AuthenticatorConfig struct {
 	// [ReasonTooManyKeys]. Zero means 8.
 	MaxSignatureChecks int
 
-	// Observe, if set, is called before Authenticate returns, with its context.
+	// Observe, if set, is called before Authenticate returns, with its context, or the
+	// one that [ClusterClaim.Enter] derived from it.
 	// That leads to the request: an API server sends [Event.Warnings] with the
 	// response and adds [Event.AuditAnnotations] to the request's audit event.
 	// It must be fast and safe for concurrent use.
@@ -119,6 +124,12 @@ func (cfg *AuthenticatorConfig) check() error {
 	}
 	cfg.checkLookups(&mistakes)
 	checkExtraClaims(&mistakes, cfg.ExtraClaims)
+	cfg.Cluster.check(&mistakes, "Cluster", true)
+	for claim, key := range cfg.ExtraClaims {
+		if key == cfg.Cluster.Extra {
+			mistakes.Add("Cluster.Extra", "is %q, which ExtraClaims[%s] has", key, claim)
+		}
+	}
 	mistakes.Optional("Secrets", cfg.Secrets)
 	mistakes.Optional("Pods", cfg.Pods)
 	mistakes.Optional("Nodes", cfg.Nodes)
@@ -187,10 +198,10 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 // a lookup failed: retry. There are no other errors, and none of the first two
 // holds anything of the token.
 func (a *Authenticator) Authenticate(ctx context.Context, token string, audiences ...string) (*Identity, error) {
-	attempt := attempt{Authenticator: a, now: a.cfg.Now(), detailed: a.cfg.Observe != nil}
+	attempt := attempt{Authenticator: a, entered: ctx, now: a.cfg.Now(), detailed: a.cfg.Observe != nil}
 	identity, v, err := attempt.authenticate(ctx, token, audiences)
 	if a.cfg.Observe != nil {
-		a.cfg.Observe(ctx, attempt.event(v, err))
+		a.cfg.Observe(attempt.entered, attempt.event(v, err))
 	}
 	return identity, err
 }
@@ -198,7 +209,8 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string, audience
 // An attempt is one call of Authenticate.
 type attempt struct {
 	*Authenticator
-	now time.Time
+	now     time.Time
+	entered context.Context // that of the call, or what ClusterClaim.Enter made of it
 
 	detailed  bool // somebody reads detail
 	detail    string
@@ -226,7 +238,15 @@ func (a *attempt) authenticate(ctx context.Context, token string, audiences []st
 	if err != nil {
 		return nil, v, err
 	}
+	if ctx, err = a.cfg.Cluster.enter(ctx, v.claims.Cluster); err != nil {
+		a.detailf("the token is of the cluster %.256q: %v", v.claims.Cluster, err)
+		return nil, v, err
+	}
+	a.entered = ctx
 	identity := newIdentity(v.claims, granted, token)
+	if a.cfg.Cluster.Extra != "" {
+		identity.addMore(a.cfg.Cluster.Extra, []string{v.claims.Cluster})
+	}
 	if err := identity.addExtra(a.cfg.ExtraClaims); err != nil {
 		return nil, v, err
 	}
@@ -288,7 +308,7 @@ func (a *attempt) event(v verified, err error) Event {
 	}
 	if c := v.claims; c != nil {
 		e.Namespace, e.Name, e.UID = c.Namespace, c.Account.Name, c.Account.UID
-		e.Issuer, e.CredentialID = c.Issuer, c.CredentialID
+		e.Issuer, e.CredentialID, e.Cluster = c.Issuer, c.CredentialID, c.Cluster
 		e.ImpliedAudiences = len(c.Audiences) == 0
 		if warn := timeOf(c.WarnAfter); err == nil && !warn.IsZero() && a.now.After(warn) {
 			e.Stale = a.now.Sub(warn)

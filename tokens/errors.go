@@ -46,6 +46,7 @@ const (
 	ReasonReplaced      Reason = "Replaced"      // the Secret holds another token
 	ReasonSecretType    Reason = "SecretType"    // the Secret isn't a token Secret
 	ReasonMarkedInvalid Reason = "MarkedInvalid" // the Secret has the label [InvalidSinceLabel]
+	ReasonOtherCluster  Reason = "OtherCluster"  // of another cluster than is asked, see [ClusterClaim]
 	ReasonPolicy        Reason = "Policy"        // against [AuthenticatorConfig.Policy]; Subject says which rule
 
 	// What a TokenReview came to.
@@ -55,6 +56,9 @@ const (
 
 // subjectKeys is the Subject of a failed lookup of keys.
 const subjectKeys = "verification keys"
+
+// subjectCluster is that of a cluster that can't be told.
+const subjectCluster = "cluster"
 
 // A ConfigError is one mistake in an [IssuerConfig] or [AuthenticatorConfig]: Config
 // says which struct, Field which field, and Problem what is wrong with it.
@@ -118,6 +122,8 @@ func (e *InvalidError) text() string {
 		return "service account tokens bound to a " + e.Subject + " are not accepted here"
 	case ReasonPolicy:
 		return "service account token is rejected by a policy: " + e.Subject
+	case ReasonOtherCluster:
+		return "service account token is of another cluster"
 	case ReasonRefused:
 		return "service account token is not accepted by the API server"
 	case ReasonInvalidUser:

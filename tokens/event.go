@@ -38,6 +38,7 @@ type Event struct {
 	UID             types.UID
 	Issuer          string
 	CredentialID    string
+	Cluster         string // see [ClusterClaim]
 
 	// SignatureCached says that the signature was not checked again.
 	SignatureCached bool

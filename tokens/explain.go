@@ -63,7 +63,7 @@ type ShownClaim struct {
 // Explain authenticates token as [Authenticator.Authenticate] does, without
 // calling [AuthenticatorConfig.Observe], and returns an explanation of the result.
 func Explain(ctx context.Context, a *Authenticator, token string, audiences ...string) Explanation {
-	attempt := attempt{Authenticator: a, now: a.cfg.Now(), detailed: true}
+	attempt := attempt{Authenticator: a, entered: ctx, now: a.cfg.Now(), detailed: true}
 	identity, v, err := attempt.authenticate(ctx, token, audiences)
 	e := Explanation{Event: attempt.event(v, err), Identity: identity}
 	parsed, err := jose.Parse(token, 0)
@@ -229,6 +229,8 @@ func (e *Explanation) advice() string {
 		return "read the token from its Secret again"
 	case ReasonMarkedInvalid:
 		return "request a token, or take the label away from the Secret for the time being"
+	case ReasonOtherCluster:
+		return "request a token from the cluster that it is sent to"
 	case ReasonPolicy:
 		return "request a token that AuthenticatorConfig.Policy allows"
 	case ReasonRefused, ReasonInvalidUser:

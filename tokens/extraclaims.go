@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
@@ -16,15 +14,12 @@ func checkExtraClaims(mistakes *configerror.List, claims map[string]string) {
 	keys := map[string]bool{}
 	for _, claim := range slices.Sorted(maps.Keys(claims)) {
 		key := claims[claim]
-		domain, _, _ := strings.Cut(key, "/")
 		field := "ExtraClaims[" + claim + "]"
 		switch {
 		case claim == "" || isReserved(claim):
 			mistakes.Add(field, "is of a claim with a meaning of its own, want another one")
-		case key != strings.ToLower(key) || !strings.Contains(key, "/") || len(validation.IsQualifiedName(key)) > 0:
-			mistakes.Add(field, "is %q, want a key in lower case with a domain, such as example.org/team", key)
-		case isKubernetesDomain(domain):
-			mistakes.Add(field, "is %q, want a key of another domain than Kubernetes'", key)
+		case extraKeyProblem(key) != "":
+			mistakes.Add(field, "is %q, want %s", key, extraKeyProblem(key))
 		case keys[key]:
 			mistakes.Add(field, "is %q, which another claim has", key)
 		}
@@ -62,10 +57,15 @@ func (id *Identity) addExtra(claims map[string]string) error {
 		if !ok || len(values) == 0 {
 			continue
 		}
-		if id.more == nil {
-			id.more = map[string][]string{}
-		}
-		id.more[claims[claim]] = values
+		id.addMore(claims[claim], values)
 	}
 	return nil
+}
+
+// addMore adds one key to the extra.
+func (id *Identity) addMore(key string, values []string) {
+	if id.more == nil {
+		id.more = map[string][]string{}
+	}
+	id.more[key] = values
 }

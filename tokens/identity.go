@@ -50,6 +50,7 @@ type Identity struct {
 	Audiences []string
 	Issuer    string // "iss"
 	Legacy    bool   // a Secret-based token, which has no expiry
+	Cluster   string // see [ClusterClaim]
 
 	// CredentialID is "JTI=" and the id of the token, empty if it has none.
 	// Two texts can be the same token; they have the same CredentialID.
@@ -65,7 +66,7 @@ type Identity struct {
 	WarnAfter                          time.Time   // zero if absent
 	attestedGroups                     []string
 	payload                            string              // as it stands in the token
-	more                               map[string][]string // extra of AuthenticatorConfig.ExtraClaims
+	more                               map[string][]string // extra of ExtraClaims and ClusterClaim.Extra
 }
 
 // newIdentity returns the identity that c, the claims of token, stands for.
@@ -77,6 +78,7 @@ func newIdentity(c *payload.Claims, audiences []string, token string) *Identity 
 		Audiences:         audiences,
 		Issuer:            c.Issuer,
 		Legacy:            c.Legacy,
+		Cluster:           c.Cluster,
 		CredentialID:      c.CredentialID,
 		Pod:               ObjectRef(c.Pod),
 		Secret:            ObjectRef(c.Secret),
@@ -118,10 +120,21 @@ func (id *Identity) UserInfo() authenticationv1.UserInfo {
 
 // extra returns nil if there is nothing to tell (TOK-81, TOK-82).
 func (id *Identity) extra() map[string]authenticationv1.ExtraValue {
-	if id.Legacy {
+	extra := map[string]authenticationv1.ExtraValue{}
+	for key, values := range id.more {
+		extra[key] = slices.Clone(values)
+	}
+	if !id.Legacy {
+		id.addBound(extra)
+	}
+	if len(extra) == 0 {
 		return nil
 	}
-	extra := map[string]authenticationv1.ExtraValue{}
+	return extra
+}
+
+// addBound adds what Kubernetes reports of a bound token.
+func (id *Identity) addBound(extra map[string]authenticationv1.ExtraValue) {
 	addPair := func(nameKey, uidKey string, ref ObjectRef) {
 		if ref.Name != "" && ref.UID != "" {
 			extra[nameKey] = authenticationv1.ExtraValue{ref.Name}
@@ -142,13 +155,6 @@ func (id *Identity) extra() map[string]authenticationv1.ExtraValue {
 	if webhook := id.ValidatingWebhook.Name != "" || id.MutatingWebhook.Name != ""; webhook && len(id.attestedGroups) > 0 {
 		extra[ExtraAdmissionReviewGroups] = slices.Clone(id.attestedGroups)
 	}
-	for key, values := range id.more {
-		extra[key] = slices.Clone(values)
-	}
-	if len(extra) == 0 {
-		return nil
-	}
-	return extra
 }
 
 // ClaimOf returns the claim called name of the token of id, decoded as a T, for

@@ -58,6 +58,10 @@ type IssuerConfig struct {
 
 	// Extend, if set, adds claims to bound tokens.
 	Extend ClaimsExtender
+
+	// Cluster, if it has a Name, names the cluster of the context of Issue and
+	// IssueLegacy in the token.
+	Cluster ClusterClaim
 }
 
 // An Issuer issues tokens for ServiceAccounts. It is safe for concurrent use if its
@@ -81,6 +85,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < time.Second || cfg.MaxLifetime > MaxLifetime) {
 		mistakes.Add("MaxLifetime", "is %v, want 0 or 1 s to 2^32 s", cfg.MaxLifetime)
 	}
+	cfg.Cluster.check(&mistakes, "Cluster", false)
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
@@ -159,11 +164,14 @@ func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
 	if c.ID == "" || !utf8.ValidString(c.ID) {
 		return nil, &RequestError{"IssuerConfig.NewID", "returned no id"}
 	}
+	if c.Cluster, err = i.cfg.Cluster.issueFor(ctx); err != nil {
+		return nil, err
+	}
 	extra, err := i.extend(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	encoded := c.EncodeBound(extra)
+	encoded := c.EncodeBound(i.cfg.Cluster.Name, extra)
 	if extra != nil {
 		if err := jose.CheckPayload(string(encoded)); err != nil {
 			return nil, &RequestError{"IssuerConfig.Extend", "claims that no verifier would read: " + err.Error()}
@@ -197,12 +205,17 @@ func (i *Issuer) IssueLegacy(ctx context.Context, account *corev1.ServiceAccount
 	if secret.Namespace != account.Namespace {
 		return "", &RequestError{"IssueLegacy secret", "not in the namespace of the ServiceAccount"}
 	}
+	cluster, err := i.cfg.Cluster.issueFor(ctx)
+	if err != nil {
+		return "", err
+	}
 	c := payload.Claims{
 		Issuer:    LegacyIssuer,
+		Cluster:   cluster,
 		Subject:   Username(account.Namespace, account.Name),
 		Namespace: account.Namespace,
 		Account:   payload.Ref{Name: account.Name, UID: account.UID},
 		Secret:    payload.Ref{Name: secret.Name},
 	}
-	return i.sign(ctx, c.EncodeLegacy())
+	return i.sign(ctx, c.EncodeLegacy(i.cfg.Cluster.Name))
 }

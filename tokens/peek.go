@@ -45,7 +45,7 @@ func PeekUnverified(token string) (*UnverifiedClaims, error) {
 			issuer, _ = strictjson.Text(value)
 		}
 	}
-	c := payload.New(issuer == LegacyIssuer)
+	c := payload.New(issuer == LegacyIssuer, "")
 	for name, value := range strictjson.Members(parsed.Payload) {
 		if name == payload.ClaimIssuer {
 			continue

@@ -36,6 +36,10 @@ type Policy struct {
 	// Accounts, if not empty, are those that are accepted, by namespace and name
 	// (Subject is "account").
 	Accounts []types.NamespacedName
+
+	// Clusters, if not empty, are those whose accounts are accepted (Subject is
+	// "cluster"); see [ClusterClaim].
+	Clusters []string
 }
 
 // Check rejects id with an [*InvalidError], or returns nil. An [Authenticator] checks its
@@ -55,6 +59,8 @@ func (p *Policy) Check(id *Identity) error {
 		broken = "namespace"
 	case len(p.Accounts) > 0 && !slices.Contains(p.Accounts, types.NamespacedName{Namespace: id.Namespace, Name: id.Name}):
 		broken = "account"
+	case len(p.Clusters) > 0 && !slices.Contains(p.Clusters, id.Cluster):
+		broken = "cluster"
 	default:
 		return nil
 	}
@@ -74,6 +80,9 @@ func (p *Policy) Mistakes() []*ConfigError {
 	if slices.Contains(p.Namespaces, "") {
 		add("Namespaces", "has an empty one, want names of namespaces")
 	}
+	if slices.Contains(p.Clusters, "") {
+		add("Clusters", "has an empty one, want names of clusters")
+	}
 	for i, account := range p.Accounts {
 		if account.Namespace == "" || account.Name == "" {
 			add(fmt.Sprintf("Accounts[%d]", i), fmt.Sprintf("is %q, want a namespace and a name", account))
@@ -85,6 +94,6 @@ func (p *Policy) Mistakes() []*ConfigError {
 // Clone returns a copy that shares nothing with p.
 func (p *Policy) Clone() Policy {
 	c := *p
-	c.Namespaces, c.Accounts = slices.Clone(p.Namespaces), slices.Clone(p.Accounts)
+	c.Namespaces, c.Accounts, c.Clusters = slices.Clone(p.Namespaces), slices.Clone(p.Accounts), slices.Clone(p.Clusters)
 	return c
 }

@@ -21,7 +21,8 @@ const certificatePrefix = "X509SHA256="
 // that user is, for a program that learns of users from an API server, as
 // TokenReview clients, admission webhooks and audit sinks do. A user info doesn't
 // have the audiences, the issuer, the times and the claims of the token, nor the
-// Secret that it may be bound to, so the Identity lacks them too.
+// Secret that it may be bound to, so the Identity lacks them too. Its Cluster is what
+// [ExtraClusterName] says.
 //
 // A user with another kind of name, or with the credentials of an X.509
 // certificate, gives an error that wraps [ErrNotRecognized]. An [*InvalidError] with
@@ -61,7 +62,7 @@ func (id *Identity) setExtra(extra map[string]authenticationv1.ExtraValue) (inva
 		key   string
 		value *string
 	}{
-		{ExtraCredentialID, &id.CredentialID},
+		{ExtraCredentialID, &id.CredentialID}, {ExtraClusterName, &id.Cluster},
 		{ExtraPodName, &id.Pod.Name}, {ExtraPodUID, (*string)(&id.Pod.UID)},
 		{ExtraNodeName, &id.Node.Name}, {ExtraNodeUID, (*string)(&id.Node.UID)},
 		{ExtraValidatingWebhookName, &id.ValidatingWebhook.Name}, {ExtraValidatingWebhookUID, (*string)(&id.ValidatingWebhook.UID)},
@@ -75,6 +76,9 @@ func (id *Identity) setExtra(extra map[string]authenticationv1.ExtraValue) (inva
 		default:
 			*f.value = values[0]
 		}
+	}
+	if id.Cluster != "" {
+		id.addMore(ExtraClusterName, []string{id.Cluster})
 	}
 	id.attestedGroups = slices.Clone([]string(extra[ExtraAdmissionReviewGroups]))
 	switch {

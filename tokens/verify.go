@@ -136,7 +136,7 @@ func (a *attempt) verifyFrom(ctx context.Context, issuer string, token *jose.Tok
 	if err != nil {
 		return verified{}, err
 	}
-	return verified{claims: payload.New(legacy), signedBy: by}, nil
+	return verified{claims: payload.New(legacy, a.cfg.Cluster.Name), signedBy: by}, nil
 }
 
 // maxSignatureChecks is the default of [AuthenticatorConfig.MaxSignatureChecks]: more

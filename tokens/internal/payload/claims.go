@@ -5,6 +5,8 @@ package payload
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -41,6 +43,19 @@ const (
 	LegacyAccountName = legacyPrefix + "service-account.name"
 	LegacyAccountUID  = legacyPrefix + "service-account.uid"
 )
+
+// privateClaims are the members of ClaimPrivate that have a meaning, and the last parts
+// of the claims of Secret-based tokens.
+var privateClaims = []string{
+	ClaimNamespace, ClaimAccount, ClaimPod, ClaimSecret, ClaimNode, ClaimValidating, ClaimMutating, ClaimAttestation, ClaimWarnAfter, ClaimObject,
+	LegacySecretName[len(legacyPrefix):], LegacyAccountName[len(legacyPrefix):], LegacyAccountUID[len(legacyPrefix):],
+}
+
+// IsPrivate reports whether name, in any case, is a member of ClaimPrivate that has a
+// meaning, or its equivalent in Secret-based tokens.
+func IsPrivate(name string) bool {
+	return slices.ContainsFunc(privateClaims, func(own string) bool { return strings.EqualFold(own, name) })
+}
 
 // Limits of claims.
 const (
@@ -80,11 +95,14 @@ type Claims struct {
 	Legacy  bool // of a Secret-based token
 	private bool // it has the claim "kubernetes.io"
 
+	cluster string // the name of the claim that has Cluster, empty for none
+
 	Issuer, Subject             string
 	ID, CredentialID            string // CredentialID is "JTI=" and the ID
 	Audiences                   []string
 	Expiry, NotBefore, IssuedAt int64 // NoTime if absent
 	Namespace                   string
+	Cluster                     string // the claim of New
 	Account                     Ref
 	Pod, Secret, Node           Ref // legacy: only the name of the Secret
 	Validating, Mutating        Ref // webhook configurations
@@ -93,9 +111,10 @@ type Claims struct {
 	WarnAfter                   int64 // 0 if absent
 }
 
-// New returns Claims without any.
-func New(legacy bool) *Claims {
-	return &Claims{Legacy: legacy, Expiry: NoTime, NotBefore: NoTime, IssuedAt: NoTime}
+// New returns Claims without any. They are to have the cluster in the private claim of
+// that name, unless it is empty.
+func New(legacy bool, cluster string) *Claims {
+	return &Claims{Legacy: legacy, cluster: cluster, Expiry: NoTime, NotBefore: NoTime, IssuedAt: NoTime}
 }
 
 // SetID sets the id and the credential id, which is empty if the id is.
@@ -125,6 +144,16 @@ func invalid(claim string) *Fault { return &Fault{Claim: claim} }
 
 // Check checks the claims together, once all of them are decoded.
 func (c *Claims) Check() *Fault {
+	if fault := c.checkKind(); fault != nil {
+		return fault
+	}
+	if c.cluster != "" && c.Cluster == "" {
+		return missing(c.cluster)
+	}
+	return nil
+}
+
+func (c *Claims) checkKind() *Fault {
 	if c.Legacy {
 		return c.checkLegacy()
 	}

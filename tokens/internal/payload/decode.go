@@ -1,6 +1,8 @@
 package payload
 
 import (
+	"strings"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/internal/strictjson"
@@ -14,6 +16,10 @@ func (c *Claims) Decode(name, value string) *Fault {
 	switch name {
 	case ClaimPrivate:
 		return c.decodePrivate(value)
+	case legacyPrefix + c.cluster:
+		if c.cluster != "" {
+			return invalid(name)
+		}
 	case LegacyNamespace, LegacySecretName, LegacyAccountName, LegacyAccountUID:
 		return invalid(name) // tokens are of one kind
 	}
@@ -88,6 +94,11 @@ func (c *Claims) decodePrivate(object string) *Fault {
 		case ClaimWarnAfter:
 			claim = ClaimWarnAfter
 			c.WarnAfter, ok = DecodeTime(value)
+		default:
+			if c.cluster != "" && name == c.cluster {
+				claim = name
+				c.Cluster, ok = strictjson.Text(value)
+			}
 		}
 		if !ok {
 			return invalid(claim)
@@ -117,6 +128,11 @@ func (c *Claims) decodeLegacy(name, value string) *Fault {
 		uid, ok = strictjson.Text(value)
 		c.Account.UID = types.UID(uid)
 	default:
+		if suffix, found := strings.CutPrefix(name, legacyPrefix); found && c.cluster != "" && suffix == c.cluster {
+			claim = suffix
+			c.Cluster, ok = strictjson.Text(value)
+			break
+		}
 		claim, ok = c.decodePublic(name, value)
 	}
 	if !ok {

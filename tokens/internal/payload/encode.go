@@ -14,7 +14,12 @@ import (
 type encoder struct {
 	out   []byte
 	extra []Extra // sorted by name, those not yet written
+
+	cluster member // with a value if it is not yet written
 }
+
+// A member is one of an object, with a string as its value.
+type member struct{ name, value string }
 
 // An Extra is one claim that isn't of Kubernetes, encoded.
 type Extra struct {
@@ -22,8 +27,9 @@ type Extra struct {
 	Value []byte
 }
 
-// EncodeBound returns the payload of a bound token (TOK-1..5, TOK-15..20).
-func (c *Claims) EncodeBound(extra []Extra) []byte {
+// EncodeBound returns the payload of a bound token, with c.Cluster in the private claim
+// cluster (TOK-1..5, TOK-15..20).
+func (c *Claims) EncodeBound(cluster string, extra []Extra) []byte {
 	e := encoder{out: make([]byte, 0, 1024), extra: extra}
 	e.open()
 	e.publicName(ClaimAudience)
@@ -37,7 +43,7 @@ func (c *Claims) EncodeBound(extra []Extra) []byte {
 	e.publicName(ClaimID)
 	e.text(c.ID)
 	e.publicName(ClaimPrivate)
-	e.private(c)
+	e.private(c, cluster)
 	e.publicName(ClaimNotBefore)
 	e.integer(c.NotBefore)
 	e.publicName(ClaimSubject)
@@ -47,24 +53,26 @@ func (c *Claims) EncodeBound(extra []Extra) []byte {
 	return e.out
 }
 
-// EncodeLegacy returns the payload of a Secret-based token (TOK-10).
-func (c *Claims) EncodeLegacy() []byte {
+// EncodeLegacy is EncodeBound for a Secret-based token (TOK-10).
+func (c *Claims) EncodeLegacy(cluster string) []byte {
 	e := encoder{out: make([]byte, 0, 512)}
 	e.open()
 	e.member(ClaimIssuer, c.Issuer)
-	e.member(LegacyNamespace, c.Namespace)
-	e.member(LegacySecretName, c.Secret.Name)
-	e.member(LegacyAccountName, c.Account.Name)
-	e.member(LegacyAccountUID, string(c.Account.UID))
-	e.member(ClaimSubject, c.Subject)
+	e.cluster = member{legacyPrefix + cluster, c.Cluster}
+	e.privateMember(LegacyNamespace, c.Namespace)
+	e.privateMember(LegacySecretName, c.Secret.Name)
+	e.privateMember(LegacyAccountName, c.Account.Name)
+	e.privateMember(LegacyAccountUID, string(c.Account.UID))
+	e.privateMember(ClaimSubject, c.Subject)
 	e.close()
 	return e.out
 }
 
-func (e *encoder) private(c *Claims) {
+func (e *encoder) private(c *Claims, cluster string) {
+	e.cluster = member{cluster, c.Cluster}
 	e.open()
 	if c.Attestations != nil {
-		e.name(ClaimAttestation)
+		e.privateName(ClaimAttestation)
 		e.open()
 		for _, key := range slices.Sorted(maps.Keys(c.Attestations)) {
 			e.name(key)
@@ -73,7 +81,7 @@ func (e *encoder) private(c *Claims) {
 		e.close()
 	}
 	e.ref(ClaimMutating, c.Mutating)
-	e.member(ClaimNamespace, c.Namespace)
+	e.privateMember(ClaimNamespace, c.Namespace)
 	e.ref(ClaimNode, c.Node)
 	e.object(c.Object)
 	e.ref(ClaimPod, c.Pod)
@@ -81,9 +89,10 @@ func (e *encoder) private(c *Claims) {
 	e.ref(ClaimAccount, c.Account)
 	e.ref(ClaimValidating, c.Validating)
 	if c.WarnAfter != 0 {
-		e.name(ClaimWarnAfter)
+		e.privateName(ClaimWarnAfter)
 		e.integer(c.WarnAfter)
 	}
+	e.clusterBefore("")
 	e.close()
 }
 
@@ -91,7 +100,7 @@ func (e *encoder) ref(name string, ref Ref) {
 	if ref == (Ref{}) {
 		return
 	}
-	e.name(name)
+	e.privateName(name)
 	e.open()
 	e.member("name", ref.Name)
 	e.member("uid", string(ref.UID))
@@ -103,6 +112,26 @@ func (e *encoder) member(name, value string) {
 	if value != "" {
 		e.name(name)
 		e.text(value)
+	}
+}
+
+// privateName is name, for a member of the private claim.
+func (e *encoder) privateName(name string) {
+	e.clusterBefore(name)
+	e.name(name)
+}
+
+// privateMember is member, for one of the private claim.
+func (e *encoder) privateMember(name, value string) {
+	e.clusterBefore(name)
+	e.member(name, value)
+}
+
+// clusterBefore writes the cluster if it comes before name, or that is empty.
+func (e *encoder) clusterBefore(name string) {
+	if c := e.cluster; c.value != "" && (name == "" || c.name < name) {
+		e.cluster = member{}
+		e.member(c.name, c.value)
 	}
 }
 
@@ -176,7 +205,7 @@ func (e *encoder) object(o Object) {
 	if o == (Object{}) {
 		return
 	}
-	e.name(ClaimObject)
+	e.privateName(ClaimObject)
 	e.open()
 	e.member("apiVersion", o.APIVersion)
 	e.member("kind", o.Kind)

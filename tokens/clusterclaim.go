@@ -1,0 +1,121 @@
+package tokens
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
+)
+
+// ExtraClusterName is the key of the extra of user infos under which kcp has the cluster
+// of a ServiceAccount.
+const ExtraClusterName = "authentication.kubernetes.io/cluster-name"
+
+// A ClusterClaim is a member of the claim "kubernetes.io" that names the cluster that a
+// token is of. Control planes that serve several clusters with one issuer have it: that of
+// kcp is "clusterName". A Secret-based token has it as the claim
+// "kubernetes.io/serviceaccount/" and the name.
+//
+// One value configures both an [Issuer] and an [Authenticator]. The zero value means
+// tokens that name no cluster. The funcs must be safe for concurrent use.
+type ClusterClaim struct {
+	// Name is that of the member, such as "clusterName".
+	Name string
+
+	// Of returns the cluster that the context of a request is of. Tokens are issued
+	// for it, and those of another one are rejected with [ReasonOtherCluster]. For a
+	// context without a cluster it returns "", and no token is issued or accepted.
+	Of func(ctx context.Context) string
+
+	// Enter, if set, replaces Of in an Authenticator, which then accepts tokens of any
+	// cluster that Enter accepts. It returns a context derived from ctx, with which the
+	// objects of the token are looked up in that cluster, or an error: an
+	// [*InvalidError] or one that wraps [ErrNotRecognized] is that of Authenticate, any
+	// other means that it can't be told now.
+	Enter func(ctx context.Context, cluster string) (context.Context, error)
+
+	// Extra, if set, is the key of the extra of user infos that has the cluster: of a
+	// domain of one's own, such as "example.org/cluster", or [ExtraClusterName].
+	Extra string
+}
+
+// check adds the mistakes of c, the field called field. enters says that Enter counts.
+func (c *ClusterClaim) check(mistakes *configerror.List, field string, enters bool) {
+	if c.Name == "" {
+		if c.Of != nil || c.Enter != nil || c.Extra != "" {
+			mistakes.Add(field+".Name", "is empty, want the name of a claim, such as clusterName")
+		}
+		return
+	}
+	if !utf8.ValidString(c.Name) || payload.IsPrivate(c.Name) {
+		mistakes.Add(field+".Name", "is %q, which has a meaning of its own, want another one", c.Name)
+	}
+	if c.Of == nil && !(enters && c.Enter != nil) {
+		mistakes.Add(field+".Of", "is nil, want a func that returns the cluster of a context")
+	}
+	if c.Extra == "" || c.Extra == ExtraClusterName {
+		return
+	}
+	if problem := extraKeyProblem(c.Extra); problem != "" {
+		mistakes.Add(field+".Extra", "is %q, want %s", c.Extra, problem)
+	}
+}
+
+// extraKeyProblem says what a key of the extra of user infos should be, empty if key is
+// that: the keys of Kubernetes' domains have meanings of their own.
+func extraKeyProblem(key string) string {
+	domain, _, found := strings.Cut(key, "/")
+	switch {
+	case key != strings.ToLower(key) || !found || len(validation.IsQualifiedName(key)) > 0:
+		return "a key in lower case with a domain, such as example.org/team"
+	case isKubernetesDomain(domain):
+		return "a key of another domain than Kubernetes'"
+	}
+	return ""
+}
+
+// issueFor returns the cluster to issue a token for, empty if there are none.
+func (c *ClusterClaim) issueFor(ctx context.Context) (string, error) {
+	if c.Name == "" {
+		return "", nil
+	}
+	cluster := c.Of(ctx)
+	if cluster == "" || !utf8.ValidString(cluster) {
+		return "", &RequestError{"IssuerConfig.Cluster", "the context names no cluster"}
+	}
+	return cluster, nil
+}
+
+// enter returns the context with which the objects of a token of cluster are looked up,
+// or why the token is rejected.
+func (c *ClusterClaim) enter(ctx context.Context, cluster string) (context.Context, error) {
+	if c.Name == "" {
+		return ctx, nil
+	}
+	if c.Enter == nil {
+		switch want := c.Of(ctx); want {
+		case "":
+			return ctx, &UnavailableError{subjectCluster, errors.New("the context names none")}
+		case cluster:
+			return ctx, nil
+		default:
+			return ctx, &InvalidError{Reason: ReasonOtherCluster}
+		}
+	}
+	entered, err := c.Enter(ctx, cluster)
+	_, invalid := errors.AsType[*InvalidError](err)
+	switch {
+	case err == nil && entered == nil:
+		return ctx, &UnavailableError{subjectCluster, errors.New("ClusterClaim.Enter returned neither a context nor an error")}
+	case err == nil:
+		return entered, nil
+	case invalid || errors.Is(err, ErrNotRecognized):
+		return ctx, err
+	}
+	return ctx, &UnavailableError{subjectCluster, err}
+}

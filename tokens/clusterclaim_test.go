@@ -1,0 +1,302 @@
+package tokens_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+)
+
+// clusterKey is the key of the cluster in the contexts of these tests.
+type clusterKey struct{}
+
+func in(ctx context.Context, cluster string) context.Context {
+	return context.WithValue(ctx, clusterKey{}, cluster)
+}
+
+func clusterOf(ctx context.Context) string {
+	cluster, _ := ctx.Value(clusterKey{}).(string)
+	return cluster
+}
+
+func kcpClaim() tokens.ClusterClaim {
+	return tokens.ClusterClaim{Name: "clusterName", Of: clusterOf, Extra: tokens.ExtraClusterName}
+}
+
+// The claims are those that kcp's fork of Kubernetes writes, and where it writes them.
+func TestClusterClaimIsIssued(t *testing.T) {
+	w := tokentest.NewWorld()
+	issuer := tokentest.NewIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.Cluster = kcpClaim() })
+	account, pod := w.Accounts["ci/builder"], w.Pods["ci/job"]
+	token, err := issuer.Issue(in(t.Context(), "root:org"), tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}, Pod: pod})
+	if err != nil {
+		t.Fatal(err)
+	}
+	legacy, err := issuer.IssueLegacy(in(t.Context(), "root:org"), account, w.Secrets["ci/builder-token"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		token.Value: `"kubernetes.io":{"clusterName":"root:org","namespace":"ci",`,
+		legacy:      `{"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/clusterName":"root:org","kubernetes.io/serviceaccount/namespace":"ci",`,
+	} {
+		if got := payloadOf(t, text); !strings.Contains(got, want) {
+			t.Errorf("payload %s, want it to contain %s", got, want)
+		}
+	}
+	if _, err := issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}}); err == nil || !strings.Contains(err.Error(), "IssuerConfig.Cluster: the context names no cluster") {
+		t.Errorf("Issue() without a cluster = %v, want a RequestError", err)
+	}
+	if _, err := issuer.IssueLegacy(t.Context(), account, w.Secrets["ci/builder-token"]); err == nil || !strings.Contains(err.Error(), "the context names no cluster") {
+		t.Errorf("IssueLegacy() without a cluster = %v, want a RequestError", err)
+	}
+}
+
+// Members are in byte order wherever the claim's name belongs (TOK-2).
+func TestClusterClaimOrder(t *testing.T) {
+	for name, want := range map[string]string{
+		"a":        `"kubernetes.io":{"a":"c","namespace"`,
+		"clusterB": `"kubernetes.io":{"clusterB":"c","namespace"`,
+		"oz":       `"node":{"name":"worker","uid":"uid-of-worker"},"oz":"c","pod"`,
+		"zz":       `"uid":"uid-of-builder"},"warnafter":1767272407,"zz":"c"},`,
+	} {
+		issuer := tokentest.NewIssuer(t, func(cfg *tokens.IssuerConfig) {
+			cfg.Cluster = tokens.ClusterClaim{Name: name, Of: func(context.Context) string { return "c" }}
+		})
+		w := tokentest.NewWorld()
+		token, err := issuer.Issue(t.Context(), tokens.IssueRequest{
+			ServiceAccount: w.Accounts["ci/builder"], Audiences: []string{"api"}, Pod: w.Pods["ci/job"], Node: w.Nodes["worker"], WarnAfter: 3607e9,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := payloadOf(t, token.Value); !strings.Contains(got, want) {
+			t.Errorf("%s: payload %s, want it to contain %s", name, got, want)
+		}
+	}
+}
+
+func TestClusterClaimIsChecked(t *testing.T) {
+	claims := func(cluster any) object {
+		c := tokentest.BoundClaims()
+		if cluster != nil {
+			private(c)["clusterName"] = cluster
+		}
+		return c
+	}
+	legacy := func(name string, cluster any) object {
+		c := tokentest.LegacyClaims()
+		c[name] = cluster
+		return c
+	}
+	const legacyName = "kubernetes.io/serviceaccount/clusterName"
+	bothKinds := claims("a")
+	bothKinds[legacyName] = "a"
+	for _, tt := range []struct {
+		name   string
+		claims object
+		in     string // the cluster of the context
+		want   error
+	}{
+		{name: "its own cluster", claims: claims("a"), in: "a"},
+		{name: "another cluster", claims: claims("a"), in: "b", want: &tokens.InvalidError{Reason: tokens.ReasonOtherCluster}},
+		{name: "another case", claims: claims("a"), in: "A", want: &tokens.InvalidError{Reason: tokens.ReasonOtherCluster}},
+		{name: "no claim", claims: claims(nil), in: "a", want: &tokens.InvalidError{Reason: tokens.ReasonMissingClaim, Subject: "clusterName"}},
+		{name: "an empty claim", claims: claims(""), in: "a", want: &tokens.InvalidError{Reason: tokens.ReasonMissingClaim, Subject: "clusterName"}},
+		{name: "no text", claims: claims([]string{"a"}), in: "a", want: &tokens.InvalidError{Reason: tokens.ReasonInvalidClaim, Subject: "clusterName"}},
+		{name: "null", claims: claims(object(nil)), in: "a", want: &tokens.InvalidError{Reason: tokens.ReasonInvalidClaim, Subject: "clusterName"}},
+		{name: "the claim of Secret-based tokens", claims: bothKinds, in: "a", want: &tokens.InvalidError{Reason: tokens.ReasonInvalidClaim, Subject: legacyName}},
+		{name: "Secret-based", claims: legacy(legacyName, "a"), in: "a"},
+		{name: "Secret-based of another cluster", claims: legacy(legacyName, "a"), in: "b", want: &tokens.InvalidError{Reason: tokens.ReasonOtherCluster}},
+		{name: "Secret-based without the claim", claims: tokentest.LegacyClaims(), in: "a", want: &tokens.InvalidError{Reason: tokens.ReasonMissingClaim, Subject: "clusterName"}},
+		{name: "Secret-based, no text", claims: legacy(legacyName, 1), in: "a", want: &tokens.InvalidError{Reason: tokens.ReasonInvalidClaim, Subject: "clusterName"}},
+		{name: "Secret-based with the other claim", claims: legacy("clusterName", "a"), in: "a", want: &tokens.InvalidError{Reason: tokens.ReasonMissingClaim, Subject: "clusterName"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := tokentest.NewWorld()
+			token := tokentest.Mint(t, ecKey, tt.claims)
+			w.Secrets["ci/builder-token"].Data[corev1.ServiceAccountTokenKey] = []byte(token)
+			var seen tokens.Event
+			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+				cfg.Cluster = kcpClaim()
+				cfg.Observe = func(_ context.Context, e tokens.Event) { seen = e }
+			})
+			for range 2 { // the second time from the signature cache
+				id, err := a.Authenticate(in(t.Context(), tt.in), token)
+				if diff := cmp.Diff(tt.want, err); diff != "" {
+					t.Fatalf("Authenticate() error (-want +got):\n%s", diff)
+				}
+				if err != nil {
+					continue
+				}
+				if extra := id.UserInfo().Extra[tokens.ExtraClusterName]; id.Cluster != tt.in || !cmp.Equal(extra, authenticationv1.ExtraValue{tt.in}) || seen.Cluster != tt.in {
+					t.Errorf("cluster %q, extra %q, event %q, want %q", id.Cluster, extra, seen.Cluster, tt.in)
+				}
+				if _, err := a.Authenticate(in(t.Context(), tt.in+"x"), token); !isOther(err) {
+					t.Errorf("Authenticate() elsewhere = %v, want %s", err, tokens.ReasonOtherCluster)
+				}
+			}
+			if _, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims("a"))); !isUnavailable(err) {
+				t.Errorf("Authenticate() without a cluster = %v, want an UnavailableError", err)
+			}
+		})
+	}
+}
+
+func isOther(err error) bool {
+	e, ok := errors.AsType[*tokens.InvalidError](err)
+	return ok && e.Reason == tokens.ReasonOtherCluster
+}
+
+func isUnavailable(err error) bool {
+	_, ok := errors.AsType[*tokens.UnavailableError](err)
+	return ok
+}
+
+// Claims that mean nothing without the configuration are ignored, as ever.
+func TestClusterClaimIsUnknownByDefault(t *testing.T) {
+	claims := tokentest.BoundClaims()
+	private(claims)["clusterName"] = []int{1}
+	id, err := tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil).Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
+	if err != nil || id.Cluster != "" {
+		t.Errorf("Authenticate() = %+v, %v, want an Identity without a cluster", id, err)
+	}
+}
+
+func TestClusterClaimEnter(t *testing.T) {
+	failure := errors.New("no connection")
+	var looked, observed string
+	for _, tt := range []struct {
+		cluster string
+		in      string
+		check   func(error) bool
+	}{
+		{cluster: "a", in: "a", check: func(err error) bool { return err == nil }},
+		{cluster: "refused", check: isOther},
+		{cluster: "foreign", check: func(err error) bool { return errors.Is(err, tokens.ErrNotRecognized) }},
+		{cluster: "down", check: func(err error) bool { return isUnavailable(err) && errors.Is(err, failure) }},
+		{cluster: "nothing", check: isUnavailable},
+	} {
+		t.Run(tt.cluster, func(t *testing.T) {
+			w := tokentest.NewWorld()
+			looked, observed = "", ""
+			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+				cfg.ServiceAccounts = tokentest.AccountFunc(func(ctx context.Context) (*corev1.ServiceAccount, error) {
+					looked = clusterOf(ctx)
+					return w.Accounts["ci/builder"], nil
+				})
+				cfg.Observe = func(ctx context.Context, _ tokens.Event) { observed = clusterOf(ctx) }
+				cfg.Cluster = tokens.ClusterClaim{Name: "clusterName", Enter: func(ctx context.Context, cluster string) (context.Context, error) {
+					switch cluster {
+					case "refused":
+						return nil, &tokens.InvalidError{Reason: tokens.ReasonOtherCluster}
+					case "foreign":
+						return nil, tokens.ErrNotRecognized
+					case "down":
+						return nil, failure
+					case "nothing":
+						return nil, nil
+					}
+					return in(ctx, cluster), nil
+				}}
+			})
+			claims := tokentest.BoundClaims()
+			private(claims)["clusterName"] = tt.cluster
+			_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
+			if !tt.check(err) || looked != tt.in || observed != tt.in {
+				t.Errorf("Authenticate() = %v, looked up in %q, observed in %q, want %q", err, looked, observed, tt.in)
+			}
+		})
+	}
+}
+
+func TestClusterClaimConfig(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		claim tokens.ClusterClaim
+		want  string // in the error of both, empty for none
+	}{
+		{name: "none"},
+		{name: "kcp's", claim: kcpClaim()},
+		{name: "a domain of one's own", claim: tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: "example.org/cluster"}},
+		{name: "without a name", claim: tokens.ClusterClaim{Of: clusterOf}, want: "Cluster.Name is empty"},
+		{name: "only extra", claim: tokens.ClusterClaim{Extra: "example.org/cluster"}, want: "Cluster.Name is empty"},
+		{name: "a claim of Kubernetes", claim: tokens.ClusterClaim{Name: "pod", Of: clusterOf}, want: "Cluster.Name is \"pod\", which has a meaning"},
+		{name: "in another case", claim: tokens.ClusterClaim{Name: "NameSpace", Of: clusterOf}, want: "Cluster.Name is \"NameSpace\", which has a meaning"},
+		{name: "of Secret-based tokens", claim: tokens.ClusterClaim{Name: "secret.name", Of: clusterOf}, want: "which has a meaning"},
+		{name: "no UTF-8", claim: tokens.ClusterClaim{Name: "\xff", Of: clusterOf}, want: "Cluster.Name is"},
+		{name: "no func", claim: tokens.ClusterClaim{Name: "c"}, want: "Cluster.Of is nil"},
+		{name: "extra of Kubernetes", claim: tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: tokens.ExtraPodName}, want: "Cluster.Extra is"},
+		{name: "extra without a domain", claim: tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: "cluster"}, want: "Cluster.Extra is"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			issuer := tokentest.IssuerConfig()
+			issuer.Cluster = tt.claim
+			_, err := tokens.NewIssuer(issuer)
+			authenticator := tokentest.AuthenticatorConfig(tokentest.NewWorld())
+			authenticator.Cluster = tt.claim
+			_, err2 := tokens.NewAuthenticator(authenticator)
+			for _, err := range []error{err, err2} {
+				if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+					t.Errorf("%v, want %q", err, tt.want)
+				}
+			}
+		})
+	}
+	authenticator := tokentest.AuthenticatorConfig(tokentest.NewWorld())
+	authenticator.Cluster = tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: "example.org/cluster"}
+	authenticator.ExtraClaims = map[string]string{"x": "example.org/cluster"}
+	if _, err := tokens.NewAuthenticator(authenticator); err == nil || !strings.Contains(err.Error(), "which ExtraClaims[x] has") {
+		t.Errorf("NewAuthenticator() = %v, want one key for one claim", err)
+	}
+}
+
+func TestPolicyClusters(t *testing.T) {
+	policy := tokens.Policy{Clusters: []string{"a"}}
+	if err := policy.Check(&tokens.Identity{Cluster: "a"}); err != nil {
+		t.Error(err)
+	}
+	for _, cluster := range []string{"", "b"} {
+		if diff := cmp.Diff(error(&tokens.InvalidError{Reason: tokens.ReasonPolicy, Subject: "cluster"}), policy.Check(&tokens.Identity{Cluster: cluster})); diff != "" {
+			t.Errorf("Check(%q) (-want +got):\n%s", cluster, diff)
+		}
+	}
+	policy.Clusters = []string{""}
+	if len(policy.Mistakes()) != 1 {
+		t.Errorf("Mistakes() = %v, want one", policy.Mistakes())
+	}
+}
+
+// What an API server of kcp reports survives the way to an Identity and back.
+func TestClusterOfUserInfo(t *testing.T) {
+	user := goodUser()
+	user.Extra[tokens.ExtraClusterName] = authenticationv1.ExtraValue{"root:org"}
+	id, err := tokens.IdentityOf(user)
+	if err != nil || id.Cluster != "root:org" {
+		t.Fatalf("IdentityOf() = %+v, %v, want the cluster", id, err)
+	}
+	if diff := cmp.Diff(user.Extra, id.UserInfo().Extra); diff != "" {
+		t.Errorf("extra (-want +got):\n%s", diff)
+	}
+	user.Extra[tokens.ExtraClusterName] = authenticationv1.ExtraValue{"a", "b"}
+	if _, err := tokens.IdentityOf(user); !cmp.Equal(err, error(&tokens.InvalidError{Reason: tokens.ReasonInvalidUser, Subject: tokens.ExtraClusterName})) {
+		t.Errorf("IdentityOf() = %v, want an InvalidError", err)
+	}
+}
+
+func payloadOf(t *testing.T, token string) string {
+	t.Helper()
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(payload)
+}
