@@ -13,6 +13,7 @@ import (
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -88,15 +89,24 @@ func TestCoreV1Requests(t *testing.T) {
 			t.Run(tt.method, func(t *testing.T) {
 				for _, failure := range []error{nil, errors.New("the server is on fire")} {
 					log := &requestLog{err: failure}
-					answer, err := invoke(ctx, serviceaccount.FromCoreV1(log), tt.method, tt.args)
-					if diff := cmp.Diff([]string{tt.want}, log.requests); diff != "" {
-						t.Errorf("requests (-want +got):\n%s", diff)
+					var tenants tenant.Set[*serviceaccount.CoreV1]
+					tenants.Join("red", serviceaccount.FromCoreV1(log))
+					byTenant, red := serviceaccount.ByTenant(tenants.Of), tenant.NewContext(ctx, "red")
+					if _, err := invoke(tenant.NewContext(ctx, "blue"), byTenant, tt.method, tt.args); err == nil {
+						t.Error("another tenant is served")
 					}
-					if err != failure {
-						t.Errorf("got the error %v, want %v itself", err, failure)
-					}
-					if failure == nil && !strings.HasPrefix(tt.method, "Delete") && answer != "served" {
-						t.Errorf("got %q, want the object that the client returned", answer)
+					for ctx, clients := range map[context.Context]*serviceaccount.CoreV1{ctx: serviceaccount.FromCoreV1(log), red: byTenant} {
+						log.requests = nil
+						answer, err := invoke(ctx, clients, tt.method, tt.args)
+						if diff := cmp.Diff([]string{tt.want}, log.requests); diff != "" {
+							t.Errorf("requests (-want +got):\n%s", diff)
+						}
+						if err != failure {
+							t.Errorf("got the error %v, want %v itself", err, failure)
+						}
+						if failure == nil && !strings.HasPrefix(tt.method, "Delete") && answer != "served" {
+							t.Errorf("got %q, want the object that the client returned", answer)
+						}
 					}
 				}
 			})
@@ -144,6 +154,8 @@ func TestCoreV1WithoutClient(t *testing.T) {
 	for name, clients := range map[string]*serviceaccount.CoreV1{
 		"nil pointer": serviceaccount.FromCoreV1(missing),
 		"zero value":  new(serviceaccount.CoreV1),
+		"no function": serviceaccount.ByTenant(nil),
+		"no CoreV1":   serviceaccount.ByTenant(func(context.Context) (*serviceaccount.CoreV1, error) { return nil, nil }),
 	} {
 		const want = "CoreV1 has no client"
 		for _, call := range []struct {

@@ -17,6 +17,7 @@
 //     use.
 //   - sacontroller creates the accounts of namespaces, fills and deletes token
 //     Secrets, cleans up unused ones, and publishes root CA bundles.
+//   - tenant names the tenant that a context is of, where one process serves many.
 //   - fake is a cluster in memory that behaves like an API server, for tests of all of
 //     the above and of programs that use them; fake/clustertest checks other stores.
 //

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/tenant"
 )
 
 // driver remembers how far one controller has come.
@@ -102,9 +103,10 @@ func (d *driver) add(key sacontroller.Key) {
 	}
 }
 
-// hear tells the controller what changed since the last time.
-func (d *driver) hear(c *Cluster) {
+// hear tells the controller what changed since the last time, in the tenant of ctx.
+func (d *driver) hear(ctx context.Context, c *Cluster) {
 	for _, event := range d.news(c) {
+		event.Tenant = tenant.Of(ctx)
 		for _, key := range d.controller.Due(event) {
 			d.add(key)
 		}

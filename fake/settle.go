@@ -34,6 +34,9 @@ const (
 // clock, and does the same steps in the same order every time, unless
 // [Cluster.Shuffle] asks for another order.
 //
+// The changes, and so the keys, are of the tenant that ctx names: a cluster can be one of
+// many that a controller is driven for.
+//
 // A controller that is driven for the first time gets an Added event for every
 // object that exists. After that it gets what changed since, deletions
 // included, also across calls of Settle.
@@ -145,7 +148,7 @@ func (s *settling) round(ctx context.Context) (busy bool, err error) {
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
-		d.hear(s.cluster)
+		d.hear(ctx, s.cluster)
 		if len(d.queue) == 0 {
 			continue
 		}

@@ -98,11 +98,11 @@ func (c *ServiceAccounts) Due(change Change) []Key {
 	switch object := change.Object.(type) {
 	case *corev1.Namespace:
 		if object != nil && object.Name != "" && (change.Type == watch.Added || change.Type == watch.Modified) {
-			return []Key{{Kind: kindNamespace, Name: object.Name}} // SAC-2
+			return []Key{{Tenant: change.Tenant, Kind: kindNamespace, Name: object.Name}} // SAC-2
 		}
 	case *corev1.ServiceAccount:
 		if object != nil && object.Namespace != "" && change.Type == watch.Deleted {
-			return []Key{{Kind: kindNamespace, Name: object.Namespace}}
+			return []Key{{Tenant: change.Tenant, Kind: kindNamespace, Name: object.Namespace}}
 		}
 	}
 	return nil
@@ -116,6 +116,7 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 	if key.Kind != kindNamespace || !names.ValidNamespace(key.Name) {
 		return Result{}, nil
 	}
+	ctx = key.in(ctx)
 	namespace, err := namespaceIfExists(ctx, c.reader.GetNamespace, key.Name)
 	if err != nil {
 		return Result{}, err

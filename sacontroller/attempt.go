@@ -22,6 +22,7 @@ func isYield(err error) bool { return errors.Is(err, errYield) }
 // which count it.
 type attempt struct {
 	*Tokens
+	*tokensMemory
 	calls int                    // left
 	live  *corev1.ServiceAccount // if sameAccount has read it
 }

@@ -86,10 +86,10 @@ type LegacyTokenCleaner struct {
 	now      func() time.Time
 
 	mu         sync.Mutex
-	unfinished *cleanupRound
+	unfinished map[string]*cleanupRound // by tenant
 }
 
-var _ Controller = (*LegacyTokenCleaner)(nil)
+var _ Forgetter = (*LegacyTokenCleaner)(nil)
 
 // NewLegacyTokenCleaner returns a LegacyTokenCleaner, or a [*ConfigError] for each
 // required field that is unset and each negative duration.
@@ -113,6 +113,8 @@ func NewLegacyTokenCleaner(cfg LegacyTokenCleanerConfig) (*LegacyTokenCleaner, e
 		dryRun:   cfg.DryRun,
 		observe:  cfg.Observe,
 		now:      cfg.Now,
+
+		unfinished: map[string]*cleanupRound{},
 	}, nil
 }
 
@@ -122,7 +124,7 @@ func (c *LegacyTokenCleaner) Name() string { return "legacy-serviceaccount-token
 // Due returns the key of the tracking ConfigMap when that is added or modified.
 func (c *LegacyTokenCleaner) Due(change Change) []Key {
 	if change.Type == watch.Added || change.Type == watch.Modified {
-		return trackingKeys(change.Object)
+		return trackingKeys(change)
 	}
 	return nil
 }
@@ -132,10 +134,11 @@ func (c *LegacyTokenCleaner) Due(change Change) []Key {
 // couldn't be invalidated or deleted waits for the next round and is in the report.
 // There is an error only if nothing could be decided at all.
 func (c *LegacyTokenCleaner) Reconcile(ctx context.Context, key Key) (Result, error) {
-	if key != trackingKey {
+	if key != trackingKey(key.Tenant) {
 		return Result{}, nil
 	}
-	r := c.resume()
+	ctx = key.in(ctx)
+	r := c.resume(key.Tenant)
 	var err error
 	if r == nil {
 		if r, err = c.start(ctx, c.dryRun); err != nil {
@@ -147,7 +150,7 @@ func (c *LegacyTokenCleaner) Reconcile(ctx context.Context, key Key) (Result, er
 	case err != nil:
 		return Result{}, err
 	case !done:
-		c.keep(r)
+		c.keep(key.Tenant, r)
 		return Result{RequeueAfter: Yield}, nil
 	}
 	if c.observe != nil {
@@ -160,26 +163,33 @@ func (c *LegacyTokenCleaner) Reconcile(ctx context.Context, key Key) (Result, er
 // another process has finished meanwhile.
 const roundAge = time.Minute
 
-// resume returns the round that the last attempt has not finished, or nil.
-func (c *LegacyTokenCleaner) resume() *cleanupRound {
+// resume returns the round of tenant that the last attempt has not finished, or nil.
+func (c *LegacyTokenCleaner) resume(tenant string) *cleanupRound {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.unfinished
-	c.unfinished = nil
+	r := c.unfinished[tenant]
+	delete(c.unfinished, tenant)
 	if r != nil && c.now().Sub(r.used) > roundAge {
 		return nil
 	}
 	return r
 }
 
-func (c *LegacyTokenCleaner) keep(r *cleanupRound) {
+func (c *LegacyTokenCleaner) keep(tenant string, r *cleanupRound) {
 	r.used = c.now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unfinished = r
+	c.unfinished[tenant] = r
 }
 
-// Report says what a round would do now, without doing it.
+// Forget implements [Forgetter].
+func (c *LegacyTokenCleaner) Forget(tenant string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.unfinished, tenant)
+}
+
+// Report says what a round of the tenant of ctx would do now, without doing it.
 func (c *LegacyTokenCleaner) Report(ctx context.Context) (*CleanupReport, error) {
 	r, err := c.start(ctx, true)
 	if err == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/cabundle"
+	"github.com/kubesa/serviceaccount/tenant"
 )
 
 // A Controller reconciles one kind of thing in a cluster. It starts nothing by
@@ -29,14 +30,15 @@ type Controller interface {
 	Name() string
 
 	// Due returns the keys to reconcile after change. It is a pure function of
-	// change. It returns none for changes that don't concern the controller and
-	// for objects of an unexpected type.
+	// change, and the keys have its tenant. It returns none for changes that don't
+	// concern the controller and for objects of an unexpected type.
 	Due(change Change) []Key
 
 	// Reconcile brings what key names into its desired state. It is
 	// idempotent. After an error the driver must try the key again later, with
 	// back-off, for as long as errors come. A [*TerminalError] is the exception:
-	// the key is due again with the next change that Due returns it for.
+	// the key is due again with the next change that Due returns it for. The tenant
+	// of whatever it calls is that of key, whatever ctx names: see package tenant.
 	Reconcile(ctx context.Context, key Key) (Result, error)
 }
 
@@ -51,9 +53,19 @@ type Resyncer interface {
 	Resync() <-chan struct{}
 }
 
+// A Forgetter is a Controller that remembers something of each tenant. A driver
+// calls Forget when a tenant has left, and none of its keys is being reconciled.
+type Forgetter interface {
+	Controller
+
+	// Forget drops all that is remembered of the keys of tenant.
+	Forget(tenant string)
+}
+
 // A Key names one piece of work. Keys are comparable: equal keys that are due
 // at the same time need to be reconciled once.
 type Key struct {
+	Tenant    string // of the change that made the key due; empty if there are no tenants
 	Kind      string // "Namespace", "ServiceAccount", "Secret" or "ConfigMap"
 	Namespace string // empty for cluster-scoped kinds
 	Name      string
@@ -66,8 +78,8 @@ type Key struct {
 	ServiceAccountUID  types.UID
 }
 
-// String returns key in the form "Kind namespace/name", for logs. It leaves the
-// UIDs out.
+// String returns key in the form "Kind namespace/name", and " of tenant name" if there
+// are tenants, for logs. It leaves the UIDs out.
 func (k Key) String() string {
 	var b strings.Builder
 	b.WriteString(k.Kind)
@@ -77,11 +89,20 @@ func (k Key) String() string {
 		b.WriteByte('/')
 	}
 	b.WriteString(k.Name)
+	if k.Tenant != "" {
+		b.WriteString(" of tenant ")
+		b.WriteString(k.Tenant)
+	}
 	return b.String()
 }
 
+// in returns ctx as one of the tenant of k.
+func (k Key) in(ctx context.Context) context.Context { return tenant.NewContext(ctx, k.Tenant) }
+
 // A Change is one change of one object, as a watch or an informer reports it.
 type Change struct {
+	// Tenant is the tenant that has the object. It is empty if there are no tenants.
+	Tenant string
 	// Type is watch.Added, watch.Modified or watch.Deleted. Every object that
 	// exists when a driver starts is reported as Added.
 	Type watch.EventType

@@ -33,6 +33,11 @@ func testDue(t *testing.T, due func(Change) []Key, tests []dueCase) {
 			if diff := cmp.Diff(want, due(Change{Type: typ, Object: tt.object, Old: tt.old})); diff != "" {
 				t.Errorf("%s, %s: Due() (-want +got):\n%s", tt.name, typ, diff)
 			}
+			for _, key := range due(Change{Tenant: "red", Type: typ, Object: tt.object, Old: tt.old}) {
+				if key.Tenant != "red" {
+					t.Errorf("%s, %s: Due() of tenant red returns %+v", tt.name, typ, key)
+				}
+			}
 		}
 	}
 }

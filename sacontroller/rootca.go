@@ -56,14 +56,22 @@ type RootCAPublisherConfig struct {
 // kube-root-ca.crt of every Namespace that isn't being deleted. It is safe for
 // concurrent use.
 type RootCAPublisher struct {
-	reader   RootCAPublisherReader
-	client   RootCAPublisherClient
-	rootCA   *cabundle.Bundle
+	reader  RootCAPublisherReader
+	client  RootCAPublisherClient
+	rootCA  *cabundle.Bundle
+	tenants memory.Tenants[rootCAMemory]
+}
+
+// rootCAMemory is what a RootCAPublisher remembers of a tenant.
+type rootCAMemory struct {
 	failures memory.Failures[Key]
 	throttle memory.Throttle[Key]
 }
 
-var _ Resyncer = (*RootCAPublisher)(nil)
+var (
+	_ Resyncer  = (*RootCAPublisher)(nil)
+	_ Forgetter = (*RootCAPublisher)(nil)
+)
 
 // NewRootCAPublisher returns a RootCAPublisher, or a [*ConfigError] for each
 // required field that is unset.
@@ -80,7 +88,12 @@ func NewRootCAPublisher(cfg RootCAPublisherConfig) (*RootCAPublisher, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &RootCAPublisher{reader: cfg.Reader, client: cfg.Client, rootCA: cabundle.New(cfg.RootCA), throttle: memory.Throttle[Key]{Now: cfg.Now}}, nil
+	return &RootCAPublisher{
+		reader: cfg.Reader, client: cfg.Client, rootCA: cabundle.New(cfg.RootCA),
+		tenants: memory.Tenants[rootCAMemory]{New: func() *rootCAMemory {
+			return &rootCAMemory{throttle: memory.Throttle[Key]{Now: cfg.Now}}
+		}},
+	}, nil
 }
 
 // Name returns "root-ca-certificate-publisher-controller".
@@ -95,7 +108,15 @@ func (c *RootCAPublisher) Resync() <-chan struct{} { return c.rootCA.Resync() }
 
 // LastError returns the error of the last attempt at key, or nil if it succeeded
 // or there was none. Of many thousands of failing keys some are forgotten.
-func (c *RootCAPublisher) LastError(key Key) error { return c.failures.Get(key) }
+func (c *RootCAPublisher) LastError(key Key) error {
+	if m := c.tenants.Known(key.Tenant); m != nil {
+		return m.failures.Get(key)
+	}
+	return nil
+}
+
+// Forget implements [Forgetter].
+func (c *RootCAPublisher) Forget(tenant string) { c.tenants.Forget(tenant) }
 
 // Due returns the key of a Namespace that was added, or is active and was
 // modified, or whose ConfigMap kube-root-ca.crt was modified or deleted.
@@ -104,12 +125,12 @@ func (c *RootCAPublisher) Due(change Change) []Key {
 	case *corev1.Namespace:
 		if object != nil && object.Name != "" && (change.Type == watch.Added ||
 			change.Type == watch.Modified && object.Status.Phase == corev1.NamespaceActive) {
-			return []Key{{Kind: kindNamespace, Name: object.Name}}
+			return []Key{{Tenant: change.Tenant, Kind: kindNamespace, Name: object.Name}}
 		}
 	case *corev1.ConfigMap:
 		if object != nil && object.Namespace != "" && object.Name == rootCAName &&
 			(change.Type == watch.Modified || change.Type == watch.Deleted) {
-			return []Key{{Kind: kindNamespace, Name: object.Namespace}}
+			return []Key{{Tenant: change.Tenant, Kind: kindNamespace, Name: object.Namespace}}
 		}
 	}
 	return nil
@@ -123,15 +144,16 @@ func (c *RootCAPublisher) Reconcile(ctx context.Context, key Key) (Result, error
 	if key.Kind != kindNamespace || !names.ValidNamespace(key.Name) {
 		return Result{}, nil
 	}
-	err := c.reconcile(ctx, key)
-	c.failures.Note(key, err)
+	m := c.tenants.Of(key.Tenant)
+	err := c.reconcile(key.in(ctx), key, &m.throttle)
+	m.failures.Note(key, err)
 	if pause, ok := errors.AsType[*pauseError](err); ok {
 		return Result{RequeueAfter: pause.wait}, nil
 	}
 	return Result{}, err
 }
 
-func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
+func (c *RootCAPublisher) reconcile(ctx context.Context, key Key, throttle *memory.Throttle[Key]) error {
 	namespace, err := namespaceIfExists(ctx, c.reader.GetNamespace, key.Name)
 	if err != nil || namespace == nil || isTerminating(namespace) {
 		return err
@@ -144,7 +166,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 	if want == nil {
 		return nil
 	}
-	if wait := c.throttle.Wait(key); wait > 0 {
+	if wait := throttle.Wait(key); wait > 0 {
 		return reverted(key, wait)
 	}
 	if current == nil {
@@ -153,7 +175,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 			return nil
 		}
 		if err == nil {
-			c.throttle.Wrote(key)
+			throttle.Wrote(key)
 			return nil
 		}
 		return writeError(err, "creating ConfigMap %s/%s", key.Name, rootCAName) // RCA-7
@@ -164,7 +186,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key) error {
 	if _, err = requireObject(c.client.UpdateConfigMap(ctx, want)); err != nil {
 		return writeError(err, "updating ConfigMap %s/%s", key.Name, rootCAName) // RCA-11
 	}
-	c.throttle.Wrote(key)
+	throttle.Wrote(key)
 	return nil
 }
 

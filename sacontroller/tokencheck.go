@@ -30,7 +30,7 @@ type InvalidToken struct {
 	Problem            string // as returned by the TokenCheck
 }
 
-// InvalidTokens returns the token Secrets of existing accounts whose token
+// InvalidTokens returns the token Secrets, of the tenant of ctx, of existing accounts whose token
 // CheckToken finds invalid, in the order of namespace and name. It writes
 // nothing: it tells what ReplaceInvalid would replace and, if CheckToken rejects
 // the tokens that a key signed, whether that key may be retired: once there are

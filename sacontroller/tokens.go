@@ -106,13 +106,21 @@ type Tokens struct {
 	check          TokenCheck
 	replaceInvalid bool
 
+	tenants memory.Tenants[tokensMemory]
+}
+
+// tokensMemory is what Tokens remembers of a tenant.
+type tokensMemory struct {
 	failures memory.Failures[Key]
 	pending  memory.Pending
 	throttle memory.Throttle[Key]
 	searches memory.Places[*search]
 }
 
-var _ Resyncer = (*Tokens)(nil)
+var (
+	_ Resyncer  = (*Tokens)(nil)
+	_ Forgetter = (*Tokens)(nil)
+)
 
 // NewTokens returns a Tokens controller, or a [*ConfigError] for each required
 // field that is unset, and for ReplaceInvalid without CheckToken.
@@ -139,8 +147,12 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 		generate:       cfg.GenerateName,
 		check:          cfg.CheckToken,
 		replaceInvalid: cfg.ReplaceInvalid,
-		throttle:       memory.Throttle[Key]{Now: cfg.Now},
-		searches:       memory.Places[*search]{Now: cfg.Now},
+		tenants: memory.Tenants[tokensMemory]{New: func() *tokensMemory {
+			return &tokensMemory{
+				throttle: memory.Throttle[Key]{Now: cfg.Now},
+				searches: memory.Places[*search]{Now: cfg.Now},
+			}
+		}},
 	}, nil
 }
 
@@ -161,7 +173,8 @@ func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) { // CT
 	if !key.workable() {
 		return Result{}, nil
 	}
-	a := &attempt{Tokens: c, calls: maxCalls}
+	ctx = key.in(ctx)
+	a := &attempt{Tokens: c, tokensMemory: c.tenants.Of(key.Tenant), calls: maxCalls}
 	frozen, err := a.frozen(ctx, key.Namespace)
 	switch {
 	case frozen || err != nil:
@@ -173,7 +186,7 @@ func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) { // CT
 	if isYield(err) {
 		return Result{RequeueAfter: Yield}, nil
 	}
-	c.failures.Note(key, err)
+	a.failures.Note(key, err)
 	if frozen {
 		return Result{RequeueAfter: frozenPause}, nil
 	}
@@ -185,7 +198,15 @@ func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) { // CT
 
 // LastError returns the error of the last attempt at key, or nil if it succeeded
 // or there was none. Of many thousands of failing keys some are forgotten.
-func (c *Tokens) LastError(key Key) error { return c.failures.Get(key) }
+func (c *Tokens) LastError(key Key) error {
+	if m := c.tenants.Known(key.Tenant); m != nil {
+		return m.failures.Get(key)
+	}
+	return nil
+}
+
+// Forget implements [Forgetter].
+func (c *Tokens) Forget(tenant string) { c.tenants.Forget(tenant) }
 
 // SetRootCA changes the CA bundle that Secrets get, and asks for a resync. A
 // bundle that [CheckCABundle] rejects is an error and changes nothing.

@@ -35,8 +35,8 @@ func (c *Tokens) Due(change Change) []Key {
 		return nil
 	}
 	var keys []Key
-	key := tokensKey(change.Object)
-	switch old := tokensKey(change.Old); {
+	key := tokensKey(change.Tenant, change.Object)
+	switch old := tokensKey(change.Tenant, change.Old); {
 	case old.UID != uidOf(change.Object):
 		keys = append(keys, keysOfDeleted(old)...)
 	case old.ServiceAccountName != key.ServiceAccountName:
@@ -51,19 +51,19 @@ func (c *Tokens) Due(change Change) []Key {
 	return keys
 }
 
-// tokensKey returns the key that Tokens has for object: the zero Key unless it is
+// tokensKey returns the key that Tokens has for object of tenant: the zero Key unless it is
 // a ServiceAccount or a token Secret.
-func tokensKey(object runtime.Object) Key {
+func tokensKey(tenant string, object runtime.Object) Key {
 	switch object := object.(type) {
 	case *corev1.ServiceAccount:
 		if object != nil {
-			return Key{Kind: kindServiceAccount, Namespace: object.Namespace, Name: object.Name, UID: object.UID}
+			return Key{Tenant: tenant, Kind: kindServiceAccount, Namespace: object.Namespace, Name: object.Name, UID: object.UID}
 		}
 	case *corev1.Secret:
 		if tokensecret.Is(object) {
 			name, uid := tokensecret.Owner(object)
 			return Key{
-				Kind: kindSecret, Namespace: object.Namespace, Name: object.Name, UID: object.UID,
+				Tenant: tenant, Kind: kindSecret, Namespace: object.Namespace, Name: object.Name, UID: object.UID,
 				ServiceAccountName: cut(name), ServiceAccountUID: cut(uid),
 			}
 		}
@@ -110,7 +110,7 @@ func keysOfDeleted(k Key) []Key {
 // keysOfOwner returns the key of the account that the Secret of k is annotated
 // with.
 func keysOfOwner(k Key) []Key {
-	account := Key{Kind: kindServiceAccount, Namespace: k.Namespace, Name: k.ServiceAccountName, UID: k.ServiceAccountUID}
+	account := Key{Tenant: k.Tenant, Kind: kindServiceAccount, Namespace: k.Namespace, Name: k.ServiceAccountName, UID: k.ServiceAccountUID}
 	if k.Kind != kindSecret || !account.workable() {
 		return nil
 	}

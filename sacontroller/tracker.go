@@ -21,16 +21,18 @@ const (
 	trackingSinceKey  = "since"
 )
 
-// trackingKey is the key of the tracking ConfigMap.
-var trackingKey = Key{Kind: kindConfigMap, Namespace: trackingNamespace, Name: trackingName}
+// trackingKey returns the key of the tracking ConfigMap of tenant.
+func trackingKey(tenant string) Key {
+	return Key{Tenant: tenant, Kind: kindConfigMap, Namespace: trackingNamespace, Name: trackingName}
+}
 
-// trackingKeys returns the key of object if it is the tracking ConfigMap.
-func trackingKeys(object any) []Key {
-	m, ok := object.(*corev1.ConfigMap)
+// trackingKeys returns the key of the object of change if it is the tracking ConfigMap.
+func trackingKeys(change Change) []Key {
+	m, ok := change.Object.(*corev1.ConfigMap)
 	if !ok || m == nil || m.Namespace != trackingNamespace || m.Name != trackingName {
 		return nil
 	}
-	return []Key{trackingKey}
+	return []Key{trackingKey(change.Tenant)}
 }
 
 // creationPause is the time between two creations of the tracking ConfigMap
@@ -67,10 +69,10 @@ type LegacyTokenTracker struct {
 	now    func() time.Time
 
 	mu      sync.Mutex
-	created time.Time // when the ConfigMap was last created by this process
+	created map[string]time.Time // when the ConfigMap of a tenant was last created by this process
 }
 
-var _ Controller = (*LegacyTokenTracker)(nil)
+var _ Forgetter = (*LegacyTokenTracker)(nil)
 
 // NewLegacyTokenTracker returns a LegacyTokenTracker, or a [*ConfigError] for each
 // required field that is unset.
@@ -84,7 +86,7 @@ func NewLegacyTokenTracker(cfg LegacyTokenTrackerConfig) (*LegacyTokenTracker, e
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &LegacyTokenTracker{reader: cfg.Reader, client: cfg.Client, now: cfg.Now}, nil
+	return &LegacyTokenTracker{reader: cfg.Reader, client: cfg.Client, now: cfg.Now, created: map[string]time.Time{}}, nil
 }
 
 // Name returns "legacy-service-account-token-tracking-controller".
@@ -103,9 +105,9 @@ func (c *LegacyTokenTracker) Due(change Change) []Key {
 		if ns == nil || ns.Name != trackingNamespace || change.Type != watch.Added {
 			return nil
 		}
-		return []Key{trackingKey}
+		return []Key{trackingKey(change.Tenant)}
 	}
-	return trackingKeys(change.Object)
+	return trackingKeys(change)
 }
 
 // trackingPlan is what the tracking ConfigMap needs.
@@ -132,9 +134,10 @@ func planTracking(current *corev1.ConfigMap) trackingPlan {
 // Reconcile creates the ConfigMap or mends its date. It creates it once in half
 // an hour at most.
 func (c *LegacyTokenTracker) Reconcile(ctx context.Context, key Key) (Result, error) {
-	if key != trackingKey {
+	if key != trackingKey(key.Tenant) {
 		return Result{}, nil
 	}
+	ctx = key.in(ctx)
 	current, err := getIfExists(ctx, c.reader.GetConfigMap, trackingNamespace, trackingName)
 	if err != nil {
 		return Result{}, err
@@ -142,7 +145,7 @@ func (c *LegacyTokenTracker) Reconcile(ctx context.Context, key Key) (Result, er
 	today := tokensecret.FormatDay(c.now())
 	switch planTracking(current) {
 	case trackingCreate:
-		return c.create(ctx, today)
+		return c.create(ctx, key.Tenant, today)
 	case trackingUpdate:
 		m := current.DeepCopy()
 		m.Data = maps.Clone(m.Data)
@@ -158,11 +161,12 @@ func (c *LegacyTokenTracker) Reconcile(ctx context.Context, key Key) (Result, er
 	return Result{}, nil
 }
 
-func (c *LegacyTokenTracker) create(ctx context.Context, today string) (Result, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (c *LegacyTokenTracker) create(ctx context.Context, tenant, today string) (Result, error) {
 	now := c.now()
-	if next := c.created.Add(creationPause); !c.created.IsZero() && now.Before(next) {
+	c.mu.Lock()
+	created, ok := c.created[tenant]
+	c.mu.Unlock()
+	if next := created.Add(creationPause); ok && now.Before(next) {
 		return Result{RequeueAfter: next.Sub(now)}, nil
 	}
 	m := &corev1.ConfigMap{Data: map[string]string{trackingSinceKey: today}}
@@ -171,6 +175,15 @@ func (c *LegacyTokenTracker) create(ctx context.Context, today string) (Result, 
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return Result{}, writeError(err, "creating the tracking ConfigMap") // CLN-4
 	}
-	c.created = now // CLN-3
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.created[tenant] = now // CLN-3
 	return Result{}, nil
+}
+
+// Forget implements [Forgetter].
+func (c *LegacyTokenTracker) Forget(tenant string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.created, tenant)
 }

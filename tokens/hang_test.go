@@ -81,7 +81,7 @@ func TestEventPanic(t *testing.T) {
 	w := tokentest.NewWorld()
 	getters := must(objectcache.New(objectcache.Getters{ServiceAccounts: tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
 		panic("hunter2")
-	})}, objectcache.Config{TTL: time.Second, SingleTenant: true}))
+	})}, objectcache.Config{TTL: time.Second}))
 	var event tokens.Event
 	a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 		cfg.ServiceAccounts = getters.ServiceAccounts

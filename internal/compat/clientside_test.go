@@ -60,7 +60,7 @@ func TestEndToEndClients(t *testing.T) {
 		Reviews: serviceaccount.FromAuthenticationV1(e.client.AuthenticationV1()), Audiences: []string{"vault"}, Issuers: []string{testIssuer, tokens.LegacyIssuer},
 		Observe: func(_ context.Context, e tokenreview.ClientEvent) { event = e },
 	}))
-	verifier := must(cached.New(cached.Config{Verifier: client, TTL: time.Minute, SingleTenant: true}))
+	verifier := must(cached.New(cached.Config{Verifier: client, TTL: time.Minute}))
 	pod := must(core.Pods("ci").Get(ctx, "job", metav1.GetOptions{}))
 	bound := must(mint(ctx, "vault", pod))
 	id, err := verifier.Authenticate(ctx, bound.Value)

@@ -2,16 +2,15 @@
 // [tokens.Verifier]: a TokenReview client, above all, which asks an API server each time.
 //
 //	verifier, err := cached.New(cached.Config{
-//		Verifier:     client, // of tokens/tokenreview
-//		TTL:          10 * time.Second,
-//		SingleTenant: true,
+//		Verifier: client, // of tokens/tokenreview
+//		TTL:      10 * time.Second,
 //	})
 //
 // # Concepts
 //
 // An answer counts until TTL after the question was asked, and no longer than the token:
 // a clock that is set back doesn't prolong it. It is an answer for the token and the
-// audiences, in their order, and for the tenant of the context. Of many who ask the same at
+// audiences, in their order, and for the tenant of the context: see package tenant. Of many who ask the same at
 // once, one call is made, within the same limit: whoever asks later than TTL after its
 // beginning makes one of its own.
 //

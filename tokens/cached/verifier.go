@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/bounded"
 )
@@ -35,12 +36,6 @@ type Config struct {
 	// NegativeTTL is the same for tokens that are rejected or not recognized: a few
 	// seconds at most. Zero means that they are not remembered.
 	NegativeTTL time.Duration
-
-	// Tenant returns the tenant that a context is of: whatever the Verifier takes from
-	// the context to find its answer. It is required unless SingleTenant is set, which
-	// means that it takes nothing from it. It must be fast and safe for concurrent use.
-	Tenant       func(ctx context.Context) string
-	SingleTenant bool
 
 	// MaxBytes bounds the memory of the accepted tokens; a quarter of it is that of the
 	// others. Zero means [DefaultMaxBytes].
@@ -91,12 +86,6 @@ func New(cfg Config) (*Verifier, error) {
 	configerror.NotNegative(&mistakes, "NegativeTTL", cfg.NegativeTTL)
 	configerror.NotNegative(&mistakes, "MaxBytes", cfg.MaxBytes)
 	configerror.NotNegative(&mistakes, "Timeout", cfg.Timeout)
-	switch {
-	case cfg.Tenant == nil && !cfg.SingleTenant:
-		mistakes.Add("Tenant", "is required unless SingleTenant is set: one tenant's token must not be accepted at another's")
-	case cfg.Tenant != nil && cfg.SingleTenant:
-		mistakes.Add("SingleTenant", "is set, which Tenant contradicts")
-	}
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
@@ -175,11 +164,7 @@ func (v *Verifier) answer(ctx context.Context, token string, audiences []string)
 	if err := ctx.Err(); err != nil {
 		return answer{err: unavailable(err)}, false
 	}
-	tenant := ""
-	if v.cfg.Tenant != nil {
-		tenant = v.cfg.Tenant(ctx)
-	}
-	k := keyOf(tenant, token, audiences)
+	k := keyOf(tenant.Of(ctx), token, audiences)
 	if a, ok := v.known(k); ok {
 		return a, true
 	}

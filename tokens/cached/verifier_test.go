@@ -12,13 +12,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/cached"
 )
-
-type tenantKey struct{}
-
-func tenantOf(ctx context.Context) string { name, _ := ctx.Value(tenantKey{}).(string); return name }
 
 // A verifier takes a time for each answer.
 type verifier struct {
@@ -42,7 +39,7 @@ func (v *verifier) Authenticate(ctx context.Context, token string, audiences ...
 
 func newCached(t *testing.T, v tokens.Verifier, change func(*cached.Config)) *cached.Verifier {
 	t.Helper()
-	cfg := cached.Config{Verifier: v, TTL: 10 * time.Second, SingleTenant: true}
+	cfg := cached.Config{Verifier: v, TTL: 10 * time.Second}
 	if change != nil {
 		change(&cfg)
 	}
@@ -95,7 +92,7 @@ func TestTTL(t *testing.T) {
 // order.
 func TestKeys(t *testing.T) {
 	v := &verifier{}
-	c := newCached(t, v, func(cfg *cached.Config) { cfg.Tenant, cfg.SingleTenant = tenantOf, false })
+	c := newCached(t, v, nil)
 	questions := []struct {
 		tenant, token string
 		audiences     []string
@@ -105,7 +102,7 @@ func TestKeys(t *testing.T) {
 	}
 	for range 2 {
 		for _, q := range questions {
-			id, err := c.Authenticate(context.WithValue(t.Context(), tenantKey{}, q.tenant), q.token, q.audiences...)
+			id, err := c.Authenticate(tenant.NewContext(t.Context(), q.tenant), q.token, q.audiences...)
 			if err != nil || id.Name != q.token || strings.Join(id.Audiences, ",") != strings.Join(q.audiences, ",") {
 				t.Errorf("%v: Authenticate() = %v, %v", q, id, err)
 			}
@@ -290,20 +287,16 @@ func TestNew(t *testing.T) {
 cached: Config.TTL is 0s, want more than 0
 cached: Config.NegativeTTL is -1ns, want 0 for the default or a positive value
 cached: Config.MaxBytes is -1, want 0 for the default or a positive value
-cached: Config.Timeout is -1ns, want 0 for the default or a positive value
-cached: Config.Tenant is required unless SingleTenant is set: one tenant's token must not be accepted at another's`
+cached: Config.Timeout is -1ns, want 0 for the default or a positive value`
 	if _, ok := errors.AsType[*cached.ConfigError](err); !ok || err.Error() != want {
 		t.Errorf("New() =\n%v\nwant\n%s", err, want)
-	}
-	if _, err := cached.New(cached.Config{Verifier: &verifier{}, TTL: 1, Tenant: tenantOf, SingleTenant: true}); err == nil {
-		t.Error("Tenant and SingleTenant are accepted")
 	}
 }
 
 // Ask an API server, or any other Verifier, about each token once in ten seconds.
 func ExampleNew() {
 	client := &verifier{} // a *tokenreview.Client
-	verifier, err := cached.New(cached.Config{Verifier: client, TTL: 10 * time.Second, SingleTenant: true})
+	verifier, err := cached.New(cached.Config{Verifier: client, TTL: 10 * time.Second})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -324,7 +317,7 @@ func ExampleNew() {
 // What a hit costs beside the Verifier itself.
 func BenchmarkHit(b *testing.B) {
 	v := &verifier{}
-	c, err := cached.New(cached.Config{Verifier: v, TTL: time.Hour, SingleTenant: true})
+	c, err := cached.New(cached.Config{Verifier: v, TTL: time.Hour})
 	if err != nil {
 		b.Fatal(err)
 	}

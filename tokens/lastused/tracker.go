@@ -13,6 +13,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/bounded"
 )
@@ -35,11 +36,6 @@ type Config struct {
 	MaxPending int
 	// Timeout bounds one patch. Zero means 10 s.
 	Timeout time.Duration
-
-	// Tenant, if set, returns the tenant that a context is of, where Secrets
-	// looks that up in the context. If nil, Secrets with the same namespace, name
-	// and UID are one.
-	Tenant func(ctx context.Context) string
 
 	// Observe, if set, is called after each patch, with the values of the context
 	// of the use. It must not call the Tracker.
@@ -156,10 +152,7 @@ func (t *Tracker) Observe(ctx context.Context, e tokens.Event) {
 	if legacy.LastUsed == tokensecret.FormatDay(now) || legacy.LastUsed == tokensecret.FormatDay(now.AddDate(0, 0, 1)) {
 		return
 	}
-	key := secretKey{namespace: legacy.Namespace, name: legacy.Secret, uid: legacy.SecretUID}
-	if t.cfg.Tenant != nil {
-		key.tenant = t.cfg.Tenant(ctx)
-	}
+	key := secretKey{tenant: tenant.Of(ctx), namespace: legacy.Namespace, name: legacy.Secret, uid: legacy.SecretUID}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.pending[key] || len(t.pending) >= t.cfg.MaxPending {

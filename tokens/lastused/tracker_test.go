@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 	"github.com/kubesa/serviceaccount/tokens/lastused"
@@ -192,15 +193,11 @@ func TestLastUsedRun(t *testing.T) {
 	})
 }
 
-type tenantKey struct{}
-
-func tenantOf(ctx context.Context) string { name, _ := ctx.Value(tenantKey{}).(string); return name }
-
 // tenantPatches remembers whose Secrets were patched.
 type tenantPatches []string
 
 func (p *tenantPatches) PatchSecret(ctx context.Context, namespace, name string, _ types.PatchType, _ []byte) (*corev1.Secret, error) {
-	*p = append(*p, tenantOf(ctx)+" "+namespace+"/"+name)
+	*p = append(*p, tenant.Of(ctx)+" "+namespace+"/"+name)
 	return nil, ctx.Err()
 }
 
@@ -209,13 +206,13 @@ func (p *tenantPatches) PatchSecret(ctx context.Context, namespace, name string,
 func TestLastUsedTenants(t *testing.T) {
 	var p tenantPatches
 	var observed []string
-	tracker := must(lastused.New(lastused.Config{Secrets: &p, Tenant: tenantOf, Now: func() time.Time { return now },
+	tracker := must(lastused.New(lastused.Config{Secrets: &p, Now: func() time.Time { return now },
 		Observe: func(ctx context.Context, e lastused.Event) {
-			observed = append(observed, fmt.Sprint(tenantOf(ctx), " ", e.Err))
+			observed = append(observed, fmt.Sprint(tenant.Of(ctx), " ", e.Err))
 		}}))
 	for range 2 {
-		for _, tenant := range []string{"red", "green"} {
-			ctx, cancel := context.WithCancel(context.WithValue(t.Context(), tenantKey{}, tenant))
+		for _, name := range []string{"red", "green"} {
+			ctx, cancel := context.WithCancel(tenant.NewContext(t.Context(), name))
 			tracker.Observe(ctx, legacyUse("a"))
 			cancel()
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens/internal/bounded"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
@@ -30,13 +31,6 @@ type Config struct {
 	// for that much longer after the object was created. Zero means that this
 	// is not remembered; other errors never are.
 	NegativeTTL time.Duration
-
-	// Tenant returns the tenant that a context is of: whatever the getters take
-	// from the context to find an object. It is required unless SingleTenant is
-	// set, which means that they take nothing from it. It must be fast and safe
-	// for concurrent use.
-	Tenant       func(ctx context.Context) string
-	SingleTenant bool
 
 	// MaxBytes bounds the memory of the objects of all kinds and tenants. An
 	// object of more than a quarter of it is not remembered. Zero means
@@ -61,12 +55,6 @@ func New(g Getters, cfg Config) (Getters, error) {
 	configerror.NotNegative(&mistakes, "NegativeTTL", cfg.NegativeTTL)
 	configerror.NotNegative(&mistakes, "MaxBytes", cfg.MaxBytes)
 	configerror.NotNegative(&mistakes, "Timeout", cfg.Timeout)
-	switch {
-	case cfg.Tenant == nil && !cfg.SingleTenant:
-		mistakes.Add("Tenant", "is required unless SingleTenant is set: one tenant's objects must not answer for another's")
-	case cfg.Tenant != nil && cfg.SingleTenant:
-		mistakes.Add("SingleTenant", "is set, which Tenant contradicts")
-	}
 	wrong := configerror.List{Config: "objectcache.Getters"}
 	g.check(&wrong)
 	if err := errors.Join(mistakes.Err(), wrong.Err()); err != nil {
@@ -83,11 +71,12 @@ func New(g Getters, cfg Config) (Getters, error) {
 		guard:   flight.NewGuard("the getter", maxLookups),
 		lookups: flight.Group[key, any]{JoinWithin: cfg.TTL},
 		answers: bounded.New[key, answer](cfg.MaxBytes),
-		slots:   make(chan struct{}, maxLookups),
-		tenants: map[string]*tenant{},
 	}
 	return g.cachedBy(&cachedGetters{g, c}), nil
 }
+
+// maxLookups bounds the lookups at a time, and so those that may be left hanging.
+const maxLookups = 1024
 
 // A key is all that an answer depends on.
 type key struct {
@@ -108,14 +97,11 @@ type answer struct {
 // A cache has the answers of all getters.
 type cache struct {
 	cfg     Config
-	guard   *flight.Guard // of a single tenant
+	guard   *flight.Guard
 	lookups flight.Group[key, any]
 	answers *bounded.Cache[key, answer]
 
-	slots chan struct{} // one for each lookup of several tenants
-
-	mu      sync.Mutex // held by who starts a lookup or stores its answer
-	tenants map[string]*tenant
+	mu sync.Mutex // held by who starts a lookup or stores its answer
 }
 
 // ttl returns how long the answer of a lookup counts, 0 for an error that isn't one.
@@ -144,9 +130,7 @@ func (a *answer) error() error {
 
 // get returns what is known of k, or what lookup returns.
 func get[T metav1.Object](ctx context.Context, c *cache, k key, lookup func(context.Context) (T, error)) (T, error) {
-	if c.cfg.Tenant != nil {
-		k.tenant = c.cfg.Tenant(ctx)
-	}
+	k.tenant = tenant.Of(ctx)
 	object, err := c.get(ctx, k, func(ctx context.Context) (any, error) {
 		object, err := lookup(ctx)
 		if err == nil && objects.IsNil(object) {
@@ -189,7 +173,7 @@ func (c *cache) fill(ctx context.Context, k key, lookup func(context.Context) (a
 	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
-	object, err := c.call(ctx, k.tenant, lookup)
+	object, err := flight.Do(ctx, c.guard, lookup)
 	a := answer{began: began}
 	if err != nil {
 		a.err = notFound(err)

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 	"github.com/kubesa/serviceaccount/tokens/objectcache"
@@ -35,10 +36,8 @@ func account() *corev1.ServiceAccount {
 
 var notFound = apierrors.NewNotFound(schema.GroupResource{Resource: "serviceaccounts"}, "builder")
 
-// ofAccounts returns a getter of accounts that caches f, of one tenant unless cfg
-// says otherwise.
+// ofAccounts returns a getter of accounts that caches f.
 func ofAccounts(f tokentest.AccountFunc, cfg objectcache.Config) func(ctx context.Context) error {
-	cfg.SingleTenant = cfg.Tenant == nil
 	g := must(objectcache.New(objectcache.Getters{ServiceAccounts: f}, cfg))
 	return func(ctx context.Context) error {
 		object, err := g.ServiceAccounts.GetServiceAccount(ctx, "ci", "builder")
@@ -61,7 +60,7 @@ func TestRevocation(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := tokentest.NewWorld()
 				g := must(objectcache.New(objectcache.Getters{ServiceAccounts: w, Secrets: w, Pods: w, Nodes: w, Webhooks: w},
-					objectcache.Config{TTL: 10 * time.Second, NegativeTTL: time.Second, SingleTenant: true}))
+					objectcache.Config{TTL: 10 * time.Second, NegativeTTL: time.Second}))
 				start := time.Now()
 				a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 					cfg.ServiceAccounts, cfg.Secrets, cfg.Pods, cfg.Nodes, cfg.Webhooks = g.ServiceAccounts, g.Secrets, g.Pods, g.Nodes, g.Webhooks
@@ -123,28 +122,24 @@ func TestRevocation(t *testing.T) {
 	}
 }
 
-type tenantKey struct{}
-
-func tenantOf(ctx context.Context) string { name, _ := ctx.Value(tenantKey{}).(string); return name }
-
 // What one tenant has doesn't answer for another: neither an object that is
 // remembered nor a lookup that is under way.
 func TestTenants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		get := ofAccounts(func(ctx context.Context) (*corev1.ServiceAccount, error) {
 			time.Sleep(time.Second)
-			if tenantOf(ctx) != "red" {
+			if tenant.Of(ctx) != "red" {
 				return nil, notFound
 			}
 			return account(), nil
-		}, objectcache.Config{TTL: time.Hour, NegativeTTL: time.Hour, Tenant: tenantOf})
+		}, objectcache.Config{TTL: time.Hour, NegativeTTL: time.Hour})
 		for range 2 {
 			var wg sync.WaitGroup
-			for _, tenant := range []string{"red", "green", "blue", ""} {
+			for _, name := range []string{"red", "green", "blue", ""} {
 				wg.Go(func() {
-					err := get(context.WithValue(t.Context(), tenantKey{}, tenant))
-					if (err == nil) != (tenant == "red") {
-						t.Errorf("%s: %v, want the object for red only", tenant, err)
+					err := get(tenant.NewContext(t.Context(), name))
+					if (err == nil) != (name == "red") {
+						t.Errorf("%s: %v, want the object for red only", name, err)
 					}
 				})
 			}
@@ -156,7 +151,7 @@ func TestTenants(t *testing.T) {
 // Kinds with a getter of their own are not those of ObjectGetter.
 func TestKinds(t *testing.T) {
 	w := tokentest.NewWorld()
-	g := must(objectcache.New(objectcache.Getters{Pods: w, Secrets: w, ServiceAccounts: w, Objects: tokentest.AnyObject{}}, objectcache.Config{TTL: time.Hour, NegativeTTL: time.Hour, SingleTenant: true}))
+	g := must(objectcache.New(objectcache.Getters{Pods: w, Secrets: w, ServiceAccounts: w, Objects: tokentest.AnyObject{}}, objectcache.Config{TTL: time.Hour, NegativeTTL: time.Hour}))
 	if g.Nodes != nil || g.Webhooks != nil {
 		t.Errorf("New() = %+v, want only the getters that there were", g)
 	}
@@ -243,7 +238,7 @@ func TestBadGetters(t *testing.T) {
 		}
 	})
 	var nothing *metav1.ObjectMeta
-	g := must(objectcache.New(objectcache.Getters{Objects: tokentest.Nothing{Object: nothing}}, objectcache.Config{TTL: time.Hour, SingleTenant: true}))
+	g := must(objectcache.New(objectcache.Getters{Objects: tokentest.Nothing{Object: nothing}}, objectcache.Config{TTL: time.Hour}))
 	if _, err := g.Objects.GetObject(t.Context(), schema.GroupVersionKind{Kind: "X"}, "ci", "x"); err == nil {
 		t.Error("GetObject() of a typed nil returns no error")
 	}
@@ -364,14 +359,14 @@ func TestTenantHangs(t *testing.T) {
 		release := make(chan struct{})
 		var hanging atomic.Int32
 		g := must(objectcache.New(objectcache.Getters{Objects: objectFunc(func(ctx context.Context, name string) error {
-			if tenantOf(ctx) == "red" {
+			if tenant.Of(ctx) == "red" {
 				hanging.Add(1)
 				<-release
 			}
 			return nil
-		})}, objectcache.Config{TTL: time.Second, Timeout: time.Second, Tenant: tenantOf}))
-		get := func(tenant, name string) error {
-			_, err := g.Objects.GetObject(context.WithValue(t.Context(), tenantKey{}, tenant), schema.GroupVersionKind{Kind: "X"}, "ci", name)
+		})}, objectcache.Config{TTL: time.Second, Timeout: time.Second}))
+		get := func(of, name string) error {
+			_, err := g.Objects.GetObject(tenant.NewContext(t.Context(), of), schema.GroupVersionKind{Kind: "X"}, "ci", name)
 			return err
 		}
 		before := runtime.NumGoroutine()
@@ -431,7 +426,7 @@ func TestFlood(t *testing.T) {
 	g := must(objectcache.New(objectcache.Getters{Secrets: secretFunc(func(namespace, name string) *corev1.Secret {
 		asked++
 		return &corev1.Secret{ObjectMeta: tokentest.Meta(namespace, name), Data: map[string][]byte{"a": make([]byte, 20_000)}}
-	})}, objectcache.Config{TTL: time.Hour, SingleTenant: true, MaxBytes: bound}))
+	})}, objectcache.Config{TTL: time.Hour, MaxBytes: bound}))
 	get := func(name string) (looked bool) {
 		before := asked
 		if secret, err := g.Secrets.GetSecret(t.Context(), "ci", name); err != nil || secret.Name != name {
@@ -467,11 +462,10 @@ func TestNewRefuses(t *testing.T) {
 		cfg     objectcache.Config
 		want    []string
 	}{
-		"zero": {objectcache.Getters{}, objectcache.Config{}, []string{"Config.TTL is 0s, want more than 0", "Config.Tenant is required unless SingleTenant is set"}},
-		"negative": {objectcache.Getters{}, objectcache.Config{TTL: -1, NegativeTTL: -1, MaxBytes: -1, Timeout: -1, SingleTenant: true},
+		"zero": {objectcache.Getters{}, objectcache.Config{}, []string{"Config.TTL is 0s, want more than 0"}},
+		"negative": {objectcache.Getters{}, objectcache.Config{TTL: -1, NegativeTTL: -1, MaxBytes: -1, Timeout: -1},
 			[]string{"TTL is -1ns", "NegativeTTL is -1ns", "MaxBytes is -1", "Timeout is -1ns"}},
-		"both": {objectcache.Getters{}, objectcache.Config{TTL: 1, SingleTenant: true, Tenant: tenantOf}, []string{"SingleTenant is set, which Tenant contradicts"}},
-		"typed nils": {objectcache.Getters{nothing, nothing, nothing, nothing, nothing, (*tokentest.Jobs)(nil)}, objectcache.Config{TTL: 1, SingleTenant: true},
+		"typed nils": {objectcache.Getters{nothing, nothing, nothing, nothing, nothing, (*tokentest.Jobs)(nil)}, objectcache.Config{TTL: 1},
 			[]string{"Getters.ServiceAccounts is a nil *tokentest.World", "Getters.Secrets is", "Getters.Pods is", "Getters.Nodes is", "Getters.Webhooks is", "Getters.Objects is a nil *tokentest.Jobs"}},
 	} {
 		_, err := objectcache.New(tt.getters, tt.cfg)

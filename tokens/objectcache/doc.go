@@ -2,8 +2,7 @@
 // send a request to a server each time.
 //
 //	cached, err := objectcache.New(getters, objectcache.Config{
-//		TTL:          10 * time.Second,
-//		SingleTenant: true,
+//		TTL: 10 * time.Second,
 //	})
 //	…
 //	tokens.AuthenticatorConfig{ServiceAccounts: cached.ServiceAccounts, …}
@@ -18,16 +17,16 @@
 // that has waited for an older lookup makes one of its own.
 //
 // Lookups get the values of the context of the first who asked, and their answers
-// count for all contexts of the same tenant. So [Config.Tenant] must tell contexts
-// apart whose lookups may differ: those of the logical clusters of one control plane,
-// for example. Where there is only one, say so with [Config.SingleTenant].
+// count for all contexts of the same tenant: see package tenant. So contexts whose
+// lookups may differ, such as those of the logical clusters of one control plane, must
+// name different ones.
 //
 // # Failure
 //
 // Only objects and, with NegativeTTL, NotFound errors are remembered. A lookup goes
 // on, for up to Timeout, when its caller gives up. One that panics or hangs is an
-// error; while 1024 hang in spite of Timeout, others fail immediately. With several
-// tenants the limit for each is 256, so that one whose server hangs doesn't take all.
+// error; while 1024 hang in spite of Timeout, others fail immediately. Of one
+// tenant among several the limit is 256, so that one whose server hangs doesn't take all.
 //
 // # Security
 //

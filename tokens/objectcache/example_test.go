@@ -9,17 +9,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens/objectcache"
 )
-
-// A logical cluster, in the context of each request.
-type clusterName struct{}
 
 // accounts has one ServiceAccount in each logical cluster.
 type accounts map[string]string
 
 func (a accounts) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
-	cluster := ctx.Value(clusterName{}).(string)
+	cluster := tenant.Of(ctx)
 	fmt.Println("looking up in", cluster)
 	if a[cluster] != name {
 		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "serviceaccounts"}, name)
@@ -33,14 +31,13 @@ func ExampleNew() {
 	cached, err := objectcache.New(objectcache.Getters{ServiceAccounts: accounts{"red": "builder"}}, objectcache.Config{
 		TTL:         10 * time.Second, // what a deletion takes to be noticed
 		NegativeTTL: time.Second,
-		Tenant:      func(ctx context.Context) string { name, _ := ctx.Value(clusterName{}).(string); return name },
 	})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	for _, cluster := range []string{"red", "green", "red"} {
-		ctx := context.WithValue(context.Background(), clusterName{}, cluster)
+		ctx := tenant.NewContext(context.Background(), cluster)
 		_, err := cached.ServiceAccounts.GetServiceAccount(ctx, "ci", "builder")
 		fmt.Println(cluster, err)
 	}
