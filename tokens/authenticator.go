@@ -23,6 +23,10 @@ const (
 	// DefaultLeeway is the default of [AuthenticatorConfig.Leeway], that of
 	// Kubernetes.
 	DefaultLeeway = 60 * time.Second
+
+	// DefaultSignatureCacheBytes is the default of
+	// [AuthenticatorConfig.SignatureCacheBytes]. It is enough for some 5,000 tokens.
+	DefaultSignatureCacheBytes = 8 << 20
 )
 
 // AuthenticatorConfig configures [NewAuthenticator].
@@ -147,9 +151,7 @@ func (cfg *AuthenticatorConfig) check() error {
 		mistakes.Add("DisableSignatureCache", "is set, which SignatureCacheBytes contradicts")
 	}
 	configerror.NotNegative(&mistakes, "MaxSignatureChecks", cfg.MaxSignatureChecks)
-	for _, mistake := range cfg.Policy.Mistakes() {
-		mistakes.Add("Policy."+mistake.Field, "%s", mistake.Problem)
-	}
+	mistakes.Within("Policy", cfg.Policy.check())
 	return mistakes.Err()
 }
 
@@ -169,7 +171,7 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	cfg.Issuers = slices.Clone(cfg.Issuers)
 	cfg.APIAudiences = slices.Clone(cfg.APIAudiences)
 	cfg.ExtraClaims = maps.Clone(cfg.ExtraClaims)
-	cfg.Policy = cfg.Policy.Clone()
+	cfg.Policy = cfg.Policy.clone()
 	if cfg.Leeway == 0 && !cfg.NoLeeway {
 		cfg.Leeway = DefaultLeeway
 	}
@@ -204,6 +206,15 @@ func (a *Authenticator) Authenticate(ctx context.Context, token string, audience
 		a.cfg.Observe(attempt.entered, attempt.event(v, err))
 	}
 	return identity, err
+}
+
+// Evaluate is Authenticate, but returns the Event instead of passing it to
+// [AuthenticatorConfig.Observe]: for tools that tell an operator why a token is
+// rejected, as tokens/inspect does. The Identity is nil unless Event.Err is.
+func (a *Authenticator) Evaluate(ctx context.Context, token string, audiences ...string) (*Identity, Event) {
+	attempt := attempt{Authenticator: a, entered: ctx, now: a.cfg.Now(), detailed: true}
+	identity, v, err := attempt.authenticate(ctx, token, audiences)
+	return identity, attempt.event(v, err)
 }
 
 // An attempt is one call of Authenticate.
@@ -250,7 +261,7 @@ func (a *attempt) authenticate(ctx context.Context, token string, audiences []st
 	if err := identity.addExtra(a.cfg.ExtraClaims); err != nil {
 		return nil, v, err
 	}
-	if err := a.cfg.Policy.Check(identity); err != nil {
+	if err := a.cfg.Policy.reject(identity); err != nil {
 		return nil, v, err
 	}
 	if v.claims.Legacy {
@@ -289,7 +300,7 @@ func (a *attempt) grant(c *payload.Claims, requested []string) ([]string, error)
 
 // event returns the Event of an attempt that ended with err.
 func (a *attempt) event(v verified, err error) Event {
-	e := Event{Result: ResultAccepted, Err: err, SignatureCached: v.cached, KeysTried: a.keysTried, Legacy: a.legacy, Detail: a.detail}
+	e := Event{Time: a.now, Result: ResultAccepted, Err: err, SignatureCached: v.cached, KeysTried: a.keysTried, Legacy: a.legacy, Detail: a.detail}
 	switch err := err.(type) {
 	case nil:
 	case *NotRecognizedError:
@@ -310,7 +321,7 @@ func (a *attempt) event(v verified, err error) Event {
 		e.Namespace, e.Name, e.UID = c.Namespace, c.Account.Name, c.Account.UID
 		e.Issuer, e.CredentialID, e.Cluster = c.Issuer, c.CredentialID, c.Cluster
 		e.ImpliedAudiences = len(c.Audiences) == 0
-		if warn := timeOf(c.WarnAfter); err == nil && !warn.IsZero() && a.now.After(warn) {
+		if warn := payload.Time(c.WarnAfter); err == nil && !warn.IsZero() && a.now.After(warn) {
 			e.Stale = a.now.Sub(warn)
 		}
 	}

@@ -8,10 +8,6 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
-// DefaultSignatureCacheBytes is the default of
-// [AuthenticatorConfig.SignatureCacheBytes]. It is enough for some 5,000 tokens.
-const DefaultSignatureCacheBytes = 8 << 20
-
 // A digest stands for one token text. The cache keeps no tokens.
 type digest [sha256.Size]byte
 

@@ -16,6 +16,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // A cachedAuthenticator tells of each judgement whether the signature was
@@ -245,11 +246,11 @@ func TestCacheIsNotShared(t *testing.T) {
 	token := tokentest.Mint(t, ecKey, claims)
 	for range 2 {
 		id, err := a.Authenticate(t.Context(), token)
-		if err != nil || id.Audiences[0] != api || id.UserInfo().Extra[tokens.ExtraAdmissionReviewGroups][0] != "apps" {
+		if err != nil || id.Audiences[0] != api || id.UserInfo().Extra[userinfo.ExtraAdmissionReviewGroups][0] != "apps" {
 			t.Fatalf("Authenticate() = %+v, %v", id, err)
 		}
 		id.Audiences[0] = "changed"
-		id.UserInfo().Extra[tokens.ExtraAdmissionReviewGroups][0] = "changed"
+		id.UserInfo().Extra[userinfo.ExtraAdmissionReviewGroups][0] = "changed"
 	}
 }
 

@@ -10,11 +10,8 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
-
-// ExtraClusterName is the key of the extra of user infos under which kcp has the cluster
-// of a ServiceAccount.
-const ExtraClusterName = "authentication.kubernetes.io/cluster-name"
 
 // A ClusterClaim is a member of the claim "kubernetes.io" that names the cluster that a
 // token is of. Control planes that serve several clusters with one issuer have it: that of
@@ -40,7 +37,7 @@ type ClusterClaim struct {
 	Enter func(ctx context.Context, cluster string) (context.Context, error)
 
 	// Extra, if set, is the key of the extra of user infos that has the cluster: of a
-	// domain of one's own, such as "example.org/cluster", or [ExtraClusterName].
+	// domain of one's own, such as "example.org/cluster", or [userinfo.ExtraClusterName].
 	Extra string
 }
 
@@ -58,7 +55,7 @@ func (c *ClusterClaim) check(mistakes *configerror.List, field string, enters bo
 	if c.Of == nil && !(enters && c.Enter != nil) {
 		mistakes.Add(field+".Of", "is nil, want a func that returns the cluster of a context")
 	}
-	if c.Extra == "" || c.Extra == ExtraClusterName {
+	if c.Extra == "" || c.Extra == userinfo.ExtraClusterName {
 		return
 	}
 	if problem := extraKeyProblem(c.Extra); problem != "" {

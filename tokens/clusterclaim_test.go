@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // clusterKey is the key of the cluster in the contexts of these tests.
@@ -28,7 +29,7 @@ func clusterOf(ctx context.Context) string {
 }
 
 func kcpClaim() tokens.ClusterClaim {
-	return tokens.ClusterClaim{Name: "clusterName", Of: clusterOf, Extra: tokens.ExtraClusterName}
+	return tokens.ClusterClaim{Name: "clusterName", Of: clusterOf, Extra: userinfo.ExtraClusterName}
 }
 
 // The claims are those that kcp's fork of Kubernetes writes, and where it writes them.
@@ -137,7 +138,7 @@ func TestClusterClaimIsChecked(t *testing.T) {
 				if err != nil {
 					continue
 				}
-				if extra := id.UserInfo().Extra[tokens.ExtraClusterName]; id.Cluster != tt.in || !cmp.Equal(extra, authenticationv1.ExtraValue{tt.in}) || seen.Cluster != tt.in {
+				if extra := id.UserInfo().Extra[userinfo.ExtraClusterName]; id.Cluster != tt.in || !cmp.Equal(extra, authenticationv1.ExtraValue{tt.in}) || seen.Cluster != tt.in {
 					t.Errorf("cluster %q, extra %q, event %q, want %q", id.Cluster, extra, seen.Cluster, tt.in)
 				}
 				if _, err := a.Authenticate(in(t.Context(), tt.in+"x"), token); !isOther(err) {
@@ -234,7 +235,7 @@ func TestClusterClaimConfig(t *testing.T) {
 		{name: "of Secret-based tokens", claim: tokens.ClusterClaim{Name: "secret.name", Of: clusterOf}, want: "which has a meaning"},
 		{name: "no UTF-8", claim: tokens.ClusterClaim{Name: "\xff", Of: clusterOf}, want: "Cluster.Name is"},
 		{name: "no func", claim: tokens.ClusterClaim{Name: "c"}, want: "Cluster.Of is nil"},
-		{name: "extra of Kubernetes", claim: tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: tokens.ExtraPodName}, want: "Cluster.Extra is"},
+		{name: "extra of Kubernetes", claim: tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: userinfo.ExtraPodName}, want: "Cluster.Extra is"},
 		{name: "extra without a domain", claim: tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: "cluster"}, want: "Cluster.Extra is"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -260,25 +261,25 @@ func TestClusterClaimConfig(t *testing.T) {
 }
 
 func TestPolicyClusters(t *testing.T) {
-	policy := tokens.Policy{Clusters: []string{"a"}}
-	if err := policy.Check(&tokens.Identity{Cluster: "a"}); err != nil {
+	check := must(tokens.Policy{Clusters: []string{"a"}}.Checker())
+	if err := check(&tokens.Identity{Cluster: "a"}); err != nil {
 		t.Error(err)
 	}
 	for _, cluster := range []string{"", "b"} {
-		if diff := cmp.Diff(error(&tokens.InvalidError{Reason: tokens.ReasonPolicy, Subject: "cluster"}), policy.Check(&tokens.Identity{Cluster: cluster})); diff != "" {
-			t.Errorf("Check(%q) (-want +got):\n%s", cluster, diff)
+		if diff := cmp.Diff(error(&tokens.InvalidError{Reason: tokens.ReasonPolicy, Subject: "cluster"}), check(&tokens.Identity{Cluster: cluster})); diff != "" {
+			t.Errorf("check(%q) (-want +got):\n%s", cluster, diff)
 		}
 	}
-	policy.Clusters = []string{""}
-	if len(policy.Mistakes()) != 1 {
-		t.Errorf("Mistakes() = %v, want one", policy.Mistakes())
+	_, err := tokens.Policy{Clusters: []string{""}}.Checker()
+	if mistake, ok := errors.AsType[*tokens.ConfigError](err); !ok || mistake.Field != "Clusters" {
+		t.Errorf("Checker() = %v, want a ConfigError on Clusters", err)
 	}
 }
 
 // What an API server of kcp reports survives the way to an Identity and back.
 func TestClusterOfUserInfo(t *testing.T) {
 	user := goodUser()
-	user.Extra[tokens.ExtraClusterName] = authenticationv1.ExtraValue{"root:org"}
+	user.Extra[userinfo.ExtraClusterName] = authenticationv1.ExtraValue{"root:org"}
 	id, err := tokens.IdentityOf(user)
 	if err != nil || id.Cluster != "root:org" {
 		t.Fatalf("IdentityOf() = %+v, %v, want the cluster", id, err)
@@ -286,8 +287,8 @@ func TestClusterOfUserInfo(t *testing.T) {
 	if diff := cmp.Diff(user.Extra, id.UserInfo().Extra); diff != "" {
 		t.Errorf("extra (-want +got):\n%s", diff)
 	}
-	user.Extra[tokens.ExtraClusterName] = authenticationv1.ExtraValue{"a", "b"}
-	if _, err := tokens.IdentityOf(user); !cmp.Equal(err, error(&tokens.InvalidError{Reason: tokens.ReasonInvalidUser, Subject: tokens.ExtraClusterName})) {
+	user.Extra[userinfo.ExtraClusterName] = authenticationv1.ExtraValue{"a", "b"}
+	if _, err := tokens.IdentityOf(user); !cmp.Equal(err, error(&tokens.InvalidError{Reason: tokens.ReasonInvalidUser, Subject: userinfo.ExtraClusterName})) {
 		t.Errorf("IdentityOf() = %v, want an InvalidError", err)
 	}
 }

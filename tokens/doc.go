@@ -27,8 +27,8 @@
 // The packages below it serve and use them: tokens/tokenrequest answers
 // TokenRequests, tokens/tokenreview answers TokenReviews, tokens/lastused records
 // the use of Secret-based tokens, and tokens/tokensource is for clients, which
-// keep a token fresh and send it. [Explain] tells a person why a token is
-// rejected.
+// keep a token fresh and send it. tokens/inspect tells a person why a token is
+// rejected, and tokens/userinfo has the usernames and groups of ServiceAccounts.
 //
 // # Concepts
 //

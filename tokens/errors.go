@@ -7,11 +7,17 @@ import (
 	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
-// ErrNotRecognized means that the authenticator has no opinion on a token: it
-// isn't a JWT, or not of its issuers. Another authenticator
-// may know it; if there is none, it is rejected. The error that wraps it is a
-// [*NotRecognizedError].
-var ErrNotRecognized = errors.New("tokens: token is not recognized")
+var (
+	// ErrNotRecognized means that the authenticator has no opinion on a token: it
+	// isn't a JWT, or not of its issuers. Another authenticator
+	// may know it; if there is none, it is rejected. The error that wraps it is a
+	// [*NotRecognizedError].
+	ErrNotRecognized = errors.New("tokens: token is not recognized")
+
+	// ErrUnsupportedKind is what an [ObjectGetter] says of a kind that no token may
+	// be bound to.
+	ErrUnsupportedKind = errors.New("tokens: kind of objects that no token can be bound to")
+)
 
 // A Reason is a stable word for why a token isn't accepted, for programs,
 // metrics and tests.
@@ -54,6 +60,10 @@ const (
 	ReasonInvalidUser Reason = "InvalidUser" // the user isn't what API servers report of ServiceAccounts; Subject says what
 )
 
+// ReasonUnavailable is the reason of an [Event] whose error is an
+// [UnavailableError].
+const ReasonUnavailable Reason = "Unavailable"
+
 // subjectKeys is the Subject of a failed lookup of keys.
 const subjectKeys = "verification keys"
 
@@ -63,10 +73,6 @@ const subjectCluster = "cluster"
 // A ConfigError is one mistake in an [IssuerConfig] or [AuthenticatorConfig]: Config
 // says which struct, Field which field, and Problem what is wrong with it.
 type ConfigError = configerror.Error
-
-// ReasonUnavailable is the reason of an [Event] whose error is an
-// [UnavailableError].
-const ReasonUnavailable Reason = "Unavailable"
 
 // A NotRecognizedError wraps [ErrNotRecognized] and says why. It holds nothing
 // of the token.

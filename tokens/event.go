@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // A Result is what a call of [Authenticator.Authenticate] ended with.
@@ -22,6 +24,7 @@ const (
 // and traces. It holds no token, key or value of a Secret, but names and UIDs
 // that must not be returned to the client.
 type Event struct {
+	Time    time.Time // by [AuthenticatorConfig.Now]
 	Result  Result
 	Reason  Reason // empty if accepted; with Subject, fit for labels of metrics
 	Subject string // see [InvalidError]
@@ -80,7 +83,7 @@ func (e *Event) AuditAnnotations() map[string]string {
 		annotations[key] = value
 	}
 	if e.ImpliedAudiences && e.Name != "" {
-		add("authentication.k8s.io/legacy-token", Username(e.Namespace, e.Name))
+		add("authentication.k8s.io/legacy-token", userinfo.Username(e.Namespace, e.Name))
 	}
 	if use := e.Legacy; use != nil {
 		switch {
@@ -94,7 +97,7 @@ func (e *Event) AuditAnnotations() map[string]string {
 	}
 	if e.Stale > 0 {
 		add("authentication.k8s.io/stale-token", fmt.Sprintf("subject: %s, seconds after warning threshold: %d",
-			Username(e.Namespace, e.Name), int64(e.Stale/time.Second)))
+			userinfo.Username(e.Namespace, e.Name), int64(e.Stale/time.Second)))
 	}
 	return annotations
 }

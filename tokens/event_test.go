@@ -112,7 +112,7 @@ func TestEvents(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := observed(t, tt.world, tt.token)
 			annotations, warnings := got.AuditAnnotations(), got.Warnings()
-			got.Err = nil
+			tt.want.Time, got.Err = now, nil
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("event (-want +got):\n%s", diff)
 			}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // Serve several clusters with one issuer, as kcp does: tokens name their cluster, and are
@@ -21,7 +22,7 @@ func ExampleClusterClaim() {
 		ClusterClaim: tokens.ClusterClaim{
 			Name:  "clusterName",
 			Of:    func(ctx context.Context) string { cluster, _ := ctx.Value(clusterOf{}).(string); return cluster },
-			Extra: tokens.ExtraClusterName,
+			Extra: userinfo.ExtraClusterName,
 		},
 	})
 	if err != nil {
@@ -45,7 +46,7 @@ func ExampleClusterClaim() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(identity.Username(), identity.UserInfo().Extra[tokens.ExtraClusterName])
+	fmt.Println(identity.Username(), identity.UserInfo().Extra[userinfo.ExtraClusterName])
 	_, err = authority.Authenticator.Authenticate(blue, token.Value)
 	fmt.Println(err)
 

@@ -20,7 +20,7 @@ func ExampleIssuer_IssueLegacy() {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "f3e9f0a2"}}
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token", Annotations: map[string]string{
-			tokens.AccountNameAnnotation: "builder", tokens.AccountUIDAnnotation: "f3e9f0a2",
+			corev1.ServiceAccountNameKey: "builder", corev1.ServiceAccountUIDKey: "f3e9f0a2",
 		}},
 		Type: corev1.SecretTypeServiceAccountToken,
 	}
@@ -43,27 +43,17 @@ func ExampleIssuer_IssueLegacy() {
 	// tokens: service account token has been invalidated: its Secret is gone
 }
 
-// Find the token Secrets among the Secrets of a Namespace.
-func ExampleIsTokenSecret() {
-	fmt.Println(tokens.IsTokenSecret(&corev1.Secret{Type: corev1.SecretTypeServiceAccountToken}))
-	fmt.Println(tokens.IsTokenSecret(&corev1.Secret{Type: corev1.SecretTypeOpaque}))
-
-	// Output:
-	// true
-	// false
-}
-
 // Until a controller has set the UID, a token Secret has only the name of its
 // account.
 func ExampleTokenSecretOwner() {
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token", Annotations: map[string]string{tokens.AccountNameAnnotation: "builder"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token", Annotations: map[string]string{corev1.ServiceAccountNameKey: "builder"}},
 		Type:       corev1.SecretTypeServiceAccountToken,
 	}
 	name, uid := tokens.TokenSecretOwner(secret)
 	fmt.Printf("%q %q\n", name, uid)
 
-	secret.Annotations[tokens.AccountUIDAnnotation] = "f3e9f0a2"
+	secret.Annotations[corev1.ServiceAccountUIDKey] = "f3e9f0a2"
 	name, uid = tokens.TokenSecretOwner(secret)
 	fmt.Printf("%q %q\n", name, uid)
 

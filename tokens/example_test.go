@@ -175,11 +175,11 @@ func ExampleEvent_Warnings() {
 func ExampleIsTokenSecretOf() {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "f3e9f0a2"}}
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token", Annotations: map[string]string{tokens.AccountNameAnnotation: "builder"}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token", Annotations: map[string]string{corev1.ServiceAccountNameKey: "builder"}},
 		Type:       corev1.SecretTypeServiceAccountToken,
 	}
 	fmt.Println(tokens.IsTokenSecretOf(secret, account))
-	secret.Annotations[tokens.AccountUIDAnnotation] = "of an account that is gone"
+	secret.Annotations[corev1.ServiceAccountUIDKey] = "of an account that is gone"
 	fmt.Println(tokens.IsTokenSecretOf(secret, account))
 
 	// Output:

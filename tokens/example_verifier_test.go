@@ -35,17 +35,3 @@ func ExampleNewChain() {
 	// true
 	// tokens: Chain.Verifiers[0] is required, want a Verifier
 }
-
-// A client looks up when its own token expires.
-func ExamplePeekUnverified() {
-	const token = "eyJhbGciOiJFUzI1NiJ9.eyJhdWQiOlsiYXBpIl0sImV4cCI6MTc2NzI3MjQwMCwic3ViIjoic3lzdGVtOnNlcnZpY2VhY2NvdW50OmNpOmJ1aWxkZXIifQ.AAAA"
-	claims, err := tokens.PeekUnverified(token)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println(claims.Subject, claims.Audiences, claims.Expiry.UTC())
-
-	// Output:
-	// system:serviceaccount:ci:builder [api] 2026-01-01 13:00:00 +0000 UTC
-}

@@ -12,25 +12,8 @@ import (
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
-
-// The keys of the extra of user infos.
-const (
-	ExtraCredentialID          = "authentication.kubernetes.io/credential-id"
-	ExtraPodName               = "authentication.kubernetes.io/pod-name"
-	ExtraPodUID                = "authentication.kubernetes.io/pod-uid"
-	ExtraNodeName              = "authentication.kubernetes.io/node-name"
-	ExtraNodeUID               = "authentication.kubernetes.io/node-uid"
-	ExtraValidatingWebhookName = "authentication.kubernetes.io/validatingwebhookconfiguration-name"
-	ExtraValidatingWebhookUID  = "authentication.kubernetes.io/validatingwebhookconfiguration-uid"
-	ExtraMutatingWebhookName   = "authentication.kubernetes.io/mutatingwebhookconfiguration-name"
-	ExtraMutatingWebhookUID    = "authentication.kubernetes.io/mutatingwebhookconfiguration-uid"
-	ExtraAdmissionReviewGroups = "attestation.authentication.kubernetes.io/admissionReviewAPIGroups"
-)
-
-// AttestedAPIGroups is the one attestation of Kubernetes 1.37: the API groups
-// of the objects that a webhook may be asked about with the token.
-const AttestedAPIGroups = "admissionReviewAPIGroups"
 
 // An ObjectRef names an object that a token is about or bound to. The zero
 // value means that there is none.
@@ -86,25 +69,17 @@ func newIdentity(c *payload.Claims, audiences []string, token string) *Identity 
 		ValidatingWebhook: ObjectRef(c.Validating),
 		MutatingWebhook:   ObjectRef(c.Mutating),
 		Object:            BoundObject(c.Object),
-		IssuedAt:          timeOf(c.IssuedAt),
-		NotBefore:         timeOf(c.NotBefore),
-		Expiry:            timeOf(c.Expiry),
-		WarnAfter:         timeOf(c.WarnAfter),
+		IssuedAt:          payload.Time(c.IssuedAt),
+		NotBefore:         payload.Time(c.NotBefore),
+		Expiry:            payload.Time(c.Expiry),
+		WarnAfter:         payload.Time(c.WarnAfter),
 		attestedGroups:    c.Attestations[AttestedAPIGroups],
 		payload:           jose.PayloadPart(token),
 	}
 }
 
-// timeOf returns a time of claims, zero if it is absent.
-func timeOf(seconds int64) time.Time {
-	if seconds <= 0 {
-		return time.Time{}
-	}
-	return time.Unix(seconds, 0)
-}
-
 // Username returns system:serviceaccount:<namespace>:<name>.
-func (id *Identity) Username() string { return Username(id.Namespace, id.Name) }
+func (id *Identity) Username() string { return userinfo.Username(id.Namespace, id.Name) }
 
 // UserInfo returns the identity as a Kubernetes user.
 // Groups have neither system:authenticated nor what else a chain of
@@ -113,7 +88,7 @@ func (id *Identity) UserInfo() authenticationv1.UserInfo {
 	return authenticationv1.UserInfo{
 		Username: id.Username(),
 		UID:      string(id.UID),
-		Groups:   Groups(id.Namespace),
+		Groups:   userinfo.Groups(id.Namespace),
 		Extra:    id.extra(),
 	}
 }
@@ -141,19 +116,19 @@ func (id *Identity) addBound(extra map[string]authenticationv1.ExtraValue) {
 			extra[uidKey] = authenticationv1.ExtraValue{string(ref.UID)}
 		}
 	}
-	addPair(ExtraPodName, ExtraPodUID, id.Pod)
-	addPair(ExtraNodeName, ExtraNodeUID, id.Node)
+	addPair(userinfo.ExtraPodName, userinfo.ExtraPodUID, id.Pod)
+	addPair(userinfo.ExtraNodeName, userinfo.ExtraNodeUID, id.Node)
 	if id.Node.Name != "" {
-		extra[ExtraNodeName] = authenticationv1.ExtraValue{id.Node.Name}
+		extra[userinfo.ExtraNodeName] = authenticationv1.ExtraValue{id.Node.Name}
 	}
-	addPair(ExtraValidatingWebhookName, ExtraValidatingWebhookUID, id.ValidatingWebhook)
-	addPair(ExtraMutatingWebhookName, ExtraMutatingWebhookUID, id.MutatingWebhook)
+	addPair(userinfo.ExtraValidatingWebhookName, userinfo.ExtraValidatingWebhookUID, id.ValidatingWebhook)
+	addPair(userinfo.ExtraMutatingWebhookName, userinfo.ExtraMutatingWebhookUID, id.MutatingWebhook)
 	if id.CredentialID != "" {
-		extra[ExtraCredentialID] = authenticationv1.ExtraValue{id.CredentialID}
+		extra[userinfo.ExtraCredentialID] = authenticationv1.ExtraValue{id.CredentialID}
 	}
 	// Only what was checked along with a webhook configuration is attested.
 	if webhook := id.ValidatingWebhook.Name != "" || id.MutatingWebhook.Name != ""; webhook && len(id.attestedGroups) > 0 {
-		extra[ExtraAdmissionReviewGroups] = slices.Clone(id.attestedGroups)
+		extra[userinfo.ExtraAdmissionReviewGroups] = slices.Clone(id.attestedGroups)
 	}
 }
 

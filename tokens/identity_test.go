@@ -9,6 +9,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // TOK-80..82
@@ -128,8 +129,8 @@ func TestSplitUsername(t *testing.T) {
 		"system:serviceaccount:" + strings.Repeat("n", 63) + ":name":  {strings.Repeat("n", 63), "name"},
 		"system:serviceaccount:ns:" + strings.Repeat("a.", 126) + "a": {"ns", strings.Repeat("a.", 126) + "a"},
 	} {
-		namespace, name, err := tokens.SplitUsername(username)
-		if err != nil || [2]string{namespace, name} != want || tokens.Username(namespace, name) != username {
+		namespace, name, err := userinfo.SplitUsername(username)
+		if err != nil || [2]string{namespace, name} != want || userinfo.Username(namespace, name) != username {
 			t.Errorf("SplitUsername(%q) = %q, %q, %v, want %q", username, namespace, name, err, want)
 		}
 	}
@@ -141,7 +142,7 @@ func TestSplitUsername(t *testing.T) {
 		"system:serviceaccount:ns:a..b", "system:serviceaccount:ns:.a", "system:serviceaccount:ns:a.", "system:serviceaccount:ns:a\x00",
 		"system:serviceaccount:" + strings.Repeat("n", 64) + ":name", "system:serviceaccount:ns:" + strings.Repeat("a", 254),
 	} {
-		namespace, name, err := tokens.SplitUsername(username)
+		namespace, name, err := userinfo.SplitUsername(username)
 		if err == nil || namespace != "" || name != "" || err.Error() != "Username must be in the form system:serviceaccount:namespace:name" {
 			t.Errorf("SplitUsername(%q) = %q, %q, %v, want an error", username, namespace, name, err)
 		}

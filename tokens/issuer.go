@@ -19,6 +19,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // The lifetimes of bound tokens.
@@ -184,9 +185,9 @@ func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
 	return &Token{
 		Value:     value,
 		ID:        c.ID,
-		IssuedAt:  timeOf(c.IssuedAt),
-		Expiry:    timeOf(c.Expiry),
-		WarnAfter: timeOf(c.WarnAfter),
+		IssuedAt:  payload.Time(c.IssuedAt),
+		Expiry:    payload.Time(c.Expiry),
+		WarnAfter: payload.Time(c.WarnAfter),
 		Shortened: shortened,
 	}, nil
 }
@@ -212,7 +213,7 @@ func (i *Issuer) IssueLegacy(ctx context.Context, account *corev1.ServiceAccount
 	c := payload.Claims{
 		Issuer:    LegacyIssuer,
 		Cluster:   cluster,
-		Subject:   Username(account.Namespace, account.Name),
+		Subject:   userinfo.Username(account.Namespace, account.Name),
 		Namespace: account.Namespace,
 		Account:   payload.Ref{Name: account.Name, UID: account.UID},
 		Secret:    payload.Ref{Name: secret.Name},

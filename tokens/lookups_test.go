@@ -72,7 +72,7 @@ func TestLookupsConfig(t *testing.T) {
 }
 
 func TestPolicyAccounts(t *testing.T) {
-	policy := tokens.Policy{Accounts: []types.NamespacedName{{Namespace: "ci", Name: "builder"}}}
+	check := must(tokens.Policy{Accounts: []types.NamespacedName{{Namespace: "ci", Name: "builder"}}}.Checker())
 	for _, tt := range []struct {
 		id   tokens.Identity
 		want error
@@ -81,13 +81,32 @@ func TestPolicyAccounts(t *testing.T) {
 		{tokens.Identity{Namespace: "ci", Name: "other"}, &tokens.InvalidError{Reason: tokens.ReasonPolicy, Subject: "account"}},
 		{tokens.Identity{Namespace: "other", Name: "builder"}, &tokens.InvalidError{Reason: tokens.ReasonPolicy, Subject: "account"}},
 	} {
-		if err := policy.Check(&tt.id); fmt.Sprint(err) != fmt.Sprint(tt.want) {
-			t.Errorf("Check(%s/%s) = %v, want %v", tt.id.Namespace, tt.id.Name, err, tt.want)
+		if err := check(&tt.id); fmt.Sprint(err) != fmt.Sprint(tt.want) {
+			t.Errorf("check(%s/%s) = %v, want %v", tt.id.Namespace, tt.id.Name, err, tt.want)
 		}
 	}
-	if err := (&tokens.Policy{MaxLifetime: time.Hour}).Check(&tokens.Identity{}); err == nil {
+	if err := must(tokens.Policy{MaxLifetime: time.Hour}.Checker())(&tokens.Identity{}); err == nil {
 		t.Error("an identity without times passes MaxLifetime")
 	}
+}
+
+// Ask an API server about tokens, and accept those of one namespace only.
+func ExamplePolicy_Checker() {
+	check, err := tokens.Policy{Namespaces: []string{"ci"}}.Checker()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(check(&tokens.Identity{Namespace: "ci", Name: "builder"})) // what the API server says
+	fmt.Println(check(&tokens.Identity{Namespace: "dev", Name: "builder"}))
+
+	_, err = tokens.Policy{Namespaces: []string{""}}.Checker()
+	fmt.Println(err)
+
+	// Output:
+	// <nil>
+	// tokens: service account token is rejected by a policy: namespace
+	// tokens: Policy.Namespaces has an empty one, want names of namespaces
 }
 
 // Verify tokens with the published keys of their issuer, without its cluster.

@@ -34,10 +34,6 @@ type ObjectGetter interface {
 	GetObject(ctx context.Context, kind schema.GroupVersionKind, namespace, name string) (metav1.Object, error)
 }
 
-// ErrUnsupportedKind is what an [ObjectGetter] says of a kind that no token may
-// be bound to.
-var ErrUnsupportedKind = errors.New("tokens: kind of objects that no token can be bound to")
-
 // kindObject is what errors call a [BoundObject].
 const kindObject = "Object"
 

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
@@ -42,11 +43,21 @@ type Policy struct {
 	Clusters []string
 }
 
-// Check rejects id with an [*InvalidError], or returns nil. An [Authenticator] checks its
-// own Policy; this is for identities of other [Verifier]s. Those of a TokenReview have
-// no times, so MaxLifetime rejects them all, and don't tell Secret-based tokens apart,
-// but for RequirePodBound. It is safe for concurrent use.
-func (p *Policy) Check(id *Identity) error {
+// Checker returns a func that rejects an Identity with an [*InvalidError], or a
+// [*ConfigError] for each invalid field of p, joined. An [Authenticator] checks its own
+// Policy; this is for identities of other [Verifier]s. Those of a TokenReview have no
+// times, so MaxLifetime rejects them all, and don't tell Secret-based tokens apart, but
+// for RequirePodBound. The func is safe for concurrent use.
+func (p Policy) Checker() (func(*Identity) error, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	p = p.clone()
+	return p.reject, nil
+}
+
+// reject returns an InvalidError for an Identity that is against p.
+func (p *Policy) reject(id *Identity) error {
 	broken := ""
 	switch {
 	case p.ForbidLegacy && id.Legacy:
@@ -67,32 +78,28 @@ func (p *Policy) Check(id *Identity) error {
 	return &InvalidError{ReasonPolicy, broken}
 }
 
-// Mistakes returns what is wrong with p, for the constructors of configs that have a
-// Policy.
-func (p *Policy) Mistakes() []*ConfigError {
-	var mistakes []*ConfigError
-	add := func(field, problem string) {
-		mistakes = append(mistakes, &ConfigError{Config: "tokens.Policy", Field: field, Problem: problem})
-	}
+// check names every invalid field.
+func (p *Policy) check() error {
+	mistakes := configerror.List{Config: "tokens.Policy"}
 	if p.MaxLifetime < 0 || p.MaxLifetime > 0 && p.MaxLifetime < time.Second {
-		add("MaxLifetime", fmt.Sprintf("is %v, want 0 or at least 1 s", p.MaxLifetime))
+		mistakes.Add("MaxLifetime", "is %v, want 0 or at least 1 s", p.MaxLifetime)
 	}
 	if slices.Contains(p.Namespaces, "") {
-		add("Namespaces", "has an empty one, want names of namespaces")
+		mistakes.Add("Namespaces", "has an empty one, want names of namespaces")
 	}
 	if slices.Contains(p.Clusters, "") {
-		add("Clusters", "has an empty one, want names of clusters")
+		mistakes.Add("Clusters", "has an empty one, want names of clusters")
 	}
 	for i, account := range p.Accounts {
 		if account.Namespace == "" || account.Name == "" {
-			add(fmt.Sprintf("Accounts[%d]", i), fmt.Sprintf("is %q, want a namespace and a name", account))
+			mistakes.Add(fmt.Sprintf("Accounts[%d]", i), "is %q, want a namespace and a name", account)
 		}
 	}
-	return mistakes
+	return mistakes.Err()
 }
 
-// Clone returns a copy that shares nothing with p.
-func (p *Policy) Clone() Policy {
+// clone returns a copy that shares nothing with p.
+func (p *Policy) clone() Policy {
 	c := *p
 	c.Namespaces, c.Accounts, c.Clusters = slices.Clone(p.Namespaces), slices.Clone(p.Accounts), slices.Clone(p.Clusters)
 	return c

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // An IssueRequest asks for a bound token. The token is valid until it expires, as
@@ -83,7 +84,7 @@ func (req *IssueRequest) claims(now time.Time, maximum time.Duration) (_ *payloa
 	}
 	seconds := now.Unix()
 	c := &payload.Claims{
-		Subject:   Username(account.Namespace, account.Name),
+		Subject:   userinfo.Username(account.Namespace, account.Name),
 		Audiences: audiences,
 		IssuedAt:  seconds,
 		NotBefore: seconds,

@@ -7,27 +7,21 @@ import (
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
-// LegacyIssuer is the "iss" of every Secret-based token.
-const LegacyIssuer = "kubernetes/serviceaccount"
-
-// Names on token Secrets, which are those of type
-// [corev1.SecretTypeServiceAccountToken]. The keys of their data are
-// [corev1.ServiceAccountTokenKey], [corev1.ServiceAccountRootCAKey] and
-// [corev1.ServiceAccountNamespaceKey].
+// Words in tokens, and on the Secrets that have them.
 const (
-	AccountNameAnnotation = corev1.ServiceAccountNameKey // kubernetes.io/service-account.name
-	AccountUIDAnnotation  = corev1.ServiceAccountUIDKey  // kubernetes.io/service-account.uid
+	// LegacyIssuer is the "iss" of every Secret-based token.
+	LegacyIssuer = "kubernetes/serviceaccount"
 
-	// LastUsedLabel holds the day, such as 2026-01-31, on which the token was
-	// last used, and InvalidSinceLabel the day since which it is rejected because
-	// it was unused for too long.
+	// AttestedAPIGroups is the one attestation of Kubernetes 1.37: the API groups
+	// of the objects that a webhook may be asked about with the token.
+	AttestedAPIGroups = "admissionReviewAPIGroups"
+
+	// LastUsedLabel holds the day, such as 2026-01-31, on which the token of a
+	// Secret was last used, and InvalidSinceLabel the day since which it is rejected
+	// because it was unused for too long.
 	LastUsedLabel     = tokensecret.LastUsedLabel
 	InvalidSinceLabel = tokensecret.InvalidSinceLabel
 )
-
-// IsTokenSecret reports whether secret holds the token of a ServiceAccount, by
-// its type alone.
-func IsTokenSecret(secret *corev1.Secret) bool { return tokensecret.Is(secret) }
 
 // TokenSecretOwner returns the account that a token Secret names in its
 // annotations. Both results are empty unless secret is a token Secret; uid is

@@ -6,6 +6,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // The Subjects of an [InvalidError] with [ReasonInvalidUser].
@@ -22,7 +24,7 @@ const certificatePrefix = "X509SHA256="
 // TokenReview clients, admission webhooks and audit sinks do. A user info doesn't
 // have the audiences, the issuer, the times and the claims of the token, nor the
 // Secret that it may be bound to, so the Identity lacks them too. Its Cluster is what
-// [ExtraClusterName] says.
+// [userinfo.ExtraClusterName] says.
 //
 // A user with another kind of name, or with the credentials of an X.509
 // certificate, gives an error that wraps [ErrNotRecognized]. An [*InvalidError] with
@@ -30,12 +32,12 @@ const certificatePrefix = "X509SHA256="
 // server has authenticated it as one: Subject says whether the groups, the UID or
 // one of the keys of extra are wrong.
 func IdentityOf(user authenticationv1.UserInfo) (*Identity, error) {
-	namespace, name, err := SplitUsername(user.Username)
+	namespace, name, err := userinfo.SplitUsername(user.Username)
 	if err != nil {
 		return nil, &NotRecognizedError{Reason: ReasonForeignUser}
 	}
 	id := &Identity{Namespace: namespace, Name: name, UID: types.UID(user.UID)}
-	for _, group := range Groups(namespace) {
+	for _, group := range userinfo.Groups(namespace) {
 		if !slices.Contains(user.Groups, group) {
 			return nil, invalidUser(userGroups) // TRC-37
 		}
@@ -62,11 +64,11 @@ func (id *Identity) setExtra(extra map[string]authenticationv1.ExtraValue) (inva
 		key   string
 		value *string
 	}{
-		{ExtraCredentialID, &id.CredentialID}, {ExtraClusterName, &id.Cluster},
-		{ExtraPodName, &id.Pod.Name}, {ExtraPodUID, (*string)(&id.Pod.UID)},
-		{ExtraNodeName, &id.Node.Name}, {ExtraNodeUID, (*string)(&id.Node.UID)},
-		{ExtraValidatingWebhookName, &id.ValidatingWebhook.Name}, {ExtraValidatingWebhookUID, (*string)(&id.ValidatingWebhook.UID)},
-		{ExtraMutatingWebhookName, &id.MutatingWebhook.Name}, {ExtraMutatingWebhookUID, (*string)(&id.MutatingWebhook.UID)},
+		{userinfo.ExtraCredentialID, &id.CredentialID}, {userinfo.ExtraClusterName, &id.Cluster},
+		{userinfo.ExtraPodName, &id.Pod.Name}, {userinfo.ExtraPodUID, (*string)(&id.Pod.UID)},
+		{userinfo.ExtraNodeName, &id.Node.Name}, {userinfo.ExtraNodeUID, (*string)(&id.Node.UID)},
+		{userinfo.ExtraValidatingWebhookName, &id.ValidatingWebhook.Name}, {userinfo.ExtraValidatingWebhookUID, (*string)(&id.ValidatingWebhook.UID)},
+		{userinfo.ExtraMutatingWebhookName, &id.MutatingWebhook.Name}, {userinfo.ExtraMutatingWebhookUID, (*string)(&id.MutatingWebhook.UID)},
 	} {
 		values, ok := extra[f.key]
 		switch {
@@ -78,18 +80,18 @@ func (id *Identity) setExtra(extra map[string]authenticationv1.ExtraValue) (inva
 		}
 	}
 	if id.Cluster != "" {
-		id.addMore(ExtraClusterName, []string{id.Cluster})
+		id.addMore(userinfo.ExtraClusterName, []string{id.Cluster})
 	}
-	id.attestedGroups = slices.Clone([]string(extra[ExtraAdmissionReviewGroups]))
+	id.attestedGroups = slices.Clone([]string(extra[userinfo.ExtraAdmissionReviewGroups]))
 	switch {
 	case (id.Pod.Name == "") != (id.Pod.UID == ""):
-		return ExtraPodName
+		return userinfo.ExtraPodName
 	case id.Node.Name == "" && id.Node.UID != "":
-		return ExtraNodeName
+		return userinfo.ExtraNodeName
 	case (id.ValidatingWebhook.Name == "") != (id.ValidatingWebhook.UID == ""):
-		return ExtraValidatingWebhookName
+		return userinfo.ExtraValidatingWebhookName
 	case (id.MutatingWebhook.Name == "") != (id.MutatingWebhook.UID == ""):
-		return ExtraMutatingWebhookName
+		return userinfo.ExtraMutatingWebhookName
 	}
 	return ""
 }

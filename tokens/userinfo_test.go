@@ -10,6 +10,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // goodUser returns what an API server reports of a pod's token.
@@ -19,9 +20,9 @@ func goodUser() authenticationv1.UserInfo {
 		UID:      "1",
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:ci", "system:authenticated"},
 		Extra: map[string]authenticationv1.ExtraValue{
-			tokens.ExtraCredentialID: {"JTI=7"},
-			tokens.ExtraPodName:      {"job"}, tokens.ExtraPodUID: {"2"},
-			tokens.ExtraNodeName: {"worker"}, tokens.ExtraNodeUID: {"3"},
+			userinfo.ExtraCredentialID: {"JTI=7"},
+			userinfo.ExtraPodName:      {"job"}, userinfo.ExtraPodUID: {"2"},
+			userinfo.ExtraNodeName: {"worker"}, userinfo.ExtraNodeUID: {"3"},
 		},
 	}
 }
@@ -40,8 +41,8 @@ func TestIdentityOf(t *testing.T) {
 	}{
 		{name: "good"},
 		{name: "no extra", mutate: func(u *authenticationv1.UserInfo) { u.Extra = nil }},
-		{name: "a node without UID", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, tokens.ExtraNodeUID) }},
-		{name: "a credential id of another kind", mutate: func(u *authenticationv1.UserInfo) { u.Extra[tokens.ExtraCredentialID][0] = "other" }},
+		{name: "a node without UID", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, userinfo.ExtraNodeUID) }},
+		{name: "a credential id of another kind", mutate: func(u *authenticationv1.UserInfo) { u.Extra[userinfo.ExtraCredentialID][0] = "other" }},
 		{name: "a person", mutate: func(u *authenticationv1.UserInfo) { u.Username = "jane" }, foreign: true},
 		{name: "a node", mutate: func(u *authenticationv1.UserInfo) { u.Username = "system:node:worker" }, foreign: true},
 		{name: "nobody", mutate: func(u *authenticationv1.UserInfo) { u.Username = "" }, foreign: true},
@@ -50,25 +51,25 @@ func TestIdentityOf(t *testing.T) {
 		{name: "a namespace with a dot", mutate: func(u *authenticationv1.UserInfo) { u.Username = "system:serviceaccount:c.i:builder" }, foreign: true},
 		{name: "a path as name", mutate: func(u *authenticationv1.UserInfo) { u.Username = "system:serviceaccount:ci:../x" }, foreign: true},
 		{name: "a name of 254 bytes", mutate: func(u *authenticationv1.UserInfo) { u.Username = "system:serviceaccount:ci:" + string(long) }, foreign: true},
-		{name: "a certificate", mutate: func(u *authenticationv1.UserInfo) { u.Extra[tokens.ExtraCredentialID][0] = "X509SHA256=00" }, foreign: true},
+		{name: "a certificate", mutate: func(u *authenticationv1.UserInfo) { u.Extra[userinfo.ExtraCredentialID][0] = "X509SHA256=00" }, foreign: true},
 		{name: "no groups", mutate: func(u *authenticationv1.UserInfo) { u.Groups = nil }, subject: "groups"},
 		{name: "without the group of all", mutate: func(u *authenticationv1.UserInfo) { u.Groups = u.Groups[1:] }, subject: "groups"},
 		{name: "the group of another namespace", mutate: func(u *authenticationv1.UserInfo) { u.Groups[1] += "x" }, subject: "groups"},
 		{name: "no UID", mutate: func(u *authenticationv1.UserInfo) { u.UID = "" }, subject: "uid"},
 		{name: "two credential ids", mutate: func(u *authenticationv1.UserInfo) {
-			u.Extra[tokens.ExtraCredentialID] = authenticationv1.ExtraValue{"JTI=7", "JTI=8"}
-		}, subject: tokens.ExtraCredentialID},
-		{name: "an empty list", mutate: func(u *authenticationv1.UserInfo) { u.Extra[tokens.ExtraPodUID] = nil }, subject: tokens.ExtraPodUID},
-		{name: "an empty value", mutate: func(u *authenticationv1.UserInfo) { u.Extra[tokens.ExtraPodName][0] = "" }, subject: tokens.ExtraPodName},
-		{name: "a pod without UID", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, tokens.ExtraPodUID) }, subject: tokens.ExtraPodName},
-		{name: "a UID without pod", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, tokens.ExtraPodName) }, subject: tokens.ExtraPodName},
-		{name: "a UID without node", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, tokens.ExtraNodeName) }, subject: tokens.ExtraNodeName},
+			u.Extra[userinfo.ExtraCredentialID] = authenticationv1.ExtraValue{"JTI=7", "JTI=8"}
+		}, subject: userinfo.ExtraCredentialID},
+		{name: "an empty list", mutate: func(u *authenticationv1.UserInfo) { u.Extra[userinfo.ExtraPodUID] = nil }, subject: userinfo.ExtraPodUID},
+		{name: "an empty value", mutate: func(u *authenticationv1.UserInfo) { u.Extra[userinfo.ExtraPodName][0] = "" }, subject: userinfo.ExtraPodName},
+		{name: "a pod without UID", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, userinfo.ExtraPodUID) }, subject: userinfo.ExtraPodName},
+		{name: "a UID without pod", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, userinfo.ExtraPodName) }, subject: userinfo.ExtraPodName},
+		{name: "a UID without node", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, userinfo.ExtraNodeName) }, subject: userinfo.ExtraNodeName},
 		{name: "a webhook without UID", mutate: func(u *authenticationv1.UserInfo) {
-			u.Extra[tokens.ExtraValidatingWebhookName] = authenticationv1.ExtraValue{"checks"}
-		}, subject: tokens.ExtraValidatingWebhookName},
+			u.Extra[userinfo.ExtraValidatingWebhookName] = authenticationv1.ExtraValue{"checks"}
+		}, subject: userinfo.ExtraValidatingWebhookName},
 		{name: "a UID without webhook", mutate: func(u *authenticationv1.UserInfo) {
-			u.Extra[tokens.ExtraMutatingWebhookUID] = authenticationv1.ExtraValue{"4"}
-		}, subject: tokens.ExtraMutatingWebhookName},
+			u.Extra[userinfo.ExtraMutatingWebhookUID] = authenticationv1.ExtraValue{"4"}
+		}, subject: userinfo.ExtraMutatingWebhookName},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			user := goodUser()
@@ -105,7 +106,7 @@ func ExampleIdentityOf() {
 		Username: "system:serviceaccount:ci:builder",
 		UID:      "f3e9f0a2",
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:ci", "system:authenticated"},
-		Extra:    map[string]authenticationv1.ExtraValue{tokens.ExtraPodName: {"job"}, tokens.ExtraPodUID: {"77"}},
+		Extra:    map[string]authenticationv1.ExtraValue{userinfo.ExtraPodName: {"job"}, userinfo.ExtraPodUID: {"77"}},
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/bearer"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // MayGet says whether a user has a verb on a path, for example by a SubjectAccessReview.
@@ -20,7 +21,7 @@ func NewMetricsFilter(verifier tokens.Verifier, may MayGet) (func(http.Handler) 
 	return bearer.New(bearer.Config{
 		Verifier: verifier,
 		Authorize: func(r *http.Request, id *tokens.Identity) error {
-			allowed, err := may(r.Context(), id.Username(), append(tokens.Groups(id.Namespace), "system:authenticated"), strings.ToLower(r.Method), r.URL.Path)
+			allowed, err := may(r.Context(), id.Username(), append(userinfo.Groups(id.Namespace), "system:authenticated"), strings.ToLower(r.Method), r.URL.Path)
 			switch {
 			case err != nil:
 				return &tokens.UnavailableError{Subject: "SubjectAccessReview", Err: err}

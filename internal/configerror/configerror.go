@@ -57,5 +57,24 @@ func NotNegative[N ~int | ~int32 | ~int64](l *List, field string, number N) {
 	}
 }
 
+// Within adds the mistakes of err, which the check of what is in field returned, as
+// mistakes in field, or as the config's own if field is empty.
+func (l *List) Within(field string, err error) {
+	switch err := err.(type) {
+	case nil:
+	case interface{ Unwrap() []error }:
+		for _, err := range err.Unwrap() {
+			l.Within(field, err)
+		}
+	case *Error:
+		if field != "" {
+			field += "."
+		}
+		l.Add(field+err.Field, "%s", err.Problem)
+	default:
+		l.Add(field, "%v", err)
+	}
+}
+
 // Err returns all mistakes joined, nil if there are none.
 func (l *List) Err() error { return errors.Join(l.errs...) }

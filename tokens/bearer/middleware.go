@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -65,45 +64,33 @@ type Event struct {
 	Stack []byte
 }
 
-func (cfg *Config) check() error {
-	mistakes := configerror.List{Config: "bearer.Config"}
-	mistakes.Require("Verifier", cfg.Verifier, "a tokens.Verifier")
-	if slices.Contains(cfg.Audiences, "") {
-		mistakes.Add("Audiences", "has an empty one, want audiences of this service")
-	}
-	for _, mistake := range cfg.Policy.Mistakes() {
-		mistakes.Add("Policy."+mistake.Field, "%s", mistake.Problem)
-	}
-	if strings.ContainsFunc(cfg.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
-		mistakes.Add("Realm", "is %q, want printable ASCII without quotes and backslashes", cfg.Realm)
-	}
-	return mistakes.Err()
-}
-
 // New returns a middleware that passes on the requests of authenticated and
 // authorized ServiceAccounts, and answers others itself; or a [*ConfigError] for each
 // invalid field of cfg, joined. The middleware is safe for concurrent use.
 func New(cfg Config) (func(http.Handler) http.Handler, error) {
-	if err := cfg.check(); err != nil {
+	mistakes := configerror.List{Config: "bearer.Config"}
+	gate, err := NewGate(cfg.Verifier, cfg.Audiences, cfg.Policy)
+	mistakes.Within("", err)
+	if strings.ContainsFunc(cfg.Realm, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }) {
+		mistakes.Add("Realm", "is %q, want printable ASCII without quotes and backslashes", cfg.Realm)
+	}
+	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
-	cfg.Audiences = slices.Clone(cfg.Audiences)
-	cfg.Policy = cfg.Policy.Clone()
 	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { cfg.serve(w, r, next) })
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { cfg.serve(gate, w, r, next) })
 	}, nil
 }
 
-func (cfg *Config) serve(w http.ResponseWriter, r *http.Request, next http.Handler) {
+func (cfg *Config) serve(gate *Gate, w http.ResponseWriter, r *http.Request, next http.Handler) {
 	start := time.Now()
 	e := Event{}
-	authorize := func(id *tokens.Identity) error {
-		if err := cfg.Policy.Check(id); err != nil || cfg.Authorize == nil {
-			return err
+	e.Identity, e.Err = gate.Authenticate(r.Context(), r.Header.Values("Authorization"), func(id *tokens.Identity) error {
+		if cfg.Authorize == nil {
+			return nil
 		}
 		return cfg.Authorize(r, id)
-	}
-	e.Identity, e.Err = Authenticate(r.Context(), cfg.Verifier, r.Header.Values("Authorization"), cfg.Audiences, authorize)
+	})
 	var f Failure
 	if e.Err != nil {
 		f = FailureOf(e.Err)

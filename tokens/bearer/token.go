@@ -1,12 +1,8 @@
 package bearer
 
 import (
-	"context"
 	"errors"
 	"strings"
-
-	"github.com/kubesa/serviceaccount/internal/flight"
-	"github.com/kubesa/serviceaccount/tokens"
 )
 
 var (
@@ -38,35 +34,4 @@ func Token(authorization []string) (string, error) {
 		return "", ErrHeader
 	}
 	return token, nil
-}
-
-// Authenticate returns the ServiceAccount whose token the values of the header
-// Authorization bear, if authorize, which may be nil, allows the request. It is for
-// adapters to other frameworks; [New] calls it itself. [FailureOf] says how to answer an
-// error, which is one of [Token] or of verifier, a [*ForbiddenError] or a panic, caught.
-// If authorize denies the request, the ServiceAccount is returned beside the error.
-func Authenticate(ctx context.Context, verifier tokens.Verifier, authorization, audiences []string, authorize func(*tokens.Identity) error) (*tokens.Identity, error) {
-	return flight.Catch("the authentication", func() (*tokens.Identity, error) {
-		token, err := Token(authorization)
-		if err != nil {
-			return nil, err
-		}
-		id, err := verifier.Authenticate(ctx, token, audiences...)
-		if err == nil && id == nil {
-			err = errors.New("bearer: the Verifier returned neither an Identity nor an error")
-		}
-		if err != nil {
-			return nil, err
-		}
-		if authorize == nil {
-			return id, nil
-		}
-		if err := authorize(id); err != nil {
-			if _, ok := errors.AsType[*tokens.UnavailableError](err); ok {
-				return id, err
-			}
-			return id, &ForbiddenError{err}
-		}
-		return id, nil
-	})
 }

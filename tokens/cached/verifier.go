@@ -13,6 +13,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/inspect"
 	"github.com/kubesa/serviceaccount/tokens/internal/bounded"
 )
 
@@ -244,7 +245,7 @@ func (v *Verifier) ask(ctx context.Context, k key, token string, audiences []str
 func (v *Verifier) lifetime(id *tokens.Identity, token string) time.Duration {
 	expiry := id.Expiry
 	if expiry.IsZero() {
-		if claims, err := tokens.PeekUnverified(token); err == nil {
+		if claims, err := inspect.PeekUnverified(token); err == nil {
 			expiry = claims.Expiry
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/inspect"
 	"github.com/kubesa/serviceaccount/tokens/keeper"
 	"github.com/kubesa/serviceaccount/tokens/tokensource"
 )
@@ -64,7 +65,7 @@ func ExampleNewSecrets() {
 			fmt.Println(err)
 			return
 		}
-		claims, err := tokens.PeekUnverified(string(secret.Data["token"]))
+		claims, err := inspect.PeekUnverified(string(secret.Data["token"]))
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -21,6 +21,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/inspect"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
@@ -231,7 +232,7 @@ func holdingOf(secret *corev1.Secret, want *Want) (holding, error) {
 	if want.TokenOf != nil {
 		token = want.TokenOf(rendered)
 	}
-	claims, err := tokens.PeekUnverified(token)
+	claims, err := inspect.PeekUnverified(token)
 	if err != nil {
 		return holding{}, nil // ours, of an earlier form
 	}

@@ -187,7 +187,7 @@ func TestSecretsOfOthers(t *testing.T) {
 		{name: "an empty token of another one", change: func(_ *world, s *corev1.Secret) { s.Data["token"] = nil }, want: `another one has written the key "token"`},
 		{name: "a token Secret", change: func(_ *world, s *corev1.Secret) {
 			s.Type = corev1.SecretTypeServiceAccountToken
-			s.Annotations = map[string]string{tokens.AccountNameAnnotation: "builder"}
+			s.Annotations = map[string]string{corev1.ServiceAccountNameKey: "builder"}
 		}, want: "it is a token Secret"},
 		{name: "an immutable Secret", change: func(_ *world, s *corev1.Secret) { s.Immutable = &yes }, want: "the Secret is immutable"},
 		{name: "an invalid wish", change: func(_ *world, s *corev1.Secret) { s.Labels[accountLabel] = "bad" }, want: "bad label"},

@@ -20,6 +20,7 @@ import (
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 func requesterConfig(w *tokentest.World, issuer *tokens.Issuer) tokenrequest.Config {
@@ -495,7 +496,7 @@ func TestTokenRequestForWebhook(t *testing.T) {
 			}
 			id := w.identity(t, got)
 			if id.ValidatingWebhook.Name == "" && id.MutatingWebhook.Name == "" || id.Expiry.Sub(now) != 10*time.Minute || *got.Spec.ExpirationSeconds != 600 ||
-				id.UserInfo().Extra[tokens.ExtraAdmissionReviewGroups][0] != tt.group {
+				id.UserInfo().Extra[userinfo.ExtraAdmissionReviewGroups][0] != tt.group {
 				t.Errorf("the token is %+v, want one of ten minutes bound to the webhook", id)
 			}
 		})

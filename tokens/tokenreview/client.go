@@ -10,6 +10,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/inspect"
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
@@ -196,7 +197,7 @@ func (r *request) authenticate(ctx context.Context, token string, audiences []st
 // recognize reports whether token may be of the cluster, by what it says of itself
 // (TRC-42, TRC-45).
 func (r *request) recognize(token string) error {
-	claims, err := tokens.PeekUnverified(token)
+	claims, err := inspect.PeekUnverified(token)
 	if _, invalid := errors.AsType[*tokens.InvalidError](err); err != nil && !invalid {
 		return err
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 // builderStatus is what an API server says of a token of ci/builder.
@@ -30,7 +31,7 @@ func builderStatus() authenticationv1.TokenReviewStatus {
 		User: authenticationv1.UserInfo{
 			Username: "system:serviceaccount:ci:builder", UID: "1",
 			Groups: []string{"system:serviceaccounts", "system:serviceaccounts:ci", "system:authenticated"},
-			Extra:  map[string]authenticationv1.ExtraValue{tokens.ExtraPodName: {"job"}, tokens.ExtraPodUID: {"2"}},
+			Extra:  map[string]authenticationv1.ExtraValue{userinfo.ExtraPodName: {"job"}, userinfo.ExtraPodUID: {"2"}},
 		},
 	}
 }

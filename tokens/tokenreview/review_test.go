@@ -15,6 +15,7 @@ import (
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
+	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
 func reviewOf(token string, audiences ...string) *authenticationv1.TokenReview {
@@ -34,8 +35,8 @@ func TestReview(t *testing.T) {
 		Username: "system:serviceaccount:ci:builder", UID: "uid-of-builder",
 		Groups: []string{"system:serviceaccounts", "system:serviceaccounts:ci"},
 		Extra: map[string]authenticationv1.ExtraValue{
-			tokens.ExtraCredentialID: {"JTI=id-1"}, tokens.ExtraPodName: {"job"}, tokens.ExtraPodUID: {"uid-of-job"},
-			tokens.ExtraNodeName: {"worker"}, tokens.ExtraNodeUID: {"uid-of-worker"},
+			userinfo.ExtraCredentialID: {"JTI=id-1"}, userinfo.ExtraPodName: {"job"}, userinfo.ExtraPodUID: {"uid-of-job"},
+			userinfo.ExtraNodeName: {"worker"}, userinfo.ExtraNodeUID: {"uid-of-worker"},
 		},
 	}
 	legacy := tokentest.Mint(t, ecKey, tokentest.LegacyClaims())

@@ -22,7 +22,7 @@ func ExampleWaitPopulated() {
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "password"}, Type: corev1.SecretTypeOpaque},
 		&corev1.Secret{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token", Annotations: map[string]string{tokens.AccountNameAnnotation: "builder"}},
+			ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token", Annotations: map[string]string{corev1.ServiceAccountNameKey: "builder"}},
 			Type:       corev1.SecretTypeServiceAccountToken,
 		},
 	)

@@ -13,6 +13,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/inspect"
 )
 
 // MountedTokenFile is where pods have the token of their ServiceAccount.
@@ -202,7 +203,7 @@ func readToken(name string) (*tokens.Token, error) {
 		return nil, errors.New("it holds more than a token: want printable ASCII without spaces")
 	}
 	token := &tokens.Token{Value: value}
-	if claims, err := tokens.PeekUnverified(value); err == nil {
+	if claims, err := inspect.PeekUnverified(value); err == nil {
 		token.ID, token.IssuedAt, token.Expiry, token.WarnAfter = claims.ID, claims.IssuedAt, claims.Expiry, claims.WarnAfter
 	}
 	return token, nil

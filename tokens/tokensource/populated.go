@@ -86,16 +86,16 @@ func (e *NotPopulatedError) text() string {
 	case PopulatedSecretDeleted:
 		return "it is being deleted"
 	case PopulatedNoAccountName:
-		return fmt.Sprintf("it has no annotation %s", tokens.AccountNameAnnotation)
+		return fmt.Sprintf("it has no annotation %s", corev1.ServiceAccountNameKey)
 	case PopulatedInvalidName:
 		if e.Account != "" {
-			return fmt.Sprintf("its annotation %s is %.256q, which no ServiceAccount can be called", tokens.AccountNameAnnotation, e.Account)
+			return fmt.Sprintf("its annotation %s is %.256q, which no ServiceAccount can be called", corev1.ServiceAccountNameKey, e.Account)
 		}
 		return "no Secret can be called so"
 	case PopulatedNoAccount:
 		return fmt.Sprintf("there is no ServiceAccount %s/%s", e.Namespace, e.Account)
 	case PopulatedAccountRecreated:
-		return fmt.Sprintf("the ServiceAccount %s/%s is not the one that its annotation %s means", e.Namespace, e.Account, tokens.AccountUIDAnnotation)
+		return fmt.Sprintf("the ServiceAccount %s/%s is not the one that its annotation %s means", e.Namespace, e.Account, corev1.ServiceAccountUIDKey)
 	case PopulatedAccountDeleted:
 		return fmt.Sprintf("the ServiceAccount %s/%s is being deleted", e.Namespace, e.Account)
 	case PopulatedUnavailable:
@@ -162,7 +162,7 @@ func readPopulated(ctx context.Context, getter populatedGetter, namespace, name 
 		missing.Reason, missing.Detail = readFailure(err, PopulatedNoSecret)
 		return nil, missing
 	}
-	missing.Account = secret.Annotations[tokens.AccountNameAnnotation]
+	missing.Account = secret.Annotations[corev1.ServiceAccountNameKey]
 	if missing.Reason = secretReason(secret); missing.Reason != "" {
 		return secret, missing
 	}
@@ -196,9 +196,9 @@ func secretReason(secret *corev1.Secret) PopulatedReason {
 		return PopulatedWrongType
 	case secret.DeletionTimestamp != nil:
 		return PopulatedSecretDeleted
-	case secret.Annotations[tokens.AccountNameAnnotation] == "":
+	case secret.Annotations[corev1.ServiceAccountNameKey] == "":
 		return PopulatedNoAccountName
-	case !names.Valid(secret.Annotations[tokens.AccountNameAnnotation]):
+	case !names.Valid(secret.Annotations[corev1.ServiceAccountNameKey]):
 		return PopulatedInvalidName
 	}
 	return ""
@@ -212,7 +212,7 @@ func accountReason(secret *corev1.Secret, account *corev1.ServiceAccount) Popula
 		return PopulatedAccountDeleted
 	case !tokensecret.BelongsTo(secret, account):
 		return PopulatedAccountRecreated
-	case secret.Annotations[tokens.AccountUIDAnnotation] == "", len(secret.Data[corev1.ServiceAccountTokenKey]) == 0:
+	case secret.Annotations[corev1.ServiceAccountUIDKey] == "", len(secret.Data[corev1.ServiceAccountTokenKey]) == 0:
 		return PopulatedPending
 	}
 	return ""

@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 	"github.com/kubesa/serviceaccount/tokens/tokensource"
 )
@@ -35,7 +34,7 @@ func TestWaitPopulatedSaysWhy(t *testing.T) {
 		{name: "pending", change: func(*tokentest.World) {}, reason: tokensource.PopulatedPending, waits: true,
 			text: "no token controller has filled it: the signer is down: context deadline exceeded"},
 		{name: "no UID annotation yet", change: func(w *tokentest.World) {
-			delete(filled(w).Secrets["ci/builder-token"].Annotations, tokens.AccountUIDAnnotation)
+			delete(filled(w).Secrets["ci/builder-token"].Annotations, corev1.ServiceAccountUIDKey)
 		}, reason: tokensource.PopulatedPending, waits: true, text: "no token controller has filled it"},
 		{name: "no secret", change: func(*tokentest.World) {}, secret: "other", reason: tokensource.PopulatedNoSecret, waits: true, text: "there is no such Secret"},
 		{name: "wrong type", change: func(*tokentest.World) {}, secret: "settings", reason: tokensource.PopulatedWrongType,
@@ -43,10 +42,10 @@ func TestWaitPopulatedSaysWhy(t *testing.T) {
 		{name: "secret being deleted", change: func(w *tokentest.World) { filled(w).Secrets["ci/builder-token"].DeletionTimestamp = &deleted },
 			reason: tokensource.PopulatedSecretDeleted, waits: true, text: "it is being deleted"},
 		{name: "no account name", change: func(w *tokentest.World) {
-			delete(w.Secrets["ci/builder-token"].Annotations, tokens.AccountNameAnnotation)
+			delete(w.Secrets["ci/builder-token"].Annotations, corev1.ServiceAccountNameKey)
 		}, reason: tokensource.PopulatedNoAccountName, waits: true, text: "it has no annotation kubernetes.io/service-account.name"},
 		{name: "account name that can't be", change: func(w *tokentest.World) {
-			w.Secrets["ci/builder-token"].Annotations[tokens.AccountNameAnnotation] = "../../../namespaces/kube-system/secrets/x"
+			w.Secrets["ci/builder-token"].Annotations[corev1.ServiceAccountNameKey] = "../../../namespaces/kube-system/secrets/x"
 			w.Accounts["ci/../../../namespaces/kube-system/secrets/x"] = w.Accounts["ci/builder"]
 		}, reason: tokensource.PopulatedInvalidName, waits: true, text: `its annotation kubernetes.io/service-account.name is "../../../namespaces/kube-system/secrets/x", which no ServiceAccount can be called`},
 		{name: "name that can't be", change: func(w *tokentest.World) { w.Secrets["ci/../builder-token"] = filled(w).Secrets["ci/builder-token"] }, secret: "../builder-token",

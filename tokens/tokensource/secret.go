@@ -98,8 +98,8 @@ func ensureSecret(ctx context.Context, client SecretClient, account *corev1.Serv
 func newTokenSecret(account *corev1.ServiceAccount, opts SecretOptions) *corev1.Secret {
 	annotations := map[string]string{}
 	maps.Copy(annotations, opts.Annotations)
-	annotations[tokens.AccountNameAnnotation] = account.Name
-	annotations[tokens.AccountUIDAnnotation] = string(account.UID)
+	annotations[corev1.ServiceAccountNameKey] = account.Name
+	annotations[corev1.ServiceAccountUIDKey] = string(account.UID)
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Namespace: account.Namespace, Name: opts.Name, Labels: maps.Clone(opts.Labels), Annotations: annotations},
 		Type:       corev1.SecretTypeServiceAccountToken,

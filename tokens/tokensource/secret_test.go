@@ -56,19 +56,19 @@ func (f *filler) DeleteSecret(ctx context.Context, namespace, name string, opts 
 func TestEnsureSecret(t *testing.T) {
 	ctx := t.Context()
 	f := newFiller(t)
-	opts := tokensource.SecretOptions{Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d", tokens.AccountNameAnnotation: "other"}}
+	opts := tokensource.SecretOptions{Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d", corev1.ServiceAccountNameKey: "other"}}
 	secret, err := tokensource.EnsureSecret(ctx, f, "ci", "builder", opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if secret.Name != "builder-token" || secret.Labels["a"] != "b" || secret.Annotations["c"] != "d" || secret.Annotations[tokens.AccountNameAnnotation] != "builder" || len(secret.Data["token"]) == 0 {
+	if secret.Name != "builder-token" || secret.Labels["a"] != "b" || secret.Annotations["c"] != "d" || secret.Annotations[corev1.ServiceAccountNameKey] != "builder" || len(secret.Data["token"]) == 0 {
 		t.Errorf("EnsureSecret() = %s %v %v, want builder's, with a token", secret.Name, secret.Labels, secret.Annotations)
 	}
 	again, err := tokensource.EnsureSecret(ctx, f, "ci", "builder", tokensource.SecretOptions{})
 	if err != nil || again.UID != secret.UID || again.Labels["a"] != "b" {
 		t.Errorf("again, EnsureSecret() = %v, want the same Secret", err)
 	}
-	if opts.Annotations[tokens.AccountNameAnnotation] != "other" {
+	if opts.Annotations[corev1.ServiceAccountNameKey] != "other" {
 		t.Error("the options were changed")
 	}
 }
@@ -76,7 +76,7 @@ func TestEnsureSecret(t *testing.T) {
 func TestEnsureSecretFails(t *testing.T) {
 	owned := func(account, uid string) *corev1.Secret {
 		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token",
-			Annotations: map[string]string{tokens.AccountNameAnnotation: account, tokens.AccountUIDAnnotation: uid}}, Type: corev1.SecretTypeServiceAccountToken}
+			Annotations: map[string]string{corev1.ServiceAccountNameKey: account, corev1.ServiceAccountUIDKey: uid}}, Type: corev1.SecretTypeServiceAccountToken}
 	}
 	for _, tt := range []struct {
 		name, account string
@@ -188,8 +188,8 @@ func TestRotateSecretFails(t *testing.T) {
 	f := newFiller(t)
 	use := func(context.Context, *corev1.Secret) error { return nil }
 	settings := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "settings"}, Type: corev1.SecretTypeOpaque}
-	path := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "x", Annotations: map[string]string{tokens.AccountNameAnnotation: "../x"}}, Type: corev1.SecretTypeServiceAccountToken}
-	stale := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "x", Annotations: map[string]string{tokens.AccountNameAnnotation: "builder", tokens.AccountUIDAnnotation: "old"}}, Type: corev1.SecretTypeServiceAccountToken}
+	path := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "x", Annotations: map[string]string{corev1.ServiceAccountNameKey: "../x"}}, Type: corev1.SecretTypeServiceAccountToken}
+	stale := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "x", Annotations: map[string]string{corev1.ServiceAccountNameKey: "builder", corev1.ServiceAccountUIDKey: "old"}}, Type: corev1.SecretTypeServiceAccountToken}
 	for _, secret := range []*corev1.Secret{nil, settings, path, stale} {
 		if _, err := tokensource.RotateSecret(t.Context(), f, secret, use, tokensource.SecretOptions{}); err == nil || apierrors.IsNotFound(err) {
 			t.Errorf("RotateSecret() = %v, want an error", err)

@@ -3,7 +3,6 @@ package bearergrpc
 import (
 	"context"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
@@ -56,7 +55,7 @@ type Event struct {
 	Method   string
 	Identity *tokens.Identity // nil if the token was not accepted
 	Code     codes.Code       // OK if the call reaches the handler
-	Err      error            // see [bearer.Authenticate]
+	Err      error            // see [bearer.Gate.Authenticate]
 	Took     time.Duration    // until then
 
 	// Panic and Stack are set if the Verifier or Authorize panicked.
@@ -66,24 +65,21 @@ type Event struct {
 
 // Interceptors let the calls of authenticated and authorized ServiceAccounts through.
 // They are safe for concurrent use.
-type Interceptors struct{ cfg Config }
+type Interceptors struct {
+	cfg  Config
+	gate *bearer.Gate
+}
 
 // New returns Interceptors, or a [*ConfigError] for each invalid field of cfg,
 // joined.
 func New(cfg Config) (*Interceptors, error) {
 	mistakes := configerror.List{Config: "bearergrpc.Config"}
-	mistakes.Require("Verifier", cfg.Verifier, "a tokens.Verifier")
-	if slices.Contains(cfg.Audiences, "") {
-		mistakes.Add("Audiences", "has an empty one, want audiences of this service")
-	}
-	for _, mistake := range cfg.Policy.Mistakes() {
-		mistakes.Add("Policy."+mistake.Field, "%s", mistake.Problem)
-	}
+	gate, err := bearer.NewGate(cfg.Verifier, cfg.Audiences, cfg.Policy)
+	mistakes.Within("", err)
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
-	cfg.Audiences, cfg.Policy = slices.Clone(cfg.Audiences), cfg.Policy.Clone()
-	return &Interceptors{cfg}, nil
+	return &Interceptors{cfg, gate}, nil
 }
 
 // Unary is a [grpc.UnaryServerInterceptor].
@@ -119,13 +115,12 @@ func (i *Interceptors) authenticate(ctx context.Context, method string) (context
 	}
 	start := time.Now()
 	e := Event{Method: method, Code: codes.OK}
-	authorize := func(id *tokens.Identity) error {
-		if err := i.cfg.Policy.Check(id); err != nil || i.cfg.Authorize == nil {
-			return err
+	e.Identity, e.Err = i.gate.Authenticate(ctx, metadata.ValueFromIncomingContext(ctx, authorization), func(id *tokens.Identity) error {
+		if i.cfg.Authorize == nil {
+			return nil
 		}
 		return i.cfg.Authorize(ctx, method, id)
-	}
-	e.Identity, e.Err = bearer.Authenticate(ctx, i.cfg.Verifier, metadata.ValueFromIncomingContext(ctx, authorization), i.cfg.Audiences, authorize)
+	})
 	var ended error
 	if e.Err != nil {
 		f := bearer.FailureOf(e.Err)

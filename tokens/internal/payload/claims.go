@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -63,6 +64,14 @@ const (
 	MaxTime      = 253402300799 // the last second of the year 9999
 	NoTime       = -1           // a time that isn't there
 )
+
+// Time returns a time of claims, zero if it is absent.
+func Time(seconds int64) time.Time {
+	if seconds <= 0 {
+		return time.Time{}
+	}
+	return time.Unix(seconds, 0)
+}
 
 // A Ref names an object that a token is about or bound to. The zero value means
 // that there is none.

@@ -65,7 +65,7 @@ func NewWorld() *World {
 			"ci/settings": {ObjectMeta: Meta("ci", "settings"), Type: corev1.SecretTypeOpaque},
 			"ci/builder-token": {
 				ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token", UID: "uid-of-builder-token", Annotations: map[string]string{
-					tokens.AccountNameAnnotation: "builder", tokens.AccountUIDAnnotation: "uid-of-builder",
+					corev1.ServiceAccountNameKey: "builder", corev1.ServiceAccountUIDKey: "uid-of-builder",
 				}},
 				Type: corev1.SecretTypeServiceAccountToken,
 				Data: map[string][]byte{},

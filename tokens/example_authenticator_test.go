@@ -9,29 +9,6 @@ import (
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
-// Show why a token is rejected. The result is for people; programs use
-// Authenticate.
-func ExampleExplain() {
-	issuer, authenticator, getter := newExample()
-	ctx := context.Background()
-	token := must(issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: getter["ci/builder"], Audiences: []string{"api"}}))
-
-	e := tokens.Explain(ctx, authenticator, token.Value)
-	fmt.Println(e.Result, e.Signature, e.Algorithm, e.Identity.Username())
-
-	e = tokens.Explain(ctx, authenticator, token.Value, "vault")
-	fmt.Println(e.Result, e.Reason)
-
-	delete(getter, "ci/builder")
-	e = tokens.Explain(ctx, authenticator, token.Value)
-	fmt.Println(e.Result, e.Reason, e.Subject)
-
-	// Output:
-	// Accepted Valid ES256 system:serviceaccount:ci:builder
-	// Rejected Audience
-	// Rejected NotFound ServiceAccount
-}
-
 // An Authenticator accepts only what it is told to. An empty config is an
 // error, not an Authenticator that skips checks.
 func ExampleNewAuthenticator() {
@@ -53,4 +30,31 @@ func ExampleNewAuthenticator() {
 	// tokens: AuthenticatorConfig.ServiceAccounts is required, want a getter (ServiceAccountTokenGetter must be provided), or Lookups: LookupNothing to verify tokens with the issuer's keys alone
 	// tokens: AuthenticatorConfig.Secrets is required, want a getter for Secret-based tokens
 	// tokens: AuthenticatorConfig.Leeway is -1s, want 0 for the default or a positive value
+}
+
+// Add a claim to the tokens of an issuer, and read it back from the Identity.
+func ExampleClaimOf() {
+	ctx := context.Background()
+	key := must(keys.Generate(keys.ES256))
+	_, _, getter := newExample()
+	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{
+		Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(key)),
+		Extend: func(context.Context, tokens.IssueRequest) (map[string]any, error) {
+			return map[string]any{"cluster": "west-1"}, nil
+		},
+	}))
+	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
+		Issuers: []string{"https://kubernetes.default.svc"}, Keys: must(keys.NewSet(key)), APIAudiences: []string{"api"}, ServiceAccounts: getter,
+	}))
+	token := must(issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: getter["ci/builder"], Audiences: []string{"api"}}))
+	identity := must(authenticator.Authenticate(ctx, token.Value))
+
+	fmt.Println(tokens.ClaimOf[string](identity, "cluster"))
+	fmt.Println(tokens.ClaimOf[string](identity, "region"))
+	fmt.Println(tokens.ClaimOf[int](identity, "cluster"))
+
+	// Output:
+	// west-1 true <nil>
+	//  false <nil>
+	// 0 true tokens: claim "cluster" is not a int
 }

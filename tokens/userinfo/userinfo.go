@@ -1,4 +1,4 @@
-package tokens
+package userinfo
 
 import (
 	"errors"
@@ -12,6 +12,21 @@ const (
 	usernamePrefix       = "system:serviceaccount:"
 	allAccountsGroup     = "system:serviceaccounts"
 	namespaceGroupPrefix = "system:serviceaccounts:"
+)
+
+// The keys of the extra of user infos.
+const (
+	ExtraCredentialID          = "authentication.kubernetes.io/credential-id"
+	ExtraPodName               = "authentication.kubernetes.io/pod-name"
+	ExtraPodUID                = "authentication.kubernetes.io/pod-uid"
+	ExtraNodeName              = "authentication.kubernetes.io/node-name"
+	ExtraNodeUID               = "authentication.kubernetes.io/node-uid"
+	ExtraValidatingWebhookName = "authentication.kubernetes.io/validatingwebhookconfiguration-name"
+	ExtraValidatingWebhookUID  = "authentication.kubernetes.io/validatingwebhookconfiguration-uid"
+	ExtraMutatingWebhookName   = "authentication.kubernetes.io/mutatingwebhookconfiguration-name"
+	ExtraMutatingWebhookUID    = "authentication.kubernetes.io/mutatingwebhookconfiguration-uid"
+	ExtraClusterName           = "authentication.kubernetes.io/cluster-name" // of kcp
+	ExtraAdmissionReviewGroups = "attestation.authentication.kubernetes.io/admissionReviewAPIGroups"
 )
 
 // errUsername has the text of Kubernetes (TOK-83).

@@ -1,4 +1,4 @@
-package tokens_test
+package inspect_test
 
 import (
 	"encoding/base64"
@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/inspect"
 )
 
 // unsigned returns a token with payload that nobody signed.
@@ -20,14 +21,14 @@ func unsigned(payload string) string {
 func TestPeekUnverified(t *testing.T) {
 	for _, tt := range []struct {
 		name, token string
-		want        *tokens.UnverifiedClaims
+		want        *inspect.UnverifiedClaims
 		subject     string // of the InvalidError
 	}{
 		{
 			name: "bound",
 			token: unsigned(`{"aud":["a","b"],"exp":200,"iat":100,"nbf":100,"jti":"7","iss":"https://a","sub":"system:serviceaccount:ci:builder",` +
 				`"kubernetes.io":{"namespace":"ci","serviceaccount":{"name":"builder","uid":"1"},"pod":{"name":"job","uid":"2"},"node":{"name":"worker","uid":"3"},"warnafter":150}}`),
-			want: &tokens.UnverifiedClaims{
+			want: &inspect.UnverifiedClaims{
 				Issuer: "https://a", Subject: "system:serviceaccount:ci:builder", ID: "7", Audiences: []string{"a", "b"},
 				Namespace: "ci", Name: "builder", UID: "1", Pod: tokens.ObjectRef{Name: "job", UID: "2"}, Node: tokens.ObjectRef{Name: "worker", UID: "3"},
 				IssuedAt: time.Unix(100, 0), NotBefore: time.Unix(100, 0), Expiry: time.Unix(200, 0), WarnAfter: time.Unix(150, 0),
@@ -37,13 +38,13 @@ func TestPeekUnverified(t *testing.T) {
 			name: "Secret-based, with its issuer last",
 			token: unsigned(`{"kubernetes.io/serviceaccount/namespace":"ci","kubernetes.io/serviceaccount/secret.name":"s","kubernetes.io/serviceaccount/service-account.name":"builder",` +
 				`"kubernetes.io/serviceaccount/service-account.uid":"1","sub":"system:serviceaccount:ci:builder","iss":"kubernetes/serviceaccount"}`),
-			want: &tokens.UnverifiedClaims{
+			want: &inspect.UnverifiedClaims{
 				Issuer: tokens.LegacyIssuer, Subject: "system:serviceaccount:ci:builder", Legacy: true,
 				Namespace: "ci", Name: "builder", UID: "1", Secret: tokens.ObjectRef{Name: "s"},
 			},
 		},
-		{name: "another issuer's", token: unsigned(`{"iss":"https://b","email":"jane@b","exp":200}`), want: &tokens.UnverifiedClaims{Issuer: "https://b", Expiry: time.Unix(200, 0)}},
-		{name: "empty", token: unsigned(`{}`), want: &tokens.UnverifiedClaims{}},
+		{name: "another issuer's", token: unsigned(`{"iss":"https://b","email":"jane@b","exp":200}`), want: &inspect.UnverifiedClaims{Issuer: "https://b", Expiry: time.Unix(200, 0)}},
+		{name: "empty", token: unsigned(`{}`), want: &inspect.UnverifiedClaims{}},
 		{name: "exp as text", token: unsigned(`{"exp":"200"}`), subject: "exp"},
 		{name: "kubernetes.io as text", token: unsigned(`{"kubernetes.io":"x"}`), subject: "kubernetes.io"},
 		{name: "two of one name", token: unsigned(`{"exp":1,"exp":2}`)},
@@ -52,7 +53,7 @@ func TestPeekUnverified(t *testing.T) {
 		{name: "nothing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := tokens.PeekUnverified(tt.token)
+			got, err := inspect.PeekUnverified(tt.token)
 			invalid, _ := errors.AsType[*tokens.InvalidError](err)
 			switch {
 			case tt.want != nil:

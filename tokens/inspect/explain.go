@@ -1,4 +1,4 @@
-package tokens
+package inspect
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
+	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
@@ -19,11 +20,11 @@ const maxShown = 256
 // An Explanation tells people whom a token authenticates as, or why it is rejected
 // and how to fix that. It never contains the signature, so it can't be used as a
 // token. But it names objects and UIDs: show it only to operators and to the owner
-// of the token. Programs use [Authenticator.Authenticate] instead.
+// of the token. Programs use [tokens.Authenticator.Authenticate] instead.
 type Explanation struct {
-	Event     // as passed to [AuthenticatorConfig.Observe]
-	Identity  *Identity
-	Signature SignatureState
+	tokens.Event // as passed to Observe
+	Identity     *tokens.Identity
+	Signature    SignatureState
 
 	Algorithm string // from the header; empty if it could not be parsed
 	KeyID     string
@@ -60,21 +61,20 @@ type ShownClaim struct {
 	Name, Value string
 }
 
-// Explain authenticates token as [Authenticator.Authenticate] does, without
-// calling [AuthenticatorConfig.Observe], and returns an explanation of the result.
-func Explain(ctx context.Context, a *Authenticator, token string, audiences ...string) Explanation {
-	attempt := attempt{Authenticator: a, entered: ctx, now: a.cfg.Now(), detailed: true}
-	identity, v, err := attempt.authenticate(ctx, token, audiences)
-	e := Explanation{Event: attempt.event(v, err), Identity: identity}
+// Explain authenticates token as [tokens.Authenticator.Authenticate] does, without
+// calling Observe, and returns an explanation of the result.
+func Explain(ctx context.Context, a *tokens.Authenticator, token string, audiences ...string) Explanation {
+	e := Explanation{Signature: SignatureNotChecked}
+	e.Identity, e.Event = a.Evaluate(ctx, token, audiences...)
 	parsed, err := jose.Parse(token, 0)
 	if err != nil {
-		e.Signature, e.malformed = SignatureNotChecked, partOf(err)
+		e.malformed = partOf(err)
 		return e
 	}
-	e.Signature = signatureState(&e.Event, v.claims != nil)
+	e.Signature = signatureState(&e.Event)
 	e.Algorithm, e.KeyID = printable(parsed.Algorithm), printable(parsed.KeyID)
 	for name, value := range strictjson.Members(parsed.Payload) {
-		e.Claims = append(e.Claims, showClaim(name, value, attempt.now))
+		e.Claims = append(e.Claims, showClaim(name, value, e.Time))
 	}
 	return e
 }
@@ -91,13 +91,13 @@ func partOf(err error) malformedPart {
 }
 
 // signatureState is derived from the stage that authentication reached.
-func signatureState(e *Event, decoded bool) SignatureState {
+func signatureState(e *tokens.Event) SignatureState {
 	switch {
-	case decoded:
+	case e.Name != "":
 		return SignatureValid
-	case e.Reason == ReasonUnknownKey, e.Reason == ReasonSignature:
+	case e.Reason == tokens.ReasonUnknownKey, e.Reason == tokens.ReasonSignature:
 		return SignatureInvalid
-	case e.Reason == ReasonMissingClaim, e.Reason == ReasonInvalidClaim:
+	case e.Reason == tokens.ReasonMissingClaim, e.Reason == tokens.ReasonInvalidClaim:
 		return SignatureValid // claims are read after the signature was checked
 	}
 	return SignatureNotChecked
@@ -199,7 +199,7 @@ func printable(s string) string {
 // advice returns what to do about a rejection.
 func (e *Explanation) advice() string {
 	switch e.Reason {
-	case ReasonMalformed:
+	case tokens.ReasonMalformed:
 		switch e.malformed {
 		case malformedHeader:
 			return `ask whoever issued it to authenticate it: the headers of ServiceAccount tokens have "alg", "kid" and "typ" only`
@@ -207,35 +207,35 @@ func (e *Explanation) advice() string {
 			return "ask whoever issued it to authenticate it: its claims are not a JSON object as ServiceAccount tokens have"
 		}
 		return "send the token as it was given: three parts with dots between them, nothing before, after or inside; not its Secret's base64"
-	case ReasonForeignIssuer:
+	case tokens.ReasonForeignIssuer:
 		return "ask the cluster that issued it, or add its issuer to AuthenticatorConfig.Issuers, or set Legacy for Secret-based tokens"
-	case ReasonUnknownKey, ReasonSignature:
+	case tokens.ReasonUnknownKey, tokens.ReasonSignature:
 		return "see that the verification keys are those of the issuer now; if its key was retired, get a new token"
-	case ReasonTooManyKeys:
+	case tokens.ReasonTooManyKeys:
 		return "get a new token, which names its key; or retire keys, or raise AuthenticatorConfig.MaxSignatureChecks"
-	case ReasonMissingClaim, ReasonInvalidClaim:
+	case tokens.ReasonMissingClaim, tokens.ReasonInvalidClaim:
 		return "get a token from the TokenRequest API; this one was not made by Kubernetes or by this library"
-	case ReasonAudience:
+	case tokens.ReasonAudience:
 		return "request a token for the audience of the server that it is sent to"
-	case ReasonNotYetValid, ReasonIssuedInFuture:
+	case tokens.ReasonNotYetValid, tokens.ReasonIssuedInFuture:
 		return "see that the clocks of the issuer and of this machine agree"
-	case ReasonExpired:
+	case tokens.ReasonExpired:
 		return "get a new token; clients should read theirs again before it expires"
-	case ReasonNotFound, ReasonRecreated, ReasonDeleted:
+	case tokens.ReasonNotFound, tokens.ReasonRecreated, tokens.ReasonDeleted:
 		return "get a new token for what is there now; nothing makes this one good again"
-	case ReasonUnsupported:
+	case tokens.ReasonUnsupported:
 		return "give the authenticator a getter for that kind of object"
-	case ReasonReplaced, ReasonSecretType:
+	case tokens.ReasonReplaced, tokens.ReasonSecretType:
 		return "read the token from its Secret again"
-	case ReasonMarkedInvalid:
+	case tokens.ReasonMarkedInvalid:
 		return "request a token, or take the label away from the Secret for the time being"
-	case ReasonOtherCluster:
+	case tokens.ReasonOtherCluster:
 		return "request a token from the cluster that it is sent to"
-	case ReasonPolicy:
+	case tokens.ReasonPolicy:
 		return "request a token that AuthenticatorConfig.Policy allows"
-	case ReasonRefused, ReasonInvalidUser:
+	case tokens.ReasonRefused, tokens.ReasonInvalidUser:
 		return "see what the API server logs; get a new token for the audience that is asked for"
-	case ReasonUnavailable:
+	case tokens.ReasonUnavailable:
 		return "try again; see why the lookup failed"
 	}
 	return ""

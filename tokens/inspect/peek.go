@@ -1,12 +1,14 @@
-package tokens
+package inspect
 
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
+	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
-	"k8s.io/apimachinery/pkg/types"
 )
 
 // UnverifiedClaims are what a token says of itself. Anybody can write such a
@@ -21,23 +23,23 @@ type UnverifiedClaims struct {
 	UID             types.UID
 
 	// The objects that the token is bound to, and the Node of the Pod.
-	Pod, Secret, Node ObjectRef
+	Pod, Secret, Node tokens.ObjectRef
 
 	IssuedAt, NotBefore, Expiry, WarnAfter time.Time // zero if absent
 }
 
 // PeekUnverified returns the claims of token without verifying anything, for what
 // a client does with its own token: to see when it expires, or which cluster to send
-// it to. Use a [Verifier] to authenticate others. It needs no keys and does no I/O.
+// it to. Use a [tokens.Verifier] to authenticate others. It needs no keys and does no I/O.
 //
 // Claims that the token lacks are zero, so it reads JWTs of other issuers, too. An
-// error that wraps [ErrNotRecognized] means that token is not a JWT of the algorithms
-// that ServiceAccount tokens are signed with; an [*InvalidError], that Subject, one of
+// error that wraps [tokens.ErrNotRecognized] means that token is not a JWT of the algorithms
+// that ServiceAccount tokens are signed with; an [*tokens.InvalidError], that Subject, one of
 // the claims, isn't what it is in ServiceAccount tokens.
 func PeekUnverified(token string) (*UnverifiedClaims, error) {
 	parsed, err := jose.Parse(token, 0)
 	if err != nil {
-		return nil, &NotRecognizedError{ReasonMalformed, err.Error()}
+		return nil, &tokens.NotRecognizedError{Reason: tokens.ReasonMalformed, Detail: err.Error()}
 	}
 	issuer := ""
 	for name, value := range strictjson.Members(parsed.Payload) {
@@ -45,13 +47,13 @@ func PeekUnverified(token string) (*UnverifiedClaims, error) {
 			issuer, _ = strictjson.Text(value)
 		}
 	}
-	c := payload.New(issuer == LegacyIssuer, "")
+	c := payload.New(issuer == tokens.LegacyIssuer, "")
 	for name, value := range strictjson.Members(parsed.Payload) {
 		if name == payload.ClaimIssuer {
 			continue
 		}
 		if fault := c.Decode(name, value); fault != nil {
-			return nil, claimError(fault)
+			return nil, &tokens.InvalidError{Reason: tokens.ReasonInvalidClaim, Subject: fault.Claim}
 		}
 	}
 	return &UnverifiedClaims{
@@ -63,12 +65,12 @@ func PeekUnverified(token string) (*UnverifiedClaims, error) {
 		Namespace: c.Namespace,
 		Name:      c.Account.Name,
 		UID:       c.Account.UID,
-		Pod:       ObjectRef(c.Pod),
-		Secret:    ObjectRef(c.Secret),
-		Node:      ObjectRef(c.Node),
-		IssuedAt:  timeOf(c.IssuedAt),
-		NotBefore: timeOf(c.NotBefore),
-		Expiry:    timeOf(c.Expiry),
-		WarnAfter: timeOf(c.WarnAfter),
+		Pod:       tokens.ObjectRef(c.Pod),
+		Secret:    tokens.ObjectRef(c.Secret),
+		Node:      tokens.ObjectRef(c.Node),
+		IssuedAt:  payload.Time(c.IssuedAt),
+		NotBefore: payload.Time(c.NotBefore),
+		Expiry:    payload.Time(c.Expiry),
+		WarnAfter: payload.Time(c.WarnAfter),
 	}, nil
 }

@@ -1,0 +1,59 @@
+package inspect_test
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/inspect"
+)
+
+// Show why a token is rejected. The result is for people; programs use
+// Authenticate.
+func ExampleExplain() {
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}}
+	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}}, account)
+	authority, err := fake.NewAuthority(fake.AuthorityConfig{Cluster: cluster, APIAudiences: []string{"api"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	ctx := context.Background()
+	account, err = cluster.GetServiceAccount(ctx, "ci", "builder")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	token, err := authority.Issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	e := inspect.Explain(ctx, authority.Authenticator, token.Value)
+	fmt.Println(e.Result, e.Signature, e.Algorithm, e.Identity.Username())
+
+	e = inspect.Explain(ctx, authority.Authenticator, token.Value, "vault")
+	fmt.Println(e.Result, e.Reason)
+
+	// Output:
+	// Accepted Valid ES256 system:serviceaccount:ci:builder
+	// Rejected Audience
+}
+
+// A client looks up when its own token expires.
+func ExamplePeekUnverified() {
+	const token = "eyJhbGciOiJFUzI1NiJ9.eyJhdWQiOlsiYXBpIl0sImV4cCI6MTc2NzI3MjQwMCwic3ViIjoic3lzdGVtOnNlcnZpY2VhY2NvdW50OmNpOmJ1aWxkZXIifQ.AAAA"
+	claims, err := inspect.PeekUnverified(token)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(claims.Subject, claims.Audiences, claims.Expiry.UTC())
+
+	// Output:
+	// system:serviceaccount:ci:builder [api] 2026-01-01 13:00:00 +0000 UTC
+}

@@ -1,0 +1,112 @@
+package inspect_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/inspect"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+)
+
+func encoded(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+func TestExplain(t *testing.T) {
+	bound := func(change func(map[string]any)) map[string]any {
+		c := tokentest.BoundClaims()
+		change(c)
+		return c
+	}
+	token := tokentest.Mint(t, tokentest.ECKey, tokentest.BoundClaims())
+	tests := []struct {
+		name      string
+		token     string
+		change    func(*tokentest.World)
+		outcome   tokens.Result
+		signature inspect.SignatureState
+		want      []string
+	}{
+		{"accepted", token, nil, tokens.ResultAccepted, inspect.SignatureValid, []string{
+			"token:     accepted\n", "username:  system:serviceaccount:ci:builder\n", "uid:       uid-of-builder\n",
+			"groups:    system:serviceaccounts, system:serviceaccounts:ci\n", "made with: ES256, key id ",
+			"  exp = 1767272400 (2026-01-01T13:00:00Z, in 1h0m0s)\n", "  iat = 1767268800 (2026-01-01T12:00:00Z, now)\n",
+			`  sub = "system:serviceaccount:ci:builder"` + "\n", `  kubernetes.io = {"namespace":"ci"`,
+		}},
+		{"pod gone", token, func(w *tokentest.World) { delete(w.Pods, "ci/job") }, tokens.ResultRejected, inspect.SignatureValid, []string{
+			"token:     rejected\n", "because:   service account token has been invalidated: its Pod is gone\n", "reason:    NotFound Pod\n",
+			`found:     pods "job" not found`, "what helps: get a new token for what is there now",
+		}},
+		{"pod made anew", token, func(w *tokentest.World) { w.Pods["ci/job"].UID = "another" }, tokens.ResultRejected, inspect.SignatureValid, []string{
+			"reason:    Recreated Pod\n", "has UID another", "the token says UID uid-of-job",
+		}},
+		{"expired", tokentest.Mint(t, tokentest.ECKey, bound(func(c map[string]any) { c["exp"] = tokentest.Now.Unix() - 120 })), nil, tokens.ResultRejected, inspect.SignatureValid, []string{
+			"reason:    Expired\n", "2m0s ago)",
+		}},
+		{"other key", tokentest.MintAs(t, tokentest.OtherKey, tokentest.Must(keys.ID(tokentest.ECKey.Public())), tokentest.BoundClaims()), nil, tokens.ResultRejected, inspect.SignatureInvalid, []string{"reason:    Signature\n", "signature: Invalid\n"}},
+		{"unknown key", tokentest.Mint(t, tokentest.OtherKey, tokentest.BoundClaims()), nil, tokens.ResultRejected, inspect.SignatureInvalid, []string{"reason:    UnknownKey\n"}},
+		{"claim missing", tokentest.Mint(t, tokentest.ECKey, bound(func(c map[string]any) { delete(c, "aud") })), nil, tokens.ResultRejected, inspect.SignatureValid, []string{"reason:    MissingClaim aud\n"}},
+		{"another's", tokentest.Mint(t, tokentest.OtherKey, bound(func(c map[string]any) { c["iss"] = "https://elsewhere" })), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{
+			"token:     notrecognized\n", "reason:    ForeignIssuer\n", `found:     issuer "https://elsewhere", want one of`,
+		}},
+		{"no token", "Pa55word", nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{"reason:    Malformed\n", "signature: NotChecked\n"}},
+		{"unknown header", strings.Join([]string{encoded(`{"alg":"ES256","kid":"a","x5t":"b"}`), encoded(`{}`), "AAAA"}, "."), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{
+			`header: a parameter other than "alg", "kid" and "typ"`, `what helps: ask whoever issued it to authenticate it: the headers of ServiceAccount tokens have "alg", "kid" and "typ" only`,
+		}},
+		{"header of another type", strings.Join([]string{encoded(`{"alg":"ES256","typ":"at+jwt"}`), encoded(`{}`), "AAAA"}, "."), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{"what helps: ask whoever issued it"}},
+		{"payload of another kind", strings.Join([]string{encoded(`{"alg":"ES256"}`), encoded(`{"a":1,"a":2}`), "AAAA"}, "."), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{
+			"payload: duplicate name", "what helps: ask whoever issued it to authenticate it: its claims",
+		}},
+		{"encoded twice", encoded(token), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{"what helps: send the token as it was given"}},
+		{"padded", strings.Replace(token, ".", "=.", 1), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{"what helps: send the token as it was given"}},
+		{"header cut", token[1:], nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{"what helps: "}},
+		{"header that is not canonical", "eyJhbGciOiJFUzI1NiJ9A" + token[strings.Index(token, "."):], nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{"what helps: send the token as it was given"}},
+		{"down", token, func(w *tokentest.World) { w.Err = errors.New("etcd is down") }, tokens.ResultUnavailable, inspect.SignatureValid, []string{
+			"token:     unavailable\n", "etcd is down", "what helps: try again",
+		}},
+		{"unknown and odd claims", tokentest.Mint(t, tokentest.ECKey, bound(func(c map[string]any) {
+			c["password"] = "hunter2"
+			c["jti"] = "\x1b[31m\u202e" + strings.Repeat("x", 1000)
+			c["\x1bname"] = 1
+		})), nil, tokens.ResultAccepted, inspect.SignatureValid, []string{"  password = …\n", "…\n"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			w := tokentest.NewWorld()
+			if tt.change != nil {
+				tt.change(w)
+			}
+			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
+				cfg.Observe = func(_ context.Context, _ tokens.Event) { t.Error("Observe was told") }
+			})
+			e := inspect.Explain(t.Context(), a, tt.token)
+			text := e.String()
+			if e.Result != tt.outcome || e.Signature != tt.signature {
+				t.Errorf("got %s and the signature %s, want %s and %s", e.Result, e.Signature, tt.outcome, tt.signature)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("no %q in:\n%s", want, text)
+				}
+			}
+			all := text + fmt.Sprintf("%v %+v %#v", e, e, e) + string(tokentest.Must(json.Marshal(e)))
+			parts := strings.Split(tt.token, ".")
+			for _, secret := range append(parts[max(0, len(parts)-2):], "hunter2", tt.token) {
+				if strings.Contains(all, secret) {
+					t.Errorf("it shows %q:\n%s", secret, all)
+				}
+			}
+			for _, r := range text {
+				if r != '\n' && r != '…' && (r > unicode.MaxASCII || unicode.IsControl(r)) {
+					t.Errorf("it has the character %U:\n%s", r, text)
+				}
+			}
+		})
+	}
+}
