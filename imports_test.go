@@ -25,6 +25,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"internal/jose":        {ours: []string{"internal/flight", "internal/strictjson"}, others: []string{"gopkg.in/square/go-jose.v2"}},
 	"internal/tokensecret": {others: kubernetes},
 	"internal/podsecrets":  {others: kubernetes},
+	"internal/trim":        {others: kubernetes},
 	"internal/webhook":     {ours: []string{"internal/flight"}},
 	"keys":                 {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "keys/internal/age", "keys/internal/files", "keys/internal/wrap"}},
 	"keys/keyring":         {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "keys", "keys/internal/age", "keys/internal/files", "keys/internal/wrap"}},

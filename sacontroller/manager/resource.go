@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/internal/trim"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -112,7 +113,7 @@ func newInformer(client kubernetes.Interface, md metadata.Interface, r Resource,
 	default:
 		return nil, fmt.Errorf("manager: unknown Resource %q", r)
 	}
-	if err := informer.SetTransform(new(trimmer).trim); err != nil {
+	if err := informer.SetTransform(new(trim.Trimmer).Trim); err != nil {
 		return nil, fmt.Errorf("manager: preparing to watch %s: %v", r, err)
 	}
 	return informer, nil

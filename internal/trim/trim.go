@@ -1,4 +1,5 @@
-package manager
+// Package trim makes the objects in a cache small, for the modules that have one.
+package trim
 
 import (
 	"bytes"
@@ -8,23 +9,23 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// A trimmer keeps the cache of one informer small: it drops the parts of an object
+// A Trimmer keeps the cache of one informer small: it drops the parts of an object
 // that no controller needs, and lets objects share what most have in common. Of a
 // token Secret that is all but the token: the CA bundle, the namespace, and the keys
 // of the data and of the annotations.
 //
-// It changes objects in place, which [cache.TransformFunc] allows, and may see them
-// more than once.
-type trimmer struct {
+// It changes objects in place, which client-go's cache.TransformFunc allows, and may
+// see them more than once. The zero value is ready; it is safe for concurrent use.
+type Trimmer struct {
 	mu        sync.Mutex
 	namespace string // of the last object: lists come in that order
 	caData    []byte // of the last Secret
 	caText    string // of the last ConfigMap
 }
 
-// trim returns what of object is kept in memory. An update that has no managed
+// Trim returns what of object is kept in memory. An update that has no managed
 // fields leaves those of the API server as they are.
-func (t *trimmer) trim(object any) (any, error) {
+func (t *Trimmer) Trim(object any) (any, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	switch o := object.(type) {
@@ -61,7 +62,7 @@ func (t *trimmer) trim(object any) (any, error) {
 	return object, nil // of a tombstone, the object was trimmed when it was stored
 }
 
-func (t *trimmer) trimMeta(m *metav1.ObjectMeta) {
+func (t *Trimmer) trimMeta(m *metav1.ObjectMeta) {
 	m.ManagedFields = nil
 	if m.Namespace != t.namespace {
 		t.namespace = m.Namespace

@@ -1,4 +1,4 @@
-package manager
+package trim
 
 import (
 	"testing"
@@ -62,11 +62,11 @@ func TestTrimKeepsTheRest(t *testing.T) {
 		{&corev1.Pod{ObjectMeta: metaOf("a"), Spec: spec, Status: corev1.PodStatus{Phase: corev1.PodRunning}},
 			&corev1.Pod{ObjectMeta: bare("a"), Spec: spec}},
 	} {
-		trimmer := new(trimmer)
+		trimmer := new(Trimmer)
 		var got any = tt.object.DeepCopyObject()
 		for range 2 {
 			var err error
-			if got, err = trimmer.trim(got); err != nil {
+			if got, err = trimmer.Trim(got); err != nil {
 				t.Fatal(err)
 			}
 			if !apiequality.Semantic.DeepEqual(got, tt.want) {
@@ -87,9 +87,9 @@ func TestTrimShares(t *testing.T) {
 		s.Annotations = map[string]string{corev1.ServiceAccountNameKey: name}
 		return received(t, s)
 	}
-	trimmer := new(trimmer)
+	trimmer := new(Trimmer)
 	trim := func(s *corev1.Secret) *corev1.Secret {
-		got, err := trimmer.trim(s)
+		got, err := trimmer.Trim(s)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,176 @@
+package saruntime
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+// ControllerOptions are controller-runtime's own options for a controller.
+type ControllerOptions = controller.TypedOptions[sacontroller.Key]
+
+// Options say how [Runtime.Add] runs a controller.
+type Options struct {
+	// Watch has an object of each kind whose changes the controller needs, for Due
+	// or for its Reader. It may be empty for the controllers of package sacontroller.
+	// Kinds other than Namespaces, Nodes, ServiceAccounts, token Secrets, Pods and
+	// the ConfigMaps of Kubernetes need a [Config.Cache].
+	Watch []client.Object
+
+	// Controller has the number of workers, and what else controller-runtime lets
+	// choose, with its defaults. Reconciler must be nil.
+	Controller ControllerOptions
+}
+
+// Add makes the manager run c: with its name, watches for what it needs, priority
+// queue, metrics and logs as controller-runtime has them, on the leader only, and
+// after every object was seen. It can be called before and after the manager was
+// started.
+//
+// It returns a [*ConfigError] for each mistake in opts and if c is nil, and
+// controller-runtime's error, as for a second controller of the same name.
+func (r *Runtime) Add(c sacontroller.Controller, opts Options) error {
+	mistakes := configerror.List{Config: "saruntime.Options"}
+	mistakes.Require("c", c, "a sacontroller.Controller")
+	if err := mistakes.Err(); err != nil {
+		return err
+	}
+	if len(opts.Watch) == 0 {
+		opts.Watch = watchedBy(c)
+	}
+	if len(opts.Watch) == 0 {
+		mistakes.Add("Watch", "is empty, want the kinds that %s, a %T, needs", c.Name(), c)
+	}
+	for i, kind := range opts.Watch {
+		field := fmt.Sprintf("Watch[%d]", i)
+		mistakes.Require(field, kind, "an object")
+		if _, _, err := r.scheme.ObjectKinds(kind); err != nil {
+			mistakes.Add(field, "is a %T, which the cache has no kind for, want one of its scheme", kind)
+		}
+	}
+	if opts.Controller.Reconciler != nil {
+		mistakes.Add("Controller.Reconciler", "is set, want nil: the controller is the reconciler")
+	}
+	configerror.NotNegative(&mistakes, "Controller.MaxConcurrentReconciles", opts.Controller.MaxConcurrentReconciles)
+	if err := mistakes.Err(); err != nil {
+		return err
+	}
+	return r.add(c, slices.Clone(opts.Watch), opts.Controller)
+}
+
+func (r *Runtime) add(c sacontroller.Controller, kinds []client.Object, opts ControllerOptions) error {
+	if opts.LogConstructor == nil {
+		base := opts.Logger
+		if base.GetSink() == nil {
+			base = r.manager.GetLogger()
+		}
+		opts.LogConstructor = logsOf(base.WithValues("controller", c.Name()))
+	}
+	opts.Reconciler = reconciler{c}
+	ctl, err := controller.NewTyped(c.Name(), r.manager, opts)
+	if err != nil {
+		return fmt.Errorf("saruntime: %w", err)
+	}
+	again := &lookAgain{runtime: r, controller: c, kinds: kinds, listed: make(chan struct{}, 1)}
+	for _, kind := range kinds {
+		if r.lists != nil {
+			// Filled before there is a lease to lead by.
+			if _, err := r.cache.GetInformer(context.Background(), kind, cache.BlockUntilSynced(false)); err != nil {
+				return fmt.Errorf("saruntime: watching %T: %w", kind, err)
+			}
+			r.lists.notify(kind, again.listed)
+		}
+		if err := ctl.Watch(source.TypedKind(r.cache, kind, changes(c))); err != nil {
+			return fmt.Errorf("saruntime: watching %T: %w", kind, err)
+		}
+	}
+	if err := ctl.Watch(again); err != nil {
+		return fmt.Errorf("saruntime: %w", err)
+	}
+	return nil
+}
+
+// watchedBy returns what a controller of package sacontroller watches, or nil for
+// another one.
+func watchedBy(c sacontroller.Controller) []client.Object {
+	switch c.(type) {
+	case *sacontroller.ServiceAccounts:
+		return []client.Object{&corev1.Namespace{}, &corev1.ServiceAccount{}}
+	case *sacontroller.Tokens:
+		return []client.Object{&corev1.Namespace{}, &corev1.ServiceAccount{}, &corev1.Secret{}}
+	case *sacontroller.LegacyTokenCleaner:
+		return []client.Object{&corev1.Namespace{}, &corev1.ServiceAccount{}, &corev1.Secret{}, &corev1.Pod{}, &corev1.ConfigMap{}}
+	case *sacontroller.LegacyTokenTracker, *sacontroller.RootCAPublisher:
+		return []client.Object{&corev1.Namespace{}, &corev1.ConfigMap{}}
+	}
+	return nil
+}
+
+// logsOf returns the loggers of a controller, in the form of controller-runtime's.
+func logsOf(base logr.Logger) func(*sacontroller.Key) logr.Logger {
+	return func(key *sacontroller.Key) logr.Logger {
+		if key == nil {
+			return base
+		}
+		return base.WithValues("kind", key.Kind, "namespace", key.Namespace, "name", key.Name)
+	}
+}
+
+// A reconciler is a Controller as controller-runtime calls it.
+type reconciler struct{ controller sacontroller.Controller }
+
+// Reconcile implements [reconcile.TypedReconciler].
+func (r reconciler) Reconcile(ctx context.Context, key sacontroller.Key) (reconcile.Result, error) {
+	result, err := r.controller.Reconcile(ctx, key)
+	switch {
+	case isTerminal(err):
+		return reconcile.Result{}, reconcile.TerminalError(err)
+	case err != nil:
+		return reconcile.Result{}, err
+	}
+	if result.RequeueAfter > sacontroller.Yield {
+		if why := r.lastError(key); why != nil {
+			log.FromContext(ctx).Info("Put off", "after", result.RequeueAfter, "reason", why.Error())
+		}
+	}
+	return reconcile.Result{RequeueAfter: result.RequeueAfter}, nil
+}
+
+// lastError returns why the controller put key off, if it says so.
+func (r reconciler) lastError(key sacontroller.Key) error {
+	c, ok := r.controller.(interface {
+		LastError(sacontroller.Key) error
+	})
+	if !ok {
+		return nil
+	}
+	return c.LastError(key)
+}
+
+// isTerminal reports whether err is one that only a change of an object helps. Of
+// several errors all must be such.
+func isTerminal(err error) bool {
+	switch e := err.(type) {
+	case *sacontroller.TerminalError:
+		return true
+	case interface{ Unwrap() error }:
+		return isTerminal(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		errs := e.Unwrap()
+		return len(errs) > 0 && !slices.ContainsFunc(errs, func(err error) bool { return !isTerminal(err) })
+	}
+	return errors.Is(err, reconcile.TerminalError(nil))
+}
