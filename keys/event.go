@@ -1,11 +1,16 @@
 package keys
 
+import "time"
+
 // An Event is what the Observe hooks of sources and publishers get after they have
 // read, fetched or asked for keys.
 type Event struct {
 	Keys    int   // how many keys there are now
 	Changed bool  // whether they are others than before
 	Err     error // why there are no new keys; the last good ones are still used
+
+	// Took is how long reading, fetching or asking took; of a ring, the step or the look.
+	Took time.Duration
 
 	// Skipped says which published keys are left out of these, and why; see
 	// [Set.Skipped].

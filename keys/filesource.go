@@ -38,8 +38,8 @@ type FileSourceConfig struct {
 	// asked for. Zero means ten seconds. If an unknown key is asked for, files that have
 	// changed are read again after one second.
 	ReloadEvery time.Duration
-	// Observe, if set, is called each time that the files had other keys or could not
-	// be used, with the context of the request. It must not call the FileSource.
+	// Observe, if set, is called each time that the files had other keys, could not be
+	// used, or can be used again, with the context of the request. It must not call the FileSource.
 	Observe func(ctx context.Context, e Event)
 	// Now returns the current time, which is compared with that of the files too. If
 	// nil, time.Now is used.
@@ -158,13 +158,13 @@ func (s *FileSource) reloadAfter(ctx context.Context, interval time.Duration) {
 	if now.Since(*s.read.Load()) < interval || !s.mu.TryLock() {
 		return
 	}
-	before := s.current.Load()
+	before, failed, began := s.current.Load(), s.Err() != nil, time.Now()
 	err := s.reload()
 	s.err.Store(&err)
 	s.read.Store(&now)
 	s.mu.Unlock()
-	if set := s.current.Load(); s.observe != nil && (err != nil || set != before) {
-		s.observe(ctx, Event{Keys: len(set.keys), Changed: set != before, Err: err})
+	if set := s.current.Load(); s.observe != nil && (err != nil || failed || set != before) {
+		s.observe(ctx, Event{Keys: len(set.keys), Changed: set != before, Err: err, Took: time.Since(began)})
 	}
 }
 

@@ -210,7 +210,8 @@ func is(target error) func(error) bool {
 	return func(err error) bool { return errors.Is(err, target) }
 }
 
-// Observe is told of changes and failures, not of readings that found the same. A context
+// Observe is told of changes, of failures and of their end, not of readings that found the
+// same. A context
 // that is done opens nothing.
 func TestFileSourceObserve(t *testing.T) {
 	clock := keystest.NewClock()
@@ -230,6 +231,12 @@ func TestFileSourceObserve(t *testing.T) {
 	read()
 	if len(events) != 2 || events[0].Keys != 2 || !events[0].Changed || events[0].Err != nil || !errors.Is(events[1].Err, keys.ErrNoPublicKeys) || events[1].Changed || events[1].Keys != 2 {
 		t.Errorf("Observe got %+v, want a change and a failure", events)
+	}
+	file.write(keystest.PEMs(keystest.P256Key(), keystest.P384Key()))
+	read()
+	read()
+	if len(events) != 3 || events[2].Err != nil || events[2].Changed || events[2].Keys != 2 || events[2].Took <= 0 {
+		t.Errorf("Observe got %+v, want one more of the end of the failure", events)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -138,7 +138,7 @@ func (c *LegacyTokenCleaner) Reconcile(ctx context.Context, key Key) (Result, er
 		return Result{}, nil
 	}
 	ctx = key.in(ctx)
-	r := c.resume(key.Tenant)
+	r, began := c.resume(key.Tenant), time.Now()
 	var err error
 	if r == nil {
 		if r, err = c.start(ctx, c.dryRun); err != nil {
@@ -154,7 +154,7 @@ func (c *LegacyTokenCleaner) Reconcile(ctx context.Context, key Key) (Result, er
 		return Result{RequeueAfter: Yield}, nil
 	}
 	if c.observe != nil {
-		c.observe(ctx, Event{Controller: c.Name(), Cleanup: r.report})
+		c.observe(ctx, Event{Controller: c.Name(), Cleanup: r.report, Took: time.Since(began)})
 	}
 	return Result{RequeueAfter: c.interval}, nil
 }

@@ -228,6 +228,10 @@ func TestLegacyTokenCleanerDryRun(t *testing.T) {
 		{Namespace: "ns", Name: "token-secret-1", Action: sacontroller.CleanupDelete, Reason: sacontroller.CleanupInvalid},
 	}}
 	diff(t, "Report()", want, report)
+	if observed.Took <= 0 {
+		t.Errorf("the round took %v, want a time", observed.Took)
+	}
+	observed.Took = 0
 	diff(t, "event of the round", sacontroller.Event{Controller: c.Name(), Cleanup: want}, observed)
 	if w := cluster.Writes(); len(w) != 0 {
 		t.Errorf("a dry run wrote:\n%s", fake.FormatActions(w))

@@ -143,7 +143,9 @@ func (e *TerminalError) Unwrap() error { return e.Err }
 
 // An Event tells an Observe func what a controller did.
 type Event struct {
-	Controller string // the controller's Name
+	Controller string        // the controller's Name
+	Took       time.Duration // by Reconcile; by the last attempt, of a round
+	Err        error         // as returned, or why Reconcile waits
 
 	// Cleanup is the report of one round of a [LegacyTokenCleaner].
 	Cleanup *CleanupReport

@@ -47,6 +47,9 @@ type RootCAPublisherConfig struct {
 	// changes it at run time.
 	RootCA []byte
 
+	// Observe, if not nil, is called after each Reconcile of a Namespace, with its context.
+	// It must be fast and safe for concurrent use.
+	Observe func(ctx context.Context, e Event)
 	// Now returns the current time. It serves only to slow down when another
 	// writer reverts what is written. If nil, time.Now is used.
 	Now func() time.Time
@@ -60,6 +63,7 @@ type RootCAPublisher struct {
 	client  RootCAPublisherClient
 	rootCA  *cabundle.Bundle
 	tenants memory.Tenants[rootCAMemory]
+	observe func(ctx context.Context, e Event)
 }
 
 // rootCAMemory is what a RootCAPublisher remembers of a tenant.
@@ -89,7 +93,7 @@ func NewRootCAPublisher(cfg RootCAPublisherConfig) (*RootCAPublisher, error) {
 		cfg.Now = time.Now
 	}
 	return &RootCAPublisher{
-		reader: cfg.Reader, client: cfg.Client, rootCA: cabundle.New(cfg.RootCA),
+		reader: cfg.Reader, client: cfg.Client, rootCA: cabundle.New(cfg.RootCA), observe: cfg.Observe,
 		tenants: memory.Tenants[rootCAMemory]{New: func() *rootCAMemory {
 			return &rootCAMemory{throttle: memory.Throttle[Key]{Now: cfg.Now}}
 		}},
@@ -144,9 +148,13 @@ func (c *RootCAPublisher) Reconcile(ctx context.Context, key Key) (Result, error
 	if key.Kind != kindNamespace || !names.ValidNamespace(key.Name) {
 		return Result{}, nil
 	}
+	ctx, began := key.in(ctx), time.Now()
 	m := c.tenants.Of(key.Tenant)
-	err := c.reconcile(key.in(ctx), key, &m.throttle)
+	err := c.reconcile(ctx, key, &m.throttle)
 	m.failures.Note(key, err)
+	if c.observe != nil {
+		c.observe(ctx, Event{Controller: c.Name(), Took: time.Since(began), Err: err})
+	}
 	if pause, ok := errors.AsType[*pauseError](err); ok {
 		return Result{RequeueAfter: pause.wait}, nil
 	}

@@ -1,17 +1,20 @@
 package sacontroller_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -54,6 +57,22 @@ func published(t testing.TB, cluster *fake.Cluster, namespace string) string {
 		t.Fatal(err)
 	}
 	return m.Data["ca.crt"]
+}
+
+// Observe gets each attempt at a Namespace, with its error.
+func TestRootCAPublisherObserve(t *testing.T) {
+	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}})
+	var events []sacontroller.Event
+	c := newPublisher(t, cluster, func(cfg *sacontroller.RootCAPublisherConfig) {
+		cfg.Observe = func(_ context.Context, e sacontroller.Event) { events = append(events, e) }
+	})
+	cluster.Inject(fault.Nth(1, "create", "configmaps", apierrors.NewInternalError(errors.New("etcd is down"))))
+	_, err := c.Reconcile(t.Context(), sacontroller.Key{Kind: "Namespace", Name: "ns"})
+	_, again := c.Reconcile(t.Context(), sacontroller.Key{Kind: "Namespace", Name: "ns"})
+	_, other := c.Reconcile(t.Context(), sacontroller.Key{Kind: "Secret", Name: "ns"})
+	if err == nil || again != nil || other != nil || len(events) != 2 || events[0].Err != err || events[1].Err != nil || events[0].Controller != c.Name() || events[0].Took <= 0 {
+		t.Errorf("Reconcile() = %v, %v, Observe got %+v, want both attempts", err, again, events)
+	}
 }
 
 // RCA-1..11, RCA-T1, SECURITY C16

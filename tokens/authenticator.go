@@ -200,10 +200,13 @@ func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 // a lookup failed: retry. There are no other errors, and none of the first two
 // holds anything of the token.
 func (a *Authenticator) Authenticate(ctx context.Context, token string, audiences ...string) (*Identity, error) {
+	began := time.Now()
 	attempt := attempt{Authenticator: a, entered: ctx, now: a.cfg.Now(), detailed: a.cfg.Observe != nil}
 	identity, v, err := attempt.authenticate(ctx, token, audiences)
 	if a.cfg.Observe != nil {
-		a.cfg.Observe(attempt.entered, attempt.event(v, err))
+		e := attempt.event(v, err)
+		e.Took = time.Since(began)
+		a.cfg.Observe(attempt.entered, e)
 	}
 	return identity, err
 }
@@ -321,7 +324,9 @@ func (a *attempt) event(v verified, err error) Event {
 		e.Namespace, e.Name, e.UID = c.Namespace, c.Account.Name, c.Account.UID
 		e.Issuer, e.CredentialID, e.Cluster = c.Issuer, c.CredentialID, c.Cluster
 		e.ImpliedAudiences = len(c.Audiences) == 0
-		if warn := payload.Time(c.WarnAfter); err == nil && !warn.IsZero() && a.now.After(warn) {
+		warn := payload.Time(c.WarnAfter)
+		e.Extended = err == nil && !warn.IsZero()
+		if e.Extended && a.now.After(warn) {
 			e.Stale = a.now.Sub(warn)
 		}
 	}

@@ -31,6 +31,9 @@ type Event struct {
 	Detail  string // what the token or object has and what is required; empty if accepted
 	Err     error  // what Authenticate returned
 
+	// Took is how long Authenticate took.
+	Took time.Duration
+
 	// Panic and Stack are set if a lookup through tokens/objectcache or of a key source
 	// panicked. The value may hold a secret.
 	Panic any
@@ -53,6 +56,11 @@ type Event struct {
 	// ImpliedAudiences says that the token names no audience, so that it counts
 	// as issued for the API audiences.
 	ImpliedAudiences bool
+
+	// Extended says that the token was accepted and has a time after which the client
+	// should have fetched another one, before its expiry. Tokens that kubelets mount into
+	// pods have one.
+	Extended bool
 
 	// Stale is how long ago the client should have fetched a new token, which it
 	// would not have without the extended lifetime.

@@ -66,10 +66,11 @@ func TestEvents(t *testing.T) {
 		warnings    int
 	}{
 		{"accepted", tokentest.NewWorld(), tokentest.Mint(t, ecKey, fresh), event(func(e *tokens.Event) {
-			e.Result, e.Issuer, e.CredentialID = tokens.ResultAccepted, issuerURL, "JTI=id-1"
+			e.Result, e.Issuer, e.CredentialID, e.Extended = tokens.ResultAccepted, issuerURL, "JTI=id-1", true
 		}), nil, 0},
 		{"stale", tokentest.NewWorld(), tokentest.Mint(t, ecKey, stale), event(func(e *tokens.Event) {
 			e.Result, e.Issuer, e.CredentialID, e.Stale = tokens.ResultAccepted, issuerURL, "JTI=id-1", 90*time.Second
+			e.Extended = true
 		}), map[string]string{"authentication.k8s.io/stale-token": "subject: system:serviceaccount:ci:builder, seconds after warning threshold: 90"}, 0},
 		{"manual secret", withSecret(func(_ *tokentest.World, s *corev1.Secret) {
 			s.Labels = map[string]string{tokens.LastUsedLabel: "2025-12-31"}
@@ -112,7 +113,10 @@ func TestEvents(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			got := observed(t, tt.world, tt.token)
 			annotations, warnings := got.AuditAnnotations(), got.Warnings()
-			tt.want.Time, got.Err = now, nil
+			if got.Took <= 0 {
+				t.Errorf("it took %v, want a time", got.Took)
+			}
+			tt.want.Time, got.Err, got.Took = now, nil, 0
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("event (-want +got):\n%s", diff)
 			}

@@ -219,13 +219,13 @@ func (p *Publisher) Refresh(ctx context.Context) error {
 // ask returns a function that asks the source once, for everyone who waits.
 func (p *Publisher) ask(timeout time.Duration) func(context.Context) (*documents, error) {
 	return func(ctx context.Context) (*documents, error) {
-		began := p.clock.Now()
+		began, start := p.clock.Now(), time.Now()
 		limited, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
 		next, changed, err := p.next(limited)
 		p.current.Store(next)
 		if p.observe != nil {
-			e := keys.Event{Keys: len(next.keys), Changed: changed, Err: err}
+			e := keys.Event{Keys: len(next.keys), Changed: changed, Err: err, Took: time.Since(start)}
 			e.Panic, e.Stack = flight.PanicOf(err)
 			p.observe(ctx, e)
 		}

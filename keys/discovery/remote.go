@@ -292,7 +292,7 @@ func (r *Remote) cantTell(now age.Time, usable bool) error {
 
 // fetch fetches the keys once.
 func (r *Remote) fetch(ctx context.Context) (struct{}, error) {
-	began := r.clock.Now()
+	began, start := r.clock.Now(), time.Now()
 	limited, cancel := context.WithTimeout(ctx, r.cfg.Timeout)
 	answer, err := flight.Do(limited, r.guard, r.download)
 	cancel()
@@ -307,7 +307,7 @@ func (r *Remote) fetch(ctx context.Context) (struct{}, error) {
 		r.set, r.fetched, r.err = answer.set, began, nil
 		r.refresh = min(r.cfg.RefreshEvery, max(answer.maxAge, r.cfg.CoolDown))
 	}
-	e := keys.Event{Keys: len(all(r.set)), Changed: changed, Err: r.err}
+	e := keys.Event{Keys: len(all(r.set)), Changed: changed, Err: r.err, Took: time.Since(start)}
 	if err == nil {
 		e.Skipped = answer.set.Skipped()
 	}

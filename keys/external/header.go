@@ -64,7 +64,11 @@ func parseHeader(encoded string) (id string, err error) {
 // server that is configured with serverMax and extendedMax and signs with s. A
 // serverMax of zero means that of the service.
 func (s *Signer) Lifetimes(ctx context.Context, serverMax, extendedMax time.Duration) (tokenMax, extended time.Duration, err error) {
+	start := time.Now()
 	signerMax, err := flight.Do(ctx, s.others, s.cfg.Service.MaxTokenLifetime)
+	if s.cfg.Observe != nil {
+		s.cfg.Observe(ctx, newEvent(MethodMetadata, start, err))
+	}
 	if err != nil {
 		return 0, 0, wrap.Errorf(err, "external: while setting up external-jwt-signer: asking for the longest token lifetime")
 	}

@@ -34,6 +34,9 @@ type ServerConfig struct {
 	// RefreshHint is the time after which clients fetch the keys again, at least a
 	// second. Zero means half of the [keys.MaxAge] of Keys.
 	RefreshHint time.Duration
+	// Observe, if set, is called after each call that was answered, with its context. It
+	// must be fast and safe for concurrent use.
+	Observe func(ctx context.Context, e Event)
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
@@ -74,6 +77,25 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 // Sign implements [Service]. It fails with [ErrBadClaims] or as the signer
 // does, such as with [keys.ErrNoSigningKey].
 func (s *Server) Sign(ctx context.Context, claims string) (header, signature string, err error) {
+	start := time.Now()
+	header, signature, err = s.sign(ctx, claims)
+	s.observe(ctx, newEvent(MethodSign, start, err))
+	return header, signature, err
+}
+
+// observe calls Observe. Errors without a code of their own reach the client as
+// Unavailable.
+func (s *Server) observe(ctx context.Context, e Event) {
+	if s.cfg.Observe == nil {
+		return
+	}
+	if e.Code == codeUnknown {
+		e.Code = "Unavailable"
+	}
+	s.cfg.Observe(ctx, e)
+}
+
+func (s *Server) sign(ctx context.Context, claims string) (header, signature string, err error) {
 	payload, err := base64.RawURLEncoding.DecodeString(claims)
 	// Line breaks are decoded too, and would be gone from what is signed.
 	if err != nil || base64.RawURLEncoding.EncodeToString(payload) != claims || len(payload) == 0 || payload[0] != '{' || !json.Valid(payload) {
@@ -91,6 +113,17 @@ func (s *Server) Sign(ctx context.Context, claims string) (header, signature str
 // FetchKeys implements [Service]. It fails with [keys.ErrNoSigningKey] while there
 // is no key, or as the source does.
 func (s *Server) FetchKeys(ctx context.Context) (*Keys, error) {
+	start := time.Now()
+	answer, err := s.fetchKeys(ctx)
+	e := newEvent(MethodFetchKeys, start, err)
+	if err == nil {
+		e.Keys, e.DataTimestamp = len(answer.Keys), answer.DataTimestamp
+	}
+	s.observe(ctx, e)
+	return answer, err
+}
+
+func (s *Server) fetchKeys(ctx context.Context) (*Keys, error) {
 	stamp := s.changedAt() // before the keys: what changes in between is fetched next time
 	known, err := s.cfg.Keys.PublicKeys(ctx, "")
 	if err != nil {
@@ -138,6 +171,7 @@ func (s *Server) noticed(known []keys.PublicKey) time.Time {
 func samePublished(a, b keys.PublicKey) bool { return a.ID == b.ID && a.Unpublished == b.Unpublished }
 
 // MaxTokenLifetime implements [Service].
-func (s *Server) MaxTokenLifetime(context.Context) (time.Duration, error) {
+func (s *Server) MaxTokenLifetime(ctx context.Context) (time.Duration, error) {
+	s.observe(ctx, newEvent(MethodMetadata, time.Now(), nil))
 	return s.cfg.MaxTokenLifetime, nil
 }

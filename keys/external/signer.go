@@ -40,10 +40,10 @@ type SignerConfig struct {
 	// AllowUnpublished also accepts signatures of keys that are excluded from
 	// discovery, which verifiers elsewhere reject.
 	AllowUnpublished bool
-	// Observe, if set, is called after each fetch of the keys, with the values of the
-	// context of the call that started it. A new data timestamp counts as a change. It
-	// must not wait for the Signer.
-	Observe func(ctx context.Context, e keys.Event)
+	// Observe, if set, is called after each call of Service, with its context or, of
+	// FetchKeys, the values of the context of the call that started it. It must not wait
+	// for the Signer.
+	Observe func(ctx context.Context, e Event)
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
@@ -175,10 +175,11 @@ func (s *Signer) Refresh(ctx context.Context) error {
 
 // fetch calls the service for everyone who waits.
 func (s *Signer) fetch(ctx context.Context) (struct{}, error) {
-	began := s.clock.Now()
+	began, start := s.clock.Now(), time.Now()
 	limited, cancel := context.WithTimeout(ctx, retryInterval)
 	answer, err := flight.Do(limited, s.others, s.cfg.Service.FetchKeys)
 	cancel()
+	e := newEvent(MethodFetchKeys, start, err)
 	var set *keys.Set
 	if err == nil {
 		set, err = answer.check()
@@ -194,8 +195,7 @@ func (s *Signer) fetch(ctx context.Context) (struct{}, error) {
 		s.set, s.stamp, s.fetched, s.hint = set, answer.DataTimestamp, began, answer.RefreshHint
 	}
 	s.err, s.ended = err, s.clock.Now()
-	e := keys.Event{Keys: len(allKeys(s.set)), Changed: changed, Err: err}
-	e.Panic, e.Stack = flight.PanicOf(err)
+	e.Keys, e.Changed, e.DataTimestamp, e.Err = len(allKeys(s.set)), changed, s.stamp, err
 	s.mu.Unlock()
 	if s.cfg.Observe != nil {
 		s.cfg.Observe(ctx, e)
@@ -301,15 +301,26 @@ func (s *Signer) Err() error {
 // Sign implements [keys.Signer]. Its errors have the texts of Kubernetes; if the
 // service's own keys don't verify what it signed, they wrap [keys.ErrMismatch].
 func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
-	claims := base64.RawURLEncoding.EncodeToString(payload)
+	claims, start := base64.RawURLEncoding.EncodeToString(payload), time.Now()
 	signed, err := flight.Do(ctx, s.signing, func(ctx context.Context) (signed [2]string, err error) {
 		signed[0], signed[1], err = s.cfg.Service.Sign(ctx, claims)
 		return signed, err
 	})
-	header, signature := signed[0], signed[1]
+	e := newEvent(MethodSign, start, err)
+	token := ""
 	if err != nil {
-		return "", wrap.Errorf(err, "external: while signing jwt")
+		err = wrap.Errorf(err, "external: while signing jwt")
+	} else {
+		token, err = s.checked(ctx, claims, signed[0], signed[1])
 	}
+	if e.Err = err; s.cfg.Observe != nil {
+		s.cfg.Observe(ctx, e)
+	}
+	return token, err
+}
+
+// checked returns the token that the service has signed, if one of its keys verifies it.
+func (s *Signer) checked(ctx context.Context, claims, header, signature string) (string, error) {
 	id, err := parseHeader(header)
 	if err != nil {
 		return "", wrap.Errorf(err, "external: while validating header")

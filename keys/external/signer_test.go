@@ -526,7 +526,7 @@ func TestSignerChanges(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		var changes atomic.Int32
-		s := newSigner(t, external.SignerConfig{Service: svc, Observe: func(_ context.Context, e keys.Event) {
+		s := newSigner(t, external.SignerConfig{Service: svc, Observe: func(_ context.Context, e external.Event) {
 			if e.Changed {
 				changes.Add(1)
 			}

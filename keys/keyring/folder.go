@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
@@ -71,7 +72,7 @@ func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lo
 	if err != nil {
 		return nil, err
 	}
-	began := r.clock.Now()
+	began, start := r.clock.Now(), time.Now()
 	f := &ringFolder{dir: dir, fsys: fsys, lock: lock}
 	r.folder = f
 	if err := f.create(ctx); err != nil {
@@ -88,7 +89,7 @@ func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lo
 	r.current.Store(view)
 	r.looked.Store(&began)
 	if tidyErr != nil {
-		r.tell(ctx, view, fmt.Errorf("keyring: removing what a killed process has left: %w", tidyErr))
+		r.tell(ctx, view, start, fmt.Errorf("keyring: removing what a killed process has left: %w", tidyErr))
 	}
 	if len(view.all) == 0 {
 		if err := r.importKubeadm(ctx); err != nil {

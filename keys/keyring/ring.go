@@ -41,7 +41,7 @@ type Config struct {
 	// put another folder of this user in its place.
 	InsecureParents bool
 	// Observe, if set, is called after each step, and each time that changes by others
-	// were found or the folder could not be read. A key that begins or ceases to
+	// were found, the folder could not be read, or can be read again. A key that begins or ceases to
 	// sign is a change too. It must not take steps.
 	Observe func(ctx context.Context, e keys.Event)
 	// Now returns the current time. If nil, time.Now is used.
@@ -241,8 +241,9 @@ func (r *Ring) step(ctx context.Context, added []newKey, decide func([]Key) ([]K
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	began := time.Now()
 	before, err := r.takeStep(ctx, added, decide)
-	r.tell(ctx, before, err)
+	r.tell(ctx, before, began, err)
 	return err
 }
 
@@ -266,10 +267,10 @@ func (r *Ring) takeStep(ctx context.Context, added []newKey, decide func([]Key) 
 }
 
 // tell calls Observe.
-func (r *Ring) tell(ctx context.Context, before *ringView, err error) {
+func (r *Ring) tell(ctx context.Context, before *ringView, began time.Time, err error) {
 	if r.observe != nil {
 		now := r.current.Load()
-		r.observe(ctx, keys.Event{Keys: len(now.all), Changed: !slices.Equal(before.all, now.all), Err: err})
+		r.observe(ctx, keys.Event{Keys: len(now.all), Changed: !slices.Equal(before.all, now.all), Err: err, Took: time.Since(began)})
 	}
 }
 
@@ -370,12 +371,12 @@ func (r *Ring) fresh(ctx context.Context) *ringView {
 
 // look reads the folder and reports whether it did. The caller has locked loadMu.
 func (r *Ring) look(ctx context.Context) bool {
-	before, began := r.current.Load(), r.clock.Now()
+	before, failed, began, start := r.current.Load(), r.Err() != nil, r.clock.Now(), time.Now()
 	looked, err := r.reload()
 	r.looked.Store(&began)
 	r.loadMu.Unlock()
-	if err != nil || r.current.Load() != before {
-		r.tell(ctx, before, err)
+	if err != nil || looked && failed || r.current.Load() != before {
+		r.tell(ctx, before, start, err)
 	}
 	return looked
 }

@@ -109,10 +109,19 @@ func TestRingObserve(t *testing.T) {
 		ring.Keys()
 	}
 	want(keys.Event{Keys: 2, Changed: true})
-	ok(t, os.WriteFile(filepath.Join(dir, "ring.json"), []byte("{"), 0o644))
+	state := filepath.Join(dir, "ring.json")
+	good, err := os.ReadFile(state)
+	ok(t, err)
+	ok(t, os.WriteFile(state, []byte("{"), 0o644))
 	clock.Add(time.Second)
 	ring.Keys()
 	want(keys.Event{Keys: 2, Err: ring.Err()})
+	ok(t, os.WriteFile(state, good, 0o644))
+	for range 2 { // the end of the failure is told once
+		clock.Add(time.Second)
+		ring.Keys()
+	}
+	want(keys.Event{Keys: 2})
 }
 
 // Replicas that start together agree on one key.

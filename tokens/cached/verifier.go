@@ -60,6 +60,8 @@ type Event struct {
 	Identity *tokens.Identity // nil unless the token was accepted
 	Err      error            // as returned
 	Hit      bool             // the Verifier was not asked
+	Asked    bool             // it was, by this call; if neither, another call's question was joined
+	Took     time.Duration    // by Authenticate
 
 	// Panic and Stack are set if the Verifier panicked.
 	Panic any
@@ -139,10 +141,11 @@ func (a *answer) counts(now time.Time) bool { return now.Sub(a.began) < a.ttl }
 // Authenticate implements [tokens.Verifier]. Its errors are those of the Verifier, that
 // of ctx, or a [*tokens.UnavailableError] if the Verifier panics or hangs.
 func (v *Verifier) Authenticate(ctx context.Context, token string, audiences ...string) (*tokens.Identity, error) {
-	a, hit := v.answer(ctx, token, audiences)
+	began := time.Now()
+	a, how := v.answer(ctx, token, audiences)
 	identity := copyOf(a.identity)
 	if v.cfg.Observe != nil {
-		e := Event{Identity: identity, Err: a.err, Hit: hit}
+		e := Event{Identity: identity, Err: a.err, Hit: how == remembered, Asked: how == asked, Took: time.Since(began)}
 		e.Panic, e.Stack = flight.PanicOf(a.err)
 		v.cfg.Observe(ctx, e)
 	}
@@ -159,31 +162,45 @@ func copyOf(id *tokens.Identity) *tokens.Identity {
 	return &c
 }
 
+// A way is how an answer was got.
+type way int
+
+const (
+	none way = iota // the caller's context was done
+	joined
+	asked
+	remembered
+)
+
 // answer returns what is known, or asks. It never takes the answer of a call that began
 // so long ago that it doesn't count any more.
-func (v *Verifier) answer(ctx context.Context, token string, audiences []string) (a answer, hit bool) {
+func (v *Verifier) answer(ctx context.Context, token string, audiences []string) (a answer, how way) {
 	if err := ctx.Err(); err != nil {
-		return answer{err: unavailable(err)}, false
+		return answer{err: unavailable(err)}, none
 	}
 	k := keyOf(tenant.Of(ctx), token, audiences)
 	if a, ok := v.known(k); ok {
-		return a, true
+		return a, remembered
 	}
-	asked := slices.Clone(audiences)
+	wanted := slices.Clone(audiences)
 	for began := time.Now(); ; {
 		v.mu.Lock()
 		if a, ok := v.known(k); ok { // stored meanwhile
 			v.mu.Unlock()
-			return a, true
+			return a, remembered
 		}
-		call := v.calls.Start(ctx, k, func(ctx context.Context) (answer, error) { return v.ask(ctx, k, token, asked), nil })
+		how := asked
+		if v.calls.Running(k) != nil {
+			how = joined
+		}
+		call := v.calls.Start(ctx, k, func(ctx context.Context) (answer, error) { return v.ask(ctx, k, token, wanted), nil })
 		v.mu.Unlock()
 		a, err := call.Wait(ctx)
 		switch {
 		case err != nil:
-			return answer{err: unavailable(err)}, false
+			return answer{err: unavailable(err)}, how
 		case a.identity == nil, !call.Began().Before(began), a.counts(time.Now()):
-			return a, false
+			return a, how
 		}
 	}
 }

@@ -171,15 +171,19 @@ func TestFaults(t *testing.T) {
 // TRC-28: one call for many; one that gives up doesn't end it.
 func TestSharedCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var hits, misses atomic.Int32
+		var hits, misses, fetches atomic.Int32
 		v := &verifier{took: 2 * time.Second, seen: func(ctx context.Context, _ string, _ []string) (*tokens.Identity, error) {
 			return &tokens.Identity{}, ctx.Err()
 		}}
 		c := newCached(t, v, func(cfg *cached.Config) {
 			cfg.Observe = func(_ context.Context, e cached.Event) {
-				if e.Hit {
+				switch {
+				case e.Hit:
 					hits.Add(1)
-				} else {
+				case e.Asked:
+					fetches.Add(1)
+					fallthrough
+				default:
 					misses.Add(1)
 				}
 			}
@@ -207,10 +211,16 @@ func TestSharedCalls(t *testing.T) {
 		if v.calls.Load() != 1 || hits.Load() != 1 || misses.Load() != 51 {
 			t.Errorf("%d calls, %d hits, %d misses, want 1, 1, 51", v.calls.Load(), hits.Load(), misses.Load())
 		}
+		if fetches.Load() != 1 {
+			t.Errorf("%d calls say that they asked, want 1", fetches.Load())
+		}
 		gone, cancelGone := context.WithCancel(t.Context())
 		cancelGone()
 		if _, err := c.Authenticate(gone, "x"); !errors.Is(err, context.Canceled) {
 			t.Errorf("with a context that is done, Authenticate() = %v", err)
+		}
+		if fetches.Load() != 1 {
+			t.Error("a call whose context is done says that it asked")
 		}
 	})
 }

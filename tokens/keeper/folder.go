@@ -83,9 +83,10 @@ func (f *Folder) Sync(ctx context.Context) (next time.Time, err error) {
 	case f.filled && (f.renew.IsZero() || now.Before(f.renew)):
 		return f.renew, nil
 	}
+	began := time.Now()
 	err = f.fill(ctx, now)
 	if f.cfg.Observe != nil {
-		e := Event{Name: f.cfg.Dir, Expiry: f.expiry, Err: err}
+		e := Event{Name: f.cfg.Dir, Expiry: f.expiry, Err: err, Took: time.Since(began)}
 		e.Panic, e.Stack = flight.PanicOf(err)
 		f.cfg.Observe(ctx, e)
 	}

@@ -106,6 +106,7 @@ type Event struct {
 	CredentialID    string    // of the new token
 	Expiry          time.Time // of the token that is there now, zero if unknown
 	Err             error     // nil if it was renewed
+	Took            time.Duration
 
 	// Panic and Stack are set if Mint panicked.
 	Panic any
@@ -186,8 +187,9 @@ func (s *Secrets) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 		return sacontroller.Result{RequeueAfter: max(h.renew.Sub(now), shortestWait)}, nil
 	}
 	e := Event{Namespace: secret.Namespace, Name: secret.Name, Expiry: h.expiry}
+	began := time.Now()
 	next, err := s.renew(ctx, secret, want, &e)
-	e.Err = err
+	e.Err, e.Took = err, time.Since(began)
 	e.Panic, e.Stack = flight.PanicOf(err)
 	if s.cfg.Observe != nil {
 		s.cfg.Observe(ctx, e)

@@ -49,6 +49,7 @@ type Config struct {
 type Event struct {
 	Namespace, Secret string
 	SecretUID         types.UID
+	Took              time.Duration // by the patch
 
 	// Err says why the use was not recorded; nil if it was. The token was
 	// authenticated all the same. A patch that failed is retried with the first
@@ -190,10 +191,12 @@ func (t *Tracker) Flush(ctx context.Context) {
 		if !ok {
 			return
 		}
+		began := time.Now()
 		err := t.patch(ctx, u)
+		took := time.Since(began)
 		t.finish(u.key, err)
 		if t.cfg.Observe != nil {
-			e := Event{Namespace: u.key.namespace, Secret: u.key.name, SecretUID: u.key.uid, Err: err}
+			e := Event{Namespace: u.key.namespace, Secret: u.key.name, SecretUID: u.key.uid, Took: took, Err: err}
 			e.Panic, e.Stack = flight.PanicOf(err)
 			t.cfg.Observe(u.ctx, e)
 		}

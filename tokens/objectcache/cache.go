@@ -38,6 +38,28 @@ type Config struct {
 	MaxBytes int64
 	// Timeout bounds one lookup. Zero means 10 s.
 	Timeout time.Duration
+
+	// Observe, if set, is called for each object that was asked for, before the getter
+	// returns, with its context. It must be fast and safe for concurrent use.
+	Observe func(ctx context.Context, e Event)
+}
+
+// An Event is one call of a getter.
+type Event struct {
+	// Kind is that of the object: "ServiceAccount", "Secret", "Pod", "Node",
+	// "ValidatingWebhookConfiguration", "MutatingWebhookConfiguration", or one of
+	// [tokens.ObjectGetter].
+	Kind            string
+	Namespace, Name string
+
+	Hit    bool // nothing was looked up
+	Joined bool // the object is that of a lookup of another call
+	Err    error
+	Took   time.Duration
+
+	// Panic and Stack are set if the getter panicked.
+	Panic any
+	Stack []byte
 }
 
 // A ConfigError is one mistake in a [Config] or [Getters]: Config says which struct,
@@ -131,13 +153,19 @@ func (a *answer) error() error {
 // get returns what is known of k, or what lookup returns.
 func get[T metav1.Object](ctx context.Context, c *cache, k key, lookup func(context.Context) (T, error)) (T, error) {
 	k.tenant = tenant.Of(ctx)
-	object, err := c.get(ctx, k, func(ctx context.Context) (any, error) {
+	began := time.Now()
+	object, how, err := c.get(ctx, k, func(ctx context.Context) (any, error) {
 		object, err := lookup(ctx)
 		if err == nil && objects.IsNil(object) {
 			return nil, objects.ErrNothing
 		}
 		return object, err
 	})
+	if c.cfg.Observe != nil {
+		e := Event{Kind: k.kind.Kind, Namespace: k.namespace, Name: k.name, Hit: how == remembered, Joined: how == joined, Err: err, Took: time.Since(began)}
+		e.Panic, e.Stack = flight.PanicOf(err)
+		c.cfg.Observe(ctx, e)
+	}
 	if err != nil {
 		var none T
 		return none, err
@@ -145,25 +173,38 @@ func get[T metav1.Object](ctx context.Context, c *cache, k key, lookup func(cont
 	return object.(T), nil
 }
 
+// A way is how an object was got.
+type way int
+
+const (
+	lookedUp way = iota
+	joined
+	remembered
+)
+
 // get is the same for any type. It never joins a lookup twice that began before the
 // caller asked.
-func (c *cache) get(ctx context.Context, k key, lookup func(context.Context) (any, error)) (any, error) {
+func (c *cache) get(ctx context.Context, k key, lookup func(context.Context) (any, error)) (any, way, error) {
 	asked := time.Now()
 	for {
 		if a, ok := c.known(k); ok {
-			return a.object, a.error()
+			return a.object, remembered, a.error()
 		}
 		c.mu.Lock()
 		if a, ok := c.known(k); ok { // stored meanwhile
 			c.mu.Unlock()
-			return a.object, a.error()
+			return a.object, remembered, a.error()
+		}
+		how := lookedUp
+		if c.lookups.Running(k) != nil {
+			how = joined
 		}
 		call := c.lookups.Start(ctx, k, func(ctx context.Context) (any, error) { return c.fill(ctx, k, lookup) })
 		c.mu.Unlock()
 		object, err := call.Wait(ctx)
 		isAnswer := err == nil || apierrors.IsNotFound(err)
 		if own := !call.Began().Before(asked); own || !isAnswer || time.Since(call.Began()) < c.ttl(err) {
-			return object, err
+			return object, how, err
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package tokenrequest
 
 import (
+	"time"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -23,6 +25,7 @@ type Event struct {
 	Result Result
 	Reason metav1.StatusReason // of the status that was returned; empty if issued
 	Err    error               // what Create returned
+	Took   time.Duration       // by Create
 
 	// CredentialID names the token in audit logs and user infos; empty unless
 	// issued.

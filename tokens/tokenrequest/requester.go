@@ -143,9 +143,11 @@ func New(cfg Config) (*Requester, error) {
 // of getters, may be retried.
 func (r *Requester) Create(ctx context.Context, namespace, name string, tr *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {
 	e := Event{Namespace: namespace, Name: name}
+	began := time.Now()
 	answer, err := r.create(ctx, namespace, name, tr, &e)
 	if r.cfg.Observe != nil {
 		e.finish(err)
+		e.Took = time.Since(began)
 		r.cfg.Observe(ctx, e)
 	}
 	return answer, err

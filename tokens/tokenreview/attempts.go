@@ -36,7 +36,7 @@ func (r *request) send(ctx context.Context, review *authenticationv1.TokenReview
 			return answer, nil
 		case ctx.Err() != nil && before != nil:
 			return nil, before
-		case r.attempts >= r.cfg.Attempts || !retryable(err):
+		case len(r.attempts) >= r.cfg.Attempts || !retryable(err):
 			return nil, err
 		}
 		before = err
@@ -49,14 +49,27 @@ func (r *request) send(ctx context.Context, review *authenticationv1.TokenReview
 }
 
 func (r *request) sendOnce(ctx context.Context, review *authenticationv1.TokenReview) (*authenticationv1.TokenReview, error) {
-	r.attempts++
+	began := time.Now()
 	answer, err := flight.Do(ctx, r.guard, func(ctx context.Context) (*authenticationv1.TokenReview, error) {
 		return r.cfg.Reviews.CreateTokenReview(ctx, review.DeepCopy())
 	})
 	if err == nil && answer == nil {
 		err = errNoAnswer
 	}
+	r.attempts = append(r.attempts, Attempt{statusOf(err), time.Since(began)})
 	return answer, err
+}
+
+// statusOf returns the HTTP status of an answer, 0 if err says that there was none.
+func statusOf(err error) int {
+	if err == nil {
+		return http.StatusCreated
+	}
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		return int(status.Status().Code)
+	}
+	return 0
 }
 
 // retryable reports whether another attempt may have an answer (TRC-17, TRC-18). A

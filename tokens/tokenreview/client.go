@@ -105,12 +105,18 @@ type ClientEvent struct {
 	// Detail is status.error of the API server, or what else only operators should
 	// read. It may name objects and comes from afar: escape it in logs.
 	Detail   string
-	Attempts int // TokenReviews sent
+	Attempts []Attempt // the TokenReviews sent
 	Took     time.Duration
 
 	// Panic and Stack are set if the Creator panicked.
 	Panic any
 	Stack []byte
+}
+
+// An Attempt is one TokenReview that was sent.
+type Attempt struct {
+	HTTPStatus int // of the API server's answer, 0 if there was none
+	Took       time.Duration
 }
 
 // A Client authenticates tokens by asking an API server, which looks up the account
@@ -170,7 +176,7 @@ func (c *Client) Authenticate(ctx context.Context, token string, audiences ...st
 // A request is one call of Authenticate.
 type request struct {
 	*Client
-	attempts int
+	attempts []Attempt
 	detail   string
 }
 

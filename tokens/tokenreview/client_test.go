@@ -166,7 +166,7 @@ func TestClientAnswers(t *testing.T) {
 			if diff := cmp.Diff(tt.sent, sent); diff != "" {
 				t.Errorf("audiences sent (-want +got):\n%s", diff)
 			}
-			if event.Detail != tt.detail || event.Err != err || event.Identity != id || event.Attempts != len(c.got) {
+			if event.Detail != tt.detail || event.Err != err || event.Identity != id || len(event.Attempts) != len(c.got) {
 				t.Errorf("Observe got %+v, want the detail %q, and what was returned", event, tt.detail)
 			}
 		})

@@ -49,8 +49,24 @@ type Config struct {
 	// MintTimeout bounds one call of Mint. Zero means 30 seconds.
 	MintTimeout time.Duration
 
+	// Observe, if set, is called after each call of Mint, with its context. It must be
+	// fast, and must not call the Source.
+	Observe func(ctx context.Context, e Event)
+
 	// Now returns the current time. If nil, [time.Now] is used.
 	Now func() time.Time
+}
+
+// An Event is one call of [Config.Mint]. It never holds the token.
+type Event struct {
+	CredentialID string    // of the new token
+	Expiry       time.Time // of the token that is there now, zero if none or unknown
+	Err          error     // nil if there is a new token
+	Took         time.Duration
+
+	// Panic and Stack are set if Mint panicked. The value may hold a secret.
+	Panic any
+	Stack []byte
 }
 
 // A ConfigError is one mistake in a [Config]: Config says which struct, Field
@@ -163,8 +179,9 @@ func (s *Source) ask() (*flight.Call[*heldToken], *tokens.Token, error) {
 
 // renew calls Mint and caches its result.
 func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err error) {
-	asked := s.cfg.Now()
+	asked, began := s.cfg.Now(), time.Now()
 	token, err := s.mint(ctx)
+	took := time.Since(began)
 	now := s.cfg.Now()
 	switch {
 	case err != nil:
@@ -177,6 +194,25 @@ func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err
 		held = &heldToken{token: *token, uid: uid, got: now, fresh: span{asked, renewalOf(token, asked, rand.Float64())}}
 	}
 
+	s.note(held, err, now)
+	if s.cfg.Observe != nil {
+		e := Event{Err: err, Took: took}
+		s.mu.Lock()
+		if s.held != nil {
+			e.Expiry = s.held.token.Expiry
+		}
+		s.mu.Unlock()
+		if held != nil {
+			e.CredentialID = held.token.CredentialID()
+		}
+		e.Panic, e.Stack = flight.PanicOf(err)
+		s.cfg.Observe(ctx, e)
+	}
+	return held, err
+}
+
+// note remembers the result of Mint.
+func (s *Source) note(held *heldToken, err error, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
@@ -186,7 +222,6 @@ func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err
 	} else {
 		s.held, s.failures, s.backOff = held, 0, span{}
 	}
-	return held, err
 }
 
 // mint calls Mint, and waits for up to MintTimeout.

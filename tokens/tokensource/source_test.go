@@ -301,6 +301,36 @@ func TestSourceBadMints(t *testing.T) {
 	}
 }
 
+// Observe gets each call of Mint, with what is there after it.
+func TestSourceObserve(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []tokensource.Event
+		m := &mill{life: time.Hour, took: time.Second}
+		s := newSource(t, tokensource.Config{Mint: m.mint, Observe: func(_ context.Context, e tokensource.Event) { events = append(events, e) }})
+		m.fail(errors.New("down"))
+		if _, err := s.Token(t.Context()); err == nil {
+			t.Fatal("there is a token")
+		}
+		m.fail(nil)
+		time.Sleep(time.Minute)
+		expiry := time.Now().Add(time.Second + time.Hour)
+		wantToken(t, s, "token-2")
+		m.fail(errors.New("down"))
+		time.Sleep(50 * time.Minute)
+		afterBackground(t, s)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(events) != 3 {
+			t.Fatalf("Observe got %+v, want three Events", events)
+		}
+		for i, want := range []tokensource.Event{{Took: time.Second}, {Took: time.Second, Expiry: expiry}, {Took: time.Second, Expiry: expiry}} {
+			if e := events[i]; e.Took != want.Took || !e.Expiry.Equal(want.Expiry) || (e.Err == nil) != (i == 1) {
+				t.Errorf("Observe got %+v, want %+v", e, want)
+			}
+		}
+	})
+}
+
 func TestNewSourceRefuses(t *testing.T) {
 	_, err := tokensource.New(tokensource.Config{MintTimeout: -1})
 	if err == nil || !strings.Contains(err.Error(), "Config.Mint is required") || !strings.Contains(err.Error(), "Config.MintTimeout is -1ns") {

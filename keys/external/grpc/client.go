@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	externaljwtv1 "k8s.io/externaljwt/apis/v1"
 
 	"github.com/kubesa/serviceaccount/keys/external"
@@ -91,7 +92,7 @@ func (c *Client) Close() error { return c.conn.Close() }
 func (c *Client) Sign(ctx context.Context, claims string) (header, signature string, err error) {
 	answer, err := c.signer.Sign(ctx, &externaljwtv1.SignJWTRequest{Claims: claims})
 	if err != nil {
-		return "", "", err
+		return "", "", codedError{err}
 	}
 	return answer.GetHeader(), answer.GetSignature(), nil
 }
@@ -102,7 +103,7 @@ func (c *Client) Sign(ctx context.Context, claims string) (header, signature str
 func (c *Client) FetchKeys(ctx context.Context) (*external.Keys, error) {
 	answer, err := c.signer.FetchKeys(ctx, &externaljwtv1.FetchKeysRequest{})
 	if err != nil {
-		return nil, err
+		return nil, codedError{err}
 	}
 	fetched := &external.Keys{RefreshHint: seconds(answer.GetRefreshHintSeconds())}
 	// Kubernetes looks at hint and keys first (KEY-42), as the caller does.
@@ -123,10 +124,19 @@ func (c *Client) FetchKeys(ctx context.Context) (*external.Keys, error) {
 func (c *Client) MaxTokenLifetime(ctx context.Context) (time.Duration, error) {
 	answer, err := c.signer.Metadata(ctx, &externaljwtv1.MetadataRequest{})
 	if err != nil {
-		return 0, err
+		return 0, codedError{err}
 	}
 	return seconds(answer.GetMaxTokenExpirationSeconds()), nil
 }
+
+// A codedError is an error of gRPC that says its code without it.
+type codedError struct{ error }
+
+// Code returns the name of the gRPC code, for [external.Event].
+func (e codedError) Code() string { return status.Code(e.error).String() }
+
+// Unwrap returns the error of gRPC.
+func (e codedError) Unwrap() error { return e.error }
 
 // seconds returns n seconds, or the longest time that there is.
 func seconds(n int64) time.Duration {

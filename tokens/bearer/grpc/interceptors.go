@@ -63,6 +63,9 @@ type Event struct {
 	Stack []byte
 }
 
+// Outcome returns the name of Code and Took, for metrics that don't know this module.
+func (e Event) Outcome() (code string, took time.Duration) { return e.Code.String(), e.Took }
+
 // Interceptors let the calls of authenticated and authorized ServiceAccounts through.
 // They are safe for concurrent use.
 type Interceptors struct {
