@@ -47,6 +47,15 @@
 //     resourceVersion preconditions the same way.
 //   - They are safe for concurrent use and honour the context.
 //
+// # Tenants
+//
+// One set of controllers can serve many tenants, each with objects of its own, perhaps of
+// the same names and UIDs. The driver says in [Change.Tenant] whose object has changed.
+// The keys have that tenant, and whatever a controller calls gets a context that names it,
+// by package tenant. What is remembered is remembered per tenant, in [Key.Tenant], until
+// the driver calls Forget of a [Forgetter]. A Reader and a Client find their objects by
+// the context; serviceaccount.ByTenant makes one of both.
+//
 // # Failure
 //
 // Constructors return a [*ConfigError] for every mistake in their config. After an

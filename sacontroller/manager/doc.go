@@ -34,6 +34,20 @@
 // the first hundred. Calls for one namespace take half of the free workers at most,
 // so that calls that hang don't take all: have more than one.
 //
+// # Tenants
+//
+// One Manager with [Config.Tenants] runs its controllers for many tenants, such as the
+// logical clusters of one control plane or the virtual clusters on one host. They join
+// and leave at run time; see [Manager.Join]. Each has watches and caches of its own, from
+// which [Reader] reads by the context. All share the queues and the workers: tenants take
+// turns, and then the namespaces of each do, and back-off is a namespace's own. The
+// controllers' Client finds the tenant in the context, too; serviceaccount.ByTenant makes
+// one.
+//
+// A tenant has half of the free workers at most. One whose calls take longer than a second
+// is taken for one whose API server hangs: from then on, until there was no such call for
+// a minute, it has two workers of its own and none of the others'.
+//
 // # Failure
 //
 // [New] and [Manager.Add] return a [*ConfigError] for every mistake. client-go

@@ -1,13 +1,12 @@
 package manager
 
 import (
-	"context"
 	"math/bits"
 	"strings"
+	"sync"
 
 	"github.com/kubesa/serviceaccount/sacontroller"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/record"
@@ -26,19 +25,40 @@ const (
 	maxMessage = 1024
 )
 
-// events records Events. It starts goroutines, which stop ends.
+// events records the Events of one cluster. It starts goroutines with the first one,
+// which stop ends.
 type events struct {
+	mu          sync.Mutex
 	broadcaster record.EventBroadcaster
 	recorder    record.EventRecorder
+	stopped     bool
 }
 
-func newEvents(ctx context.Context, client kubernetes.Interface) *events {
-	b := record.NewBroadcaster(record.WithContext(ctx))
-	b.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: client.CoreV1().Events("")})
-	return &events{b, b.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "serviceaccount-manager"})}
+// record records that secret is not filled, with the client of c.
+func (e *events) record(c *cluster, secret *corev1.Secret, message string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopped {
+		return
+	}
+	if e.broadcaster == nil {
+		e.broadcaster = record.NewBroadcaster(record.WithContext(c.ctx))
+		e.broadcaster.StartRecordingToSink(&typedcorev1.EventSinkImpl{Interface: c.Client.CoreV1().Events("")})
+		e.recorder = e.broadcaster.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "serviceaccount-manager"})
+	}
+	e.recorder.Event(&corev1.ObjectReference{
+		APIVersion: "v1", Kind: "Secret", Namespace: secret.Namespace, Name: secret.Name, UID: secret.UID,
+	}, corev1.EventTypeWarning, ReasonNotFilled, message)
 }
 
-func (e *events) stop() { e.broadcaster.Shutdown() }
+func (e *events) stop() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stopped = true
+	if e.broadcaster != nil {
+		e.broadcaster.Shutdown()
+	}
+}
 
 // failed logs a failed attempt, and records an Event for a Secret that exists, both
 // for attempts 1, 2, 4, 8… only.
@@ -52,13 +72,14 @@ func (m *Manager) failed(controller string, key sacontroller.Key, attempts int, 
 	if !rare || key.Kind != "Secret" || attempts > 0 && attempts < eventAfter {
 		return
 	}
-	secret, getErr := m.Reader().GetSecret(context.Background(), key.Namespace, key.Name)
+	c := m.clusterOf(key.Tenant)
+	if c == nil {
+		return
+	}
+	secret, getErr := get[corev1.Secret](c, "secrets", key.Namespace+"/"+key.Name, TokenSecrets)
 	if getErr != nil || secret.UID != key.UID {
 		return
 	}
 	message := err.Error()
-	message = strings.ToValidUTF8(message[:min(len(message), maxMessage)], "")
-	m.events.recorder.Event(&corev1.ObjectReference{
-		APIVersion: "v1", Kind: "Secret", Namespace: secret.Namespace, Name: secret.Name, UID: secret.UID,
-	}, corev1.EventTypeWarning, ReasonNotFilled, message)
+	c.events.record(c, secret, strings.ToValidUTF8(message[:min(len(message), maxMessage)], ""))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	clientset "k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/rest"
@@ -18,6 +19,7 @@ import (
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/kubesa/serviceaccount/tenant"
 )
 
 // Serve the probes of a Pod. A Manager isn't ready until its caches are filled.
@@ -124,4 +126,49 @@ func ExampleManager_CountIssued() {
 	// Output:
 	// the keys are unavailable
 	// error 1
+}
+
+// One Manager for many tenants: each joins with the client of its own API server.
+func ExampleManager_Join() {
+	m, err := manager.New(manager.Config{Client: clientset.NewClientset(), Tenants: true})
+	if err != nil {
+		panic(err)
+	}
+	var clients tenant.Set[*serviceaccount.CoreV1]
+	controller, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{
+		Reader: m.Reader(),                          // the caches of the context's tenant
+		Client: serviceaccount.ByTenant(clients.Of), // its API server
+	})
+	if err != nil {
+		panic(err)
+	}
+	if err := m.Add(controller, manager.Options{Workers: 8}); err != nil {
+		panic(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- m.Run(ctx) }()
+
+	for _, name := range []string{"red", "blue"} {
+		client := clientset.NewClientset(active("of-" + name))
+		accounts, err := client.CoreV1().ServiceAccounts("").Watch(ctx, metav1.ListOptions{})
+		if err != nil {
+			panic(err)
+		}
+		clients.Join(name, serviceaccount.FromCoreV1(client.CoreV1()))
+		if err := m.Join(manager.Tenant{Name: name, Client: client}); err != nil {
+			panic(err)
+		}
+		account := (<-accounts.ResultChan()).Object.(*corev1.ServiceAccount)
+		fmt.Println(name, account.Namespace, account.Name)
+	}
+	fmt.Println(m.Leave(ctx, "red"), m.TenantReady("red"))
+	stop()
+	fmt.Println(<-ended)
+
+	// Output:
+	// red of-red default
+	// blue of-blue default
+	// <nil> tenant: "red" is unknown, want a tenant that has joined
+	// <nil>
 }

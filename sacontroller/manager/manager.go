@@ -5,19 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"reflect"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
-	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 )
 
 // Config configures [New].
@@ -26,6 +24,9 @@ type Config struct {
 	// controllers write through their own Client, such as
 	// serviceaccount.FromCoreV1 returns for the same clientset.
 	Client kubernetes.Interface
+	// Tenants makes the controllers run for the tenants that [Manager.Join], each with a
+	// Client of its own, and for nobody else. The Client here serves the lease only.
+	Tenants bool
 	// Metadata watches objects of which only the metadata is needed. If nil,
 	// Client watches whole objects.
 	Metadata metadata.Interface
@@ -62,13 +63,17 @@ type Manager struct {
 	metrics *metrics
 	leader  *leadership
 
-	mu        sync.Mutex
-	started   bool
-	synced    bool
-	stopped   bool
-	workers   []*worker
-	informers map[Resource]cache.SharedIndexInformer
-	events    *events // of a running Manager
+	leading chan struct{} // closed when the controllers run
+
+	mu       sync.RWMutex
+	started  bool
+	synced   bool
+	stopped  bool
+	workers  []*worker           // not changed any more once started
+	serving  context.Context     // of all that serves the controllers; nil before Run
+	servers  sync.WaitGroup      // what runs in serving
+	clusters map[string]*cluster // by the name of the tenant, "" for the only one
+	leaving  map[string]*cluster // of tenants
 }
 
 // New returns a Manager without controllers, which starts nothing yet. It returns
@@ -93,7 +98,13 @@ func New(cfg Config) (*Manager, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	m := &Manager{cfg: cfg, log: cfg.Logger, metrics: newMetrics(), informers: map[Resource]cache.SharedIndexInformer{}}
+	m := &Manager{
+		cfg: cfg, log: cfg.Logger, metrics: newMetrics(), leading: make(chan struct{}),
+		clusters: map[string]*cluster{}, leaving: map[string]*cluster{},
+	}
+	if !cfg.Tenants {
+		m.clusters[""] = newCluster(Tenant{Client: cfg.Client, Metadata: cfg.Metadata}, m)
+	}
 	if cfg.LeaderElection != nil {
 		var err error
 		if m.leader, err = newLeadership(cfg.LeaderElection, cfg.Client, m.log); err != nil {
@@ -154,16 +165,18 @@ func (m *Manager) Add(c sacontroller.Controller, opts Options) error {
 	}
 	m.workers = append(m.workers, &worker{
 		controller: c,
-		goroutines: max(opts.Workers, 1),
 		queue:      m.metrics.queues.newQueue(c.Name(), max(opts.Workers, 1)),
 		resources:  slices.Clone(opts.Watch),
-		listed:     make(chan struct{}, 1),
 		metrics:    m.metrics,
 		log:        m.log.With("controller", c.Name()),
+		clusterOf:  m.clusterOf,
+		resync:     m.resync,
 		failed: func(key sacontroller.Key, attempts int, err error) {
 			m.failed(c.Name(), key, attempts, err)
 		},
 	})
+	w := m.workers[len(m.workers)-1]
+	w.queue.hung = func(tenant string) { w.log.Warn("Calls for a tenant hang", "tenant", tenant) }
 	return nil
 }
 
@@ -182,31 +195,23 @@ func (m *Manager) Run(ctx context.Context) error {
 		return err
 	}
 	defer m.end()
-	ctx = klog.NewContext(ctx, logr.FromSlogHandler(m.log.Handler()))
 	// What serves the controllers outlives them.
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
-	var servers sync.WaitGroup
-	defer servers.Wait()
+	defer m.servers.Wait()
 	defer stopServing()
-
-	m.mu.Lock()
-	m.events = newEvents(serving, m.cfg.Client)
-	m.mu.Unlock()
-	defer m.events.stop()
-	for _, informer := range m.informers {
-		servers.Go(func() { informer.RunWithContext(serving) })
+	if err := m.serveAll(serving); err != nil {
+		return err
 	}
 	if !m.waitForCaches(ctx) {
 		return nil
 	}
-	m.log.Info("Caches are filled", "resources", len(m.informers))
 	if m.leader == nil {
 		return m.lead(ctx, withBound(context.WithoutCancel(ctx), func() time.Duration { return maxRequest }))
 	}
 	return m.leader.run(ctx, m.lead)
 }
 
-// start prepares the informers, once.
+// start may be called once.
 func (m *Manager) start() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -216,31 +221,47 @@ func (m *Manager) start() error {
 	if len(m.workers) == 0 {
 		return errors.New("manager: there is no controller to run, want Add called before Run")
 	}
-	whole := m.cfg.Metadata == nil || slices.ContainsFunc(m.workers, func(w *worker) bool {
-		return slices.Contains(w.resources, ServiceAccounts)
-	})
-	for _, w := range m.workers {
-		for i, r := range w.resources {
-			if r == ServiceAccountMetadata && whole {
-				r = ServiceAccounts
-				w.resources[i] = r
-			}
-			informer, ok := m.informers[r]
-			if !ok {
-				var err error
-				if informer, err = newInformer(m.cfg.Client, m.cfg.Metadata, r, func() { m.listed(r) }); err != nil {
-					return err
-				}
-				if err := informer.SetWatchErrorHandlerWithContext(m.watchFailed(r)); err != nil {
-					return fmt.Errorf("manager: preparing to watch %s: %v", r, err)
-				}
-				m.informers[r] = informer
-			}
-			w.informers = append(w.informers, informer)
-		}
-	}
 	m.started = true
 	return nil
+}
+
+// serveAll runs the clusters there are, and from now on each that joins, until ctx is done.
+func (m *Manager) serveAll(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.serving = ctx
+	for _, c := range m.clusters {
+		if err := m.serve(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serve runs c. The mutex must be held.
+func (m *Manager) serve(c *cluster) error {
+	if err := c.prepare(m.serving, m.workers); err != nil {
+		return err
+	}
+	m.servers.Go(func() { c.run(m.leading) })
+	return nil
+}
+
+// clusterOf returns the cluster of a tenant, or nil.
+func (m *Manager) clusterOf(tenant string) *cluster {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.clusters[tenant]
+}
+
+// resync reports every object of every cluster to w as added.
+func (m *Manager) resync(w *worker) {
+	m.mu.RLock()
+	clusters := slices.Collect(maps.Values(m.clusters))
+	m.mu.RUnlock()
+	for _, c := range clusters {
+		c.report(w)
+	}
 }
 
 func (m *Manager) end() {
@@ -249,34 +270,14 @@ func (m *Manager) end() {
 	m.stopped = true
 }
 
-// watchFailed counts failures of a watch, and leaves the rest to client-go, which
-// tries again with back-off.
-func (m *Manager) watchFailed(r Resource) cache.WatchErrorHandlerWithContext {
-	return func(ctx context.Context, reflector *cache.Reflector, err error) {
-		m.metrics.watches.WithLabelValues(string(r)).Inc()
-		cache.DefaultWatchErrorHandler(ctx, reflector, err)
-	}
-}
-
-// listed makes the controllers that watch r look at every object again.
-func (m *Manager) listed(r Resource) {
-	for _, w := range m.workers {
-		if slices.Contains(w.resources, r) {
-			select {
-			case w.listed <- struct{}{}:
-			default: // they will
-			}
-		}
-	}
-}
-
-// waitForCaches returns false if ctx is done first.
+// waitForCaches returns false if ctx is done first. Those of tenants don't wait for each
+// other.
 func (m *Manager) waitForCaches(ctx context.Context) bool {
-	for _, informer := range m.informers {
+	if c := m.clusterOf(""); c != nil {
 		select {
 		case <-ctx.Done():
 			return false
-		case <-informer.HasSyncedChecker().Done():
+		case <-c.synced:
 		}
 	}
 	m.mu.Lock()
@@ -297,27 +298,19 @@ func (m *Manager) lead(ctx, work context.Context) error {
 	defer stopWorkers()
 	defer context.AfterFunc(work, stopWorkers)()
 
-	type end struct {
-		name string
-		err  error
-	}
-	ends := make(chan end, len(m.workers))
+	ends := make(chan string, len(m.workers))
 	running := map[string]bool{}
 	for _, w := range m.workers {
 		running[w.controller.Name()] = true
-		go func() { ends <- end{w.controller.Name(), w.run(requests, stop)} }()
+		go func() { w.run(requests, stop); ends <- w.controller.Name() }()
 	}
-	var errs []error
+	close(m.leading)
 	var deadline, abandon <-chan time.Time
 	done, lost := stop.Done(), work.Done()
 	for len(running) > 0 {
 		select {
-		case e := <-ends:
-			delete(running, e.name)
-			if e.err != nil {
-				errs = append(errs, e.err)
-				stopWorkers()
-			}
+		case name := <-ends:
+			delete(running, name)
 		case <-done:
 			done = nil
 			m.log.Info("Controllers finish")
@@ -336,7 +329,7 @@ func (m *Manager) lead(ctx, work context.Context) error {
 		}
 	}
 	m.log.Info("Controllers have finished")
-	return errors.Join(errs...)
+	return nil
 }
 
 // abandonAfter is how long a controller may take to notice that its context is

@@ -18,23 +18,26 @@ const (
 	retriesAtOnce = 100
 )
 
-// A queue holds the keys of one controller. Namespaces take turns, so that no number
-// of keys of one holds up a key of another; keys that are due by a change take turns
-// with those that are due once more; and a namespace has no more workers than it
-// leaves free, so that calls that hang don't take all. A key is with one worker at a
-// time. A queue is safe for concurrent use.
+// A queue holds the keys of one controller. Tenants take turns, and the namespaces of
+// each do, so that no number of keys of one holds up a key of another; keys that are due
+// by a change take turns with those that are due once more; and a tenant, and a
+// namespace, has no more workers than it leaves free, so that calls that hang don't take
+// all. Those of a tenant that are found to hang don't even count. A key is worked on once
+// at a time. A queue is safe for concurrent use.
 type queue struct {
-	workers int
+	workers int // keys to work on at a time, besides those of tenants whose calls hang
 	metrics queueMetrics
+	hung    func(tenant string) // if not nil, is called when calls of one begin to hang
 
-	mu         sync.Mutex
-	woken      sync.Cond // something may be due, or the queue is closed
-	items      map[sacontroller.Key]*item
-	namespaces map[string]*namespace
-	turns      [lanes][]*namespace // those with keys in that lane
-	lane       lane                // whose turn it is
-	running    int
-	closed     bool
+	mu      sync.Mutex
+	woken   sync.Cond // something may be due, or the queue is closed
+	items   map[sacontroller.Key]*item
+	tenants map[string]*tenantKeys
+	left    map[string]chan struct{} // tenants that leave; closed when no key is worked on
+	turns   [lanes][]*tenantKeys     // those with keys in that lane
+	lane    lane                     // whose turn it is
+	running int                      // that count
+	closed  bool
 }
 
 // A lane is why a key is due.
@@ -53,22 +56,16 @@ type item struct {
 	since     time.Time // when it became due, or when work on it began
 	queued    bool
 	running   bool
+	counts    bool // in queue.running
+	hangs     bool // work on it has taken too long
 	redo      bool // became due while it was worked on
 	failures  int  // in a row
 	timer     *time.Timer
-}
-
-// A namespace is what the keys of one namespace share.
-type namespace struct {
-	name    string
-	items   int
-	running int
-	queued  [lanes][]*item
-	paced   time.Time // when the retries that were granted so far are used up
+	patience  *time.Timer // until work on it has taken too long
 }
 
 func newQueue(workers int, metrics queueMetrics) *queue {
-	q := &queue{workers: workers, metrics: metrics, items: map[sacontroller.Key]*item{}, namespaces: map[string]*namespace{}}
+	q := &queue{workers: workers, metrics: metrics, items: map[sacontroller.Key]*item{}, tenants: map[string]*tenantKeys{}, left: map[string]chan struct{}{}}
 	q.woken.L = &q.mu
 	return q
 }
@@ -77,9 +74,10 @@ func newQueue(workers int, metrics queueMetrics) *queue {
 func (q *queue) add(key sacontroller.Key) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if !q.closed {
-		q.push(q.item(key), changed)
+	if q.closed || q.left[key.Tenant] != nil {
+		return
 	}
+	q.push(q.item(key), changed)
 }
 
 // get waits for a key that is due. It returns false once the queue is closed. The
@@ -138,17 +136,6 @@ func backOff(failures int) time.Duration {
 	return min(firstRetry<<min(failures-1, doublings), lastRetry)
 }
 
-// pace returns how long the next retry must wait for those that were granted to the
-// namespace before.
-func (n *namespace) pace(now time.Time) time.Duration {
-	if n.paced.Before(now) {
-		n.paced = now
-	}
-	wait := n.paced.Sub(now) - (retriesAtOnce-1)*retryEvery
-	n.paced = n.paced.Add(retryEvery)
-	return wait
-}
-
 // item returns the item of key, a new one if there is none. The mutex must be held,
 // here and below.
 func (q *queue) item(key sacontroller.Key) *item {
@@ -159,10 +146,15 @@ func (q *queue) item(key sacontroller.Key) *item {
 	if name == "" && key.Kind == "Namespace" {
 		name = key.Name
 	}
-	n := q.namespaces[name]
+	t := q.tenants[key.Tenant]
+	if t == nil {
+		t = &tenantKeys{name: key.Tenant, namespaces: map[string]*namespace{}}
+		q.tenants[key.Tenant] = t
+	}
+	n := t.namespaces[name]
 	if n == nil {
-		n = &namespace{name: name}
-		q.namespaces[name] = n
+		n = &namespace{tenant: t, name: name}
+		t.namespaces[name] = n
 	}
 	n.items++
 	it := &item{key: key, namespace: n}
@@ -180,10 +172,8 @@ func (q *queue) push(it *item, l lane) {
 		return
 	}
 	it.queued, it.since = true, time.Now()
-	n := it.namespace
-	n.queued[l] = append(n.queued[l], it)
-	if len(n.queued[l]) == 1 {
-		q.turns[l] = append(q.turns[l], n)
+	if it.namespace.push(it, l) {
+		q.turns[l] = append(q.turns[l], it.namespace.tenant)
 	}
 	q.metrics.adds.Inc()
 	q.metrics.depth.Inc()
@@ -192,28 +182,37 @@ func (q *queue) push(it *item, l lane) {
 
 // next takes the item whose turn it is out of its lane, or returns nil.
 func (q *queue) next() *item {
-	free := q.workers - q.running
 	for i := range lanes {
 		l := (q.lane + i) % lanes
-		at := slices.IndexFunc(q.turns[l], func(n *namespace) bool { return n.running < free })
-		if at < 0 {
-			continue
+		for at, t := range q.turns[l] {
+			it := t.take(l, q.room(t))
+			if it == nil {
+				continue
+			}
+			q.turns[l] = without(q.turns[l], at)
+			if len(t.turns[l]) > 0 {
+				q.turns[l] = append(q.turns[l], t)
+			}
+			q.lane = (l + 1) % lanes
+			return it
 		}
-		n := q.turns[l][at]
-		if at == 0 {
-			q.turns[l] = q.turns[l][1:]
-		} else {
-			q.turns[l] = slices.Delete(q.turns[l], at, at+1)
-		}
-		it := n.queued[l][0]
-		n.queued[l][0] = nil
-		if n.queued[l] = n.queued[l][1:]; len(n.queued[l]) > 0 {
-			q.turns[l] = append(q.turns[l], n)
-		}
-		q.lane = (l + 1) % lanes
-		return it
 	}
 	return nil
+}
+
+// room returns more than how many keys of a namespace of t may be worked on when another
+// one begins. One that leaves others free, but not for long, is taken for one that hangs.
+func (q *queue) room(t *tenantKeys) int {
+	free := q.workers - q.running
+	switch {
+	case t.name == "":
+		return free
+	case t.hanging():
+		return hungTenantWorkers - t.running
+	case t.running >= free:
+		return 0
+	}
+	return free - t.running
 }
 
 // begin gives it to a worker. Whatever it was to be tried again for is tried now.
@@ -223,8 +222,44 @@ func (q *queue) begin(it *item) {
 	q.metrics.depth.Dec()
 	q.metrics.wait.Observe(now.Sub(it.since).Seconds())
 	it.queued, it.running, it.since = false, true, now
-	it.namespace.running++
-	q.running++
+	n := it.namespace
+	it.counts = !n.tenant.hanging()
+	n.running++
+	n.tenant.running++
+	if it.counts {
+		q.running++
+	}
+	if n.tenant.name != "" {
+		q.watch(it)
+	}
+}
+
+// watch takes work on it out of the count once it has taken too long: from then on, its
+// tenant has workers of its own, and no others.
+func (q *queue) watch(it *item) {
+	var patience *time.Timer
+	patience = time.AfterFunc(patienceWithTenants, func() {
+		q.mu.Lock()
+		if it.patience != patience { // the work has ended
+			q.mu.Unlock()
+			return
+		}
+		t := it.namespace.tenant
+		first := !t.hanging()
+		it.patience, it.hangs = nil, true
+		t.hung++
+		t.hungAt = time.Now()
+		if it.counts {
+			it.counts = false
+			q.running--
+		}
+		q.woken.Broadcast()
+		q.mu.Unlock()
+		if first && q.hung != nil {
+			q.hung(t.name)
+		}
+	})
+	it.patience = patience
 }
 
 // end takes key back from its worker; then says what comes next.
@@ -233,17 +268,77 @@ func (q *queue) end(key sacontroller.Key, then func(*item)) {
 	defer q.mu.Unlock()
 	it := q.items[key]
 	q.metrics.work.Observe(time.Since(it.since).Seconds())
-	it.running = false
-	it.namespace.running--
-	q.running--
-	then(it)
-	if it.redo {
-		it.redo = false
-		it.cancel()
-		q.push(it, changed)
+	t := it.namespace.tenant
+	if it.patience != nil {
+		it.patience.Stop()
+		it.patience = nil
 	}
+	if it.counts {
+		q.running--
+	}
+	if it.hangs {
+		t.hung--
+	}
+	it.running, it.counts, it.hangs = false, false, false
+	it.namespace.running--
+	t.running--
+	if left := q.left[t.name]; left != nil {
+		if t.running == 0 {
+			close(left)
+		}
+	} else {
+		then(it)
+		if it.redo {
+			it.cancel()
+			q.push(it, changed)
+		}
+	}
+	it.redo = false
 	q.forget(it)
 	q.woken.Broadcast() // the namespace may have another worker now
+}
+
+// leave drops the keys of tenant, now and until [queue.forgive]. It returns a channel
+// that is closed once none of them is worked on.
+func (q *queue) leave(tenant string) <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	left := make(chan struct{})
+	q.left[tenant] = left
+	t := q.tenants[tenant]
+	if t == nil {
+		close(left)
+		return left
+	}
+	for l := range lanes {
+		if at := slices.Index(q.turns[l], t); at >= 0 {
+			q.turns[l] = without(q.turns[l], at)
+		}
+	}
+	for _, it := range q.items {
+		if it.key.Tenant != tenant {
+			continue
+		}
+		it.cancel()
+		if it.queued {
+			it.queued = false
+			if !q.closed {
+				q.metrics.depth.Dec()
+			}
+		}
+		q.forget(it)
+	}
+	if t.running == 0 {
+		close(left)
+	}
+	return left
+}
+
+// forgive lets keys of tenant, which has left, come again.
+func (q *queue) forgive(tenant string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.left, tenant)
 }
 
 // schedule makes it due after pause.
@@ -270,15 +365,20 @@ func (it *item) cancel() {
 	}
 }
 
-// forget drops it if there is nothing to know of it, and its namespace with the last
-// item.
+// forget drops it if there is nothing to know of it, its namespace with the last item,
+// and its tenant with the last namespace.
 func (q *queue) forget(it *item) {
 	if it.queued || it.running || it.timer != nil {
 		return
 	}
 	delete(q.items, it.key)
-	if it.namespace.items--; it.namespace.items == 0 {
-		delete(q.namespaces, it.namespace.name)
+	n := it.namespace
+	if n.items--; n.items > 0 {
+		return
+	}
+	delete(n.tenant.namespaces, n.name)
+	if len(n.tenant.namespaces) == 0 {
+		delete(q.tenants, n.tenant.name)
 	}
 }
 
@@ -295,4 +395,12 @@ func (q *queue) longest() time.Duration {
 		}
 	}
 	return longest
+}
+
+// hanging reports whether work on keys of tenant hangs, or did a moment ago.
+func (q *queue) hanging(tenant string) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := q.tenants[tenant]
+	return t != nil && t.hanging()
 }

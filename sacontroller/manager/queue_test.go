@@ -214,8 +214,8 @@ func TestQueueOfOneKey(t *testing.T) {
 		}
 		q.done(key)
 		time.Sleep(2 * time.Hour)
-		if synctest.Wait(); due() || len(q.items) > 0 || len(q.namespaces) > 0 {
-			t.Errorf("a key that is done is remembered: %d items of %d namespaces", len(q.items), len(q.namespaces))
+		if synctest.Wait(); due() || len(q.items) > 0 || len(q.tenants) > 0 {
+			t.Errorf("a key that is done is remembered: %d items of %d tenants", len(q.items), len(q.tenants))
 		}
 		q.close()
 		q.add(key)

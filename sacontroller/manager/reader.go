@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/tenant"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -21,62 +22,94 @@ import (
 //
 // Reading a resource that no controller of the Manager watches is an error. Secrets
 // that aren't token Secrets are NotFound.
+//
+// With [Config.Tenants] it reads from those of the tenant that the context names. Of one
+// that hasn't joined, or has left, every method returns a [*tenant.UnknownError].
 type Reader struct{ manager *Manager }
 
 // GetNamespace returns the Namespace called name.
-func (r *Reader) GetNamespace(_ context.Context, name string) (*corev1.Namespace, error) {
-	return get[corev1.Namespace](r, "namespaces", name, Namespaces)
+func (r *Reader) GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error) {
+	return getIn[corev1.Namespace](ctx, r, "namespaces", name, Namespaces)
 }
 
 // ListNamespaces returns all Namespaces in the order of their names.
-func (r *Reader) ListNamespaces(context.Context) ([]*corev1.Namespace, error) {
-	return list[corev1.Namespace](r, Namespaces, "", "")
+func (r *Reader) ListNamespaces(ctx context.Context) ([]*corev1.Namespace, error) {
+	return listIn[corev1.Namespace](ctx, r, Namespaces, "", "")
 }
 
 // GetServiceAccount returns the ServiceAccount of that name. It has nothing but
 // metadata if no controller watches [ServiceAccounts].
-func (r *Reader) GetServiceAccount(_ context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
-	return get[corev1.ServiceAccount](r, "serviceaccounts", namespace+"/"+name, ServiceAccounts, ServiceAccountMetadata)
+func (r *Reader) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	return getIn[corev1.ServiceAccount](ctx, r, "serviceaccounts", namespace+"/"+name, ServiceAccounts, ServiceAccountMetadata)
 }
 
 // GetSecret returns the token Secret of that name.
-func (r *Reader) GetSecret(_ context.Context, namespace, name string) (*corev1.Secret, error) {
-	return get[corev1.Secret](r, "secrets", namespace+"/"+name, TokenSecrets)
+func (r *Reader) GetSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	return getIn[corev1.Secret](ctx, r, "secrets", namespace+"/"+name, TokenSecrets)
 }
 
 // ListSecrets returns the token Secrets of namespace, or of all if it is empty,
 // in the order of namespace and name.
-func (r *Reader) ListSecrets(_ context.Context, namespace string) ([]*corev1.Secret, error) {
-	return list[corev1.Secret](r, TokenSecrets, byNamespace, namespace)
+func (r *Reader) ListSecrets(ctx context.Context, namespace string) ([]*corev1.Secret, error) {
+	return listIn[corev1.Secret](ctx, r, TokenSecrets, byNamespace, namespace)
 }
 
 // TokenSecrets returns the token Secrets that name the account, in the order of
 // their names, from an index.
-func (r *Reader) TokenSecrets(_ context.Context, namespace, serviceAccountName string) ([]*corev1.Secret, error) {
-	return list[corev1.Secret](r, TokenSecrets, byAccount, accountKey(namespace, serviceAccountName))
+func (r *Reader) TokenSecrets(ctx context.Context, namespace, serviceAccountName string) ([]*corev1.Secret, error) {
+	return listIn[corev1.Secret](ctx, r, TokenSecrets, byAccount, accountKey(namespace, serviceAccountName))
 }
 
 // ListPods returns the Pods of namespace, or of all if it is empty, without their
 // status, in the order of namespace and name.
-func (r *Reader) ListPods(_ context.Context, namespace string) ([]*corev1.Pod, error) {
-	return list[corev1.Pod](r, Pods, byNamespace, namespace)
+func (r *Reader) ListPods(ctx context.Context, namespace string) ([]*corev1.Pod, error) {
+	return listIn[corev1.Pod](ctx, r, Pods, byNamespace, namespace)
 }
 
 // GetConfigMap returns the ConfigMap of that name, which must be one of
 // [RootCAConfigMaps] or the [TrackingConfigMap].
-func (r *Reader) GetConfigMap(_ context.Context, namespace, name string) (*corev1.ConfigMap, error) {
+func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
 	resource := RootCAConfigMaps
 	if namespace == trackingNamespace && name == trackingName {
 		resource = TrackingConfigMap
 	} else if name != rootCAName {
 		return nil, fmt.Errorf("manager: ConfigMap %s/%s is not watched", namespace, name)
 	}
-	return get[corev1.ConfigMap](r, "configmaps", namespace+"/"+name, resource)
+	return getIn[corev1.ConfigMap](ctx, r, "configmaps", namespace+"/"+name, resource)
+}
+
+// getIn is get in the cluster of the tenant of ctx.
+func getIn[T any](ctx context.Context, r *Reader, plural, key string, resources ...Resource) (*T, error) {
+	c, err := r.cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return get[T](c, plural, key, resources...)
+}
+
+// listIn is list in the cluster of the tenant of ctx.
+func listIn[T any](ctx context.Context, r *Reader, resource Resource, index, value string) ([]*T, error) {
+	c, err := r.cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return list[T](c, resource, index, value)
+}
+
+func (r *Reader) cluster(ctx context.Context) (*cluster, error) {
+	name := ""
+	if r.manager.cfg.Tenants {
+		name = tenant.Of(ctx)
+	}
+	if c := r.manager.clusterOf(name); c != nil {
+		return c, nil
+	}
+	return nil, &tenant.UnknownError{Name: name}
 }
 
 // get returns the object with that key of the first of resources that is watched.
-func get[T any](r *Reader, plural, key string, resources ...Resource) (*T, error) {
-	indexer, err := r.indexer(resources...)
+func get[T any](c *cluster, plural, key string, resources ...Resource) (*T, error) {
+	indexer, err := c.indexer(resources...)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +127,8 @@ func get[T any](r *Reader, plural, key string, resources ...Resource) (*T, error
 
 // list returns the objects of resource that index has under value, or all if
 // value is empty.
-func list[T any](r *Reader, resource Resource, index, value string) ([]*T, error) {
-	indexer, err := r.indexer(resource)
+func list[T any](c *cluster, resource Resource, index, value string) ([]*T, error) {
+	indexer, err := c.indexer(resource)
 	if err != nil {
 		return nil, err
 	}
@@ -132,11 +165,9 @@ func nameOf(object any) string {
 	return o.GetNamespace() + "\x00" + o.GetName()
 }
 
-func (r *Reader) indexer(resources ...Resource) (cache.Indexer, error) {
-	r.manager.mu.Lock()
-	defer r.manager.mu.Unlock()
+func (c *cluster) indexer(resources ...Resource) (cache.Indexer, error) {
 	for _, resource := range resources {
-		if informer, ok := r.manager.informers[resource]; ok {
+		if informer, ok := c.informers[resource]; ok {
 			return informer.GetIndexer(), nil
 		}
 	}

@@ -13,19 +13,20 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/tools/cache"
 )
 
-// A worker runs one controller: a queue, the handlers that feed it, and the
-// goroutines that work it off.
+// A worker runs one controller, for all tenants: it works off the queue that their
+// clusters fill.
 type worker struct {
 	controller sacontroller.Controller
-	goroutines int
 	resources  []Resource
-	informers  []cache.SharedIndexInformer
-	listed     chan struct{} // has a value after one of them has listed
 	metrics    *metrics
 	log        *slog.Logger
+
+	// clusterOf returns the cluster of a tenant, or nil if that has left.
+	clusterOf func(tenant string) *cluster
+	// resync reports every object of every cluster as added.
+	resync func(*worker)
 	// failed is called for each attempt that failed, with how many did in a row: 0
 	// if the key isn't to be retried, or was only put off.
 	failed func(key sacontroller.Key, attempts int, err error)
@@ -36,73 +37,35 @@ type worker struct {
 // run reconciles keys until stop is done, and returns once the running calls have
 // finished. ctx is that of their requests. The rest of the queue is dropped: those
 // keys become due again wherever the controller runs next.
-func (w *worker) run(ctx, stop context.Context) error {
-	defer w.queue.close()
-	select {
-	case <-w.listed:
-	default: // every object is reported now anyway
-	}
-	for i, informer := range w.informers {
-		registration, err := informer.AddEventHandler(w)
-		if err != nil {
-			return fmt.Errorf("manager: watching %s for %s: %v", w.resources[i], w.controller.Name(), err)
-		}
-		defer informer.RemoveEventHandler(registration) //nolint:errcheck // it was registered
-	}
+func (w *worker) run(ctx, stop context.Context) {
 	var wg sync.WaitGroup
-	for range w.goroutines {
+	defer wg.Wait()
+	defer w.queue.close()
+	defer context.AfterFunc(stop, w.queue.close)()
+	if r, ok := w.controller.(sacontroller.Resyncer); ok {
 		wg.Go(func() {
-			for w.next(ctx, stop) {
+			for {
+				select {
+				case <-stop.Done():
+					return
+				case <-r.Resync():
+					w.resync(w)
+				}
 			}
 		})
 	}
-	w.resync(stop)
-	w.queue.close()
-	wg.Wait()
-	return nil
-}
-
-// resync waits for stop, and reports every object as added each time that the
-// controller asks for it, and after each list: if what the controller had made was
-// deleted again while there was no watch, neither is in the cache or in an event.
-func (w *worker) resync(stop context.Context) {
-	var due <-chan struct{}
-	if r, ok := w.controller.(sacontroller.Resyncer); ok {
-		due = r.Resync()
-	}
 	for {
-		select {
-		case <-stop.Done():
+		key, ok := w.queue.get()
+		if !ok {
 			return
-		case <-due:
-		case <-w.listed:
 		}
-		for _, informer := range w.informers {
-			for _, object := range informer.GetIndexer().List() {
-				w.OnAdd(object, false)
-			}
-		}
+		wg.Go(func() { w.work(ctx, stop, key) })
 	}
-}
-
-// OnAdd, OnUpdate and OnDelete implement [cache.ResourceEventHandler].
-func (w *worker) OnAdd(object any, _ bool) { w.changed(watch.Added, object, nil) }
-
-// OnUpdate passes on the old object too: if it has another UID than the new one, a
-// deletion was missed.
-func (w *worker) OnUpdate(old, object any) { w.changed(watch.Modified, object, old) }
-
-// OnDelete also gets the tombstones of deletions that were noticed late.
-func (w *worker) OnDelete(object any) {
-	if tombstone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = tombstone.Obj
-	}
-	w.changed(watch.Deleted, object, nil)
 }
 
 // changed queues the keys that a change makes due.
-func (w *worker) changed(t watch.EventType, object, old any) {
-	change := sacontroller.Change{Type: t}
+func (w *worker) changed(tenant string, t watch.EventType, object, old any) {
+	change := sacontroller.Change{Tenant: tenant, Type: t}
 	change.Object, _ = object.(runtime.Object)
 	change.Old, _ = old.(runtime.Object)
 	if change.Object == nil || !served(object) {
@@ -119,20 +82,19 @@ func (w *worker) changed(t watch.EventType, object, old any) {
 	}
 }
 
-// next reconciles one key. It returns false once it is time to stop.
-func (w *worker) next(ctx, stop context.Context) bool {
-	key, ok := w.queue.get()
-	if !ok {
-		return false
-	}
-	if stop.Err() != nil {
+// work reconciles key, unless it is time to stop.
+func (w *worker) work(ctx, stop context.Context, key sacontroller.Key) {
+	c := w.clusterOf(key.Tenant)
+	if stop.Err() != nil || c == nil {
 		w.queue.done(key)
-		return false
+		return
 	}
 	if left, ok := boundOf(ctx); ok && left <= 0 { // the work ends, unless the lease is renewed in this very moment
 		w.queue.later(key, overPause)
-		return true
+		return
 	}
+	ctx, cancel := c.requests(ctx)
+	defer cancel()
 	result, label, err := w.reconcile(ctx, key)
 	w.metrics.reconciles.WithLabelValues(w.controller.Name(), label).Inc()
 	failures := 0
@@ -152,7 +114,6 @@ func (w *worker) next(ctx, stop context.Context) bool {
 	if err != nil && ctx.Err() == nil {
 		w.failed(key, failures, err)
 	}
-	return true
 }
 
 // overPause is how long a key waits that was due when nothing was left of the lease.

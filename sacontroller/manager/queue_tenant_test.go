@@ -1,0 +1,190 @@
+package manager
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+func tenantKey(tenant, namespace string, i int) sacontroller.Key {
+	key := secretKey(namespace, i)
+	key.Tenant = tenant
+	return key
+}
+
+// 50,000 keys in 1,000 namespaces of one tenant hold up a key of another by one turn,
+// whatever made them due.
+func TestQueueTenantsTakeTurns(t *testing.T) {
+	for _, failed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			q := newQueueVecs().newQueue("c", 1)
+			const n = 50_000
+			for i := range n {
+				q.add(tenantKey("a", fmt.Sprint("ns-", i%1000), i))
+			}
+			if failed {
+				for range n {
+					key, _ := q.get()
+					q.later(key, time.Second)
+				}
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			q.add(tenantKey("b", "ns-0", 0))
+			q.add(tenantKey("c", "ns-0", 0))
+			turns := map[string]int{}
+			for turn := range 6 {
+				key, _ := q.get()
+				if _, ok := turns[key.Tenant]; !ok {
+					turns[key.Tenant] = turn
+				}
+				q.done(key)
+			}
+			for _, tenant := range []string{"b", "c"} {
+				if turn, ok := turns[tenant]; !ok || turn > 4 {
+					t.Errorf("after failures: %v: the turns are %v, want one of %s among the first", failed, turns, tenant)
+				}
+			}
+			q.close()
+		})
+	}
+}
+
+// A tenant leaves workers to others, and a namespace to the others of its tenant. Once
+// its calls hang it has two workers of its own, until a minute after the last such call.
+func TestQueueOfAHangingTenant(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		vecs := newQueueVecs()
+		q := vecs.newQueue("c", 8)
+		var hung []string
+		q.hung = func(tenant string) { hung = append(hung, tenant) }
+		got := func() (keys []sacontroller.Key) {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			for {
+				it := q.next()
+				if it == nil {
+					return keys
+				}
+				q.begin(it)
+				keys = append(keys, it.key)
+			}
+		}
+		for i := range 20 {
+			q.add(tenantKey("red", "a", i))
+		}
+		first := got()
+		if len(first) != 3 {
+			t.Errorf("%d of 8 workers are with one namespace of a tenant, want 3", len(first))
+		}
+		q.add(tenantKey("red", "b", 0))
+		q.add(tenantKey("red", "c", 0))
+		first = append(first, got()...)
+		if len(first) != 4 {
+			t.Errorf("%d of 8 workers are with one tenant, want 4", len(first))
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if q.running != 0 || len(hung) != 1 || !q.hanging("red") {
+			t.Errorf("%d calls that hang count, and %q are told, want none and red, once", q.running, hung)
+		}
+		if keys := got(); len(keys) > 0 {
+			t.Errorf("the tenant gets %v as well", keys)
+		}
+		for i := range 20 {
+			q.add(tenantKey("blue", fmt.Sprint("ns-", i), 0))
+		}
+		blue := got()
+		if len(blue) != 4 || blue[0].Tenant != "blue" {
+			t.Errorf("another tenant gets %v, want half of all workers", blue)
+		}
+		for _, key := range append(first, blue...) {
+			q.done(key)
+		}
+		var own []sacontroller.Key
+		for _, key := range got() {
+			if key.Tenant == "red" {
+				own = append(own, key)
+			} else {
+				q.done(key)
+			}
+		}
+		if len(own) != 2 {
+			t.Errorf("the tenant whose calls have hung gets %d workers, want 2", len(own))
+		}
+		for _, key := range own {
+			q.done(key)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if keys := got(); len(keys) < 3 || q.running != len(keys) {
+			t.Errorf("a minute later it gets %d workers, of which %d count", len(keys), q.running)
+		}
+		q.close()
+	})
+}
+
+// Nothing is left of a tenant that leaves: neither keys that wait nor those that are
+// worked on or to be tried again. It can come back.
+func TestQueueOfATenantThatLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueueVecs().newQueue("c", 8)
+		for i := range 20 {
+			q.add(tenantKey("red", fmt.Sprint("ns-", i), i))
+			q.add(tenantKey("blue", fmt.Sprint("ns-", i), i))
+		}
+		var red []sacontroller.Key
+		for len(red) < 3 {
+			key, _ := q.get()
+			if key.Tenant == "red" {
+				red = append(red, key)
+			} else {
+				q.done(key)
+			}
+		}
+		q.fail(red[0])
+		q.add(red[1]) // again, while it is worked on
+		left := q.leave("red")
+		q.add(tenantKey("red", "late", 0))
+		select {
+		case <-left:
+			t.Error("it has left while a key is worked on")
+		default:
+		}
+		q.fail(red[1])
+		q.later(red[2], time.Second)
+		<-left
+		if q.tenants["red"] != nil || len(q.items) > 20 {
+			t.Errorf("%d items are left, of red: %v", len(q.items), q.tenants["red"])
+		}
+		time.Sleep(time.Hour)
+		q.forgive("red")
+		q.add(red[0])
+		for range 30 {
+			key, _ := q.get()
+			q.done(key)
+			if key == red[0] {
+				break
+			}
+			if key.Tenant == "red" {
+				t.Errorf("%v comes again", key)
+			}
+			if len(q.items) == 0 {
+				t.Error("the key of a tenant that has come back doesn't come")
+				break
+			}
+		}
+		for len(q.items) > 0 {
+			key, _ := q.get()
+			q.done(key)
+		}
+		if len(q.tenants) != 0 || len(q.left) != 0 || q.running != 0 {
+			t.Errorf("%d tenants, %d that leave, %d running are left", len(q.tenants), len(q.left), q.running)
+		}
+		q.close()
+		<-q.leave("red")
+	})
+}
