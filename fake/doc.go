@@ -50,7 +50,8 @@
 //
 // The model is Kubernetes v1.37. Differences: no garbage collection by owner
 // references, no admission plugins but the one that guards Namespaces, no quota,
-// managed fields and server-side apply only with [Cluster.ManageFields], and of a Pod
+// managed fields and server-side apply only with [Cluster.ManageFields] (fake/apiserver
+// and fake/clientgo call it), and of a Pod
 // only what service accounts are about is
 // validated; a patch with another UID is a Conflict, where the API server says
 // Invalid. No clock is read, and only UIDs are random: set [Cluster.Now] to move

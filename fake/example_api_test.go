@@ -70,8 +70,8 @@ func (lastWriter) Apply(fake.Object, *unstructured.Unstructured, string, string,
 	return nil, apierrors.NewBadRequest("nothing is applied here")
 }
 
-// A Cluster that remembers who wrote. The module fake/clientgo brings a manager with
-// the schema of the API, so that server-side apply works.
+// A Cluster that remembers who wrote. Package fake/apiserver/fieldmanager has a
+// manager with the schema of the API, so that server-side apply works.
 func ExampleCluster_ManageFields() {
 	ctx := context.Background()
 	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}})

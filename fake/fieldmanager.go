@@ -1,8 +1,11 @@
 package fake
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,14 +15,15 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
+	"github.com/kubesa/serviceaccount/fake/internal/admit"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/patch"
 )
 
 // A FieldManager knows which fields of an object belong to whom. It needs the
-// schema of the objects, which client-go has and this module doesn't: the module
-// fake/clientgo gives a Cluster one. It is called with objects that belong to it, under
+// schema of the objects, which client-go has and this module doesn't: the package
+// fake/apiserver/fieldmanager has one. It is called with objects that belong to it, under
 // the Cluster's lock.
 type FieldManager interface {
 	// Update returns next with the managedFields that result if manager has made it
@@ -87,7 +91,7 @@ func (c *Cluster) manage(k *object.Kind, live, next object.Object, op fault.Op, 
 }
 
 // stamp sets the times of the managedFields of next: now, unless they were the same in
-// live. The manager reads a clock of its own.
+// live. The manager reads a clock of its own, and has sorted them by it.
 func (c *Cluster) stamp(next, live object.Object) {
 	apirules.ClearTypeMeta(next)
 	var before []metav1.ManagedFieldsEntry
@@ -105,6 +109,11 @@ func (c *Cluster) stamp(next, live object.Object) {
 			}
 		}
 	}
+	slices.SortStableFunc(entries, func(a, b metav1.ManagedFieldsEntry) int {
+		return cmp.Or(
+			cmp.Compare(a.Operation, b.Operation), a.Time.Compare(b.Time.Time), cmp.Compare(a.Manager, b.Manager),
+			cmp.Compare(a.APIVersion, b.APIVersion), cmp.Compare(a.Subresource, b.Subresource))
+	})
 	next.SetManagedFields(entries)
 }
 
@@ -121,32 +130,72 @@ func withKind(k *object.Kind, o object.Object) object.Object {
 }
 
 // apply answers a server-side apply of configuration, which creates what isn't there. It
-// runs in a call.
-func (c *Cluster) apply(k *object.Kind, old object.Object, configuration *unstructured.Unstructured, action *Action, opts *writeOptions) (applied object.Object, err error) {
+// runs in a call. The error is errAdmitted if the object changed while it was admitted.
+func (c *Cluster) apply(ctx context.Context, k *object.Kind, old object.Object, configuration *unstructured.Unstructured, action *Action, opts *writeOptions) (applied object.Object, err error) {
+	if old == nil && action.Subresource != "" {
+		return nil, apierrors.NewNotFound(k.GroupResource(), action.Name)
+	}
 	applied, err = c.fields.Apply(liveOrEmpty(k, old), configuration.DeepCopy(), action.Subresource, opts.manager, opts.force != nil && *opts.force)
 	if err != nil {
 		return nil, err
 	}
 	c.stamp(applied, old)
-	if old != nil {
-		return object.DropEmpty(applied), nil
+	if err := checkApplied(k, applied, old, action); err != nil {
+		return nil, err
 	}
-	switch uid := applied.GetUID(); {
-	case action.Subresource != "":
-		return nil, apierrors.NewNotFound(k.GroupResource(), action.Name)
-	case uid != "":
-		return nil, apierrors.NewConflict(k.GroupResource(), action.Name,
-			fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found", uid))
-	case applied.GetResourceVersion() != "":
-		return nil, apierrors.NewNotFound(k.GroupResource(), action.Name)
+	object.DropEmpty(applied)
+	if err := c.admitApplied(ctx, k, applied, old, action); err != nil {
+		return nil, err
 	}
-	applied.SetNamespace(action.Namespace)
-	applied.SetName(action.Name)
-	return object.DropEmpty(applied), nil
+	return applied, nil
 }
 
-// parseApply reads the configuration of a server-side apply to the object called name.
-func parseApply(k *object.Kind, namespace, name string, data []byte, opts *writeOptions) (*unstructured.Unstructured, error) {
+// checkApplied compares what was applied with the path of the request, in the order of
+// the API server.
+func checkApplied(k *object.Kind, applied, old object.Object, action *Action) error {
+	if uid := applied.GetUID(); uid != "" && old == nil {
+		return apierrors.NewConflict(k.GroupResource(), action.Name,
+			fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found", uid))
+	}
+	if applied.GetNamespace() == "" {
+		applied.SetNamespace(action.Namespace)
+	}
+	switch {
+	case applied.GetNamespace() != action.Namespace:
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	case applied.GetName() == "":
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s based on URL) was undeterminable: name must be provided", action.Name))
+	case applied.GetName() != action.Name:
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", applied.GetName(), action.Name))
+	case old == nil: // the API server ignores the version of what isn't there
+		applied.SetResourceVersion("")
+	}
+	return nil
+}
+
+// errAdmitted says that what was admitted isn't what would follow now.
+var errAdmitted = errors.New("fake: the object changed while its successor was admitted")
+
+// admitApplied asks the server's admission, which may call the Cluster, without the lock.
+func (c *Cluster) admitApplied(ctx context.Context, k *object.Kind, applied, old object.Object, action *Action) error {
+	admission := admit.From(ctx)
+	if admission == nil {
+		return nil
+	}
+	c.mu.Unlock()
+	err := admission(applied, old)
+	c.mu.Lock()
+	if err != nil {
+		return err
+	}
+	if now, _ := c.state.Get(k, action.Namespace, action.Name); now != old {
+		return errAdmitted
+	}
+	return ctx.Err()
+}
+
+// parseApply reads the configuration of a server-side apply.
+func parseApply(k *object.Kind, data []byte, opts *writeOptions) (*unstructured.Unstructured, error) {
 	checked := metav1.PatchOptions{}
 	if opts != nil {
 		checked.FieldManager = opts.manager
@@ -158,18 +207,11 @@ func parseApply(k *object.Kind, namespace, name string, data []byte, opts *write
 	if err != nil {
 		return nil, err
 	}
-	switch {
+	switch gvk := configuration.GroupVersionKind(); {
+	case gvk != schema.GroupVersionKind{Version: "v1", Kind: k.Name}:
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("invalid object type: %s", gvk))
 	case configuration.GetManagedFields() != nil:
-		err = errors.New("metadata.managedFields must be nil")
-	case configuration.GetName() != "" && configuration.GetName() != name:
-		err = fmt.Errorf("the name of the object (%s) does not match the name on the URL (%s)", configuration.GetName(), name)
-	case configuration.GetNamespace() != "" && configuration.GetNamespace() != namespace:
-		err = errors.New("the namespace of the provided object does not match the namespace sent on the request")
-	case configuration.GroupVersionKind() != schema.GroupVersionKind{Version: "v1", Kind: k.Name}:
-		err = fmt.Errorf("the configuration is of %s, want v1, Kind=%s", configuration.GroupVersionKind(), k.Name)
-	}
-	if err != nil {
-		return nil, apierrors.NewBadRequest(err.Error())
+		return nil, apierrors.NewBadRequest("metadata.managedFields must be nil")
 	}
 	return configuration, nil
 }

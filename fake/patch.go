@@ -2,6 +2,7 @@ package fake
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,36 +18,45 @@ import (
 	"github.com/kubesa/serviceaccount/fake/internal/patch"
 )
 
-// patch applies data to the stored object, and stores the result under the
-// rules of an update.
+// patch applies data to the stored object, and stores the result under the rules of an
+// update.
 func (c *Cluster) patch(ctx context.Context, k *object.Kind, subresource, namespace, name string, pt types.PatchType, data []byte, opts *writeOptions) (object.Object, error) {
+	stored, _, err := c.patchOrCreate(ctx, k, subresource, namespace, name, pt, data, opts)
+	return stored, err
+}
+
+// patchOrCreate is patch, and tells whether server-side apply created the object.
+func (c *Cluster) patchOrCreate(ctx context.Context, k *object.Kind, subresource, namespace, name string, pt types.PatchType, data []byte, opts *writeOptions) (stored object.Object, created bool, err error) {
 	if err := apirules.CheckPath(k, namespace, name); err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var stored object.Object
 	action := &Action{Op: fault.Op{
 		Verb: "patch", Resource: k.Resource, Subresource: subresource,
 		Namespace: namespace, Name: name, PatchType: pt, Patch: slices.Clone(data),
 	}}
-	err := c.call(ctx, action, func() error {
+	err = c.call(ctx, action, func() error {
 		if err := opts.check(); err != nil {
 			return err
 		}
-		change, err := c.parse(k, namespace, name, pt, slices.Clone(data), opts)
+		change, err := c.parse(k, pt, slices.Clone(data), opts)
 		if err != nil {
 			return err
 		}
-		old, exists := c.state.Get(k, namespace, name)
-		if !exists && change.configuration == nil {
-			return apierrors.NewNotFound(k.GroupResource(), name)
+		for {
+			old, exists := c.state.Get(k, namespace, name)
+			if !exists && change.configuration == nil {
+				return apierrors.NewNotFound(k.GroupResource(), name)
+			}
+			if stored, err = change.store(ctx, old, action); !errors.Is(err, errAdmitted) {
+				created = err == nil && !exists
+				return err
+			}
 		}
-		stored, err = change.store(ctx, old, action)
-		return err
 	})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	return stored, nil
+	return stored, created, nil
 }
 
 // change is a patch that was read: configuration for a server-side apply, patch for the
@@ -56,15 +66,17 @@ type change struct {
 	kind          *object.Kind
 	patch         *patch.Patch
 	configuration *unstructured.Unstructured
+	repeated      error // keys that the configuration has twice
 	opts          *writeOptions
 }
 
 // parse reads a patch, in a call.
-func (c *Cluster) parse(k *object.Kind, namespace, name string, pt types.PatchType, data []byte, opts *writeOptions) (change, error) {
+func (c *Cluster) parse(k *object.Kind, pt types.PatchType, data []byte, opts *writeOptions) (change, error) {
 	out := change{cluster: c, kind: k, opts: opts}
 	var err error
 	if pt == types.ApplyYAMLPatchType && c.fields != nil {
-		out.configuration, err = parseApply(k, namespace, name, data, opts)
+		out.configuration, err = parseApply(k, data, opts)
+		out.repeated = patch.Repeated(data)
 	} else {
 		out.patch, err = patch.Parse(pt, data)
 	}
@@ -77,7 +89,10 @@ func (p change) store(ctx context.Context, old object.Object, action *Action) (o
 	var next object.Object
 	var err error
 	if p.configuration != nil {
-		if next, err = c.apply(p.kind, old, p.configuration, action, p.opts); err != nil {
+		if next, err = c.apply(ctx, p.kind, old, p.configuration, action, p.opts); err != nil {
+			return nil, err
+		}
+		if err := p.checkRepeated(ctx); err != nil {
 			return nil, err
 		}
 		// Who owns what is known, and kept by no update of a subresource.
@@ -95,6 +110,18 @@ func (p change) store(ctx context.Context, old object.Object, action *Action) (o
 		return nil, err
 	}
 	return c.replace(ctx, p.kind, next, old, action.Op, p.opts, manage)
+}
+
+// checkRepeated does with keys that a configuration has twice what fieldValidation asks
+// for. Unknown fields are an error of the manager, whatever it says.
+func (p change) checkRepeated(ctx context.Context) error {
+	if p.opts == nil || p.repeated == nil {
+		return nil
+	}
+	if p.opts.fields == metav1.FieldValidationStrict {
+		return apierrors.NewBadRequest("error strict decoding patch: " + p.repeated.Error())
+	}
+	return apirules.ReportFields(ctx, []error{p.repeated}, p.opts.fields)
 }
 
 // checkFields does what fieldValidation asks for, which is nothing by default.

@@ -81,7 +81,21 @@ func (r *Resource) Update(ctx context.Context, subresource string, o Object, opt
 
 // Patch patches the object called name, or one subresource of it.
 func (r *Resource) Patch(ctx context.Context, namespace, name, subresource string, pt types.PatchType, data []byte, opts metav1.PatchOptions) (Object, error) {
-	return copied(r.cluster.patch(ctx, r.kind, subresource, namespace, name, pt, data, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager, force: opts.Force, fields: opts.FieldValidation}))
+	return copied(r.cluster.patch(ctx, r.kind, subresource, namespace, name, pt, data, patchOptions(opts)))
+}
+
+// Apply applies a configuration, in YAML or JSON, as server-side apply does: to the object
+// called name, which is created if it isn't there, or to one subresource of it. It needs
+// [Cluster.ManageFields], and opts.FieldManager. Fields that another manager owns are a
+// conflict that names them, unless opts.Force is set.
+func (r *Resource) Apply(ctx context.Context, namespace, name, subresource string, configuration []byte, opts metav1.PatchOptions) (applied Object, created bool, err error) {
+	applied, created, err = r.cluster.patchOrCreate(ctx, r.kind, subresource, namespace, name, types.ApplyYAMLPatchType, configuration, patchOptions(opts))
+	applied, err = copied(applied, err)
+	return applied, created, err
+}
+
+func patchOptions(opts metav1.PatchOptions) *writeOptions {
+	return &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager, force: opts.Force, fields: opts.FieldValidation}
 }
 
 // Delete deletes the object called name and returns its last state, or that in

@@ -103,9 +103,13 @@ func statusError(code int32, reason metav1.StatusReason, text string) error {
 }
 
 func errNoSuchPath() error {
+	return errNoRoute(http.StatusNotFound, metav1.StatusReasonNotFound, "the server could not find the requested resource")
+}
+
+// errNoRoute is what an API server answers before it knows what a request is about.
+func errNoRoute(code int32, reason metav1.StatusReason, text string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
-		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
+		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: text, Details: &metav1.StatusDetails{},
 	}}
 }
 
@@ -119,7 +123,7 @@ func (c *call) allow(methods ...string) error {
 		}
 	}
 	c.answer.Header().Set("Allow", strings.Join(methods, ", "))
-	return statusError(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the server does not allow this method on the requested resource")
+	return errNoRoute(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the server does not allow this method on the requested resource")
 }
 
 // The bounds of one warning, and of those of one response, in bytes.

@@ -103,6 +103,20 @@ func subresource(k *object.Kind, name string) metav1.APIResource {
 	return r
 }
 
+func verbOf(method string) string {
+	switch method {
+	case http.MethodPost:
+		return "create"
+	case http.MethodPut:
+		return "update"
+	case http.MethodPatch:
+		return "patch"
+	case http.MethodDelete:
+		return "delete"
+	}
+	return "get"
+}
+
 // openAPIRoot is the index of the OpenAPI documents.
 func openAPIRoot() any {
 	paths := map[string]any{}

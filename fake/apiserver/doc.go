@@ -9,12 +9,12 @@
 //
 // # Concepts
 //
-// A [Handler] serves create, get, list, watch, update, patch (all but apply),
+// A [Handler] serves create, get, list, watch, update, patch, server-side apply,
 // delete and deletecollection of the six kinds of a [fake.Cluster] with their
 // subresources, TokenRequests, TokenReviews, SelfSubjectReviews, the discovery
 // documents of the API and of the issuer, tables for kubectl and partial
 // metadata. Events are an empty list. Bodies are JSON or protobuf of at most
-// 3 MiB, answers are JSON. Unknown fields and fields that occur twice are rejected,
+// 3 MiB, answers are JSON. Every write keeps metadata.managedFields. Unknown fields and fields that occur twice are rejected,
 // warned of or ignored as fieldValidation asks; clients that don't ask are warned.
 // Warnings are Warning headers, also those of TokenRequests and of deprecated
 // annotations; [Warn] adds one.
@@ -30,11 +30,13 @@
 //
 // Every error is a Status with the code and reason of Kubernetes; a panic of a
 // hook, a fault or a controller is a 500. The calls appear in
-// [fake.Cluster.Actions] and meet the faults of [fake.Cluster.Inject].
+// [fake.Cluster.Actions] and meet the faults of [fake.Cluster.Inject]; what the handler
+// refuses before it calls the Cluster, such as a body that can't be read, appears in
+// [Config].Observe only.
 //
 // What a header or a parameter asks for and this server doesn't do is an error and
 // never ignored: impersonation (403), websockets and shards (400), other forms of
-// bodies and answers (415, 406), apply patches (415). A request that takes longer
+// bodies and answers (415, 406). A request that takes longer
 // than its timeout parameter, at most a minute, ends with 504.
 //
 // A write succeeds even if controllers don't settle after it: the response then has a

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver/fieldmanager"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/warning"
 	"github.com/kubesa/serviceaccount/internal/configerror"
@@ -95,7 +96,7 @@ type Handler struct {
 }
 
 // New returns a Handler that serves the Cluster of authority, which is one of
-// [fake.NewAuthority], or an error that wraps a [*ConfigError] for each mistake.
+// [fake.NewAuthority], and keeps its managedFields from then on; or an error that wraps a [*ConfigError] for each mistake.
 func New(authority *fake.Authority, cfg Config) (*Handler, error) {
 	errs := configerror.List{Config: "apiserver.Config"}
 	if authority == nil || authority.Cluster == nil || authority.Authenticator == nil || authority.Discovery == nil {
@@ -112,6 +113,7 @@ func New(authority *fake.Authority, cfg Config) (*Handler, error) {
 	if err := errs.Err(); err != nil {
 		return nil, err
 	}
+	authority.Cluster.ManageFields(fieldmanager.New())
 	return &Handler{authority: authority, cluster: authority.Cluster, cfg: cfg}, nil
 }
 

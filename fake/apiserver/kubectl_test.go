@@ -76,8 +76,10 @@ func TestKubectl(t *testing.T) {
 	const manifest = `{"kind": "Secret", "apiVersion": "v1", "type": "kubernetes.io/service-account-token",
 		"metadata": {"name": "mysecretname", "annotations": {"kubernetes.io/service-account.name": "myserviceaccount"}}}`
 	for name, text := range map[string]string{
-		"secret.json": manifest,
-		"typo.json":   strings.Replace(manifest, `"type"`, `"tipe"`, 1),
+		"secret.json":        manifest,
+		"relabeled.json":     `{"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "mysecretname", "labels": {"team": "blue"}}}`,
+		"relabeled-too.json": `{"kind": "Secret", "apiVersion": "v1", "metadata": {"name": "mysecretname", "labels": {"team": "red"}}}`,
+		"typo.json":          strings.Replace(manifest, `"type"`, `"tipe"`, 1),
 	} {
 		if err := os.WriteFile(filepath.Join(k.home, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -113,7 +115,12 @@ func TestKubectl(t *testing.T) {
 		{args: `patch sa myserviceaccount -p {"automountServiceAccountToken":false}`, want: `serviceaccount/myserviceaccount patched\n$`},
 		{args: `patch sa myserviceaccount --type json -p [{"op":"remove","path":"/metadata/labels"}]`, want: `serviceaccount/myserviceaccount patched\n$`},
 		{args: "get sa myserviceaccount -o jsonpath={.automountServiceAccountToken}{.metadata.labels}", want: `false$`},
-		{args: "apply --server-side -f secret.json", want: `.*415|.*unknown format|.*UnsupportedMediaType`, fail: true},
+		{args: "apply --server-side -f secret.json", want: `secret/mysecretname serverside-applied\n$`},
+		{args: "apply --server-side -f typo.json", want: `Error from server: .*\.tipe: field not declared in schema\n$`, fail: true},
+		{args: "apply --server-side --field-manager other -f relabeled.json", want: `secret/mysecretname serverside-applied\n$`},
+		{args: "apply --server-side --field-manager third -f relabeled-too.json", want: `(?s)error: Apply failed with 1 conflict: conflict with "other": \.metadata\.labels\.team\n`, fail: true},
+		{args: "apply --server-side --field-manager third --force-conflicts -f relabeled-too.json", want: `secret/mysecretname serverside-applied\n$`},
+		{args: "get secret mysecretname --show-managed-fields -o jsonpath={.metadata.managedFields[*].manager}", want: `(?s).*kubectl.*third`},
 		{args: "run web --image=web", want: `pod/web created\n$`},
 		{args: "get pods", want: `NAME +READY +STATUS +RESTARTS +AGE\nweb +0/1 +Pending +0 +0s\n$`},
 		{args: "describe pod web", want: `(?s)Name: +web\n.*Events: +<none>\n$`},

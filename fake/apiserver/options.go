@@ -1,10 +1,13 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
+	"unicode"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
@@ -42,7 +45,9 @@ func (c *call) createOptions() (metav1.CreateOptions, error) {
 	if err != nil {
 		return opts, err
 	}
-	return opts, invalidOptions("CreateOptions", validation.ValidateCreateOptions(&opts))
+	errs := validation.ValidateCreateOptions(&opts)
+	opts.FieldManager = cmp.Or(opts.FieldManager, c.program())
+	return opts, invalidOptions("CreateOptions", errs)
 }
 
 func (c *call) updateOptions() (metav1.UpdateOptions, error) {
@@ -50,7 +55,9 @@ func (c *call) updateOptions() (metav1.UpdateOptions, error) {
 	if err != nil {
 		return opts, err
 	}
-	return opts, invalidOptions("UpdateOptions", validation.ValidateUpdateOptions(&opts))
+	errs := validation.ValidateUpdateOptions(&opts)
+	opts.FieldManager = cmp.Or(opts.FieldManager, c.program())
+	return opts, invalidOptions("UpdateOptions", errs)
 }
 
 func (c *call) patchOptions(pt types.PatchType) (metav1.PatchOptions, error) {
@@ -58,7 +65,22 @@ func (c *call) patchOptions(pt types.PatchType) (metav1.PatchOptions, error) {
 	if err != nil {
 		return opts, err
 	}
-	return opts, invalidOptions("PatchOptions", validation.ValidatePatchOptions(&opts, pt))
+	errs := validation.ValidatePatchOptions(&opts, pt)
+	opts.FieldManager = cmp.Or(opts.FieldManager, c.program())
+	return opts, invalidOptions("PatchOptions", errs)
+}
+
+// program returns the name of the client's program, which owns the fields that it writes
+// if it doesn't say who does.
+func (c *call) program() string {
+	name, _, _ := strings.Cut(c.request.UserAgent(), "/")
+	name = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, name)
+	return strings.ToValidUTF8(name[:min(len(name), validation.FieldManagerMaxLength)], "")
 }
 
 func (c *call) getOptions() (metav1.GetOptions, error) {

@@ -35,6 +35,11 @@ func (c *call) admitUpdate(t target, change func(old object.Object) (object.Obje
 	if err != nil {
 		return err
 	}
+	return c.admitChange(t, changed, old)
+}
+
+// admitChange asks the hook about the Pod, or part of it, that is to follow old.
+func (c *call) admitChange(t target, changed, old object.Object) error {
 	next, err := apirules.Part(t.kind, t.subresource, changed, old)
 	if err != nil {
 		return err

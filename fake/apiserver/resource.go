@@ -21,8 +21,8 @@ import (
 
 // dispatch does what a request asks of target.
 func (c *call) dispatch(t target) error {
-	if c.allow(t.methods()...) != nil {
-		return apierrors.NewMethodNotSupported(t.groupResource(), verbOf(c.request.Method))
+	if err := c.allow(t.methods()...); err != nil {
+		return err
 	}
 	if t.subresource == object.TokenSubresource {
 		return c.requestToken(t)
@@ -65,22 +65,6 @@ func (t target) methods() []string {
 		return []string{http.MethodGet, http.MethodPost}
 	}
 	return []string{http.MethodGet, http.MethodPost, http.MethodDelete}
-}
-
-func verbOf(method string) string {
-	switch method {
-	case http.MethodPost:
-		return "create"
-	case http.MethodPut:
-		return "update"
-	case http.MethodPatch:
-		return "patch"
-	case http.MethodDelete:
-		return "delete"
-	case http.MethodGet, http.MethodHead:
-		return "get"
-	}
-	return "use this method on"
 }
 
 func (c *call) get(t target) error {
@@ -211,10 +195,13 @@ func (c *call) patch(t target) error {
 	if err != nil {
 		return err
 	}
-	// The type is judged before the body, which may be YAML.
+	// The type comes before the body, which may be YAML.
 	patchType := types.PatchType(mediaType)
-	if err := patch.CheckType(patchType); err != nil {
-		return err
+	if patchType == types.ApplyYAMLPatchType {
+		return c.apply(t)
+	}
+	if patch.CheckType(patchType) != nil {
+		return errNoRoute(http.StatusUnsupportedMediaType, metav1.StatusReasonUnsupportedMediaType, "415: Unsupported Media Type")
 	}
 	opts, err := c.patchOptions(patchType)
 	if err != nil {

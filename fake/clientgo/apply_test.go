@@ -1,6 +1,7 @@
 package clientgo_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -124,16 +125,23 @@ func TestApplyAsTheAPI(t *testing.T) {
 	_, err = secrets.Apply(ctx, applycorev1.Secret("x", "ci").WithType("other"), me)
 	wantReason(t, err, metav1.StatusReasonInvalid)
 	for name, patch := range map[string]string{
+		"unknown field": `{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "dta": {"a": "hunter2"}}`,
+		"another type":  `{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "x"}, "data": "hunter2"}`,
+		"no metadata":   `{"apiVersion": "v1", "kind": "Secret", "metadata": ["hunter2"]}`,
+	} {
+		_, err := secrets.Patch(ctx, "x", types.ApplyYAMLPatchType, []byte(patch), metav1.PatchOptions{FieldManager: "me"})
+		if status := apierrors.APIStatus(nil); !errors.As(err, &status) || status.Status().Code != 500 || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: got %v, want a 500 that shows no value", name, err)
+		}
+	}
+	for name, patch := range map[string]string{
 		"another kind":    `{"apiVersion": "v1", "kind": "ConfigMap"}`,
 		"another version": `{"apiVersion": "v2", "kind": "Secret"}`,
 		"no kind":         `{}`,
 		"no object":       `[hunter2]`,
 		"no YAML":         "a: b: hunter2",
-		"no metadata":     `{"apiVersion": "v1", "kind": "Secret", "metadata": ["hunter2"]}`,
 		"another name":    `{"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "y"}}`,
 		"managed fields":  `{"apiVersion": "v1", "kind": "Secret", "metadata": {"managedFields": []}}`,
-		"unknown field":   `{"apiVersion": "v1", "kind": "Secret", "dta": {"a": "hunter2"}}`,
-		"another type":    `{"apiVersion": "v1", "kind": "Secret", "data": "hunter2"}`,
 	} {
 		_, err := secrets.Patch(ctx, "x", types.ApplyYAMLPatchType, []byte(patch), metav1.PatchOptions{FieldManager: "me"})
 		wantReason(t, err, metav1.StatusReasonBadRequest)

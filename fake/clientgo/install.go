@@ -8,8 +8,8 @@ import (
 	kubernetesfake "k8s.io/client-go/kubernetes/fake"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver/fieldmanager"
 	"github.com/kubesa/serviceaccount/fake/clientgo/internal/apiserver"
-	"github.com/kubesa/serviceaccount/fake/clientgo/internal/fields"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
@@ -58,7 +58,7 @@ func Install(clientset *kubernetesfake.Clientset, cfg Config) error {
 	if err := cfg.Authority.Cluster.Load(objects...); err != nil {
 		return fmt.Errorf("clientgo: copying the tracker's objects: %w", err)
 	}
-	cfg.Authority.Cluster.ManageFields(fields.New())
+	cfg.Authority.Cluster.ManageFields(fieldmanager.New())
 	r := reactor{server}
 	for _, resource := range server.Resources() {
 		clientset.PrependReactor("*", resource.GVR().Resource, r.react)

@@ -11,8 +11,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver/fieldmanager"
 	"github.com/kubesa/serviceaccount/fake/clientgo/internal/apiserver"
-	"github.com/kubesa/serviceaccount/fake/clientgo/internal/fields"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
@@ -60,7 +60,7 @@ func NewClient(base client.WithWatch, cfg Config) (client.WithWatch, error) {
 	if err := cfg.Authority.Cluster.Load(objects...); err != nil {
 		return nil, fmt.Errorf("controllerruntime: copying what base holds: %w", err)
 	}
-	cfg.Authority.Cluster.ManageFields(fields.New())
+	cfg.Authority.Cluster.ManageFields(fieldmanager.New())
 	r := router{server: server, indexing: new(sync.Mutex)}
 	return interceptor.NewClient(base, interceptor.Funcs{
 		Get: r.get, List: r.list, Watch: r.watch,

@@ -1,7 +1,10 @@
 package patch
 
 import (
+	"net/http"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -21,8 +24,19 @@ func ParseConfiguration(data []byte) (*unstructured.Unstructured, error) {
 	// The accessors below ignore metadata of other types.
 	if metadata, ok := content["metadata"]; ok {
 		if _, ok := metadata.(map[string]any); !ok {
-			return nil, apierrors.NewBadRequest("error decoding YAML: metadata is no object")
+			return nil, NotTyped("metadata is no object")
 		}
 	}
 	return u, nil
 }
+
+// NotTyped returns the API server's 500 for a configuration that doesn't fit the schema.
+func NotTyped(problem string) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Reason: metav1.StatusReasonUnknown, Message: problem,
+	}}
+}
+
+// Repeated returns an error that names the keys that a configuration has twice, nil if
+// there are none.
+func Repeated(data []byte) error { return yaml.UnmarshalStrict(data, &map[string]any{}) }

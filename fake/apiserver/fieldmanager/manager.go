@@ -1,10 +1,9 @@
-// Package fields gives a fake Cluster what it needs for managedFields and server-side
-// apply: the schema of client-go and the field manager of the API server.
-package fields
+package fieldmanager
 
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,13 +16,15 @@ import (
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/internal/patch"
 )
 
-// schema reads the schema of all kinds, which takes a moment: once for all.
+// schema reads the schema of all kinds when it is needed first, once for all.
 var schema = sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) })
 
-// Manager is a [fake.FieldManager]. A Cluster calls it under its lock.
+// A Manager is a [fake.FieldManager]. It is safe for concurrent use.
 type Manager struct {
+	mu       sync.Mutex
 	managers map[key]*managedfields.FieldManager
 }
 
@@ -62,18 +63,27 @@ func (m *Manager) Apply(live fake.Object, configuration *unstructured.Unstructur
 		if status := apierrors.APIStatus(nil); errors.As(err, &status) {
 			return nil, err
 		}
-		if _, secret := live.(*corev1.Secret); secret { // the text may show a value
-			err = errors.New("a field is unknown or of another type")
+		text := err.Error()
+		if _, secret := live.(*corev1.Secret); secret && !namesFields(text) {
+			text = "failed to create typed patch object: a field is of another type"
 		}
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the apply configuration does not fit: %v", err))
+		return nil, patch.NotTyped(text)
 	}
 	return typed(applied, live)
+}
+
+// namesFields reports whether an error about a configuration shows no more of it than the
+// paths of its fields.
+func namesFields(text string) bool {
+	return strings.HasSuffix(text, ": field not declared in schema") && !strings.Contains(text, ", got ")
 }
 
 // of returns the field manager for the kind of o.
 func (m *Manager) of(o fake.Object, subresource string) (*managedfields.FieldManager, error) {
 	gvk := o.GetObjectKind().GroupVersionKind()
 	k := key{gvk.Kind, subresource}
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if f := m.managers[k]; f != nil {
 		return f, nil
 	}
@@ -117,7 +127,7 @@ func typed(o runtime.Object, like fake.Object) (fake.Object, error) {
 				return nil, err
 			}
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.UnstructuredContent(), into); err != nil {
-				return nil, apierrors.NewBadRequest("the apply configuration does not fit")
+				return nil, patch.NotTyped("the apply configuration does not fit")
 			}
 			return into.(fake.Object), nil
 		}

@@ -1,0 +1,154 @@
+package compat
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver"
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/sacontroller"
+)
+
+// A step of a story about server-side apply: a request, and what of its answer differs
+// on purpose.
+type applyStep struct {
+	request string // method and path
+	body    string
+	media   types.PatchType // of a patch; server-side apply if it is empty
+	only    string          // what is compared: "code" where the texts differ
+}
+
+const applied = "?fieldManager=red"
+
+// The fake answers server-side apply over HTTP word for word as the API server does, and
+// keeps the same managedFields. Not compared: the UID of another object (F04), and texts
+// about values of Secrets and what is no configuration at all.
+var applyStory = []applyStep{
+	{request: "POST /api/v1/namespaces", body: `{"metadata":{"name":"apply"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"1","y":"1"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  x: \"1\"\n  y: \"1\"\n"},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a?fieldManager=blue", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"2","z":"2"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a?fieldManager=blue", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"2","y":"2","z":"2"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a?fieldManager=blue&force=true", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"2","z":"2"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a?fieldManager=blue&force=false", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"y":"2"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"y":"1"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a?fieldManager=patcher", media: types.MergePatchType, body: `{"data":{"p":"patched"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"p":"1"}}`},
+	{request: "PUT /api/v1/namespaces/apply/configmaps/a?fieldManager=putter", body: `{"metadata":{"name":"a","labels":{"a":"b"}},"data":{"q":"1"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied + "&dryRun=All", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"dry":"1"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/dry" + applied + "&dryRun=All", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"dry"}}`},
+	{request: "GET /api/v1/namespaces/apply/configmaps/a"},
+
+	// Options.
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a?fieldManager=a%07", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a?fieldManager=" + strings.Repeat("x", 129), body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a?force=true", media: types.MergePatchType, body: `{}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied + "&dryRun=Some", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied + "&fieldValidation=Some", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, media: "text/plain", body: `{}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, media: "application/apply-patch+cbor", body: `{}`},
+
+	// Configurations that don't fit.
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"kind":"ConfigMap","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v2","kind":"ConfigMap","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"b"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap"}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/new" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap"}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","namespace":"other"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","managedFields":[]}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","managedFields":[{"manager":"x"}]}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"dta":{"x":"1"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":"x"}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":1}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `[]`, only: "code"},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `null`, only: "code"},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: ``, only: "code"},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: "a: b: c", only: "code"},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":["a"]}`, only: "code"},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied + "&fieldValidation=Strict", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"1"},"data":{"x":"2"}}`, only: "code"},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/twice" + applied + "&fieldValidation=Ignore", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"twice"},"data":{"x":"1"},"data":{"x":"2"}}`},
+
+	// What isn't there, or is another one.
+	{request: "PATCH /api/v1/namespaces/nowhere/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/new" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"new","uid":"11111111-1111-4111-8111-111111111111"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/new" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"new","resourceVersion":"1"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a","resourceVersion":"1"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps/Not_A_Name" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"Not_A_Name"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/configmaps" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/pods/none/status" + applied, body: `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"none"},"status":{"phase":"Running"}}`},
+
+	// Lists are merged by their keys, and other kinds have other rules.
+	{request: "PATCH /api/v1/namespaces/apply/serviceaccounts/builder?fieldManager=a", body: `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"builder"},"secrets":[{"name":"a"}],"imagePullSecrets":[{"name":"a"}]}`},
+	{request: "PATCH /api/v1/namespaces/apply/serviceaccounts/builder?fieldManager=b", body: `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"builder"},"secrets":[{"name":"b"}],"imagePullSecrets":[{"name":"b"}]}`},
+	{request: "PATCH /api/v1/namespaces/apply/serviceaccounts/builder?fieldManager=a", body: `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"builder"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/serviceaccounts/builder?fieldManager=b", body: `{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"builder"},"secrets":[{"name":"b"},{"name":"b"}]}`},
+	{request: "PATCH /api/v1/namespaces/apply/secrets/s" + applied, body: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"stringData":{"a":"1"}}`},
+	{request: "PATCH /api/v1/namespaces/apply/secrets/s" + applied, body: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"type":"other"}`},
+	{request: "PATCH /api/v1/namespaces/apply/secrets/token" + applied, body: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"token"},"type":"kubernetes.io/service-account-token"}`},
+	{request: "PATCH /api/v1/namespaces/apply/secrets/s" + applied, body: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"data":"hunter2"}`, only: "code"},
+	{request: "PATCH /api/v1/namespaces/apply/secrets/s" + applied, body: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"dta":"hunter2"}`},
+	{request: "PATCH /api/v1/namespaces/apply/secrets/s?fieldManager=blue", body: `{"apiVersion":"v1","kind":"Secret","metadata":{"name":"s"},"data":{"a":"Mg=="}}`},
+	{request: "PATCH /api/v1/namespaces/applied" + applied, body: `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"applied","labels":{"a":"b"}}}`},
+	{request: "PATCH /api/v1/namespaces/applied/status" + applied, body: `{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"applied"},"status":{"conditions":[{"type":"A","status":"True"}]}}`},
+	{request: "PATCH /api/v1/nodes/n" + applied, body: `{"apiVersion":"v1","kind":"Node","metadata":{"name":"n","labels":{"a":"b"}}}`, only: "code"},
+	{request: "PATCH /api/v1/nodes/n/status" + applied, body: `{"apiVersion":"v1","kind":"Node","metadata":{"name":"n"},"status":{"phase":"Running"}}`, only: "code"},
+}
+
+func TestApplyAnswers(t *testing.T) {
+	e := startEndToEnd(t, keys.ES256)
+	authority := must(fake.NewAuthority(fake.AuthorityConfig{}))
+	server := httptest.NewServer(must(apiserver.New(authority, apiserver.Config{Controllers: []sacontroller.Controller{}})))
+	defer server.Close()
+	theirs, ours := e.server.Admin(), &rest.Config{Host: server.URL}
+	for i, step := range applyStory {
+		want, got := step.answer(t, theirs), step.answer(t, ours)
+		if step.only == "code" {
+			want, got = want[:3], got[:3]
+		}
+		if got != want {
+			t.Errorf("%d: %s %s\nthe fake answers  %s\nthe API server    %s", i, step.request, step.body, got, want)
+		}
+	}
+}
+
+func (s applyStep) answer(t *testing.T, config *rest.Config) string {
+	t.Helper()
+	client := must(rest.HTTPClientFor(config))
+	method, path, _ := strings.Cut(s.request, " ")
+	req := must(http.NewRequestWithContext(t.Context(), method, config.Host+path, strings.NewReader(s.body)))
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "teller/v1")
+	switch {
+	case method != http.MethodPatch:
+		req.Header.Set("Content-Type", "application/json")
+	case s.media != "":
+		req.Header.Set("Content-Type", string(s.media))
+	default:
+		req.Header.Set("Content-Type", string(types.ApplyYAMLPatchType))
+	}
+	resp := must(client.Do(req))
+	defer resp.Body.Close()
+	body := must(io.ReadAll(resp.Body))
+	var object any
+	if err := json.Unmarshal(body, &object); err == nil {
+		if o, ok := object.(map[string]any); ok {
+			if metadata, ok := o["metadata"].(map[string]any); ok {
+				delete(metadata, "resourceVersion")
+			}
+		}
+		body = must(json.Marshal(object))
+	}
+	return changing.ReplaceAllString(fmt.Sprintf("%d %s", resp.StatusCode, body), "*")
+}
