@@ -30,7 +30,7 @@ func (r *Requester) bind(ctx context.Context, tr *authenticationv1.TokenRequest,
 	case core && ref.Kind == objects.Pod && r.cfg.Pods != nil:
 		object, err = r.bindPod(ctx, tr.Namespace, ref.Name, req)
 	case core && ref.Kind == objects.Node && r.cfg.Nodes != nil:
-		req.Node, err = r.node(ctx, ref.Name)
+		req.Node, err = node(ctx, r.cfg.Nodes, ref.Name)
 		object = req.Node
 	case core && ref.Kind == objects.Secret && r.cfg.Secrets != nil:
 		if err = checkName("secrets", ref.Name); err == nil {
@@ -104,11 +104,11 @@ func badName(resource schema.GroupResource, name string) error {
 	return apierrors.NewNotFound(resource, name)
 }
 
-func (r *Requester) node(ctx context.Context, name string) (*corev1.Node, error) {
+func node(ctx context.Context, nodes tokens.NodeGetter, name string) (*corev1.Node, error) {
 	if err := checkName("nodes", name); err != nil {
 		return nil, err
 	}
-	return read(r.cfg.Nodes.GetNode(ctx, name))
+	return read(nodes.GetNode(ctx, name))
 }
 
 // bindPod binds to a pod of the account, and notes the node that it runs on
@@ -129,13 +129,13 @@ func (r *Requester) bindPod(ctx context.Context, namespace, name string, req *to
 		return pod, nil
 	}
 	req.Node = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: pod.Spec.NodeName}}
-	if r.cfg.Nodes == nil || !names.Valid(pod.Spec.NodeName) { // Issue refuses the latter
+	if r.cfg.PodNodes == nil || !names.Valid(pod.Spec.NodeName) { // Issue refuses the latter
 		return pod, nil
 	}
-	node, err := r.node(ctx, pod.Spec.NodeName)
+	found, err := node(ctx, r.cfg.PodNodes, pod.Spec.NodeName)
 	switch {
 	case err == nil:
-		req.Node = node
+		req.Node = found
 	case !apierrors.IsNotFound(err):
 		return nil, apierrors.NewInternalError(err)
 	}

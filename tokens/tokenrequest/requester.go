@@ -47,6 +47,10 @@ type Config struct {
 	Nodes           tokens.NodeGetter
 	Objects         tokens.ObjectGetter
 
+	// PodNodes is where the node that a pod runs on is looked up, whose UID a token for
+	// the pod has for information: a cache will do. Nil means Nodes, which it requires.
+	PodNodes tokens.NodeGetter
+
 	// Webhooks and Attest, both or neither, allow tokens bound to webhook
 	// configurations, an alpha feature of Kubernetes 1.37. Attest says whether
 	// user may attest that a token is for admission reviews of the API group,
@@ -110,6 +114,10 @@ func New(cfg Config) (*Requester, error) {
 	mistakes.Optional("Secrets", cfg.Secrets)
 	mistakes.Optional("Pods", cfg.Pods)
 	mistakes.Optional("Nodes", cfg.Nodes)
+	mistakes.Optional("PodNodes", cfg.PodNodes)
+	if cfg.PodNodes != nil && cfg.Nodes == nil {
+		mistakes.Add("PodNodes", "is set without Nodes")
+	}
 	mistakes.Optional("Objects", cfg.Objects)
 	mistakes.Optional("Webhooks", cfg.Webhooks)
 	if (cfg.Webhooks == nil) != (cfg.Attest == nil) {
@@ -127,6 +135,9 @@ func New(cfg Config) (*Requester, error) {
 	cfg.APIAudiences = slices.Clone(cfg.APIAudiences)
 	if cfg.ExtendedLifetime == 0 {
 		cfg.ExtendedLifetime = extendedLifetime
+	}
+	if cfg.PodNodes == nil {
+		cfg.PodNodes = cfg.Nodes
 	}
 	if own := cfg.Issuer.MaxLifetime(); own != 0 && (cfg.MaxLifetime == 0 || own < cfg.MaxLifetime) {
 		cfg.MaxLifetime = own
