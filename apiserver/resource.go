@@ -103,7 +103,7 @@ func (r *resource[T, P]) merge(old P, patch []byte) (P, error) {
 	}
 	if patched.GetUID() != old.GetUID() {
 		return nil, apierrors.NewConflict(schema.GroupResource{Group: r.hub.kind.Group, Resource: r.name}, old.GetName(),
-			fmt.Errorf("Precondition failed: UID in precondition: %v, UID in object meta: %v", patched.GetUID(), old.GetUID()))
+			fmt.Errorf("precondition failed: UID in precondition: %v, UID in object meta: %v", patched.GetUID(), old.GetUID()))
 	}
 	return patched, nil
 }
