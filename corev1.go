@@ -144,7 +144,7 @@ type resource[T, L any] struct {
 }
 
 // errNoClient is what every method returns if there is no client to call.
-var errNoClient = errors.New("serviceaccount: CoreV1 has no client, want one that FromCoreV1 returns for a client that is not nil")
+var errNoClient = errors.New("serviceaccount: there is no client to call, want what FromCoreV1 or FromCertificatesV1 returns for a client that is not nil")
 
 func (r resource[T, L]) client(ctx context.Context, namespace string) (Resource[T, L], error) {
 	if r.in == nil {

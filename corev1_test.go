@@ -157,7 +157,7 @@ func TestCoreV1WithoutClient(t *testing.T) {
 		"no function": serviceaccount.ByTenant(nil),
 		"no CoreV1":   serviceaccount.ByTenant(func(context.Context) (*serviceaccount.CoreV1, error) { return nil, nil }),
 	} {
-		const want = "CoreV1 has no client"
+		const want = "there is no client to call"
 		for _, call := range []struct {
 			method string
 			args   []any

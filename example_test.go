@@ -73,6 +73,18 @@ func ExampleFromCoreV1() {
 	// ghost pods "web" is forbidden: error looking up service account shop/ghost: serviceaccount "ghost" not found
 }
 
+// Connect the publisher of ClusterTrustBundles to an API server. Here clientset stands for
+// a *kubernetes.Clientset.
+func ExampleFromCertificatesV1() {
+	clientset := new(fake.Cluster)
+	bundles := serviceaccount.FromCertificatesV1(clientset.CertificatesV1())
+	_, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: bundles, Client: bundles, RootCA: []byte("not PEM")})
+	fmt.Println(err)
+
+	// Output:
+	// sacontroller: TrustBundlePublisherConfig.RootCA is rejected: sacontroller: CA bundle holds no certificate, want at least one in PEM
+}
+
 func must[T any](value T, err error) T {
 	check(err)
 	return value

@@ -22,8 +22,8 @@ import (
 var Epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // A Cluster is an API server and its storage in memory: Namespaces, Nodes,
-// ServiceAccounts, Secrets, Pods and ConfigMaps with the semantics of the real
-// one. It implements every getter, Reader and Client interface of this module.
+// ServiceAccounts, Secrets, Pods, ConfigMaps and ClusterTrustBundles with the
+// semantics of the real one. It implements every getter, Reader and Client interface of this module.
 //
 // The zero value is an empty cluster, without any Namespace. Objects are copied
 // in and out, so neither side can change the other's. Nothing depends on a

@@ -9,8 +9,8 @@
 //
 // # Concepts
 //
-// A [Cluster] holds Namespaces, Nodes, ServiceAccounts, Secrets, Pods and
-// ConfigMaps. Its methods have the names and shapes of every getter, Reader and
+// A [Cluster] holds Namespaces, Nodes, ServiceAccounts, Secrets, Pods,
+// ConfigMaps and ClusterTrustBundles. Its methods have the names and shapes of every getter, Reader and
 // Client interface of this module. They do what the API server does, with its
 // error texts: UIDs, resourceVersions and the conflicts that come of them,
 // generateName, defaults, validation, finalizers, preconditions of deletes and

@@ -125,7 +125,7 @@ func liveOrEmpty(k *object.Kind, live object.Object) object.Object {
 }
 
 func withKind(k *object.Kind, o object.Object) object.Object {
-	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{Version: "v1", Kind: k.Name})
+	o.GetObjectKind().SetGroupVersionKind(k.GroupVersion().WithKind(k.Name))
 	return o
 }
 
@@ -208,7 +208,7 @@ func parseApply(k *object.Kind, data []byte, opts *writeOptions) (*unstructured.
 		return nil, err
 	}
 	switch gvk := configuration.GroupVersionKind(); {
-	case gvk != schema.GroupVersionKind{Version: "v1", Kind: k.Name}:
+	case gvk != k.GroupVersion().WithKind(k.Name):
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("invalid object type: %s", gvk))
 	case configuration.GetManagedFields() != nil:
 		return nil, apierrors.NewBadRequest("metadata.managedFields must be nil")

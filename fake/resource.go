@@ -11,7 +11,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
-// An Object is a pointer to one of the six types that a [Cluster] holds.
+// An Object is a pointer to one of the seven types that a [Cluster] holds.
 type Object = object.Object
 
 // A Resource reads and writes the objects of one kind without knowing their

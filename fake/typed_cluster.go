@@ -3,8 +3,10 @@ package fake
 import (
 	"context"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
@@ -116,4 +118,48 @@ func all[T any, P object.Pointer[T]](found object.Page, err error) ([]P, error) 
 		list = append(list, object.CopyOf(o).(P))
 	}
 	return list, nil
+}
+
+// GetClusterTrustBundle returns the ClusterTrustBundle called name. The error is NotFound
+// if there is none.
+func (c *Cluster) GetClusterTrustBundle(ctx context.Context, name string) (*certificatesv1.ClusterTrustBundle, error) {
+	return one[certificatesv1.ClusterTrustBundle](c.get(ctx, object.ClusterTrustBundles, "", name))
+}
+
+// ListClusterTrustBundles returns the ClusterTrustBundles of the signer, or all of them
+// if it is empty, in the order of their names.
+func (c *Cluster) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	return all[certificatesv1.ClusterTrustBundle](c.list(ctx, object.ClusterTrustBundles, "", ofSigner(signerName)))
+}
+
+func ofSigner(name string) metav1.ListOptions {
+	if name == "" {
+		return metav1.ListOptions{}
+	}
+	return metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.signerName", name).String()}
+}
+
+// CreateClusterTrustBundle creates bundle and returns it as stored; see [Cluster] for the
+// rules of a create.
+func (c *Cluster) CreateClusterTrustBundle(ctx context.Context, bundle *certificatesv1.ClusterTrustBundle) (*certificatesv1.ClusterTrustBundle, error) {
+	return one[certificatesv1.ClusterTrustBundle](c.create(ctx, object.ClusterTrustBundles, bundle, nil))
+}
+
+// UpdateClusterTrustBundle replaces bundle. The error is Conflict if bundle carries a
+// resourceVersion or UID that is not the stored one.
+func (c *Cluster) UpdateClusterTrustBundle(ctx context.Context, bundle *certificatesv1.ClusterTrustBundle) (*certificatesv1.ClusterTrustBundle, error) {
+	return one[certificatesv1.ClusterTrustBundle](c.update(ctx, object.ClusterTrustBundles, "", bundle, nil))
+}
+
+// PatchClusterTrustBundle patches the ClusterTrustBundle called name, under the rules of
+// [Cluster.PatchNamespace].
+func (c *Cluster) PatchClusterTrustBundle(ctx context.Context, name string, pt types.PatchType, data []byte) (*certificatesv1.ClusterTrustBundle, error) {
+	return one[certificatesv1.ClusterTrustBundle](c.patch(ctx, object.ClusterTrustBundles, "", "", name, pt, data, nil))
+}
+
+// DeleteClusterTrustBundle deletes the ClusterTrustBundle called name. The error is
+// NotFound if there is none, and Conflict if it doesn't meet the preconditions of opts.
+func (c *Cluster) DeleteClusterTrustBundle(ctx context.Context, name string, opts metav1.DeleteOptions) error {
+	_, err := c.delete(ctx, object.ClusterTrustBundles, "", name, opts)
+	return err
 }

@@ -2,7 +2,9 @@ package fake
 
 import (
 	"context"
+	"slices"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
@@ -76,4 +78,13 @@ func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*cor
 // as the Reader has seen them.
 func (r *Reader) ListConfigMaps(ctx context.Context, namespace string) ([]*corev1.ConfigMap, error) {
 	return all[corev1.ConfigMap](r.list(ctx, object.ConfigMaps, namespace))
+}
+
+// ListClusterTrustBundles returns the ClusterTrustBundles of the signer, or all of them
+// if it is empty, as the Reader has seen them.
+func (r *Reader) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	bundles, err := all[certificatesv1.ClusterTrustBundle](r.list(ctx, object.ClusterTrustBundles, ""))
+	return slices.DeleteFunc(bundles, func(b *certificatesv1.ClusterTrustBundle) bool {
+		return signerName != "" && b.Spec.SignerName != signerName
+	}), err
 }

@@ -39,7 +39,7 @@ type Watch struct {
 }
 
 // Watch returns a watch of resource in namespace, or in all if it is empty. An
-// empty resource means all six. The resource "events" has no objects. The watch
+// empty resource means all of them. The resource "events" has no objects. The watch
 // starts after opts.ResourceVersion; if that is empty or "0", it starts with an Added
 // event for every object that exists. opts.SendInitialEvents asks for those, too, and
 // for a bookmark at their end (KEP-3157).

@@ -66,7 +66,7 @@ type Forgetter interface {
 // at the same time need to be reconciled once.
 type Key struct {
 	Tenant    string // of the change that made the key due; empty if there are no tenants
-	Kind      string // "Namespace", "ServiceAccount", "Secret" or "ConfigMap"
+	Kind      string // "Namespace", "ServiceAccount", "Secret", "ConfigMap" or "ClusterTrustBundle"
 	Namespace string // empty for cluster-scoped kinds
 	Name      string
 	UID       types.UID

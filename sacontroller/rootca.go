@@ -66,10 +66,24 @@ type RootCAPublisher struct {
 	observe func(ctx context.Context, e Event)
 }
 
-// rootCAMemory is what a RootCAPublisher remembers of a tenant.
+// rootCAMemory is what a publisher of the root CA remembers of a tenant.
 type rootCAMemory struct {
 	failures memory.Failures[Key]
 	throttle memory.Throttle[Key]
+}
+
+func newRootCAMemories(now func() time.Time) memory.Tenants[rootCAMemory] {
+	return memory.Tenants[rootCAMemory]{New: func() *rootCAMemory {
+		return &rootCAMemory{throttle: memory.Throttle[Key]{Now: now}}
+	}}
+}
+
+// lastError returns the error of the last attempt at key.
+func lastError(tenants *memory.Tenants[rootCAMemory], key Key) error {
+	if m := tenants.Known(key.Tenant); m != nil {
+		return m.failures.Get(key)
+	}
+	return nil
 }
 
 var (
@@ -93,10 +107,8 @@ func NewRootCAPublisher(cfg RootCAPublisherConfig) (*RootCAPublisher, error) {
 		cfg.Now = time.Now
 	}
 	return &RootCAPublisher{
-		reader: cfg.Reader, client: cfg.Client, rootCA: cabundle.New(cfg.RootCA), observe: cfg.Observe,
-		tenants: memory.Tenants[rootCAMemory]{New: func() *rootCAMemory {
-			return &rootCAMemory{throttle: memory.Throttle[Key]{Now: cfg.Now}}
-		}},
+		reader: cfg.Reader, client: cfg.Client, rootCA: cabundle.New(cfg.RootCA, cabundle.Check), observe: cfg.Observe,
+		tenants: newRootCAMemories(cfg.Now),
 	}, nil
 }
 
@@ -112,12 +124,7 @@ func (c *RootCAPublisher) Resync() <-chan struct{} { return c.rootCA.Resync() }
 
 // LastError returns the error of the last attempt at key, or nil if it succeeded
 // or there was none. Of many thousands of failing keys some are forgotten.
-func (c *RootCAPublisher) LastError(key Key) error {
-	if m := c.tenants.Known(key.Tenant); m != nil {
-		return m.failures.Get(key)
-	}
-	return nil
-}
+func (c *RootCAPublisher) LastError(key Key) error { return lastError(&c.tenants, key) }
 
 // Forget implements [Forgetter].
 func (c *RootCAPublisher) Forget(tenant string) { c.tenants.Forget(tenant) }

@@ -142,7 +142,7 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 		reader:         cfg.Reader,
 		client:         cfg.Client,
 		issuer:         cfg.Issuer,
-		rootCA:         cabundle.New(cfg.RootCA),
+		rootCA:         cabundle.New(cfg.RootCA, cabundle.Check),
 		auto:           cfg.AutoGenerate,
 		generate:       cfg.GenerateName,
 		check:          cfg.CheckToken,

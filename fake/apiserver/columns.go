@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
@@ -32,6 +33,10 @@ func columnsOf(k *object.Kind) []column {
 		columns = append(columns,
 			column{name: "Type", description: "what the Secret is for", cell: func(o object.Object, _ time.Time) any { return string(o.(*corev1.Secret).Type) }},
 			column{name: "Data", typ: "integer", description: "how many keys the Secret has", cell: func(o object.Object, _ time.Time) any { return len(o.(*corev1.Secret).Data) }})
+	case object.ClusterTrustBundles:
+		columns = append(columns, column{name: "SignerName", description: "whose certificates the bundle verifies", cell: func(o object.Object, _ time.Time) any {
+			return orNone(o.(*certificatesv1.ClusterTrustBundle).Spec.SignerName)
+		}})
 	case object.ConfigMaps:
 		columns = append(columns, column{name: "Data", typ: "integer", description: "how many keys the ConfigMap has", cell: func(o object.Object, _ time.Time) any {
 			m := o.(*corev1.ConfigMap)
@@ -43,7 +48,9 @@ func columnsOf(k *object.Kind) []column {
 			column{name: "Status", description: "what the pod is doing", cell: func(o object.Object, _ time.Time) any { return podStatus(o.(*corev1.Pod)) }},
 			column{name: "Restarts", typ: "integer", description: "how often containers were restarted", cell: func(o object.Object, _ time.Time) any { return podRestarts(o.(*corev1.Pod)) }})
 	}
-	columns = append(columns, column{name: "Age", description: "the time since the object was created", cell: age})
+	if k != object.ClusterTrustBundles {
+		columns = append(columns, column{name: "Age", description: "the time since the object was created", cell: age})
+	}
 	switch k {
 	case object.Nodes:
 		columns = append(columns, column{name: "Version", description: "the version of the kubelet", cell: func(o object.Object, _ time.Time) any {

@@ -4,7 +4,9 @@ import (
 	"net/http"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
@@ -20,11 +22,6 @@ const (
 // discovery returns the document at path, or nil. It describes the API itself.
 // Clients that would rather have the aggregated form take these.
 func (c *call) discovery(path string) any {
-	group := metav1.APIGroup{
-		Name:             authenticationv1.GroupName,
-		Versions:         []metav1.GroupVersionForDiscovery{{GroupVersion: authenticationv1.SchemeGroupVersion.String(), Version: "v1"}},
-		PreferredVersion: metav1.GroupVersionForDiscovery{GroupVersion: authenticationv1.SchemeGroupVersion.String(), Version: "v1"},
-	}
 	switch path {
 	case "/version":
 		return map[string]string{
@@ -37,12 +34,20 @@ func (c *call) discovery(path string) any {
 			ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: c.request.Host}},
 		}
 	case "/apis":
-		return metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{group}}
+		return metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{
+			groupOf(authenticationv1.SchemeGroupVersion), groupOf(certificatesv1.SchemeGroupVersion),
+		}}
 	case "/apis/" + authenticationv1.GroupName:
-		group.Kind, group.APIVersion = "APIGroup", "v1"
-		return group
+		return oneGroup(authenticationv1.SchemeGroupVersion)
+	case "/apis/" + certificatesv1.GroupName:
+		return oneGroup(certificatesv1.SchemeGroupVersion)
 	case "/api/v1":
-		return resourceList("v1", coreResources())
+		return resourceList("v1", append(resourcesOf(""), metav1.APIResource{
+			Name: eventsResource, SingularName: "event", Namespaced: true, Kind: "Event", ShortNames: []string{"ev"},
+			Verbs: metav1.Verbs{"get", "list", "watch"},
+		}))
+	case certificatesPath:
+		return resourceList(certificatesv1.SchemeGroupVersion.String(), resourcesOf(certificatesv1.GroupName))
 	case "/apis/" + authenticationv1.SchemeGroupVersion.String():
 		return resourceList(authenticationv1.SchemeGroupVersion.String(), []metav1.APIResource{
 			{Name: "selfsubjectreviews", SingularName: "selfsubjectreview", Kind: "SelfSubjectReview", Verbs: metav1.Verbs{"create"}},
@@ -51,11 +56,24 @@ func (c *call) discovery(path string) any {
 	case "/openapi/v3":
 		return openAPIRoot()
 	case "/openapi/v3/api/v1":
-		return openAPICore()
+		return openAPIOf("")
+	case "/openapi/v3" + certificatesPath:
+		return openAPIOf(certificatesv1.GroupName)
 	case "/openapi/v3/apis/" + authenticationv1.SchemeGroupVersion.String():
 		return openAPI(map[string]any{})
 	}
 	return nil
+}
+
+func groupOf(v1 schema.GroupVersion) metav1.APIGroup {
+	version := metav1.GroupVersionForDiscovery{GroupVersion: v1.String(), Version: v1.Version}
+	return metav1.APIGroup{Name: v1.Group, Versions: []metav1.GroupVersionForDiscovery{version}, PreferredVersion: version}
+}
+
+func oneGroup(v1 schema.GroupVersion) metav1.APIGroup {
+	group := groupOf(v1)
+	group.Kind, group.APIVersion = "APIGroup", "v1"
+	return group
 }
 
 func resourceList(groupVersion string, resources []metav1.APIResource) metav1.APIResourceList {
@@ -65,10 +83,13 @@ func resourceList(groupVersion string, resources []metav1.APIResource) metav1.AP
 	}
 }
 
-// coreResources describes what is served below /api/v1.
-func coreResources() []metav1.APIResource {
+// resourcesOf describes the resources of a group of the Cluster.
+func resourcesOf(group string) []metav1.APIResource {
 	var resources []metav1.APIResource
 	for _, k := range object.Kinds {
+		if k.Group != group {
+			continue
+		}
 		whole := metav1.APIResource{
 			Name: k.Resource, SingularName: k.Singular, Namespaced: k.Namespaced, Kind: k.Name, ShortNames: k.ShortNames,
 			Verbs: metav1.Verbs{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"},
@@ -86,10 +107,7 @@ func coreResources() []metav1.APIResource {
 			}
 		}
 	}
-	return append(resources, metav1.APIResource{
-		Name: eventsResource, SingularName: "event", Namespaced: true, Kind: "Event", ShortNames: []string{"ev"},
-		Verbs: metav1.Verbs{"get", "list", "watch"},
-	})
+	return resources
 }
 
 func subresource(k *object.Kind, name string) metav1.APIResource {
@@ -120,7 +138,7 @@ func verbOf(method string) string {
 // openAPIRoot is the index of the OpenAPI documents.
 func openAPIRoot() any {
 	paths := map[string]any{}
-	for _, name := range []string{"api/v1", "apis/" + authenticationv1.SchemeGroupVersion.String()} {
+	for _, name := range []string{"api/v1", "apis/" + authenticationv1.SchemeGroupVersion.String(), certificatesPath[1:]} {
 		paths[name] = map[string]string{"serverRelativeURL": "/openapi/v3/" + name}
 	}
 	return map[string]any{"paths": paths}
@@ -133,20 +151,27 @@ func openAPI(paths map[string]any) any {
 	}
 }
 
-// openAPICore says as much of the API as kubectl has to know before it leaves
+// openAPIOf says as much of the API as kubectl has to know before it leaves
 // the judgement of manifests to the server: that there is fieldValidation.
-func openAPICore() any {
+func openAPIOf(group string) any {
+	root, id := "/api/v1/", "CoreV1"
+	if group != "" {
+		root, id = certificatesPath+"/", "CertificatesV1"
+	}
 	paths := map[string]any{}
 	for _, k := range object.Kinds {
-		collection := "/api/v1/" + k.Resource
+		if k.Group != group {
+			continue
+		}
+		collection := root + k.Resource
 		if k.Namespaced {
-			collection = "/api/v1/namespaces/{namespace}/" + k.Resource
+			collection = root + "namespaces/{namespace}/" + k.Resource
 		}
 		operation := func(action string) any {
 			return map[string]any{
-				"operationId":                     action + "CoreV1" + k.Name,
+				"operationId":                     action + id + k.Name,
 				"x-kubernetes-action":             action,
-				"x-kubernetes-group-version-kind": map[string]string{"group": "", "version": "v1", "kind": k.Name},
+				"x-kubernetes-group-version-kind": map[string]string{"group": k.Group, "version": "v1", "kind": k.Name},
 				"parameters": []any{
 					openAPIParameter("dryRun"), openAPIParameter("fieldManager"), openAPIParameter("fieldValidation"),
 				},

@@ -10,7 +10,7 @@
 // # Concepts
 //
 // A [Handler] serves create, get, list, watch, update, patch, server-side apply,
-// delete and deletecollection of the six kinds of a [fake.Cluster] with their
+// delete and deletecollection of the seven kinds of a [fake.Cluster] with their
 // subresources, TokenRequests, TokenReviews, SelfSubjectReviews, the discovery
 // documents of the API and of the issuer, tables for kubectl and partial
 // metadata. Events are an empty list. Bodies are JSON or protobuf of at most

@@ -3,6 +3,8 @@ package apiserver
 import (
 	"strings"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
+
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
@@ -18,10 +20,15 @@ type target struct {
 
 const eventsResource = "events"
 
-// parseTarget reads a path below /api/v1.
+// certificatesPath is where certificates.k8s.io is served.
+const certificatesPath = "/apis/" + certificatesv1.GroupName + "/v1"
+
+// parseTarget reads a path below /api/v1, or below that of the group of a kind.
 func parseTarget(path string) (target, bool) {
-	rest, ok := strings.CutPrefix(path, "/api/v1/")
-	if !ok {
+	group, rest := "", path
+	if below, ok := strings.CutPrefix(path, certificatesPath+"/"); ok {
+		group, rest = certificatesv1.GroupName, below
+	} else if rest, ok = strings.CutPrefix(path, "/api/v1/"); !ok {
 		return target{}, false
 	}
 	parts := strings.Split(rest, "/")
@@ -33,8 +40,8 @@ func parseTarget(path string) (target, bool) {
 			return target{}, false
 		}
 	}
-	if t.resource = parts[0]; t.resource != eventsResource {
-		if t.kind = object.KindNamed(t.resource); t.kind == nil {
+	if t.resource = parts[0]; t.resource != eventsResource || group != "" {
+		if t.kind = object.KindNamed(t.resource); t.kind == nil || t.kind.Group != group {
 			return target{}, false
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -268,10 +269,10 @@ func (c *call) deleteCollection(t target) error {
 	return c.sendList(t.kind, object.Page{Items: items, Meta: meta})
 }
 
-// deleteOptionsKinds are those of the groups that clients of core types name.
+// deleteOptionsKinds are those of the groups that clients name.
 func deleteOptionsKinds() []schema.GroupVersionKind {
 	return []schema.GroupVersionKind{
-		corev1.SchemeGroupVersion.WithKind("DeleteOptions"), metav1.SchemeGroupVersion.WithKind("DeleteOptions"),
+		corev1.SchemeGroupVersion.WithKind("DeleteOptions"), certificatesv1.SchemeGroupVersion.WithKind("DeleteOptions"), metav1.SchemeGroupVersion.WithKind("DeleteOptions"),
 	}
 }
 

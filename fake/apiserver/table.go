@@ -13,10 +13,10 @@ import (
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
-func gvkOf(k *object.Kind) schema.GroupVersionKind { return corev1.SchemeGroupVersion.WithKind(k.Name) }
+func gvkOf(k *object.Kind) schema.GroupVersionKind { return k.GroupVersion().WithKind(k.Name) }
 
 func (t target) groupResource() schema.GroupResource {
-	return schema.GroupResource{Resource: t.resource}
+	return schema.GroupResource{Group: object.GroupOf(t.resource), Resource: t.resource}
 }
 
 // sendObject answers with a copy of o, in the form that the client wants.
@@ -50,7 +50,7 @@ func (c *call) sendList(k *object.Kind, found object.Page) error {
 		return c.sendJSON(http.StatusOK, &list)
 	}
 	list := k.List(found)
-	list.GetObjectKind().SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind(k.Name + "List"))
+	list.GetObjectKind().SetGroupVersionKind(k.GroupVersion().WithKind(k.Name + "List"))
 	return c.sendJSON(http.StatusOK, list)
 }
 

@@ -123,7 +123,7 @@ func TestAPIServerWithClientGo(t *testing.T) {
 	if _, err := clientset.CoreV1().Secrets("default").Get(ctx, "manual", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("got %v for the token Secret of an account that is gone, want 404", err)
 	}
-	if resources, err := clientset.Discovery().ServerPreferredResources(); err != nil || len(resources) != 2 {
+	if resources, err := clientset.Discovery().ServerPreferredResources(); err != nil || len(resources) != 3 {
 		t.Errorf("discovery found %d groups: %v", len(resources), err)
 	}
 	if version, err := clientset.Discovery().ServerVersion(); err != nil || version.Minor != "37" {

@@ -12,8 +12,8 @@
 // # Concepts
 //
 // There is one store for each kind. Namespaces, Nodes, ServiceAccounts, Secrets,
-// Pods and ConfigMaps live in the [fake.Cluster] of the Authority; all other kinds
-// stay in the clientset's tracker. So the test may arrange and look at those six
+// Pods, ConfigMaps and ClusterTrustBundles live in the [fake.Cluster] of the Authority; all other kinds
+// stay in the clientset's tracker. So the test may arrange and look at those seven
 // kinds through the clientset or through the Cluster, run controllers with
 // [fake.Authority.Settle], move the clock with [fake.Authority.Advance], and make
 // calls of the clientset fail with [fake.Cluster.Inject].
@@ -31,7 +31,7 @@
 //   - Server-side apply works as before, also for a clientset of NewSimpleClientset,
 //     and every write keeps metadata.managedFields, by [fake.Cluster.ManageFields].
 //   - Subresources: status, token, eviction, binding, resize, ephemeralcontainers, and
-//     finalize. Others of the six kinds are answered with 404; logs are still those of
+//     finalize. Others of the seven kinds are answered with 404; logs are still those of
 //     client-go's fake.
 //   - A SelfSubjectReview says whose token is in [Config.Token].
 //

@@ -32,12 +32,12 @@ type Config struct {
 }
 
 // Install makes clientset answer for service accounts as an API server does:
-// calls for Namespaces, Nodes, ServiceAccounts, Secrets, Pods and ConfigMaps, in
-// all verbs and with watches, go to the Authority's Cluster, TokenRequests and
+// calls for Namespaces, Nodes, ServiceAccounts, Secrets, Pods, ConfigMaps
+// and ClusterTrustBundles, in all verbs and with watches, go to the Authority's Cluster, TokenRequests and
 // TokenReviews to the Authority. Everything else stays with the clientset's
 // tracker. See the package's comment for what is different from before.
 //
-// Objects of the six kinds that the tracker holds are copied to the Cluster, with
+// Objects of the seven kinds that the tracker holds are copied to the Cluster, with
 // [fake.Cluster.Load]; from then on the tracker is not used for those kinds.
 //
 // Install puts its reactors in front of those that are there; reactors that are

@@ -17,7 +17,7 @@ import (
 // lock, and gives it no context.
 type reactor struct{ server *apiserver.Server }
 
-// react answers every call for the six kinds but watches.
+// react answers every call for the seven kinds but watches.
 func (r reactor) react(action clienttesting.Action) (handled bool, answer runtime.Object, err error) {
 	resource := r.server.Resource(action.GetResource())
 	if resource == nil {
@@ -56,7 +56,7 @@ func (r reactor) delete(ctx context.Context, resource *apiserver.Resource, a cli
 	return resource.Delete(ctx, a.Namespace, a.Name, a.DeleteOptions)
 }
 
-// watch answers the watches of the six kinds. Nothing but Stop ends one, and
+// watch answers the watches of the seven kinds. Nothing but Stop ends one, and
 // what ends all of them: see the Cluster's Compact and DropWatches.
 func (r reactor) watch(action clienttesting.Action) (handled bool, w watch.Interface, err error) {
 	resource := r.server.Resource(action.GetResource())

@@ -7,8 +7,10 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	kubernetesfake "k8s.io/client-go/kubernetes/fake"
@@ -330,5 +332,39 @@ func TestInstallRefuses(t *testing.T) {
 	}
 	if len(taken.ReactionChain) != 1 {
 		t.Errorf("after an error there are %d reactors, want 1", len(taken.ReactionChain))
+	}
+}
+
+// ClusterTrustBundles of v1 are in the Cluster, with their field selector; other versions
+// stay with the tracker.
+func TestTrustBundles(t *testing.T) {
+	ctx := t.Context()
+	clientset := kubernetesfake.NewClientset()
+	authority, err := fake.NewAuthority(fake.AuthorityConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := clientgo.Install(clientset, clientgo.Config{Authority: authority}); err != nil {
+		t.Fatal(err)
+	}
+	bundle := &certificatesv1.ClusterTrustBundle{ObjectMeta: metav1.ObjectMeta{Name: "x"}}
+	if _, err := clientset.CertificatesV1().ClusterTrustBundles().Create(ctx, bundle, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
+		t.Errorf("Create() of a bundle without certificates = %v, want 422", err)
+	}
+	if err := authority.Cluster.Load(&certificatesv1.ClusterTrustBundle{ObjectMeta: metav1.ObjectMeta{Name: "example.com:ca:a"}, Spec: certificatesv1.ClusterTrustBundleSpec{SignerName: "example.com/ca"}}); err != nil {
+		t.Fatal(err)
+	}
+	for selector, want := range map[string]int{"": 1, "spec.signerName=example.com/ca": 1, "spec.signerName=example.com/x": 0} {
+		list, err := clientset.CertificatesV1().ClusterTrustBundles().List(ctx, metav1.ListOptions{FieldSelector: selector})
+		if err != nil || len(list.Items) != want {
+			t.Errorf("List(%q) = %v, %v, want %d", selector, list, err, want)
+		}
+	}
+	if list, err := clientset.CertificatesV1beta1().ClusterTrustBundles().List(ctx, metav1.ListOptions{}); err != nil || len(list.Items) != 0 {
+		t.Errorf("List() of v1beta1 = %v, %v, want none", list, err)
+	}
+	data := []byte(`{"apiVersion":"certificates.k8s.io/v1","kind":"ClusterTrustBundle","metadata":{"name":"example.com:ca:a","labels":{"b":"c"}}}`)
+	if applied, err := clientset.CertificatesV1().ClusterTrustBundles().Patch(ctx, "example.com:ca:a", types.ApplyYAMLPatchType, data, metav1.PatchOptions{FieldManager: "m"}); err != nil || applied.Labels["b"] != "c" {
+		t.Errorf("apply = %+v, %v, want the label", applied, err)
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// object is a pointer to one of the six types.
+// object is a pointer to one of the seven types.
 type object interface {
 	metav1.Object
 	runtime.Object

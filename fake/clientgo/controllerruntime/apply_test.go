@@ -64,7 +64,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// Indices of the builder work for the six kinds, too.
+// Indices of the builder work for the seven kinds, too.
 func TestIndices(t *testing.T) {
 	builder := clientfake.NewClientBuilder().WithObjects(namespace("ci")).
 		WithIndex(&corev1.Secret{}, "team", func(o client.Object) []string { return []string{o.GetLabels()["team"]} }).

@@ -35,13 +35,13 @@ type Config struct {
 }
 
 // NewClient returns a client that answers for service accounts as an API server
-// does: calls for Namespaces, Nodes, ServiceAccounts, Secrets, Pods and
-// ConfigMaps go to the Authority's Cluster, TokenRequests and TokenReviews to the
+// does: calls for Namespaces, Nodes, ServiceAccounts, Secrets, Pods,
+// ConfigMaps and ClusterTrustBundles go to the Authority's Cluster, TokenRequests and TokenReviews to the
 // Authority, and everything else to base, which is what
 // sigs.k8s.io/controller-runtime/pkg/client/fake has built, or any other client.
 // Objects may be typed, unstructured, or metadata only.
 //
-// Objects of the six kinds that base holds are copied to the Cluster, with
+// Objects of the seven kinds that base holds are copied to the Cluster, with
 // [fake.Cluster.Load]; from then on base is not used for those kinds.
 //
 // The result is safe for concurrent use if base is. An error wraps a [*ConfigError] for

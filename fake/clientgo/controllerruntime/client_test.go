@@ -150,7 +150,7 @@ func TestBadTokens(t *testing.T) {
 	wantReason(t, c.Create(ctx, &authenticationv1beta1.TokenReview{Spec: authenticationv1beta1.TokenReviewSpec{Token: "x"}}), metav1.StatusReasonNotFound)
 }
 
-// The six kinds are in the Cluster, with what the API server adds.
+// The seven kinds are in the Cluster, with what the API server adds.
 func TestStore(t *testing.T) {
 	builder := account("ci", "builder")
 	builder.UID = "kept"

@@ -9,9 +9,9 @@
 //
 // # Concepts
 //
-// Namespaces, Nodes, ServiceAccounts, Secrets, Pods and ConfigMaps live in the
+// Namespaces, Nodes, ServiceAccounts, Secrets, Pods, ConfigMaps and ClusterTrustBundles live in the
 // [fake.Cluster] of the Authority, all other kinds in the client that it is made
-// from. The test may arrange and look at those six kinds through either; what is
+// from. The test may arrange and look at those seven kinds through either; what is
 // different for them from controller-runtime's fake is what the comment of
 // package clientgo, the folder above, says. Beyond that:
 //
@@ -23,7 +23,7 @@
 //     WithStatusSubresource.
 //   - DeleteAllOf needs a namespace, as in the API.
 //   - Functions of WithInterceptorFuncs see only the other kinds. To make calls
-//     for the six kinds fail, use [fake.Cluster.Inject], or wrap the result with
+//     for the seven kinds fail, use [fake.Cluster.Inject], or wrap the result with
 //     interceptor.NewClient once more.
 //
 // # Failure

@@ -102,7 +102,7 @@ func (r router) create(ctx context.Context, base client.WithWatch, obj client.Ob
 	return give(created, err, obj, resource.GVK())
 }
 
-// review creates what is none of the six kinds.
+// review creates what is none of the seven kinds.
 func (r router) review(ctx context.Context, base client.WithWatch, obj client.Object, opts ...client.CreateOption) error {
 	gvk, err := base.GroupVersionKindFor(obj)
 	if err != nil {

@@ -5,6 +5,7 @@
 package apirules
 
 import (
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -43,8 +44,13 @@ func prepareUpdate(updated, old object.Object) {
 // ValidateCreate returns the API server's 422 for an object that can't be created.
 func ValidateCreate(k *object.Kind, o object.Object) error {
 	errs := append(validateMeta(k, o), validateContent(o)...)
-	if pod, ok := o.(*corev1.Pod); ok && len(pod.Spec.EphemeralContainers) > 0 {
-		errs = append(errs, field.Forbidden(field.NewPath("spec", "ephemeralContainers"), "cannot be set on create"))
+	switch o := o.(type) {
+	case *corev1.Pod:
+		if len(o.Spec.EphemeralContainers) > 0 {
+			errs = append(errs, field.Forbidden(field.NewPath("spec", "ephemeralContainers"), "cannot be set on create"))
+		}
+	case *certificatesv1.ClusterTrustBundle:
+		errs = append(errs, validateTrustBundle(o.Spec.TrustBundle)...)
 	}
 	return invalid(k, o, errs)
 }
@@ -77,6 +83,8 @@ func validateContent(o object.Object) field.ErrorList {
 		return validatePod(o)
 	case *corev1.ConfigMap:
 		return validateConfigMap(o)
+	case *certificatesv1.ClusterTrustBundle:
+		return validateSigner(o)
 	}
 	return nil
 }
@@ -89,6 +97,8 @@ func validateContentUpdate(updated, old object.Object) field.ErrorList {
 		return validatePodUpdate(o, old.(*corev1.Pod))
 	case *corev1.ConfigMap:
 		return validateConfigMapUpdate(o, old.(*corev1.ConfigMap))
+	case *certificatesv1.ClusterTrustBundle:
+		return validateTrustBundleUpdate(o, old.(*certificatesv1.ClusterTrustBundle))
 	}
 	return nil
 }

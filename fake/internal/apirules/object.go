@@ -31,8 +31,8 @@ func Accept(k *object.Kind, sent object.Object) (object.Object, error) {
 	if object.KindOf(sent) != k {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("fake: got a %T, want a non-nil %s", sent, k.Name))
 	}
-	if gvk := sent.GetObjectKind().GroupVersionKind(); gvk.Kind != "" && gvk != corev1.SchemeGroupVersion.WithKind(k.Name) {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the kind in the data (%s) does not match the expected kind (%s)", gvk, corev1.SchemeGroupVersion.WithKind(k.Name)))
+	if gvk := sent.GetObjectKind().GroupVersionKind(); gvk.Kind != "" && gvk != k.GroupVersion().WithKind(k.Name) {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("the kind in the data (%s) does not match the expected kind (%s)", gvk, k.GroupVersion().WithKind(k.Name)))
 	}
 	o := object.CopyOf(sent)
 	ClearTypeMeta(o)

@@ -100,7 +100,7 @@ func validateItems(items []corev1.KeyToPath, at *field.Path) field.ErrorList {
 	return errs
 }
 
-// validateProjection validates the Secrets, ConfigMaps and tokens of a projected
+// validateProjection validates the Secrets, ConfigMaps, tokens and trust bundles of a projected
 // volume. Errors of a token's path are at the volume, as the API server has them.
 func validateProjection(sources []corev1.VolumeProjection, at *field.Path) field.ErrorList {
 	var errs field.ErrorList
@@ -125,6 +125,13 @@ func validateProjection(sources []corev1.VolumeProjection, at *field.Path) field
 		}
 		if token := source.ServiceAccountToken; token != nil {
 			errs = append(errs, validateTokenSource(token, at, from.Child("serviceAccountToken"))...)
+		}
+		if b := source.ClusterTrustBundle; b != nil {
+			errs = append(errs, validateBundleSource(b, from.Child("clusterTrustBundle"))...)
+			if paths[b.Path] {
+				errs = append(errs, field.Invalid(at, b.Path, "conflicting duplicate paths"))
+			}
+			paths[b.Path] = true
 		}
 	}
 	return errs

@@ -16,7 +16,7 @@ type Call struct {
 	CheckName  func(string) []string
 }
 
-// What the API has besides the six kinds and their subresources.
+// What the API has besides the seven kinds and their subresources.
 const (
 	TokenReviews       = "tokenreviews"
 	SelfSubjectReviews = "selfsubjectreviews"
@@ -30,6 +30,9 @@ const (
 func GroupOf(resource string) string {
 	if resource == TokenReviews || resource == SelfSubjectReviews {
 		return authenticationGroup
+	}
+	if k := KindNamed(resource); k != nil {
+		return k.Group
 	}
 	return ""
 }

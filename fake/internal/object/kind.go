@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"reflect"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -14,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// Object is what the Cluster stores: a pointer to one of the six types. A
+// Object is what the Cluster stores: a pointer to one of the seven types. A
 // stored object is never changed, only replaced, so the store, the history and
 // every view share it.
 type Object interface {
@@ -25,6 +27,7 @@ type Object interface {
 // Kind says how the API server treats the objects of one type.
 type Kind struct {
 	ID         int // index into kinds and into the tables of a store
+	Group      string
 	Name       string
 	Resource   string
 	Singular   string
@@ -44,7 +47,7 @@ type Kind struct {
 	selectable func(Object) fields.Set
 }
 
-// The six kinds, in the order in which they are listed to a new controller:
+// The seven kinds, in the order in which they are listed to a new controller:
 // what others refer to comes first.
 var (
 	Namespaces = &Kind{
@@ -109,20 +112,37 @@ var (
 		CheckName: validation.IsDNS1123Subdomain,
 	}
 
+	ClusterTrustBundles = &Kind{
+		ID: 6, Group: certificatesv1.GroupName, Name: "ClusterTrustBundle", Resource: "clustertrustbundles", Singular: "clustertrustbundle",
+		New: func() Object { return new(certificatesv1.ClusterTrustBundle) },
+		List: func(p Page) runtime.Object {
+			return &certificatesv1.ClusterTrustBundleList{ListMeta: p.Meta, Items: values[certificatesv1.ClusterTrustBundle](p.Items)}
+		},
+		CheckName: content.IsPathSegmentName, // the rest depends on the signer
+		selectable: func(o Object) fields.Set {
+			return fields.Set{"spec.signerName": o.(*certificatesv1.ClusterTrustBundle).Spec.SignerName}
+		},
+	}
+
 	// Events has no objects: it can only be watched.
 	Events = &Kind{
 		Name: "Event", Resource: "events", Singular: "event", Namespaced: true,
 		New: func() Object { return new(corev1.Event) },
 	}
 
-	// Kinds are the six.
-	Kinds = [...]*Kind{Namespaces, Nodes, ServiceAccounts, Secrets, Pods, ConfigMaps}
+	// Kinds are the seven.
+	Kinds = [...]*Kind{Namespaces, Nodes, ServiceAccounts, Secrets, Pods, ConfigMaps, ClusterTrustBundles}
 )
 
 func (k *Kind) GroupResource() schema.GroupResource {
-	return schema.GroupResource{Resource: k.Resource}
+	return schema.GroupResource{Group: k.Group, Resource: k.Resource}
 }
-func (k *Kind) GroupKind() schema.GroupKind { return schema.GroupKind{Kind: k.Name} }
+func (k *Kind) GroupKind() schema.GroupKind { return schema.GroupKind{Group: k.Group, Kind: k.Name} }
+
+// GroupVersion is that of all objects of the kind.
+func (k *Kind) GroupVersion() schema.GroupVersion {
+	return schema.GroupVersion{Group: k.Group, Version: "v1"}
+}
 
 // Page is one answer of a list; the caller must copy the objects.
 type Page struct {
@@ -149,6 +169,8 @@ func KindOf(o runtime.Object) *Kind {
 		return Pods
 	case *corev1.ConfigMap:
 		return ConfigMaps
+	case *certificatesv1.ClusterTrustBundle:
+		return ClusterTrustBundles
 	}
 	return nil
 }

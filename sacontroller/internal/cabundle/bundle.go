@@ -42,18 +42,52 @@ func Check(data []byte) error {
 	return nil
 }
 
+// maxAnchors is how many bytes a ClusterTrustBundle may have.
+const maxAnchors = 1 << 20
+
+// CheckAnchors is Check for the content of a ClusterTrustBundle, which the API server
+// restricts further: the certificates are those of CAs, each once, and their PEM blocks
+// have no headers (CTB-23, CTB-24).
+func CheckAnchors(data []byte) error {
+	if err := Check(data); err != nil {
+		return err
+	}
+	if len(data) > maxAnchors {
+		return fmt.Errorf("sacontroller: CA bundle has %d bytes, want at most %d in a ClusterTrustBundle", len(data), maxAnchors)
+	}
+	seen := map[string]int{}
+	block, rest := pem.Decode(data)
+	for n := 1; block != nil; n++ {
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		switch {
+		case err != nil:
+			return fmt.Errorf("sacontroller: CA bundle: certificate %d: %v", n, err)
+		case len(block.Headers) > 0:
+			return fmt.Errorf("sacontroller: CA bundle: certificate %d has PEM headers, want none in a ClusterTrustBundle", n)
+		case !certificate.IsCA || !certificate.BasicConstraintsValid:
+			return fmt.Errorf("sacontroller: CA bundle: certificate %d, %.100q, is not that of a CA, want only those in a ClusterTrustBundle", n, certificate.Subject)
+		case seen[string(block.Bytes)] > 0:
+			return fmt.Errorf("sacontroller: CA bundle: certificate %d, %.100q, is the same as %d, want each once in a ClusterTrustBundle", n, certificate.Subject, seen[string(block.Bytes)])
+		}
+		seen[string(block.Bytes)] = n
+		block, rest = pem.Decode(rest)
+	}
+	return nil
+}
+
 // A Bundle is a CA bundle that can be changed while it is in use, and the channel
 // of resyncs. It is safe for concurrent use.
 type Bundle struct {
+	check  func([]byte) error
 	resync chan struct{} // of capacity 1
 
 	mu   sync.RWMutex
 	data []byte // replaced, never changed
 }
 
-// New returns a Bundle of data, which isn't checked.
-func New(data []byte) *Bundle {
-	return &Bundle{resync: make(chan struct{}, 1), data: slices.Clone(data)}
+// New returns a Bundle of data, which isn't checked. What replaces it is, with check.
+func New(data []byte, check func([]byte) error) *Bundle {
+	return &Bundle{check: check, resync: make(chan struct{}, 1), data: slices.Clone(data)}
 }
 
 // Get returns the bundle, to be read only.
@@ -66,7 +100,7 @@ func (b *Bundle) Get() []byte {
 // Set replaces the bundle, unless it is rejected, and asks for a resync if it is
 // another one.
 func (b *Bundle) Set(data []byte) error {
-	if err := Check(data); err != nil {
+	if err := b.check(data); err != nil {
 		return err
 	}
 	b.mu.Lock()

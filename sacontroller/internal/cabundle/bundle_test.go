@@ -77,7 +77,7 @@ func FuzzCheck(f *testing.F) {
 }
 
 func TestSet(t *testing.T) {
-	b := New([]byte("CA Data"))
+	b := New([]byte("CA Data"), Check)
 	one := newCA(t, 1)
 	if err := b.Set(one[:100]); err == nil || string(b.Get()) != "CA Data" || len(b.resync) != 0 {
 		t.Errorf("Set() of half a certificate = %v and left %q with %d resyncs due, want an error and no change", err, b.Get(), len(b.resync))

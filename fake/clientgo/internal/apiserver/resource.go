@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"reflect"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,10 +27,10 @@ type Resource struct {
 }
 
 func (r *Resource) GVR() schema.GroupVersionResource {
-	return corev1.SchemeGroupVersion.WithResource(r.kind.Resource)
+	return r.kind.GroupVersion().WithResource(r.kind.Resource)
 }
 func (r *Resource) GVK() schema.GroupVersionKind {
-	return corev1.SchemeGroupVersion.WithKind(r.kind.Name)
+	return r.kind.GroupVersion().WithKind(r.kind.Name)
 }
 func (r *Resource) New() runtime.Object     { return r.kind.New() }
 func (r *Resource) NewList() runtime.Object { return r.kind.List(object.Page{}) }

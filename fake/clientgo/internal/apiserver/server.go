@@ -42,7 +42,7 @@ func New(mistakes *configerror.List, authority *fake.Authority, token string) *S
 	return s
 }
 
-// Resources returns the resources of the core group that the Server has.
+// Resources returns the resources that the Server has.
 func (s *Server) Resources() []*Resource { return s.resources }
 
 // Resource returns the resource with the plural name gvr, nil if another
