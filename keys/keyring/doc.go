@@ -14,10 +14,15 @@
 // keys for that long, and it verifies for [Config].MaxTokenLifetime after it has
 // ceased to sign. [Ring.Plan] returns the next steps with their times.
 //
+// A ring is in memory only ([New]); in a folder, which the processes of one file system share
+// ([Open]); or in any other [Store] ([OpenStore]), such as a Kubernetes Secret
+// (keys/keyring/secretstore), which replicas share. All of them take their steps on what the
+// others have left, and notice those of the others within [Config].ReloadEvery.
+//
 // # Failure
 //
-// A ring keeps its last good keys while its folder can't be read; [Ring.Err] says
-// why. A process that is killed at any moment leaves a folder that opens with the
+// A ring keeps its last good keys while its store can't be read; [Ring.Err] says
+// why. A process that is killed at any moment leaves a store that opens with the
 // last step taken or not taken.
 //
 // # Security

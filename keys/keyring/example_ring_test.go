@@ -204,3 +204,32 @@ func ExampleOpen() {
 	// <nil>
 	// <nil>
 }
+
+// A test of two replicas, without files.
+func ExampleOpenStore() {
+	ctx := context.Background()
+	var memory keyring.Memory
+	now := time.Now()
+	var replicas []*keyring.Ring
+	for range 2 {
+		ring, err := keyring.OpenStore(ctx, &memory, keyring.Config{Now: func() time.Time { return now }})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		replicas = append(replicas, ring)
+	}
+	id, err := replicas[0].EnsureSigning(ctx, keys.ES256)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	now = now.Add(time.Second) // Config.ReloadEvery
+	again, err := replicas[1].EnsureSigning(ctx, keys.ES256)
+	fmt.Println(again == id, err)
+	fmt.Println(keys.SelfTest(ctx, replicas[1], replicas[0]))
+
+	// Output:
+	// true <nil>
+	// <nil>
+}

@@ -3,40 +3,30 @@ package keyring
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
-	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
-// The files of a ring. Each key is in a file of its own, named after its id;
-// the index says which of them the ring has, and what they do. A key file is
-// written before the index names it and removed after the index has forgotten
-// it, so that the index never names a key that isn't there. Meanwhile the index lists
-// it as one that is being added or has been removed, so that nothing is left of a step
-// whose process was killed, and no file is removed that a ring didn't write.
-const (
-	indexFile     = "ring.json"
-	lockName      = "ring.lock"
-	privateSuffix = ".key"
-	publicSuffix  = ".pub"
-)
+const lockName = "ring.lock"
 
-// A ringFolder is a ring on a file system. Its methods are called one at a time.
-type ringFolder struct {
+// A folder is a [Store] in a folder on a file system. Each entry is a file; the index
+// ring.json says which of them the ring has. A key file is written before the index
+// names it and removed after the index has forgotten it, so that the index never
+// names a key that isn't there. Meanwhile the index lists it as one that is being added
+// or has been removed, so that nothing is left of a step whose process was killed, and no
+// file is removed that a ring didn't write.
+type folder struct {
 	dir  string
 	fsys files.System
 	lock func(ctx context.Context, name string) (unlock func() error, err error)
-
-	seen []byte   // the index as last loaded
-	left []string // keys whose files that index says are to be removed
 }
 
 // Open opens the ring in the folder dir, which it creates if there is none. Any number
@@ -62,63 +52,60 @@ type ringFolder struct {
 // error.
 //
 // Open waits, until ctx is done, for another process that takes a step. Steps need file
-// locks and thus a Unix-like system; elsewhere a ring can only be in memory.
+// locks and thus a Unix-like system; elsewhere use [New] or [OpenStore].
 func Open(ctx context.Context, dir string, cfg Config) (*Ring, error) {
 	return openRing(ctx, dir, cfg, files.Disk{InsecureParents: cfg.InsecureParents}, files.Lock)
 }
 
 func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lock func(context.Context, string) (func() error, error)) (*Ring, error) {
-	r, err := New(cfg)
+	start := time.Now()
+	f := &folder{dir: dir, fsys: fsys, lock: lock}
+	r, err := newRing(cfg, f, false)
 	if err != nil {
 		return nil, err
 	}
-	began, start := r.clock.Now(), time.Now()
-	f := &ringFolder{dir: dir, fsys: fsys, lock: lock}
-	r.folder = f
 	if err := f.create(ctx); err != nil {
 		return nil, err
 	}
-	view, err := f.load(r.current.Load())
-	if err != nil {
+	tidyErr := f.tidy(ctx)
+	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
-	view, tidyErr := f.tidy(ctx, view)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	r.current.Store(view)
-	r.looked.Store(&began)
 	if tidyErr != nil {
-		r.tell(ctx, view, start, fmt.Errorf("keyring: removing what a killed process has left: %w", tidyErr))
+		r.tell(ctx, r.current.Load(), start, fmt.Errorf("keyring: removing what a killed process has left: %w", tidyErr))
 	}
-	if len(view.all) == 0 {
-		if err := r.importKubeadm(ctx); err != nil {
+	if len(r.current.Load().all) == 0 {
+		if err := r.importKubeadm(ctx, f); err != nil {
 			return nil, err
 		}
 	}
 	return r, nil
 }
 
-func (f *ringFolder) path(name string) string { return filepath.Join(f.dir, name) }
+// Name implements [Store].
+func (f *folder) Name(entry string) string { return filepath.Join(f.dir, entry) }
 
 // create makes the folder and an index without keys, unless there is one.
-func (f *ringFolder) create(ctx context.Context) (err error) {
+func (f *folder) create(ctx context.Context) (err error) {
 	if err := f.fsys.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
 	if err := f.fsys.CheckFolder(f.dir); err != nil {
 		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
-	if data, _, err := f.readIndex(); err != nil || data != nil {
-		return err
+	if data, err := f.readIndex(); err != nil || data != nil {
+		return readingError(err)
 	}
-	unlock, err := f.lock(ctx, f.path(lockName))
+	unlock, err := f.lock(ctx, f.Name(lockName))
 	if err != nil {
 		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
-	if data, _, err := f.readIndex(); err != nil || data != nil {
-		return err // another process was faster
+	if data, err := f.readIndex(); err != nil || data != nil {
+		return readingError(err) // none: another process was faster
 	}
 	names, err := f.fsys.List(f.dir)
 	if err != nil {
@@ -126,148 +113,194 @@ func (f *ringFolder) create(ctx context.Context) (err error) {
 	}
 	for _, name := range names {
 		if id, suffix := strings.CutSuffix(name, privateSuffix); suffix && isID(id) {
-			return fmt.Errorf("keyring: opening ring: there are keys but no %s", f.path(indexFile))
+			return fmt.Errorf("keyring: opening ring: there are keys but no %s", f.Name(indexFile))
 		}
 	}
 	if err := f.fsys.SyncDir(filepath.Dir(f.dir)); err != nil {
 		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
-	return f.writeIndex(ringIndex{Version: indexVersion, Keys: []indexedKey{}})
-}
-
-// load returns view as it is after what others have done.
-func (f *ringFolder) load(view *ringView) (*ringView, error) {
-	for {
-		data, index, err := f.readIndex()
-		switch {
-		case err != nil:
-			return nil, err
-		case data == nil:
-			return nil, fmt.Errorf("keyring: reading ring: %s is gone", f.path(indexFile))
-		}
-		if index == nil {
-			return view, nil
-		}
-		next, err := f.view(view, index)
-		if err == nil {
-			f.seen, f.left = data, index.leftovers()
-			return next, nil
-		}
-		// A file may be missing because its key was retired since the index was
-		// read. Then there is another index.
-		again, _, readErr := f.readIndex()
-		if readErr != nil || bytes.Equal(again, data) {
-			return nil, err
-		}
+	if _, err := f.writeIndex(newIndex(nil)); err != nil {
+		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
+	return nil
 }
 
-// view returns old with the keys that the index names.
-func (f *ringFolder) view(old *ringView, index *ringIndex) (_ *ringView, err error) {
-	all := make([]Key, len(index.Keys))
-	signers, publics := map[string]*keys.LocalSigner{}, map[string]crypto.PublicKey{}
-	for i, key := range index.Keys {
-		all[i] = key.ringKey()
-		switch {
-		case key.VerifyOnly && old.publics[key.ID] != nil:
-			publics[key.ID] = old.publics[key.ID]
-		case key.VerifyOnly:
-			publics[key.ID], err = f.readPublic(key)
-		case old.signers[key.ID] != nil:
-			signers[key.ID] = old.signers[key.ID]
-		default:
-			signers[key.ID], err = f.readPrivate(key)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return newRingView(all, signers, publics), nil
-}
-
-func (f *ringFolder) readPrivate(key indexedKey) (*keys.LocalSigner, error) {
-	name := f.path(key.ID + privateSuffix)
-	private, err := f.readPrivateFile(name)
+// Load implements [Store].
+func (f *folder) Load(context.Context) (*Stored, error) {
+	data, err := f.readIndex()
 	if err != nil {
 		return nil, err
 	}
-	signer, err := keys.NewSigner(private)
-	if err != nil {
-		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", name)
-	}
-	if signer.PublicKey().ID != key.ID || signer.PublicKey().Algorithm != key.Algorithm {
-		return nil, fmt.Errorf("keyring: error reading private key file %s: it has another key", name)
-	}
-	return signer, nil
+	return &Stored{Version: versionOf(data), Index: data, Entry: f.entry}, nil
 }
 
-// readPrivateFile reads a private key that nobody else may read.
-func (f *ringFolder) readPrivateFile(name string) (crypto.Signer, error) {
+// versionOf returns the version that has an index: its text, also of an empty one.
+func versionOf(index []byte) string {
+	if index == nil {
+		return ""
+	}
+	return "index " + string(index)
+}
+
+// entry reads a key that nobody else may write, and if it is private, read.
+func (f *folder) entry(name string) ([]byte, error) {
+	name = f.Name(name)
 	data, info, err := f.fsys.ReadFile(name)
 	if err != nil {
-		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", name)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("keyring: error reading private key file %s: its mode is %#o, want 0600 or stricter", name, mode)
-	}
-	if err := files.CheckOwner(name, info); err != nil {
-		return nil, fmt.Errorf("keyring: error reading private key file %s: %w", name, err)
-	}
-	private, err := keys.ParsePrivateKey(data)
-	if err != nil {
-		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", name)
-	}
-	return private, nil
-}
-
-func (f *ringFolder) readPublic(key indexedKey) (crypto.PublicKey, error) {
-	name := f.path(key.ID + publicSuffix)
-	list, err := f.readPublicFile(name)
-	if err != nil {
 		return nil, err
 	}
-	if pub, err := keys.NewPublicKey(list[0]); err != nil || pub.ID != key.ID || pub.Algorithm != key.Algorithm || len(list) != 1 {
-		return nil, fmt.Errorf("keyring: error reading public key file %s: it has another key", name)
+	if mode := info.Mode().Perm(); filepath.Ext(name) == privateSuffix && mode&0o077 != 0 {
+		return nil, fmt.Errorf("its mode is %#o, want 0600 or stricter", mode)
 	}
-	return list[0], nil
+	return data, checkFile(name, info)
 }
 
-func (f *ringFolder) readPublicFile(name string) ([]crypto.PublicKey, error) {
+// Swap implements [Store], under the lock.
+func (f *folder) Swap(ctx context.Context, version string, change Change) (next string, err error) {
+	unlock, err := f.lock(ctx, f.Name(lockName))
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	data, err := f.readIndex()
+	if err != nil {
+		return "", err
+	}
+	if versionOf(data) != version {
+		return "", ErrConflict
+	}
+	if err := f.fsys.CheckFolder(f.dir); err != nil {
+		return "", err
+	}
+	now, err := f.cleanUp(data)
+	if err != nil {
+		return "", err
+	}
+	if len(change.Add) > 0 { // so that their files are found if this process is killed
+		now.Removed, now.Adding = nil, idsOf(slices.Sorted(maps.Keys(change.Add)))
+		if _, err := f.writeIndex(*now); err != nil {
+			return "", err
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(change.Add)) {
+		mode := fs.FileMode(0o644)
+		if filepath.Ext(name) == privateSuffix {
+			mode = 0o600
+		}
+		if err := files.Replace(f.fsys, f.Name(name), change.Add[name], mode); err != nil {
+			return "", err
+		}
+	}
+	index, err := parseIndex(change.Index)
+	if err != nil {
+		return "", err
+	}
+	index.Removed = idsOf(change.Remove)
+	if next, err = f.writeIndex(*index); err != nil {
+		return "", err
+	}
+	if err := f.removeKeys(index.Removed); err != nil {
+		return "", fmt.Errorf("removing the file of a retired key: %w", err)
+	}
+	return next, nil
+}
+
+// idsOf returns the ids of the keys in entries.
+func idsOf(entries []string) []string {
+	ids := make([]string, len(entries))
+	for i, name := range entries {
+		ids[i], _, _ = strings.Cut(name, ".")
+	}
+	return ids
+}
+
+// cleanUp removes what a writer that was killed has left, and returns the index in data. The
+// caller has the lock.
+func (f *folder) cleanUp(data []byte) (*ringIndex, error) {
+	index := new(newIndex(nil))
+	if data != nil {
+		var err error
+		if index, err = parseIndex(data); err != nil {
+			return nil, fmt.Errorf("%s %w", f.Name(indexFile), err)
+		}
+	}
+	if err := files.RemoveTemps(f.fsys, f.dir); err != nil {
+		return nil, err
+	}
+	return index, f.removeKeys(index.leftovers())
+}
+
+// tidy is cleanUp with the lock, if anything is left.
+func (f *folder) tidy(ctx context.Context) (err error) {
+	if left, err := f.hasLeftovers(); err != nil || !left {
+		return err
+	}
+	unlock, err := f.lock(ctx, f.Name(lockName))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	// What looked left may have been a step that was being taken.
+	data, err := f.readIndex()
+	if err != nil || data == nil {
+		return err
+	}
+	_, err = f.cleanUp(data)
+	return err
+}
+
+func (f *folder) hasLeftovers() (bool, error) {
+	data, err := f.readIndex()
+	if err != nil {
+		return false, nil // Load says what is wrong with it
+	}
+	index, err := parseIndex(data)
+	if err != nil {
+		return false, nil
+	}
+	left := index.leftovers()
+	names, err := f.fsys.List(f.dir)
+	return slices.ContainsFunc(names, func(name string) bool {
+		id, _ := strings.CutSuffix(strings.TrimSuffix(name, privateSuffix), publicSuffix)
+		return strings.HasPrefix(name, files.TempPrefix) || slices.Contains(left, id)
+	}), err
+}
+
+func (f *folder) removeKeys(ids []string) error {
+	for _, id := range ids {
+		if err := f.fsys.Remove(f.Name(id + privateSuffix)); err != nil {
+			return err
+		}
+		if err := f.fsys.Remove(f.Name(id + publicSuffix)); err != nil {
+			return err
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return f.fsys.SyncDir(f.dir)
+}
+
+// writeIndex returns the version that it has written.
+func (f *folder) writeIndex(index ringIndex) (string, error) {
+	data, err := index.encode()
+	if err != nil {
+		return "", err
+	}
+	return versionOf(data), files.Replace(f.fsys, f.Name(indexFile), data, 0o644)
+}
+
+// readIndex returns the index, nil if there is none.
+func (f *folder) readIndex() ([]byte, error) {
+	name := f.Name(indexFile)
 	data, info, err := f.fsys.ReadFile(name)
 	if err == nil {
 		err = checkFile(name, info)
 	}
-	if err != nil {
-		return nil, wrap.Errorf(err, "keyring: error reading public key file %s", name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	list, err := keys.ParsePublicKeys(data)
-	if err != nil {
-		return nil, wrap.Errorf(err, "keyring: error reading public key file %s", name)
-	}
-	return list, nil
-}
-
-// readIndex returns the index, no data if there is none, and no index if it is
-// the one that was last loaded.
-func (f *ringFolder) readIndex() (data []byte, index *ringIndex, err error) {
-	name := f.path(indexFile)
-	data, info, err := f.fsys.ReadFile(name)
-	if err == nil {
-		err = checkFile(name, info)
-	}
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil, nil
-	case err != nil:
-		return nil, nil, fmt.Errorf("keyring: reading ring: %w", err)
-	case f.seen != nil && bytes.Equal(data, f.seen):
-		return data, nil, nil
-	}
-	index, err = parseIndex(data)
-	if err != nil {
-		return nil, nil, fmt.Errorf("keyring: reading ring: %s %w", name, err)
-	}
-	return data, index, nil
+	return bytes.Clone(data), err
 }
 
 // checkFile returns an error if others may change a file.

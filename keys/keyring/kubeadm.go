@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"io/fs"
 	"slices"
@@ -18,8 +19,8 @@ const (
 
 // importKubeadm makes the first keys of a ring from sa.key and sa.pub, if there
 // is a sa.key: in one step, so that it is done whole or not at all.
-func (r *Ring) importKubeadm(ctx context.Context) error {
-	added, err := r.folder.readKubeadm()
+func (r *Ring) importKubeadm(ctx context.Context, f *folder) error {
+	added, err := f.readKubeadm()
 	if err != nil || len(added) == 0 {
 		return err
 	}
@@ -45,22 +46,29 @@ func (r *Ring) importKubeadm(ctx context.Context) error {
 
 // readKubeadm returns the key of sa.key, and those of sa.pub that are others; or
 // nothing if there is no sa.key.
-func (f *ringFolder) readKubeadm() ([]newKey, error) {
-	name := f.path(kubeadmPrivate)
-	private, err := f.readPrivateFile(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+func (f *folder) readKubeadm() ([]newKey, error) {
+	data, err := f.entry(kubeadmPrivate)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
-	case err != nil:
-		return nil, err
 	}
-	first, err := newPrivateKey(private)
+	var private crypto.Signer
+	if err == nil {
+		private, err = keys.ParsePrivateKey(data)
+	}
+	var first newKey
+	if err == nil {
+		first, err = newPrivateKey(private)
+	}
 	if err != nil {
-		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", name)
+		return nil, wrap.Errorf(err, "keyring: error reading private key file %s", f.Name(kubeadmPrivate))
 	}
-	list, err := f.readPublicFile(f.path(kubeadmPublic))
+	var list []crypto.PublicKey
+	data, err = f.entry(kubeadmPublic)
+	if err == nil {
+		list, err = keys.ParsePublicKeys(data)
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, wrap.Errorf(err, "keyring: error reading public key file %s", f.Name(kubeadmPublic))
 	}
 	added := []newKey{first}
 	for _, pub := range list {

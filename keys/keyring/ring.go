@@ -20,8 +20,8 @@ import (
 // Problem. Only another config helps.
 type ConfigError = configerror.Error
 
-// Config configures [New] and [Open]. Its zero value is strict. All processes that
-// open one folder should have the same.
+// Config configures [New], [Open] and [OpenStore]. Its zero value is strict. All processes
+// that open one ring should have the same.
 type Config struct {
 	// MaxAge is how long verifiers may cache the keys, the max-age of the
 	// discovery documents. A key doesn't sign until it has been published for that
@@ -32,7 +32,7 @@ type Config struct {
 	// which Kubernetes extends the tokens of pods. Secret-based tokens never expire:
 	// keys that sign them must not retire while they are in use, whatever this is.
 	MaxTokenLifetime time.Duration
-	// ReloadEvery is the interval at which an open folder is checked for changes by
+	// ReloadEvery is the interval at which a folder or Store is checked for changes by
 	// others. Zero means one second. It must be less than a minute.
 	ReloadEvery time.Duration
 	// InsecureParents doesn't check the folders above that of [Open]. The root of a
@@ -41,18 +41,17 @@ type Config struct {
 	// put another folder of this user in its place.
 	InsecureParents bool
 	// Observe, if set, is called after each step, and each time that changes by others
-	// were found, the folder could not be read, or can be read again. A key that begins or ceases to
+	// were found, the store could not be read, or can be read again. A key that begins or ceases to
 	// sign is a change too. It must not take steps.
 	Observe func(ctx context.Context, e keys.Event)
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
 
-func (cfg *Config) complete() error {
-	list := configerror.List{Config: "keyring.Config"}
-	configerror.NotNegative(&list, "MaxAge", cfg.MaxAge)
-	configerror.NotNegative(&list, "MaxTokenLifetime", cfg.MaxTokenLifetime)
-	configerror.NotNegative(&list, "ReloadEvery", cfg.ReloadEvery)
+func (cfg *Config) complete(list *configerror.List) {
+	configerror.NotNegative(list, "MaxAge", cfg.MaxAge)
+	configerror.NotNegative(list, "MaxTokenLifetime", cfg.MaxTokenLifetime)
+	configerror.NotNegative(list, "ReloadEvery", cfg.ReloadEvery)
 	if cfg.ReloadEvery >= time.Minute {
 		list.Add("ReloadEvery", "is %s, want less than a minute", cfg.ReloadEvery)
 	}
@@ -62,7 +61,6 @@ func (cfg *Config) complete() error {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return list.Err()
 }
 
 // A Ring is the keys of an issuer over time: a [keys.Signer] with one of them, a
@@ -77,7 +75,8 @@ type Ring struct {
 	rules   rotation
 	now     func() time.Time
 	clock   age.Clock
-	folder  *ringFolder // nil if the ring is in memory only
+	store   Store // nil if the ring is in memory only
+	remote  bool  // the store may take long
 	every   time.Duration
 	observe func(context.Context, keys.Event)
 
@@ -91,6 +90,9 @@ type Ring struct {
 
 // A ringView is a Ring between two steps.
 type ringView struct {
+	version string // of the Store
+	stored  bool   // the Store has a ring
+
 	all     []Key
 	signers map[string]*keys.LocalSigner // of the keys that aren't VerifyOnly
 	publics map[string]crypto.PublicKey  // of those that are
@@ -100,14 +102,26 @@ type ringView struct {
 
 // New returns an empty ring in memory, or an error naming every invalid field, each
 // as a [*ConfigError].
-func New(cfg Config) (*Ring, error) {
-	if err := cfg.complete(); err != nil {
+func New(cfg Config) (*Ring, error) { return newRing(cfg, nil, false) }
+
+func newRing(cfg Config, store Store, remote bool) (*Ring, error) {
+	list := configerror.List{Config: "keyring.Config"}
+	cfg.complete(&list)
+	if remote {
+		list.Require("Store", store, "a Store")
+		if cfg.InsecureParents {
+			list.Add("InsecureParents", "is set, which is for folders only")
+		}
+	}
+	if err := list.Err(); err != nil {
 		return nil, err
 	}
 	r := &Ring{
 		rules:   rotation{cfg.MaxAge, cfg.MaxTokenLifetime},
 		now:     func() time.Time { return cfg.Now().UTC().Round(0) }, // as it comes back from a file
 		clock:   cfg.Now,
+		store:   store,
+		remote:  remote,
 		every:   cfg.ReloadEvery,
 		observe: cfg.Observe,
 	}
@@ -166,11 +180,12 @@ func (k newKey) ringKey() Key {
 	return Key{ID: k.public.ID, Algorithm: k.public.Algorithm, VerifyOnly: k.signer == nil}
 }
 
-// Add publishes a key that is to sign later, and returns its id. A ring in a folder
+// Add publishes a key that is to sign later, and returns its id. A ring in a store
 // accepts only keys that [keys.EncodePrivateKey] does.
 //
 // An unusable key gives a [*keys.KeyError]; one that the ring has, or one too many, a
-// [*StepError]. Any other error is of the folder or the context.
+// [*StepError]. Any other error is of the store or the context, and leaves open whether the step
+// was taken: [Ring.Keys] says.
 func (r *Ring) Add(ctx context.Context, key crypto.Signer) (id string, err error) {
 	added, err := newPrivateKey(key)
 	if err != nil {
@@ -205,7 +220,7 @@ func (r *Ring) Promote(ctx context.Context, id string) error {
 	})
 }
 
-// Retire removes a key, and its file from the folder. It must not sign, and the
+// Retire removes a key, and its entry from the store. It must not sign, and the
 // longest token that it can have signed must have expired. If the file can't be
 // removed, the error says so; the key has been retired, and the next step tries
 // again.
@@ -236,7 +251,7 @@ func (r *Ring) Take(ctx context.Context, step Step) error {
 	return fmt.Errorf("keyring: unknown action %q, want Promote or Retire", step.Action)
 }
 
-// step takes one step, in the folder first if there is one.
+// step takes one step, in the store first if there is one.
 func (r *Ring) step(ctx context.Context, added []newKey, decide func([]Key) ([]Key, error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -251,11 +266,9 @@ func (r *Ring) takeStep(ctx context.Context, added []newKey, decide func([]Key) 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before = r.current.Load()
-	if r.folder != nil {
-		view, err := r.folder.change(ctx, before, added, decide)
-		if view != nil {
-			r.current.Store(view)
-		}
+	if r.store != nil {
+		view, err := r.change(ctx, before, added, decide)
+		r.current.Store(view)
 		return before, err
 	}
 	all, err := decide(before.all)
@@ -293,13 +306,13 @@ func (r *Ring) SignTyped(ctx context.Context, payload []byte) (string, error) {
 	return signer.SignTyped(ctx, payload)
 }
 
-// PublicKeys implements [keys.Source]. While the folder can't be read, the last good
+// PublicKeys implements [keys.Source]. While the store can't be read, the last good
 // keys are used, see [Ring.Err]; an unknown id then gives an error that wraps
-// [keys.ErrUnavailable], and so it does while a step is being taken: the folder may have
+// [keys.ErrUnavailable], and so it does while a step is being taken: the store may have
 // the key.
 func (r *Ring) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
 	list, _ := r.fresh(ctx).set.PublicKeys(ctx, id)
-	if len(list) > 0 || r.folder == nil {
+	if len(list) > 0 || r.store == nil {
 		return list, nil
 	}
 	// The first key of a ring signs immediately, elsewhere too.
@@ -349,7 +362,7 @@ func (r *Ring) Plan(now time.Time) (safe, later []Step) {
 	return steps[:i:i], steps[i:]
 }
 
-// Err returns why the folder could not be read the last time: nil if it could.
+// Err returns why the store could not be read the last time: nil if it could.
 func (r *Ring) Err() error {
 	if err := r.loadErr.Load(); err != nil {
 		return *err
@@ -360,7 +373,7 @@ func (r *Ring) Err() error {
 // fresh returns the view, after checking for changes of others if it is time and
 // nobody else does.
 func (r *Ring) fresh(ctx context.Context) *ringView {
-	if r.folder == nil {
+	if r.store == nil {
 		return r.current.Load()
 	}
 	if r.clock.Now().Since(*r.looked.Load()) >= r.every && r.loadMu.TryLock() {
@@ -369,10 +382,37 @@ func (r *Ring) fresh(ctx context.Context) *ringView {
 	return r.current.Load()
 }
 
-// look reads the folder and reports whether it did. The caller has locked loadMu.
-func (r *Ring) look(ctx context.Context) bool {
+// look loads the store and reports whether it did. The caller has locked loadMu.
+func (r *Ring) look(caller context.Context) bool {
+	if !r.remote {
+		return r.lookNow(caller)
+	}
+	// Whoever gives up keeps nobody from learning of revoked keys.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(caller), loadTimeout)
+	done := make(chan bool, 1)
+	go func() {
+		defer cancel()
+		done <- r.lookNow(ctx)
+	}()
+	select {
+	case looked := <-done:
+		return looked
+	case <-time.After(loadWait):
+	case <-caller.Done():
+	}
+	return false
+}
+
+// loadTimeout bounds the loading of a store, and loadWait how long the one that it is loaded
+// for waits, who then goes on with the keys that there are, as all others do.
+const (
+	loadTimeout = 10 * time.Second
+	loadWait    = time.Second / 2
+)
+
+func (r *Ring) lookNow(ctx context.Context) bool {
 	before, failed, began, start := r.current.Load(), r.Err() != nil, r.clock.Now(), time.Now()
-	looked, err := r.reload()
+	looked, err := r.reload(ctx)
 	r.looked.Store(&began)
 	r.loadMu.Unlock()
 	if err != nil || looked && failed || r.current.Load() != before {
@@ -381,13 +421,13 @@ func (r *Ring) look(ctx context.Context) bool {
 	return looked
 }
 
-// reload reads the folder, unless a step is being taken, which does so too.
-func (r *Ring) reload() (looked bool, err error) {
+// reload loads the store, unless a step is being taken, which does so too.
+func (r *Ring) reload(ctx context.Context) (looked bool, err error) {
 	if !r.mu.TryLock() {
 		return false, nil
 	}
 	defer r.mu.Unlock()
-	view, err := r.folder.load(r.current.Load())
+	view, err := r.load(ctx, r.current.Load())
 	if err != nil {
 		r.loadErr.Store(&err)
 		return true, err
