@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/go-logr/logr"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -115,6 +116,8 @@ func watchedBy(c sacontroller.Controller) []client.Object {
 		return []client.Object{&corev1.Namespace{}, &corev1.ServiceAccount{}, &corev1.Secret{}, &corev1.Pod{}, &corev1.ConfigMap{}}
 	case *sacontroller.LegacyTokenTracker, *sacontroller.RootCAPublisher:
 		return []client.Object{&corev1.Namespace{}, &corev1.ConfigMap{}}
+	case *sacontroller.TrustBundlePublisher:
+		return []client.Object{&corev1.Namespace{}, &certificatesv1.ClusterTrustBundle{}}
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -98,6 +99,17 @@ func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*cor
 		return nil, fmt.Errorf("saruntime: ConfigMap %s/%s is not watched, want Config.Cache set to a cache that has it", namespace, name)
 	}
 	return get[corev1.ConfigMap](ctx, r, namespace, name)
+}
+
+// ListClusterTrustBundles returns the ClusterTrustBundles of the signer, or all of them if
+// it is empty, in the order of their names.
+func (r *Reader) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	var list certificatesv1.ClusterTrustBundleList
+	err := r.list(ctx, &list, "")
+	bundles, err := sorted(list.Items, err)
+	return slices.DeleteFunc(bundles, func(b *certificatesv1.ClusterTrustBundle) bool {
+		return signerName != "" && b.Spec.SignerName != signerName
+	}), err
 }
 
 // get reads one object from the cache. The copy of the struct shares all else with

@@ -24,6 +24,7 @@
 //   - [LegacyTokenCleaner] invalidates and deletes unused generated token
 //     Secrets; [LegacyTokenTracker] keeps the date since when use is recorded.
 //   - [RootCAPublisher] publishes a CA bundle in every Namespace.
+//   - [TrustBundlePublisher] publishes it as a ClusterTrustBundle.
 //
 // # Readers and Clients
 //

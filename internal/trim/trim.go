@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"sync"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -55,6 +56,8 @@ func (t *Trimmer) Trim(object any) (any, error) {
 	case *corev1.Pod:
 		t.trimMeta(&o.ObjectMeta)
 		o.Status = corev1.PodStatus{}
+	case *certificatesv1.ClusterTrustBundle:
+		o.ManagedFields = nil
 	case *metav1.PartialObjectMetadata:
 		t.trimMeta(&o.ObjectMeta)
 		return &corev1.ServiceAccount{ObjectMeta: o.ObjectMeta}, nil

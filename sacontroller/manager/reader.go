@@ -7,7 +7,9 @@ import (
 	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tenant"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -76,6 +78,18 @@ func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*cor
 		return nil, fmt.Errorf("manager: ConfigMap %s/%s is not watched", namespace, name)
 	}
 	return getIn[corev1.ConfigMap](ctx, r, "configmaps", namespace+"/"+name, resource)
+}
+
+// ListClusterTrustBundles returns the ClusterTrustBundles of the signer, which must be that
+// of [ServingTrustBundles], in the order of their names.
+func (r *Reader) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	if signerName != sacontroller.ServingSigner {
+		return nil, fmt.Errorf("manager: ClusterTrustBundles of the signer %.100q are not watched", signerName)
+	}
+	bundles, err := listIn[certificatesv1.ClusterTrustBundle](ctx, r, ServingTrustBundles, "", "")
+	return slices.DeleteFunc(bundles, func(b *certificatesv1.ClusterTrustBundle) bool { // client-go's fake ignores field selectors
+		return b.Spec.SignerName != signerName
+	}), err
 }
 
 // getIn is get in the cluster of the tenant of ctx.

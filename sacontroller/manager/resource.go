@@ -6,6 +6,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/internal/trim"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -39,12 +40,17 @@ const (
 	// TrackingConfigMap is the ConfigMap of kube-system that says since when the
 	// use of Secret-based tokens is recorded.
 	TrackingConfigMap Resource = "tracking-configmap"
+	// ServingTrustBundles are the ClusterTrustBundles of the signer
+	// [sacontroller.ServingSigner]. The API server sends no others. One without
+	// ClusterTrustBundles of v1, which Kubernetes has had since 1.37, can't be
+	// watched.
+	ServingTrustBundles Resource = "serving-trust-bundles"
 )
 
 // isKnown reports whether r is one of the above.
 func (r Resource) isKnown() bool {
 	switch r {
-	case Namespaces, ServiceAccounts, ServiceAccountMetadata, TokenSecrets, Pods, RootCAConfigMaps, TrackingConfigMap:
+	case Namespaces, ServiceAccounts, ServiceAccountMetadata, TokenSecrets, Pods, RootCAConfigMaps, TrackingConfigMap, ServingTrustBundles:
 		return true
 	}
 	return false
@@ -78,6 +84,8 @@ func resourcesOf(c sacontroller.Controller) []Resource {
 		return []Resource{Namespaces, TrackingConfigMap}
 	case *sacontroller.RootCAPublisher:
 		return []Resource{Namespaces, RootCAConfigMaps}
+	case *sacontroller.TrustBundlePublisher:
+		return []Resource{Namespaces, ServingTrustBundles}
 	}
 	return nil
 }
@@ -110,6 +118,10 @@ func newInformer(client kubernetes.Interface, md metadata.Interface, r Resource,
 	case TrackingConfigMap:
 		selector := fields.OneTermEqualSelector(metav1.ObjectNameField, trackingName)
 		informer = inform(listWatch(client, core.ConfigMaps(trackingNamespace), selector.String(), listed), &corev1.ConfigMap{}, nil)
+	case ServingTrustBundles: // CTB-10
+		selector := fields.OneTermEqualSelector("spec.signerName", sacontroller.ServingSigner)
+		bundles := client.CertificatesV1().ClusterTrustBundles()
+		informer = inform(listWatch(client, bundles, selector.String(), listed), &certificatesv1.ClusterTrustBundle{}, nil)
 	default:
 		return nil, fmt.Errorf("manager: unknown Resource %q", r)
 	}

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,6 +65,9 @@ func newServer(objects ...runtime.Object) *server {
 	forward(s.client, "secrets", func(ns string) client[corev1.Secret, corev1.SecretList] { return core.Secrets(ns) })
 	forward(s.client, "pods", func(ns string) client[corev1.Pod, corev1.PodList] { return core.Pods(ns) })
 	forward(s.client, "configmaps", func(ns string) client[corev1.ConfigMap, corev1.ConfigMapList] { return core.ConfigMaps(ns) })
+	forward(s.client, "clustertrustbundles", func(string) client[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList] {
+		return s.Cluster.CertificatesV1().ClusterTrustBundles()
+	})
 	return s
 }
 
@@ -276,7 +280,7 @@ func newCA(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)

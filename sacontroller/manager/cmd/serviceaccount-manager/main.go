@@ -95,7 +95,7 @@ func serve(ctx context.Context, opts *options, log *slog.Logger) error {
 	guarded := rest.CopyConfig(config)
 	guarded.Wrap(manager.Guard)
 	newClient := func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(guarded) }
-	setup, err := newSetup(opts, m, newClient, config.CAData, log)
+	setup, err := newSetup(ctx, opts, m, newClient, config.CAData, log)
 	if err != nil {
 		return err
 	}

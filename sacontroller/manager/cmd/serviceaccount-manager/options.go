@@ -151,6 +151,7 @@ const (
 	accountsName  = "serviceaccount-controller"
 	tokensName    = "serviceaccount-token-controller"
 	publisherName = "root-ca-certificate-publisher-controller"
+	bundlesName   = "kube-apiserver-serving-clustertrustbundle-publisher-controller"
 	cleanerName   = "legacy-serviceaccount-token-cleaner-controller"
 	trackerName   = "legacy-service-account-token-tracking-controller"
 )
@@ -159,13 +160,14 @@ var canonicalNames = map[string]string{
 	accountsName: accountsName, "serviceaccount": accountsName,
 	tokensName: tokensName, "serviceaccount-token": tokensName,
 	publisherName: publisherName, "root-ca-cert-publisher": publisherName,
+	bundlesName: bundlesName,
 	cleanerName: cleanerName, "legacy-service-account-token-cleaner": cleanerName,
 	trackerName: trackerName,
 }
 
 // defaultControllers are all but the one that kube-apiserver runs itself.
 func defaultControllers() controllerSet {
-	return controllerSet{accountsName: true, tokensName: true, publisherName: true, cleanerName: true}
+	return controllerSet{accountsName: true, tokensName: true, publisherName: true, bundlesName: true, cleanerName: true}
 }
 
 // String implements flag.Value.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/kubesa/serviceaccount"
@@ -13,6 +14,10 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 	"github.com/kubesa/serviceaccount/tokens"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
 )
 
@@ -34,7 +39,7 @@ type setup struct {
 // own, as in kube-controller-manager: the limit of requests is that of a client, and one
 // that is busy holds up neither the others nor the lease. clientCA is the bundle to use
 // if opts names no file (CTL-2).
-func newSetup(opts *options, m *manager.Manager, newClient func() (kubernetes.Interface, error), clientCA []byte, log *slog.Logger) (*setup, error) {
+func newSetup(ctx context.Context, opts *options, m *manager.Manager, newClient func() (kubernetes.Interface, error), clientCA []byte, log *slog.Logger) (*setup, error) {
 	s := &setup{log: log, rootCA: clientCA}
 	if opts.rootCAFile != "" {
 		var err error
@@ -53,7 +58,11 @@ func newSetup(opts *options, m *manager.Manager, newClient func() (kubernetes.In
 			return nil, err
 		}
 	}
-	return s, nil
+	client, err := newClient()
+	if err != nil {
+		return nil, err
+	}
+	return s, s.addTrustBundles(ctx, opts, m, client)
 }
 
 func readRootCA(file string) ([]byte, error) {
@@ -124,6 +133,65 @@ func (s *setup) addPublisher(opts *options, m *manager.Manager, clients *service
 	}
 	s.apply = append(s.apply, c.SetRootCA)
 	return m.Add(c, manager.Options{Workers: namespaceSyncs})
+}
+
+// addTrustBundles adds the publisher of ClusterTrustBundles if there is something to
+// publish that the API server takes.
+func (s *setup) addTrustBundles(ctx context.Context, opts *options, m *manager.Manager, client kubernetes.Interface) error {
+	if !opts.controllers[bundlesName] {
+		return nil
+	}
+	disabled := func(reason string) error {
+		s.log.Info("Controller is disabled: "+reason, "controller", bundlesName)
+		return nil
+	}
+	if len(s.rootCA) == 0 { // CTB-3
+		return disabled("there is no --root-ca-file, and no CA in the kubeconfig")
+	}
+	if err := sacontroller.CheckTrustAnchors(s.rootCA); err != nil { // CTB-24
+		return disabled(err.Error())
+	}
+	served, err := servesTrustBundles(ctx, client.Discovery())
+	if err != nil {
+		return fmt.Errorf("discovery failed for ClusterTrustBundle: %w", err)
+	}
+	if !served {
+		return disabled("the API server has no ClusterTrustBundles of " + certificatesv1.SchemeGroupVersion.String())
+	}
+	clients := serviceaccount.FromCertificatesV1(client.CertificatesV1())
+	c, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: m.Reader(), Client: clients, RootCA: s.rootCA})
+	if err != nil {
+		return err
+	}
+	s.apply = append(s.apply, c.SetRootCA)
+	return m.Add(c, manager.Options{})
+}
+
+// How often, and how long, an API server that doesn't answer is asked.
+const (
+	discoveryPause    = time.Second
+	discoveryAttempts = 10
+)
+
+// servesTrustBundles reports whether the API server has ClusterTrustBundles of v1
+// (CTB-9). One that starts at the same time is waited for.
+func servesTrustBundles(ctx context.Context, server discovery.DiscoveryInterface) (bool, error) {
+	for attempt := 1; ; attempt++ {
+		list, err := server.ServerResourcesForGroupVersion(certificatesv1.SchemeGroupVersion.String())
+		switch {
+		case err == nil:
+			return slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == "clustertrustbundles" }), nil
+		case apierrors.IsNotFound(err):
+			return false, nil
+		case attempt == discoveryAttempts:
+			return false, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-time.After(discoveryPause):
+		}
+	}
 }
 
 func (s *setup) addCleaner(opts *options, m *manager.Manager, clients *serviceaccount.CoreV1) error {

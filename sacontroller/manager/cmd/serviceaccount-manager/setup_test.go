@@ -20,6 +20,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 )
@@ -45,14 +46,17 @@ func TestNewSetup(t *testing.T) {
 		name     string
 		args     []string
 		clientCA []byte
+		old      bool     // the API server has no ClusterTrustBundles
 		want     []string // names that the log has as disabled
 		wantErr  string
 		applies  int // controllers that follow the CA
 	}{
-		{name: "all", args: []string{"--service-account-private-key-file=" + dir + "/sa.key", "--root-ca-file=" + dir + "/ca.crt", "--controllers=*," + trackerName}, applies: 2},
-		{name: "CA of the client", args: []string{"--service-account-private-key-file=" + dir + "/sa.key"}, clientCA: ca, applies: 2},
-		{name: "no key", args: []string{"--root-ca-file=" + dir + "/ca.crt"}, want: []string{tokensName}, applies: 1},
-		{name: "no CA", args: []string{"--service-account-private-key-file=" + dir + "/sa.key"}, want: []string{publisherName}, applies: 1},
+		{name: "all", args: []string{"--service-account-private-key-file=" + dir + "/sa.key", "--root-ca-file=" + dir + "/ca.crt", "--controllers=*," + trackerName}, applies: 3},
+		{name: "CA of the client", args: []string{"--service-account-private-key-file=" + dir + "/sa.key"}, clientCA: ca, applies: 3},
+		{name: "no key", args: []string{"--root-ca-file=" + dir + "/ca.crt"}, want: []string{tokensName}, applies: 2},
+		{name: "no CA", args: []string{"--service-account-private-key-file=" + dir + "/sa.key"}, want: []string{publisherName, bundlesName}, applies: 1},
+		{name: "a CA that is no trust bundle", args: []string{"--controllers=" + publisherName + "," + bundlesName}, clientCA: append(ca[:len(ca):len(ca)], ca...), want: []string{bundlesName}, applies: 1},
+		{name: "an API server without trust bundles", args: []string{"--controllers=" + bundlesName}, clientCA: ca, old: true, want: []string{bundlesName}},
 		{name: "half a CA", args: []string{"--root-ca-file=" + dir + "/bad.crt"}, wantErr: "error parsing root-ca-file at " + dir + "/bad.crt: "},
 		{name: "no such key", args: []string{"--service-account-private-key-file=" + dir + "/none"}, wantErr: "service account token controller"},
 		{name: "a certificate for a key", args: []string{"--service-account-private-key-file=" + dir + "/ca.crt"}, wantErr: "service account token controller"},
@@ -64,6 +68,9 @@ func TestNewSetup(t *testing.T) {
 				t.Fatal(err)
 			}
 			client := fake.NewClientset()
+			if !tt.old {
+				client.Resources = []*metav1.APIResourceList{{GroupVersion: "certificates.k8s.io/v1", APIResources: []metav1.APIResource{{Name: "clustertrustbundles"}}}}
+			}
 			m, err := manager.New(manager.Config{Client: client})
 			if err != nil {
 				t.Fatal(err)
@@ -71,7 +78,7 @@ func TestNewSetup(t *testing.T) {
 			var log bytes.Buffer
 			clients := 0
 			newClient := func() (kubernetes.Interface, error) { clients++; return client, nil }
-			s, err := newSetup(opts, m, newClient, tt.clientCA, slog.New(slog.NewTextHandler(&log, nil)))
+			s, err := newSetup(t.Context(), opts, m, newClient, tt.clientCA, slog.New(slog.NewTextHandler(&log, nil)))
 			if tt.wantErr != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.wantErr) {
 					t.Fatalf("newSetup() = %v, want %q", err, tt.wantErr)
@@ -157,7 +164,7 @@ func newCA(t *testing.T) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
