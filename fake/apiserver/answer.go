@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,8 +60,25 @@ func (c *call) send(status int, body []byte) {
 	header := c.answer.Header()
 	header.Set("Cache-Control", "no-cache, private")
 	header.Set("X-Content-Type-Options", "nosniff")
+	c.limitWrite()
+	if !c.hasBody && c.request.ContentLength != 0 {
+		// The server reads what is left of a body before it sends the answer.
+		_ = http.NewResponseController(c.answer).SetReadDeadline(time.Now().Add(maxRest))
+	}
 	c.answer.WriteHeader(status)
 	_, _ = c.answer.Write(body) // a client that is gone is told nothing
+}
+
+// maxRest bounds how long an answer waits for the rest of a body that nobody wants.
+const maxRest = time.Second
+
+// maxWrite bounds how long a client may take for an answer, or an event of a watch.
+const maxWrite = time.Minute
+
+// limitWrite makes the next write fail if the client doesn't take it, so that it holds
+// up nothing for ever. The server has no limit for the next request.
+func (c *call) limitWrite() {
+	_ = http.NewResponseController(c.answer).SetWriteDeadline(time.Now().Add(maxWrite)) // some writers can't
 }
 
 // refuse answers with err as a Status.

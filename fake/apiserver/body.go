@@ -53,8 +53,8 @@ func (c *call) body() ([]byte, error) {
 	}
 	// A body that doesn't come holds up this request only, and not for ever.
 	control := http.NewResponseController(c.answer)
-	if deadline, ok := c.ctx.Deadline(); ok && control.SetReadDeadline(deadline) == nil {
-		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	if deadline, ok := c.ctx.Deadline(); ok {
+		_ = control.SetReadDeadline(deadline) // some readers can't
 	}
 	data, err := io.ReadAll(http.MaxBytesReader(c.answer.ResponseWriter, c.request.Body, maxBody))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -66,6 +66,8 @@ func (c *call) body() ([]byte, error) {
 	if err != nil {
 		return nil, apierrors.NewBadRequest("the body could not be read")
 	}
+	c.hasBody = true
+	_ = control.SetReadDeadline(time.Time{})
 	return data, nil
 }
 

@@ -37,7 +37,8 @@
 // What a header or a parameter asks for and this server doesn't do is an error and
 // never ignored: impersonation (403), websockets and shards (400), other forms of
 // bodies and answers (415, 406). A request that takes longer
-// than its timeout parameter, at most a minute, ends with 504.
+// than its timeout parameter, at most a minute, ends with 504; a client that doesn't take
+// an answer or an event within a minute is cut off.
 //
 // A write succeeds even if controllers don't settle after it: the response then has a
 // Warning header, which kubectl prints.

@@ -147,6 +147,7 @@ type call struct {
 	user    *tokens.Identity // nil for anonymous
 	view    view
 	pretty  bool // answers are indented
+	hasBody bool // the body was read to its end
 	out     Event
 
 	warned   map[string]bool // texts that were sent as warnings

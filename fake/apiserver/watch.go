@@ -73,6 +73,7 @@ func (s *stream) send(event watch.Event) bool {
 	if err != nil {
 		return false
 	}
+	s.call.limitWrite()
 	if _, err := s.call.answer.Write(append(data, '\n')); err != nil {
 		return false
 	}
