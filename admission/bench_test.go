@@ -10,7 +10,7 @@ import (
 )
 
 // maxAllocations is the goal for one call of Admit.
-const maxAllocations = 6
+const maxAllocations = 5
 
 func podOf(containers int) *corev1.Pod {
 	p := pod()

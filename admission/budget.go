@@ -9,15 +9,23 @@ const stepsPerCheck = 1024
 // list or one byte of a text that a client may have sent. All loops over such
 // lists and texts spend it, so that a long decision ends when its request does.
 type budget struct {
-	ctx   context.Context // nil has no end
-	steps int
+	ctx           context.Context // nil has no end
+	steps, looked int             // until now, and when ctx was last looked at
 }
 
-// spend takes n steps. The error is a denial, of a request that has ended.
+// spend takes n steps. The error is a denial, of a request that has ended. It is small
+// enough to be inlined.
 func (b *budget) spend(n int) error {
-	before := uint(b.steps) / stepsPerCheck
 	b.steps += n
-	if b.ctx == nil || uint(b.steps)/stepsPerCheck == before {
+	if b.steps-b.looked < stepsPerCheck {
+		return nil
+	}
+	return b.look()
+}
+
+func (b *budget) look() error {
+	b.looked = b.steps
+	if b.ctx == nil {
 		return nil
 	}
 	if err := b.ctx.Err(); err != nil {

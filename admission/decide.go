@@ -99,11 +99,12 @@ func (r *rules) decideToken(b *budget, edits []Edit, pod *corev1.Pod, account *c
 			if err != nil {
 				return nil, err
 			}
-			e := Edit{Field: list.field, Container: i, detail: c.Name, rules: r}
+			edits = append(edits, Edit{Field: list.field, Container: i, detail: c.Name, rules: r})
+			e := &edits[len(edits)-1]
 			switch {
 			case mounted:
 				e.Keep, e.why = true, pathIsTaken
-			case optedOut[c.Name]:
+			case optedOut != nil && optedOut[c.Name]:
 				e.Keep, e.why = true, containerOptsOut
 			default:
 				if edits[volume].why == noContainerNeedsToken {
@@ -113,7 +114,6 @@ func (r *rules) decideToken(b *budget, edits []Edit, pod *corev1.Pod, account *c
 				}
 				e.name, e.why = edits[volume].name, pathIsFree
 			}
-			edits = append(edits, e)
 		}
 	}
 	return edits, nil

@@ -52,22 +52,27 @@ func (d Decision) Apply(pod *corev1.Pod) {
 		case fieldOldAccount:
 			spec.DeprecatedServiceAccount = e.name
 		case fieldVolumes:
-			volumes := make([]corev1.Volume, len(spec.Volumes)+1)
+			n := len(spec.Volumes)
+			volumes := make([]corev1.Volume, n+1)
 			copy(volumes, spec.Volumes)
-			volumes[len(spec.Volumes)] = e.volume()
+			e.setVolume(&volumes[n])
 			spec.Volumes = volumes
 		case fieldPullSecrets:
 			spec.ImagePullSecrets = slices.Clone(e.account.ImagePullSecrets)
 		default:
-			if c := e.containerOf(spec); e.Env {
+			c := e.containerOf(spec)
+			if e.Env {
 				c.Env = append(slices.Clip(c.Env), *e.further.env)
 				continue
 			}
 			// All mounts share one array, cut so that appending to those of one
 			// container does not write into the next.
-			c, start := e.containerOf(spec), len(mounts)
-			mounts = append(append(mounts, c.VolumeMounts...), e.mount())
-			c.VolumeMounts = mounts[start:len(mounts):len(mounts)]
+			if len(mounts) <= len(c.VolumeMounts) { // it has got another one
+				mounts = make([]corev1.VolumeMount, len(c.VolumeMounts)+1)
+			}
+			n := copy(mounts, c.VolumeMounts)
+			e.setMount(&mounts[n])
+			c.VolumeMounts, mounts = mounts[:n+1:n+1], mounts[n+1:]
 		}
 	}
 }
@@ -77,12 +82,14 @@ func (d Decision) Apply(pod *corev1.Pod) {
 func (d Decision) newMounts(spec *corev1.PodSpec) []corev1.VolumeMount {
 	n := 0
 	for i := range d.Edits {
-		if c := d.Edits[i].containerOf(spec); c != nil && !d.Edits[i].Keep && !d.Edits[i].Env {
-			n += len(c.VolumeMounts) + 1
+		if e := &d.Edits[i]; !e.Keep && !e.Env {
+			if c := e.containerOf(spec); c != nil {
+				n += len(c.VolumeMounts) + 1
+			}
 		}
 	}
 	if n == 0 {
 		return nil
 	}
-	return make([]corev1.VolumeMount, 0, n)
+	return make([]corev1.VolumeMount, n)
 }

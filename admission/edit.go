@@ -48,25 +48,33 @@ func (e *Edit) Value() any {
 	case fieldAccount, fieldOldAccount:
 		return e.name
 	case fieldVolumes:
-		return e.volume()
+		var v corev1.Volume
+		e.setVolume(&v)
+		return v
 	case fieldPullSecrets:
 		return slices.Clone(e.account.ImagePullSecrets)
 	}
-	return e.mount()
+	var m corev1.VolumeMount
+	e.setMount(&m)
+	return m
 }
 
-func (e *Edit) volume() corev1.Volume {
+// setVolume sets v, which is zero, to the volume that is added.
+func (e *Edit) setVolume(v *corev1.Volume) {
 	if e.further != nil {
-		return *e.further.volume.DeepCopy()
+		e.further.volume.DeepCopyInto(v)
+		return
 	}
-	return e.rules.volume(e.name, e.detail)
+	e.rules.setVolume(v, e.name, e.detail)
 }
 
-func (e *Edit) mount() corev1.VolumeMount {
+// setMount sets m, which is zero, to the mount that is added.
+func (e *Edit) setMount(m *corev1.VolumeMount) {
 	if e.further != nil {
-		return *e.further.mount
+		*m = *e.further.mount
+		return
 	}
-	return e.rules.mount(e.name)
+	e.rules.setMount(m, e.name)
 }
 
 // containerOf returns the container that e is about, or nil.

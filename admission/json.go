@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
@@ -14,7 +16,11 @@ type fragments struct {
 }
 
 func newFragments(r *rules) fragments {
-	return fragments{mount: split(r.mount("")), volume: split(r.volume("", ""))}
+	var m corev1.VolumeMount
+	r.setMount(&m, "")
+	var v corev1.Volume
+	r.setVolume(&v, "", "")
+	return fragments{mount: split(m), volume: split(v)}
 }
 
 // split encodes a volume or a mount without a name, which always can be, and

@@ -36,7 +36,7 @@ func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*core
 		return nil, noAccount(name)
 	}
 	account, err := getAccount(ctx, p.cached, namespace, name)
-	if !apierrors.IsNotFound(err) {
+	if err == nil || !apierrors.IsNotFound(err) {
 		return account, err
 	}
 	tries, live := maxTries, p.live

@@ -45,7 +45,7 @@ func (r *rules) existingVolume(b *budget, volumes []corev1.Volume, token string)
 // tokenFile is where containers look for the token in the volume.
 const tokenFile = corev1.ServiceAccountTokenKey
 
-// mismatch says why v is not what [rules.volume] returns but for its name, as it is
+// mismatch says why v is not what [rules.setVolume] makes but for its name, as it is
 // or as the defaulting of the v1 API leaves it; [asAskedFor] if it is.
 func (r *rules) mismatch(v *corev1.Volume) why {
 	p := v.Projected
@@ -150,37 +150,31 @@ func hasVolume(b *budget, volumes []corev1.Volume, name string) (bool, error) {
 
 func randomName(base string) string { return tokensecret.GeneratedName(base, rand.Uint64()) }
 
-// mount returns the mount that containers get. Nothing else is set (ADM-37).
-func (r *rules) mount(volume string) corev1.VolumeMount {
-	return corev1.VolumeMount{Name: volume, ReadOnly: true, MountPath: r.mountPath}
+// setMount sets m to the mount that containers get. Nothing else is set (ADM-37).
+func (r *rules) setMount(m *corev1.VolumeMount, volume string) {
+	m.Name, m.ReadOnly, m.MountPath = volume, true, r.mountPath
 }
 
-// volume returns the token volume called name. It sets what the defaulting of the v1
-// API would, so that it stays as it is (ADM-43).
-func (r *rules) volume(name, token string) corev1.Volume {
+// setVolume sets volume to the token volume called name. It sets what the defaulting of
+// the v1 API would, so that it stays as it is (ADM-43).
+func (r *rules) setVolume(volume *corev1.Volume, name, token string) {
+	volume.Name = name
 	if r.tokenVolume == SecretBacked {
-		return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{
-			Secret: &corev1.SecretVolumeSource{SecretName: token},
-		}}
+		volume.Secret = &corev1.SecretVolumeSource{SecretName: token}
+		return
 	}
-	// One allocation holds all of it.
-	v := &projectedVolume{
-		mode:     corev1.ProjectedVolumeSourceDefaultMode,
-		lifetime: r.lifetime,
-		token:    corev1.ServiceAccountTokenProjection{Audience: r.audience, Path: tokenFile},
-		caItems:  [1]corev1.KeyToPath{{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}},
-		field:    corev1.ObjectFieldSelector{APIVersion: "v1", FieldPath: namespacePath},
-	}
-	v.token.ExpirationSeconds = &v.lifetime
-	v.ca = corev1.ConfigMapProjection{
-		LocalObjectReference: corev1.LocalObjectReference{Name: r.rootCA},
-		Items:                v.caItems[:],
-	}
-	v.apiItems = [1]corev1.DownwardAPIVolumeFile{{Path: corev1.ServiceAccountNamespaceKey, FieldRef: &v.field}}
+	v := new(projectedVolume) // one allocation holds all of it, and nothing is copied into it
+	v.mode = corev1.ProjectedVolumeSourceDefaultMode
+	v.lifetime = r.lifetime
+	v.token.Audience, v.token.Path, v.token.ExpirationSeconds = r.audience, tokenFile, &v.lifetime
+	v.caItems[0].Key, v.caItems[0].Path = corev1.ServiceAccountRootCAKey, corev1.ServiceAccountRootCAKey
+	v.ca.Name, v.ca.Items = r.rootCA, v.caItems[:]
+	v.field.APIVersion, v.field.FieldPath = "v1", namespacePath
+	v.apiItems[0].Path, v.apiItems[0].FieldRef = corev1.ServiceAccountNamespaceKey, &v.field
 	v.api.Items = v.apiItems[:]
-	v.sources = [3]corev1.VolumeProjection{{ServiceAccountToken: &v.token}, {ConfigMap: &v.ca}, {DownwardAPI: &v.api}}
-	v.projected = corev1.ProjectedVolumeSource{Sources: v.sources[:], DefaultMode: &v.mode}
-	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Projected: &v.projected}}
+	v.sources[0].ServiceAccountToken, v.sources[1].ConfigMap, v.sources[2].DownwardAPI = &v.token, &v.ca, &v.api
+	v.projected.Sources, v.projected.DefaultMode = v.sources[:], &v.mode
+	volume.Projected = &v.projected
 }
 
 type projectedVolume struct {
