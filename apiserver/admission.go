@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"reflect"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -81,7 +82,7 @@ func (p *AdmissionPlugin) SetGetters(cached, live Getters) {
 
 // SetExternalKubeClientSet reads accounts live from client, unless there are Getters.
 func (p *AdmissionPlugin) SetExternalKubeClientSet(client kubernetes.Interface) {
-	if p.cfg.Live == nil && !p.hasGetters() {
+	if client != nil && p.cfg.Live == nil && !p.hasGetters() {
 		p.cfg.Live = serviceaccount.FromCoreV1(client.CoreV1())
 	}
 }
@@ -95,7 +96,7 @@ func (p *AdmissionPlugin) hasGetters() bool {
 // SetExternalKubeInformerFactory reads accounts, and Secrets if they are needed, from
 // the informers of factory, unless there are Getters.
 func (p *AdmissionPlugin) SetExternalKubeInformerFactory(factory informers.SharedInformerFactory) {
-	if p.hasGetters() {
+	if factory == nil || p.hasGetters() {
 		return
 	}
 	core := factory.Core().V1()
@@ -181,7 +182,7 @@ func (p *AdmissionPlugin) pod(a genericadmission.Attributes, o genericadmission.
 	if pod, ok := object.(*corev1.Pod); ok && pod != nil {
 		return pod, nil
 	}
-	if object == nil || o == nil || o.GetObjectConvertor() == nil {
+	if v := reflect.ValueOf(object); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() || o == nil || o.GetObjectConvertor() == nil {
 		return nil, misfit(a, nil)
 	}
 	var pod corev1.Pod

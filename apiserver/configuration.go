@@ -78,18 +78,18 @@ func ParseAdmissionConfiguration(file io.Reader) (admission.Config, error) {
 	case len(data) == 0:
 		return admission.Config{}, nil
 	}
-	var c ServiceAccountConfiguration
 	version, err := schema.ParseGroupVersion(ConfigurationVersion)
 	if err != nil {
 		return admission.Config{}, err
 	}
 	scheme := runtime.NewScheme()
-	scheme.AddKnownTypeWithName(version.WithKind(ConfigurationKind), &c)
+	scheme.AddKnownTypeWithName(version.WithKind(ConfigurationKind), &ServiceAccountConfiguration{})
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
-	if err := runtime.DecodeInto(decoder, data, &c); err != nil {
+	object, _, err := decoder.Decode(data, nil, nil)
+	if err != nil {
 		return admission.Config{}, fmt.Errorf("apiserver: the configuration of %s: %w", AdmissionPluginName, err)
 	}
-	return c.config()
+	return object.(*ServiceAccountConfiguration).config()
 }
 
 func (c *ServiceAccountConfiguration) config() (admission.Config, error) {

@@ -49,11 +49,12 @@ type testServer struct {
 	http  *httptest.Server
 	admin kubernetes.Interface
 	audit *recorder
-	allow sync.Map // authorizer.Attributes as text, besides what the admin may
+	allow sync.Map // rules, besides what the admin may
+	names sync.Map // rules with the name of an object in place of a path
 }
 
-// startServer starts a server with cfg, whose fields that every server needs are set
-// here. What a server's author has to write for this library is between the marks.
+// startServer starts a server. What its author has to write for this library is between
+// the marks; change changes the config.
 func startServer(t *testing.T, change func(*apiserver.Config)) *testServer {
 	t.Helper()
 	s := &testServer{Cluster: &fake.Cluster{}, audit: &recorder{}}
@@ -155,7 +156,9 @@ func (s *testServer) authorize(_ context.Context, a authorizer.Attributes) (auth
 			return authorizer.DecisionAllow, "", nil
 		}
 	}
-	if _, ok := s.allow.Load(rule(a.GetUser().GetName(), a.GetVerb(), a.GetAPIGroup(), a.GetResource(), a.GetPath())); ok {
+	_, ok := s.allow.Load(rule(a.GetUser().GetName(), a.GetVerb(), a.GetAPIGroup(), a.GetResource(), a.GetPath()))
+	_, named := s.names.Load(rule(a.GetUser().GetName(), a.GetVerb(), a.GetAPIGroup(), a.GetResource(), a.GetName()))
+	if ok || named {
 		return authorizer.DecisionAllow, "", nil
 	}
 	return authorizer.DecisionNoOpinion, "nothing allows it", nil
@@ -230,7 +233,7 @@ func (r *recorder) last(resource, subresource string) map[string]string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := len(r.events) - 1; i >= 0; i-- {
-		if e := r.events[i]; e.Stage == auditinternal.StageResponseComplete && e.ObjectRef != nil && e.ObjectRef.Resource == resource && e.ObjectRef.Subresource == subresource {
+		if e := r.events[i]; e.Stage != auditinternal.StageRequestReceived && e.ObjectRef != nil && e.ObjectRef.Resource == resource && e.ObjectRef.Subresource == subresource {
 			return e.Annotations
 		}
 	}
