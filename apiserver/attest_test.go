@@ -222,4 +222,3 @@ func TestAttest(t *testing.T) {
 		}
 	}
 }
-

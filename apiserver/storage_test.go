@@ -77,7 +77,9 @@ func TestCreateValidation(t *testing.T) {
 	}
 	bound := requestFor("api")
 	bound.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Pod", Name: "ghost"}
-	deny := func(context.Context, runtime.Object) error { return apierrors.NewForbidden(corev1.Resource("x"), "y", denial) }
+	deny := func(context.Context, runtime.Object) error {
+		return apierrors.NewForbidden(corev1.Resource("x"), "y", denial)
+	}
 	if _, err := s.parts.TokenREST.Create(ctx, "web", bound, deny, nil); err == nil || !strings.Contains(err.Error(), denial.Error()) {
 		t.Errorf("got %v", err)
 	}
