@@ -64,7 +64,7 @@ type FileSource struct {
 	current atomic.Pointer[Set]
 	err     atomic.Pointer[error]
 	read    atomic.Pointer[age.Time]      // when the last reading began
-	infos   atomic.Pointer[[]fs.FileInfo] // of the files whose keys are used; nil if they have changed
+	infos   atomic.Pointer[[]fs.FileInfo] // of the files whose keys are used
 
 	mu      sync.Mutex // held while reading
 	adopted [sha256.Size]byte
@@ -116,26 +116,24 @@ func (s *FileSource) PublicKeys(ctx context.Context, id string) ([]PublicKey, er
 	}
 	if !s.upToDate() {
 		s.reloadAfter(ctx, min(s.every, unknownInterval))
-		list, _ = s.current.Load().PublicKeys(ctx, id)
+		if list, _ = s.current.Load().PublicKeys(ctx, id); len(list) > 0 {
+			return list, nil
+		}
 	}
-	if err := s.Err(); len(list) == 0 && err != nil {
+	if err := s.Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	if len(list) == 0 && !s.upToDate() {
+	if !s.upToDate() {
 		return nil, fmt.Errorf("%w: the files have changed", ErrUnavailable)
 	}
-	return list, nil
+	return nil, nil
 }
 
 // upToDate reports whether the keys are those of the files.
 func (s *FileSource) upToDate() bool {
-	infos := s.infos.Load()
-	if infos == nil {
-		return false
-	}
-	for i, info := range *infos {
-		now, err := os.Stat(s.files[i])
-		if err != nil || !os.SameFile(now, info) || now.Size() != info.Size() || !now.ModTime().Equal(info.ModTime()) {
+	for i, info := range *s.infos.Load() {
+		now, _ := os.Stat(s.files[i]) // a file that isn't there is no file of ours
+		if !os.SameFile(now, info) || now.Size() != info.Size() || !now.ModTime().Equal(info.ModTime()) {
 			return false
 		}
 	}
@@ -169,7 +167,6 @@ func (s *FileSource) reloadAfter(ctx context.Context, interval time.Duration) {
 }
 
 func (s *FileSource) reload() error {
-	s.infos.Store(nil)
 	found, err := s.readFiles()
 	if err != nil {
 		return err

@@ -152,6 +152,75 @@ func TestFileSourceUnknownKey(t *testing.T) {
 	}
 }
 
+// Whether a key is unknown, or may be in files that have changed, says what the files
+// look like, until they are read again.
+func TestFileSourceSeesChanges(t *testing.T) {
+	text := keystest.PEMs(keystest.RSAKey())
+	for _, tt := range []struct {
+		name    string
+		change  func(f keyFile) error
+		changed bool
+	}{
+		{name: "untouched", change: func(keyFile) error { return nil }},
+		{name: "written again", change: func(f keyFile) error { f.write(text); return nil }},
+		{name: "longer", changed: true, change: func(f keyFile) error { f.write(text + "\n"); return nil }},
+		{name: "touched", changed: true, change: func(f keyFile) error {
+			return os.Chtimes(f.name, time.Time{}, f.clock.Now().Add(time.Nanosecond*1000))
+		}},
+		{name: "removed", changed: true, change: func(f keyFile) error { return os.Remove(f.name) }},
+		{name: "replaced by an equal one", changed: true, change: func(f keyFile) error {
+			f.name += ".new"
+			f.write(text)
+			return os.Rename(f.name, strings.TrimSuffix(f.name, ".new"))
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			clock := keystest.NewClock()
+			file := keyFile{t, filepath.Join(t.TempDir(), "sa.pub"), clock}
+			file.write(text)
+			source := keystest.Must(keys.OpenFileSource(t.Context(), keys.FileSourceConfig{Files: []string{file.name}, Now: clock.Now}))
+			if err := tt.change(file); err != nil {
+				t.Fatal(err)
+			}
+			unknown := keystest.ID(keystest.P256Key())
+			if tt.changed {
+				keystest.WantUnavailable(t, source, unknown, "the files have changed")
+			} else if found, err := source.PublicKeys(t.Context(), unknown); err != nil || len(found) != 0 {
+				t.Errorf("PublicKeys(unknown) = %v, %v, want none: the files are as they were", found, err)
+			}
+			if tt.name == "removed" {
+				return
+			}
+			clock.Add(time.Hour) // it is read again, and has the same keys
+			if found, err := source.PublicKeys(t.Context(), unknown); err != nil || len(found) != 0 {
+				t.Errorf("PublicKeys(unknown) after a reading = %v, %v, want none", found, err)
+			}
+		})
+	}
+}
+
+// Unknown ids make nobody wait for files that haven't changed, and known ones none at
+// all: they are read every ten seconds.
+func TestFileSourceReadsWhenNeeded(t *testing.T) {
+	clock := keystest.NewClock()
+	file := keyFile{t, filepath.Join(t.TempDir(), "sa.pub"), clock}
+	file.write(keystest.PEMs(keystest.RSAKey()))
+	source := keystest.Must(keys.OpenFileSource(t.Context(), keys.FileSourceConfig{Files: []string{file.name}, Now: clock.Now}))
+	clock.Add(5 * time.Second)
+	if found := keystest.Must(source.PublicKeys(t.Context(), keystest.ID(keystest.P256Key()))); len(found) != 0 {
+		t.Errorf("an unknown key is %v", found)
+	}
+	file.write(keystest.PEMs(keystest.P256Key()))
+	clock.Add(4 * time.Second)
+	if found := keystest.Must(source.PublicKeys(t.Context(), keystest.ID(keystest.RSAKey()))); len(found) != 1 {
+		t.Error("the files were read for a known key after nine seconds")
+	}
+	clock.Add(time.Second)
+	if got := keystest.Algorithms(t, source); got != "ES256" {
+		t.Errorf("the keys after ten seconds are %s, want ES256: unknown ids must not put it off", got)
+	}
+}
+
 // SECURITY K11: whatever is wrong with one file, the keys of all stay.
 func TestFileSourceKeepsLastGood(t *testing.T) {
 	good := keystest.PEMs(keystest.P256Key(), keystest.P384Key())

@@ -1,6 +1,9 @@
 package keys_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"errors"
 	"strings"
 	"testing"
@@ -40,6 +43,33 @@ func TestSetJWKS(t *testing.T) {
 	for _, member := range []string{`"d"`, `"p"`, `"q"`, `"dp"`, `"dq"`, `"qi"`} {
 		if strings.Contains(private, member) {
 			t.Errorf("JWKS() has a member %s", member)
+		}
+	}
+}
+
+// KEY-33: keys that can't be published are told one by one, as Kubernetes does, and left
+// out.
+func TestEncodeJWKSLeavesOut(t *testing.T) {
+	good := keystest.Must(keys.NewPublicKey(keystest.P256Key().Public()))
+	data, bad, err := keys.EncodeJWKS([]keys.PublicKey{
+		{Key: keystest.EdKey().Public()}, good, {Key: keystest.Must(ecdsa.GenerateKey(elliptic.P224(), rand.Reader)).Public()}, {}, {Key: keystest.WeakKey().Public()},
+	})
+	if err != nil || strings.Count(string(data), `"kid"`) != 1 || !strings.Contains(string(data), good.ID) {
+		t.Errorf("EncodeJWKS() = %s, %v, want the one good key", data, err)
+	}
+	const text = "keys: could not marshal issuer discovery JSON, error: error constructing JWK for key #"
+	want := []string{
+		text + "0: unknown public key type, must be *rsa.PublicKey, *ecdsa.PublicKey, or jose.OpaqueSigner",
+		text + "2: unknown private key curve, must be 256, 384, or 521",
+		text + "3: unknown public key type, must be *rsa.PublicKey, *ecdsa.PublicKey, or jose.OpaqueSigner",
+		text + "4: ",
+	}
+	if len(bad) != len(want) {
+		t.Fatalf("bad = %v, want %d errors", bad, len(want))
+	}
+	for i, err := range bad {
+		if _, ok := errors.AsType[*keys.KeyError](err); !ok || !strings.HasPrefix(err.Error(), want[i]) {
+			t.Errorf("bad[%d] = %v, want a KeyError %q", i, err, want[i])
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -27,7 +28,7 @@ func pemProblem(data []byte, private bool) string {
 	problem := blockProblems(data, private)
 	begins, ends := bytes.Count(data, []byte("-----BEGIN ")), bytes.Count(data, []byte("-----END "))
 	switch {
-	case problem == "" && begins+ends == 0:
+	case begins+ends == 0:
 		return noPEMProblem(data)
 	case problem == "":
 		return brokenPEMProblem(data, begins, ends)
@@ -90,7 +91,7 @@ func blockProblem(block *pem.Block, private bool) string {
 		}
 		return "a public key" + unusable
 	case blockPKCS8, blockPKCS1, blockSEC1:
-		if private && parsePublic(block.Bytes) != nil {
+		if parsePublic(block.Bytes) != nil {
 			return "a key in another form than its BEGIN line says"
 		}
 		return "a private key" + unusable
@@ -118,11 +119,8 @@ func brokenPEMProblem(data []byte, begins, ends int) string {
 		return "it is cut short: a BEGIN line is missing"
 	}
 	for line := range bytes.Lines(data) {
-		at := bytes.Index(line, []byte("-----BEGIN "))
-		if at < 0 {
-			at = bytes.Index(line, []byte("-----END "))
-		}
-		switch before := line[:max(at, 0)]; {
+		at := max(0, bytes.Index(line, []byte("-----BEGIN ")), bytes.Index(line, []byte("-----END ")))
+		switch before := line[:at]; {
 		case bytes.Contains(line, []byte("-----BEGIN ")) && bytes.Contains(line, []byte("-----END ")):
 			return "it is one line: its line breaks are missing"
 		case len(before) > 0 && len(bytes.TrimSpace(before)) == 0:
@@ -154,17 +152,25 @@ func noPEMProblem(data []byte) string {
 		return "it is a JWK or a JWK Set, want PEM: for public ones there is ParseJWKS"
 	case begins("{", "["):
 		return "it is JSON, want PEM"
-	case len(data) > 2 && data[0] == 0x30 && data[1] >= 0x80:
+	case isDER(data):
 		return "it is DER or PKCS#12, want PEM: convert it, for example with openssl pkey -inform DER -in FILE"
 	}
-	decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+	decoded, _ := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(text)), ""))
 	switch {
-	case err == nil && bytes.Contains(decoded, []byte("-----BEGIN ")):
+	case bytes.Contains(decoded, []byte("-----BEGIN ")):
 		return "it is base64 of PEM, as in the data of a Secret: decode it"
-	case err == nil && len(decoded) > 2 && decoded[0] == 0x30 && decoded[1] >= 0x80:
+	case isDER(decoded):
 		return "it is base64 without BEGIN and END lines: add them"
 	case bytes.Contains(text, []byte("apiVersion:")):
 		return "it is a Kubernetes manifest or kubeconfig, want PEM"
 	}
 	return "it has no PEM block"
+}
+
+// isDER reports whether data is one sequence in DER, as keys, certificates and PKCS#12
+// files are.
+func isDER(data []byte) bool {
+	var sequence []asn1.RawValue
+	rest, err := asn1.Unmarshal(data, &sequence)
+	return err == nil && len(rest) == 0
 }
