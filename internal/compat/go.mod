@@ -51,7 +51,7 @@ require (
 	github.com/fsnotify/fsnotify v1.9.0 // indirect
 	github.com/fxamacker/cbor/v2 v2.9.1 // indirect
 	github.com/go-errors/errors v1.4.2 // indirect
-	github.com/go-logr/logr v1.4.3 // indirect
+	github.com/go-logr/logr v1.4.3
 	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/go-logr/zapr v1.3.0 // indirect
 	github.com/go-openapi/jsonpointer v1.0.0 // indirect
@@ -81,6 +81,8 @@ require (
 	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/jonboulle/clockwork v0.5.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
+	github.com/kubesa/serviceaccount/controllerruntime v0.1.0
+	github.com/kubesa/serviceaccount/fake/clientgo v0.1.0
 	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/liggitt/tabwriter v0.0.0-20181228230101-89fcab3d43de // indirect
 	github.com/lithammer/dedent v1.1.0 // indirect
@@ -229,3 +231,7 @@ replace (
 )
 
 replace github.com/kubesa/serviceaccount/fake/apiserver => ../../fake/apiserver
+
+replace github.com/kubesa/serviceaccount/controllerruntime => ../../controllerruntime
+
+replace github.com/kubesa/serviceaccount/fake/clientgo => ../../fake/clientgo

@@ -1,0 +1,174 @@
+package compat
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	clientfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	crwebhookserver "sigs.k8s.io/controller-runtime/pkg/webhook"
+
+	"github.com/kubesa/serviceaccount"
+	"github.com/kubesa/serviceaccount/admission"
+	saruntime "github.com/kubesa/serviceaccount/controllerruntime"
+	"github.com/kubesa/serviceaccount/fake"
+	fakecontrollerruntime "github.com/kubesa/serviceaccount/fake/clientgo/controllerruntime"
+	"github.com/kubesa/serviceaccount/fake/clustertest"
+	"github.com/kubesa/serviceaccount/internal/compat/controlplane"
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/tokens"
+)
+
+// A program on controller-runtime has the behaviour of the controllers, with its fake
+// client and on a real API server.
+func TestControllerRuntime(t *testing.T) {
+	log.SetLogger(logr.Discard())
+	t.Run("client/fake", func(t *testing.T) {
+		authority := must(fake.NewAuthority(fake.AuthorityConfig{}))
+		c := must(fakecontrollerruntime.NewClient(clientfake.NewClientBuilder().Build(), fakecontrollerruntime.Config{Authority: authority}))
+		live := must(saruntime.NewClient(c))
+		controllers := controllersOf(live, live, authority.Issuer)
+		runStories(t, c, func(ctx context.Context) error { return authority.Cluster.Settle(ctx, controllers...) })
+		clustertest.Run(t, func(t *testing.T) clustertest.Cluster { return live })
+	})
+	t.Run("API server", func(t *testing.T) {
+		e := startEnvtest(t)
+		runStories(t, e.direct, func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil })
+		t.Run("webhook", e.checkWebhook)
+		t.Run("promises of the client", func(t *testing.T) {
+			clustertest.Run(t, func(t *testing.T) clustertest.Cluster { return e.live })
+		})
+	})
+	t.Run("saenvtest", func(t *testing.T) {
+		cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "./saenvtest")
+		cmd.Dir = "../../controllerruntime"
+		cmd.Env = append(os.Environ(), "KUBEBUILDER_ASSETS="+programs(t))
+		if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "SKIP") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	})
+}
+
+// programs returns the folder of etcd and kube-apiserver.
+func programs(t *testing.T) string {
+	t.Helper()
+	return must(controlplane.Programs(t.Context(), os.Stderr))
+}
+
+// controllersOf returns what a cluster runs for ServiceAccounts.
+func controllersOf(reader interface {
+	sacontroller.ServiceAccountsReader
+	sacontroller.TokensReader
+	sacontroller.RootCAPublisherReader
+}, live *serviceaccount.CoreV1, issuer sacontroller.LegacyIssuer) []sacontroller.Controller {
+	return []sacontroller.Controller{
+		must(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: reader, Client: live})),
+		must(sacontroller.NewTokens(sacontroller.TokensConfig{Reader: reader, Client: live, Issuer: issuer, RootCA: []byte(eventsRootCA)})),
+		must(sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: reader, Client: live, RootCA: []byte(eventsRootCA)})),
+	}
+}
+
+// An envtestProgram is a program with all of saruntime, on envtest's API server, which
+// admits no pods itself.
+type envtestProgram struct {
+	direct client.Client
+	live   *serviceaccount.CoreV1
+}
+
+func startEnvtest(t *testing.T) *envtestProgram {
+	t.Helper()
+	t.Setenv("KUBEBUILDER_ASSETS", programs(t))
+	fail, none, path := admissionregistrationv1.Fail, admissionregistrationv1.SideEffectClassNone, strings.TrimPrefix(saruntime.MutatePath, "/")
+	env := &envtest.Environment{WebhookInstallOptions: envtest.WebhookInstallOptions{
+		MutatingWebhooks: []*admissionregistrationv1.MutatingWebhookConfiguration{{
+			ObjectMeta: metav1.ObjectMeta{Name: "pods"},
+			Webhooks: []admissionregistrationv1.MutatingWebhook{{
+				Name: "pods.example.com", FailurePolicy: &fail, SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
+				ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Path: &path}},
+				Rules: []admissionregistrationv1.RuleWithOperations{{
+					Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+					Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+				}},
+			}},
+		}},
+	}}
+	api := must(env.Start())
+	t.Cleanup(func() {
+		if err := env.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	skip := true
+	install := env.WebhookInstallOptions
+	mgr := must(ctrl.NewManager(api, ctrl.Options{
+		Metrics:        metricsserver.Options{BindAddress: "0"},
+		Controller:     config.Controller{SkipNameValidation: &skip},
+		LeaderElection: true, LeaderElectionID: "saruntime", LeaderElectionNamespace: "default", LeaderElectionReleaseOnCancel: true,
+		WebhookServer: crwebhookserver.NewServer(crwebhookserver.Options{
+			Host: install.LocalServingHost, Port: install.LocalServingPort, CertDir: install.LocalServingCertDir,
+		}),
+	}))
+	sa := must(saruntime.New(saruntime.Config{Manager: mgr}))
+	key := must(keys.ParsePrivateKey(must(os.ReadFile(filepath.Join(env.ControlPlane.APIServer.CertDir, "sa-signer.key")))))
+	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://issuer.example", Signer: must(keys.NewSigner(key))}))
+	for _, c := range controllersOf(sa.Reader(), sa.Client(), issuer) {
+		if err := sa.Add(c, saruntime.Options{Controller: saruntime.ControllerOptions{MaxConcurrentReconciles: 3}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sa.AddPodWebhook(must(admission.New(sa.Admission())), saruntime.WebhookOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- mgr.Start(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	started := mgr.GetWebhookServer().StartedChecker()
+	eventually(t, func() error { return started(&http.Request{}) })
+	direct := must(client.New(api, client.Options{}))
+	return &envtestProgram{direct, must(saruntime.NewClient(direct))}
+}
+
+// checkWebhook creates pods, which the webhook has to admit: the API server's plugin
+// is off (ADM-12, ADM-50).
+func (e *envtestProgram) checkWebhook(t *testing.T) {
+	eventually(t, func() error { _, err := e.live.GetServiceAccount(t.Context(), "default", "default"); return err })
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
+		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "web", Image: "example.com/web"}}},
+	}
+	ghost := pod.DeepCopy()
+	ghost.Name, ghost.Spec.ServiceAccountName = "ghost", "ghost"
+	if err := e.direct.Create(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if pod.Spec.ServiceAccountName != "default" || len(pod.Spec.Volumes) != 1 || len(pod.Spec.Containers[0].VolumeMounts) != 1 {
+		t.Errorf("the pod has the account %q and the volumes %v", pod.Spec.ServiceAccountName, pod.Spec.Volumes)
+	}
+	if err := e.direct.Create(t.Context(), ghost); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ghost") {
+		t.Errorf("a pod without an account: %v, want Forbidden", err)
+	}
+}
+
