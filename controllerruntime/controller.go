@@ -36,10 +36,10 @@ type Options struct {
 	Controller ControllerOptions
 }
 
-// Add makes the manager run c: with its name, watches for what it needs, priority
-// queue, metrics and logs as controller-runtime has them, on the leader only, and
-// after every object was seen. It can be called before and after the manager was
-// started.
+// Add makes the manager run c: with its name, watches for what it needs, metrics and
+// logs as controller-runtime has them, on the leader only, and after every object was
+// seen. It can be called before and after the manager was started. In its queue
+// namespaces take turns; one of Options.Controller replaces it.
 //
 // It returns a [*ConfigError] for each mistake in opts and if c is nil, and
 // controller-runtime's error, as for a second controller of the same name.
@@ -81,6 +81,13 @@ func (r *Runtime) add(c sacontroller.Controller, kinds []client.Object, opts Con
 		opts.LogConstructor = logsOf(base.WithValues("controller", c.Name()))
 	}
 	opts.Reconciler = reconciler{c}
+	if global := r.manager.GetControllerOptions(); opts.NewQueue == nil && opts.RateLimiter == nil && opts.UsePriorityQueue == nil && global.UsePriorityQueue == nil {
+		workers := opts.MaxConcurrentReconciles
+		if workers == 0 {
+			workers = max(global.MaxConcurrentReconciles, 1)
+		}
+		opts.NewQueue = newFairQueue(workers)
+	}
 	ctl, err := controller.NewTyped(c.Name(), r.manager, opts)
 	if err != nil {
 		return fmt.Errorf("saruntime: %w", err)

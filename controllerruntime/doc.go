@@ -34,9 +34,15 @@
 // [Runtime.Add] makes one controller of controller-runtime out of a
 // [sacontroller.Controller]: it has its name, in metrics (workqueue_depth,
 // controller_runtime_reconcile_total …) and logs too, its watches, and waits for the
-// lease and for the first list. Due is its predicate. What the first list makes due has
-// the lower priority, a [sacontroller.TerminalError] becomes a reconcile.TerminalError,
-// and a Reconcile that panics is retried.
+// lease and for the first list. Due is its predicate. A [sacontroller.TerminalError]
+// becomes a reconcile.TerminalError, and a Reconcile that panics is retried.
+//
+// In its queue, namespaces take turns, so that no number of keys of one holds up a key
+// of another; calls for one take half of the free workers at most, and ten of its keys
+// that fail are retried per second, after the first hundred. What the first list makes
+// due is overtaken by changes, as with controller-runtime's priority queue. If
+// RateLimiter, NewQueue or UsePriorityQueue is set, for the manager or for the
+// controller, controller-runtime's own queue takes its place.
 //
 // # Failure
 //

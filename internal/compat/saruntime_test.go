@@ -171,4 +171,3 @@ func (e *envtestProgram) checkWebhook(t *testing.T) {
 		t.Errorf("a pod without an account: %v, want Forbidden", err)
 	}
 }
-

@@ -176,7 +176,7 @@ func (m *Manager) Add(c sacontroller.Controller, opts Options) error {
 		},
 	})
 	w := m.workers[len(m.workers)-1]
-	w.queue.hung = func(tenant string) { w.log.Warn("Calls for a tenant hang", "tenant", tenant) }
+	w.queue.Hung = func(tenant string) { w.log.Warn("Calls for a tenant hang", "tenant", tenant) }
 	return nil
 }
 

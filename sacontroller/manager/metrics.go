@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/kubesa/serviceaccount/internal/fairqueue"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
@@ -68,14 +69,7 @@ type queueVecs struct {
 
 	longest     *prometheus.Desc
 	mu          sync.Mutex
-	controllers map[string]*queue
-}
-
-// queueMetrics are the metrics of one queue.
-type queueMetrics struct {
-	adds, retries prometheus.Counter
-	depth         prometheus.Gauge
-	wait, work    prometheus.Observer
+	controllers map[string]*fairqueue.Queue
 }
 
 func newQueueVecs() *queueVecs {
@@ -96,15 +90,15 @@ func newQueueVecs() *queueVecs {
 		work: histogram("reconcile_duration_seconds", "Seconds that a Reconcile call took."),
 		longest: prometheus.NewDesc("serviceaccount_reconcile_longest_running_seconds",
 			"Seconds that the longest running Reconcile call has taken so far.", labels, nil),
-		controllers: map[string]*queue{},
+		controllers: map[string]*fairqueue.Queue{},
 	}
 }
 
 // newQueue returns the queue of controller.
-func (v *queueVecs) newQueue(controller string, workers int) *queue {
-	q := newQueue(workers, queueMetrics{
-		adds: v.adds.WithLabelValues(controller), retries: v.retries.WithLabelValues(controller), depth: v.depth.WithLabelValues(controller),
-		wait: v.wait.WithLabelValues(controller), work: v.work.WithLabelValues(controller),
+func (v *queueVecs) newQueue(controller string, workers int) *fairqueue.Queue {
+	q := fairqueue.New(workers, fairqueue.Metrics{
+		Adds: v.adds.WithLabelValues(controller), Retries: v.retries.WithLabelValues(controller), Depth: v.depth.WithLabelValues(controller),
+		Wait: v.wait.WithLabelValues(controller), Work: v.work.WithLabelValues(controller),
 	})
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -124,7 +118,8 @@ func (v *queueVecs) Collect(metrics chan<- prometheus.Metric) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	for controller, q := range v.controllers {
-		metrics <- prometheus.MustNewConstMetric(v.longest, prometheus.GaugeValue, q.longest().Seconds(), controller)
+		_, longest := q.Working()
+		metrics <- prometheus.MustNewConstMetric(v.longest, prometheus.GaugeValue, longest.Seconds(), controller)
 	}
 }
 

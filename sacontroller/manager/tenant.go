@@ -92,7 +92,7 @@ func (m *Manager) Leave(ctx context.Context, name string) error {
 func (m *Manager) leave(c *cluster, workers []*worker, served bool) {
 	var idle []<-chan struct{}
 	for _, w := range workers {
-		idle = append(idle, w.queue.leave(c.Name))
+		idle = append(idle, w.queue.Leave(c.Name))
 	}
 	if served {
 		<-c.ended
@@ -102,7 +102,7 @@ func (m *Manager) leave(c *cluster, workers []*worker, served bool) {
 		if f, ok := w.controller.(sacontroller.Forgetter); ok {
 			f.Forget(c.Name)
 		}
-		w.queue.forgive(c.Name)
+		w.queue.Forgive(c.Name)
 	}
 	m.mu.Lock()
 	delete(m.leaving, c.Name)
@@ -124,7 +124,7 @@ func (m *Manager) TenantReady(name string) error {
 		return fmt.Errorf("manager: the caches of tenant %q are not filled yet", name)
 	}
 	for _, w := range c.workers {
-		if w.queue.hanging(name) {
+		if w.queue.Hanging(name) {
 			return fmt.Errorf("manager: calls of %s for tenant %q hang", w.controller.Name(), name)
 		}
 	}

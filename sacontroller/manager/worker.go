@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/fairqueue"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -31,7 +32,7 @@ type worker struct {
 	// if the key isn't to be retried, or was only put off.
 	failed func(key sacontroller.Key, attempts int, err error)
 
-	queue *queue
+	queue *fairqueue.Queue
 }
 
 // run reconciles keys until stop is done, and returns once the running calls have
@@ -40,8 +41,8 @@ type worker struct {
 func (w *worker) run(ctx, stop context.Context) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer w.queue.close()
-	defer context.AfterFunc(stop, w.queue.close)()
+	defer w.queue.Close()
+	defer context.AfterFunc(stop, w.queue.Close)()
 	if r, ok := w.controller.(sacontroller.Resyncer); ok {
 		wg.Go(func() {
 			for {
@@ -55,7 +56,7 @@ func (w *worker) run(ctx, stop context.Context) {
 		})
 	}
 	for {
-		key, ok := w.queue.get()
+		key, ok := w.queue.Get()
 		if !ok {
 			return
 		}
@@ -78,7 +79,7 @@ func (w *worker) changed(tenant string, t watch.EventType, object, old any) {
 		w.log.Error("Panic in Due", "panic", p.PanicText(), "stack", string(p.PanicStack()))
 	}
 	for _, key := range due {
-		w.queue.add(key)
+		w.queue.Add(key)
 	}
 }
 
@@ -86,11 +87,11 @@ func (w *worker) changed(tenant string, t watch.EventType, object, old any) {
 func (w *worker) work(ctx, stop context.Context, key sacontroller.Key) {
 	c := w.clusterOf(key.Tenant)
 	if stop.Err() != nil || c == nil {
-		w.queue.done(key)
+		w.queue.Done(key)
 		return
 	}
 	if left, ok := boundOf(ctx); ok && left <= 0 { // the work ends, unless the lease is renewed in this very moment
-		w.queue.later(key, overPause)
+		w.queue.Later(key, overPause)
 		return
 	}
 	ctx, cancel := c.requests(ctx)
@@ -100,16 +101,16 @@ func (w *worker) work(ctx, stop context.Context, key sacontroller.Key) {
 	failures := 0
 	switch {
 	case label == resultTerminal:
-		w.queue.done(key)
+		w.queue.Done(key)
 	case err != nil:
-		failures = w.queue.fail(key)
+		failures = w.queue.Fail(key)
 	case result.RequeueAfter > 0:
-		w.queue.later(key, result.RequeueAfter)
+		w.queue.Later(key, result.RequeueAfter)
 		if result.RequeueAfter > sacontroller.Yield {
 			err = w.lastError(key)
 		}
 	default:
-		w.queue.done(key)
+		w.queue.Done(key)
 	}
 	if err != nil && ctx.Err() == nil {
 		w.failed(key, failures, err)

@@ -1,4 +1,4 @@
-package manager
+package fairqueue
 
 import (
 	"slices"
@@ -52,17 +52,37 @@ func (n *namespace) push(it *item, l lane) (first bool) {
 // take takes the item whose turn it is out of a lane, of a namespace of which fewer than
 // room keys are worked on, or returns nil.
 func (t *tenantKeys) take(l lane, room int) *item {
-	at := slices.IndexFunc(t.turns[l], func(n *namespace) bool { return n.running < room })
-	if at < 0 {
-		return nil
+	for at := 0; at < len(t.turns[l]); {
+		n := t.turns[l][at]
+		n.skip(l)
+		if len(n.queued[l]) > 0 && n.running >= room {
+			at++
+			continue
+		}
+		t.turns[l] = without(t.turns[l], at)
+		if len(n.queued[l]) == 0 {
+			continue
+		}
+		it := n.pop(l)
+		if len(n.queued[l]) > 0 {
+			t.turns[l] = append(t.turns[l], n)
+		}
+		return it
 	}
-	n := t.turns[l][at]
-	t.turns[l] = without(t.turns[l], at)
+	return nil
+}
+
+// skip drops the items in front of a lane that have left it for another one.
+func (n *namespace) skip(l lane) {
+	for len(n.queued[l]) > 0 && (!n.queued[l][0].queued || n.queued[l][0].lane != l) {
+		n.pop(l)
+	}
+}
+
+func (n *namespace) pop(l lane) *item {
 	it := n.queued[l][0]
 	n.queued[l][0] = nil
-	if n.queued[l] = n.queued[l][1:]; len(n.queued[l]) > 0 {
-		t.turns[l] = append(t.turns[l], n)
-	}
+	n.queued[l] = n.queued[l][1:]
 	return it
 }
 

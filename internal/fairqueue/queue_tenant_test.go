@@ -1,4 +1,4 @@
-package manager
+package fairqueue
 
 import (
 	"fmt"
@@ -20,35 +20,35 @@ func tenantKey(tenant, namespace string, i int) sacontroller.Key {
 func TestQueueTenantsTakeTurns(t *testing.T) {
 	for _, failed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			q := newQueueVecs().newQueue("c", 1)
+			q := newTestQueue(1)
 			const n = 50_000
 			for i := range n {
-				q.add(tenantKey("a", fmt.Sprint("ns-", i%1000), i))
+				q.Add(tenantKey("a", fmt.Sprint("ns-", i%1000), i))
 			}
 			if failed {
 				for range n {
-					key, _ := q.get()
-					q.later(key, time.Second)
+					key, _ := q.Get()
+					q.Later(key, time.Second)
 				}
 				time.Sleep(time.Second)
 				synctest.Wait()
 			}
-			q.add(tenantKey("b", "ns-0", 0))
-			q.add(tenantKey("c", "ns-0", 0))
+			q.Add(tenantKey("b", "ns-0", 0))
+			q.Add(tenantKey("c", "ns-0", 0))
 			turns := map[string]int{}
 			for turn := range 6 {
-				key, _ := q.get()
+				key, _ := q.Get()
 				if _, ok := turns[key.Tenant]; !ok {
 					turns[key.Tenant] = turn
 				}
-				q.done(key)
+				q.Done(key)
 			}
 			for _, tenant := range []string{"b", "c"} {
 				if turn, ok := turns[tenant]; !ok || turn > 4 {
 					t.Errorf("after failures: %v: the turns are %v, want one of %s among the first", failed, turns, tenant)
 				}
 			}
-			q.close()
+			q.Close()
 		})
 	}
 }
@@ -57,10 +57,10 @@ func TestQueueTenantsTakeTurns(t *testing.T) {
 // its calls hang it has two workers of its own, until a minute after the last such call.
 func TestQueueOfAHangingTenant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		vecs := newQueueVecs()
-		q := vecs.newQueue("c", 8)
+		counted := new(sums)
+		q := New(8, counted.metrics())
 		var hung []string
-		q.hung = func(tenant string) { hung = append(hung, tenant) }
+		q.Hung = func(tenant string) { hung = append(hung, tenant) }
 		got := func() (keys []sacontroller.Key) {
 			q.mu.Lock()
 			defer q.mu.Unlock()
@@ -74,56 +74,56 @@ func TestQueueOfAHangingTenant(t *testing.T) {
 			}
 		}
 		for i := range 20 {
-			q.add(tenantKey("red", "a", i))
+			q.Add(tenantKey("red", "a", i))
 		}
 		first := got()
 		if len(first) != 3 {
 			t.Errorf("%d of 8 workers are with one namespace of a tenant, want 3", len(first))
 		}
-		q.add(tenantKey("red", "b", 0))
-		q.add(tenantKey("red", "c", 0))
+		q.Add(tenantKey("red", "b", 0))
+		q.Add(tenantKey("red", "c", 0))
 		first = append(first, got()...)
 		if len(first) != 4 {
 			t.Errorf("%d of 8 workers are with one tenant, want 4", len(first))
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		if q.running != 0 || len(hung) != 1 || !q.hanging("red") {
+		if q.running != 0 || len(hung) != 1 || !q.Hanging("red") {
 			t.Errorf("%d calls that hang count, and %q are told, want none and red, once", q.running, hung)
 		}
 		if keys := got(); len(keys) > 0 {
 			t.Errorf("the tenant gets %v as well", keys)
 		}
 		for i := range 20 {
-			q.add(tenantKey("blue", fmt.Sprint("ns-", i), 0))
+			q.Add(tenantKey("blue", fmt.Sprint("ns-", i), 0))
 		}
 		blue := got()
 		if len(blue) != 4 || blue[0].Tenant != "blue" {
 			t.Errorf("another tenant gets %v, want half of all workers", blue)
 		}
 		for _, key := range append(first, blue...) {
-			q.done(key)
+			q.Done(key)
 		}
 		var own []sacontroller.Key
 		for _, key := range got() {
 			if key.Tenant == "red" {
 				own = append(own, key)
 			} else {
-				q.done(key)
+				q.Done(key)
 			}
 		}
 		if len(own) != 2 {
 			t.Errorf("the tenant whose calls have hung gets %d workers, want 2", len(own))
 		}
 		for _, key := range own {
-			q.done(key)
+			q.Done(key)
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if keys := got(); len(keys) < 3 || q.running != len(keys) {
 			t.Errorf("a minute later it gets %d workers, of which %d count", len(keys), q.running)
 		}
-		q.close()
+		q.Close()
 	})
 }
 
@@ -131,41 +131,41 @@ func TestQueueOfAHangingTenant(t *testing.T) {
 // worked on or to be tried again. It can come back.
 func TestQueueOfATenantThatLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueueVecs().newQueue("c", 8)
+		q := newTestQueue(8)
 		for i := range 20 {
-			q.add(tenantKey("red", fmt.Sprint("ns-", i), i))
-			q.add(tenantKey("blue", fmt.Sprint("ns-", i), i))
+			q.Add(tenantKey("red", fmt.Sprint("ns-", i), i))
+			q.Add(tenantKey("blue", fmt.Sprint("ns-", i), i))
 		}
 		var red []sacontroller.Key
 		for len(red) < 3 {
-			key, _ := q.get()
+			key, _ := q.Get()
 			if key.Tenant == "red" {
 				red = append(red, key)
 			} else {
-				q.done(key)
+				q.Done(key)
 			}
 		}
-		q.fail(red[0])
-		q.add(red[1]) // again, while it is worked on
-		left := q.leave("red")
-		q.add(tenantKey("red", "late", 0))
+		q.Fail(red[0])
+		q.Add(red[1]) // again, while it is worked on
+		left := q.Leave("red")
+		q.Add(tenantKey("red", "late", 0))
 		select {
 		case <-left:
 			t.Error("it has left while a key is worked on")
 		default:
 		}
-		q.fail(red[1])
-		q.later(red[2], time.Second)
+		q.Fail(red[1])
+		q.Later(red[2], time.Second)
 		<-left
 		if q.tenants["red"] != nil || len(q.items) > 20 {
 			t.Errorf("%d items are left, of red: %v", len(q.items), q.tenants["red"])
 		}
 		time.Sleep(time.Hour)
-		q.forgive("red")
-		q.add(red[0])
+		q.Forgive("red")
+		q.Add(red[0])
 		for range 30 {
-			key, _ := q.get()
-			q.done(key)
+			key, _ := q.Get()
+			q.Done(key)
 			if key == red[0] {
 				break
 			}
@@ -178,13 +178,13 @@ func TestQueueOfATenantThatLeaves(t *testing.T) {
 			}
 		}
 		for len(q.items) > 0 {
-			key, _ := q.get()
-			q.done(key)
+			key, _ := q.Get()
+			q.Done(key)
 		}
 		if len(q.tenants) != 0 || len(q.left) != 0 || q.running != 0 {
 			t.Errorf("%d tenants, %d that leave, %d running are left", len(q.tenants), len(q.left), q.running)
 		}
-		q.close()
-		<-q.leave("red")
+		q.Close()
+		<-q.Leave("red")
 	})
 }

@@ -1,4 +1,5 @@
-package manager
+// Package fairqueue is the queue of a controller: tenants and namespaces take turns.
+package fairqueue
 
 import (
 	"slices"
@@ -18,16 +19,18 @@ const (
 	retriesAtOnce = 100
 )
 
-// A queue holds the keys of one controller. Tenants take turns, and the namespaces of
+// A Queue holds the keys of one controller. Tenants take turns, and the namespaces of
 // each do, so that no number of keys of one holds up a key of another; keys that are due
 // by a change take turns with those that are due once more; and a tenant, and a
 // namespace, has no more workers than it leaves free, so that calls that hang don't take
 // all. Those of a tenant that are found to hang don't even count. A key is worked on once
-// at a time. A queue is safe for concurrent use.
-type queue struct {
+// at a time. A Queue is safe for concurrent use.
+type Queue struct {
 	workers int // keys to work on at a time, besides those of tenants whose calls hang
-	metrics queueMetrics
-	hung    func(tenant string) // if not nil, is called when calls of one begin to hang
+	metrics Metrics
+	// Hung, if not nil, is called when calls of a tenant begin to hang. It must not be
+	// changed once the Queue is used.
+	Hung func(tenant string)
 
 	mu      sync.Mutex
 	woken   sync.Cond // something may be due, or the queue is closed
@@ -44,8 +47,9 @@ type queue struct {
 type lane int
 
 const (
-	changed lane = iota // by a change of an object
-	again               // it failed, or the controller put it off
+	changed   lane = iota // by a change of an object
+	again                 // it failed, or the controller put it off
+	unchanged             // its object was listed
 	lanes
 )
 
@@ -55,8 +59,9 @@ type item struct {
 	namespace *namespace
 	since     time.Time // when it became due, or when work on it began
 	queued    bool
+	lane      lane // if queued
 	running   bool
-	counts    bool // in queue.running
+	counts    bool // in Queue.running
 	hangs     bool // work on it has taken too long
 	redo      bool // became due while it was worked on
 	failures  int  // in a row
@@ -64,25 +69,43 @@ type item struct {
 	patience  *time.Timer // until work on it has taken too long
 }
 
-func newQueue(workers int, metrics queueMetrics) *queue {
-	q := &queue{workers: workers, metrics: metrics, items: map[sacontroller.Key]*item{}, tenants: map[string]*tenantKeys{}, left: map[string]chan struct{}{}}
+// Metrics are what a [Queue] counts and measures, in seconds. All are required.
+type Metrics struct {
+	Adds, Retries interface{ Inc() }
+	Depth         interface {
+		Inc()
+		Dec()
+		Set(float64)
+	}
+	Wait, Work interface{ Observe(float64) }
+}
+
+// New returns a Queue for so many workers. It starts nothing.
+func New(workers int, metrics Metrics) *Queue {
+	q := &Queue{workers: workers, metrics: metrics, items: map[sacontroller.Key]*item{}, tenants: map[string]*tenantKeys{}, left: map[string]chan struct{}{}}
 	q.woken.L = &q.mu
 	return q
 }
 
-// add makes key due because of a change.
-func (q *queue) add(key sacontroller.Key) {
+// Add makes key due because of a change.
+func (q *Queue) Add(key sacontroller.Key) { q.add(key, changed) }
+
+// AddUnchanged makes key due although its object may not have changed, such as for the
+// first list. Changes overtake it, but not for ever: they take turns.
+func (q *Queue) AddUnchanged(key sacontroller.Key) { q.add(key, unchanged) }
+
+func (q *Queue) add(key sacontroller.Key, l lane) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed || q.left[key.Tenant] != nil {
 		return
 	}
-	q.push(q.item(key), changed)
+	q.push(q.item(key), l)
 }
 
-// get waits for a key that is due. It returns false once the queue is closed. The
-// caller calls done, fail or later in the end.
-func (q *queue) get() (sacontroller.Key, bool) {
+// Get waits for a key that is due. It returns false once the queue is closed. The
+// caller calls Done, Fail or Later in the end.
+func (q *Queue) Get() (sacontroller.Key, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for !q.closed {
@@ -95,38 +118,38 @@ func (q *queue) get() (sacontroller.Key, bool) {
 	return sacontroller.Key{}, false
 }
 
-// done ends the work on key.
-func (q *queue) done(key sacontroller.Key) { q.end(key, func(it *item) { it.failures = 0 }) }
+// Done ends the work on key.
+func (q *Queue) Done(key sacontroller.Key) { q.end(key, func(it *item) { it.failures = 0 }) }
 
-// fail ends the work on key, which is due again after a pause, and returns how often
+// Fail ends the work on key, which is due again after a pause, and returns how often
 // it has failed in a row.
-func (q *queue) fail(key sacontroller.Key) (failures int) {
+func (q *Queue) Fail(key sacontroller.Key) (failures int) {
 	q.end(key, func(it *item) {
 		it.failures++
 		failures = it.failures
-		q.metrics.retries.Inc()
+		q.metrics.Retries.Inc()
 		q.schedule(it, max(backOff(failures), it.namespace.pace(time.Now())))
 	})
 	return failures
 }
 
-// later ends the work on key, which is due again after pause.
-func (q *queue) later(key sacontroller.Key, pause time.Duration) {
+// Later ends the work on key, which is due again after pause.
+func (q *Queue) Later(key sacontroller.Key, pause time.Duration) {
 	q.end(key, func(it *item) {
 		it.failures = 0
 		q.schedule(it, pause)
 	})
 }
 
-// close drops all keys that wait.
-func (q *queue) close() {
+// Close drops all keys that wait.
+func (q *Queue) Close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
 	for _, it := range q.items {
 		it.cancel()
 	}
-	q.metrics.depth.Set(0)
+	q.metrics.Depth.Set(0)
 	q.woken.Broadcast()
 }
 
@@ -138,7 +161,7 @@ func backOff(failures int) time.Duration {
 
 // item returns the item of key, a new one if there is none. The mutex must be held,
 // here and below.
-func (q *queue) item(key sacontroller.Key) *item {
+func (q *Queue) item(key sacontroller.Key) *item {
 	if it := q.items[key]; it != nil {
 		return it
 	}
@@ -163,7 +186,12 @@ func (q *queue) item(key sacontroller.Key) *item {
 }
 
 // push makes it due.
-func (q *queue) push(it *item, l lane) {
+func (q *Queue) push(it *item, l lane) {
+	if it.queued && l == changed && it.lane == unchanged { // where it stays, for next to skip
+		it.lane = l
+		q.append(it)
+		return
+	}
 	if it.queued || q.closed {
 		return
 	}
@@ -171,25 +199,36 @@ func (q *queue) push(it *item, l lane) {
 		it.redo = true
 		return
 	}
-	it.queued, it.since = true, time.Now()
+	it.queued, it.lane, it.since = true, l, time.Now()
+	q.append(it)
+	q.metrics.Adds.Inc()
+	q.metrics.Depth.Inc()
+}
+
+// append lines it up in its lane.
+func (q *Queue) append(it *item) {
+	l := it.lane
 	if it.namespace.push(it, l) {
 		q.turns[l] = append(q.turns[l], it.namespace.tenant)
 	}
-	q.metrics.adds.Inc()
-	q.metrics.depth.Inc()
 	q.woken.Signal()
 }
 
 // next takes the item whose turn it is out of its lane, or returns nil.
-func (q *queue) next() *item {
+func (q *Queue) next() *item {
 	for i := range lanes {
 		l := (q.lane + i) % lanes
-		for at, t := range q.turns[l] {
+		for at := 0; at < len(q.turns[l]); {
+			t := q.turns[l][at]
 			it := t.take(l, q.room(t))
-			if it == nil {
+			if it == nil && len(t.turns[l]) > 0 {
+				at++
 				continue
 			}
 			q.turns[l] = without(q.turns[l], at)
+			if it == nil {
+				continue
+			}
 			if len(t.turns[l]) > 0 {
 				q.turns[l] = append(q.turns[l], t)
 			}
@@ -202,7 +241,7 @@ func (q *queue) next() *item {
 
 // room returns more than how many keys of a namespace of t may be worked on when another
 // one begins. One that leaves others free, but not for long, is taken for one that hangs.
-func (q *queue) room(t *tenantKeys) int {
+func (q *Queue) room(t *tenantKeys) int {
 	free := q.workers - q.running
 	switch {
 	case t.name == "":
@@ -216,11 +255,11 @@ func (q *queue) room(t *tenantKeys) int {
 }
 
 // begin gives it to a worker. Whatever it was to be tried again for is tried now.
-func (q *queue) begin(it *item) {
+func (q *Queue) begin(it *item) {
 	it.cancel()
 	now := time.Now()
-	q.metrics.depth.Dec()
-	q.metrics.wait.Observe(now.Sub(it.since).Seconds())
+	q.metrics.Depth.Dec()
+	q.metrics.Wait.Observe(now.Sub(it.since).Seconds())
 	it.queued, it.running, it.since = false, true, now
 	n := it.namespace
 	it.counts = !n.tenant.hanging()
@@ -236,7 +275,7 @@ func (q *queue) begin(it *item) {
 
 // watch takes work on it out of the count once it has taken too long: from then on, its
 // tenant has workers of its own, and no others.
-func (q *queue) watch(it *item) {
+func (q *Queue) watch(it *item) {
 	var patience *time.Timer
 	patience = time.AfterFunc(patienceWithTenants, func() {
 		q.mu.Lock()
@@ -255,19 +294,19 @@ func (q *queue) watch(it *item) {
 		}
 		q.woken.Broadcast()
 		q.mu.Unlock()
-		if first && q.hung != nil {
-			q.hung(t.name)
+		if first && q.Hung != nil {
+			q.Hung(t.name)
 		}
 	})
 	it.patience = patience
 }
 
 // end takes key back from its worker; then says what comes next.
-func (q *queue) end(key sacontroller.Key, then func(*item)) {
+func (q *Queue) end(key sacontroller.Key, then func(*item)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	it := q.items[key]
-	q.metrics.work.Observe(time.Since(it.since).Seconds())
+	q.metrics.Work.Observe(time.Since(it.since).Seconds())
 	t := it.namespace.tenant
 	if it.patience != nil {
 		it.patience.Stop()
@@ -298,9 +337,9 @@ func (q *queue) end(key sacontroller.Key, then func(*item)) {
 	q.woken.Broadcast() // the namespace may have another worker now
 }
 
-// leave drops the keys of tenant, now and until [queue.forgive]. It returns a channel
+// Leave drops the keys of tenant, now and until [Queue.Forgive]. It returns a channel
 // that is closed once none of them is worked on.
-func (q *queue) leave(tenant string) <-chan struct{} {
+func (q *Queue) Leave(tenant string) <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	left := make(chan struct{})
@@ -323,7 +362,7 @@ func (q *queue) leave(tenant string) <-chan struct{} {
 		if it.queued {
 			it.queued = false
 			if !q.closed {
-				q.metrics.depth.Dec()
+				q.metrics.Depth.Dec()
 			}
 		}
 		q.forget(it)
@@ -334,15 +373,15 @@ func (q *queue) leave(tenant string) <-chan struct{} {
 	return left
 }
 
-// forgive lets keys of tenant, which has left, come again.
-func (q *queue) forgive(tenant string) {
+// Forgive lets keys of tenant, which has left, come again.
+func (q *Queue) Forgive(tenant string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.left, tenant)
 }
 
 // schedule makes it due after pause.
-func (q *queue) schedule(it *item, pause time.Duration) {
+func (q *Queue) schedule(it *item, pause time.Duration) {
 	if q.closed {
 		return
 	}
@@ -367,7 +406,7 @@ func (it *item) cancel() {
 
 // forget drops it if there is nothing to know of it, its namespace with the last item,
 // and its tenant with the last namespace.
-func (q *queue) forget(it *item) {
+func (q *Queue) forget(it *item) {
 	if it.queued || it.running || it.timer != nil {
 		return
 	}
@@ -382,23 +421,46 @@ func (q *queue) forget(it *item) {
 	}
 }
 
-// longest returns for how long the oldest work has been going on.
-func (q *queue) longest() time.Duration {
+// Working returns for how long work has been going on: all of it together, and the
+// oldest.
+func (q *Queue) Working() (all, longest time.Duration) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var longest time.Duration
-	if q.running > 0 {
-		for _, it := range q.items {
-			if it.running {
-				longest = max(longest, time.Since(it.since))
-			}
+	for _, it := range q.items { // those that wait too
+		if it.running {
+			since := time.Since(it.since)
+			all += since
+			longest = max(longest, since)
 		}
 	}
-	return longest
+	return all, longest
 }
 
-// hanging reports whether work on keys of tenant hangs, or did a moment ago.
-func (q *queue) hanging(tenant string) bool {
+// Len returns how many keys are due and wait for a worker.
+func (q *Queue) Len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	due := 0
+	for _, it := range q.items {
+		if it.queued {
+			due++
+		}
+	}
+	return due
+}
+
+// Failures returns how often key has failed in a row.
+func (q *Queue) Failures(key sacontroller.Key) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if it := q.items[key]; it != nil {
+		return it.failures
+	}
+	return 0
+}
+
+// Hanging reports whether work on keys of tenant hangs, or did a moment ago.
+func (q *Queue) Hanging(tenant string) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := q.tenants[tenant]

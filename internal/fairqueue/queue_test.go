@@ -1,7 +1,6 @@
-package manager
+package fairqueue
 
 import (
-	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -10,6 +9,30 @@ import (
 
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
+
+// sums adds up what a queue tells its metrics.
+type sums struct {
+	sync.Mutex
+	adds, retries, depth, waits, works float64
+}
+
+type sum struct {
+	*sums
+	value *float64
+}
+
+func (s sum) add(n float64) { s.Lock(); defer s.Unlock(); *s.value += n }
+
+func (s sum) Inc()              { s.add(1) }
+func (s sum) Dec()              { s.add(-1) }
+func (s sum) Observe(float64)   { s.add(1) }
+func (s sum) Set(value float64) { s.Lock(); defer s.Unlock(); *s.value = value }
+
+func (s *sums) metrics() Metrics {
+	return Metrics{Adds: sum{s, &s.adds}, Retries: sum{s, &s.retries}, Depth: sum{s, &s.depth}, Wait: sum{s, &s.waits}, Work: sum{s, &s.works}}
+}
+
+func newTestQueue(workers int) *Queue { return New(workers, new(sums).metrics()) }
 
 func secretKey(namespace string, i int) sacontroller.Key {
 	return sacontroller.Key{Kind: "Secret", Namespace: namespace, Name: fmt.Sprintf("s-%d", i), UID: "1"}
@@ -20,35 +43,35 @@ func secretKey(namespace string, i int) sacontroller.Key {
 func TestQueueTakesTurns(t *testing.T) {
 	for _, failed := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			q := newQueueVecs().newQueue("c", 1)
+			q := newTestQueue(1)
 			const n = 50_000
 			for i := range n {
-				q.add(secretKey("a", i))
+				q.Add(secretKey("a", i))
 			}
 			if failed {
 				for range n {
-					key, _ := q.get()
-					q.later(key, time.Second)
+					key, _ := q.Get()
+					q.Later(key, time.Second)
 				}
 				time.Sleep(time.Second)
 				synctest.Wait()
 			}
-			q.add(secretKey("b", 0))
-			q.add(secretKey("c", 0))
+			q.Add(secretKey("b", 0))
+			q.Add(secretKey("c", 0))
 			turns := map[string]int{}
 			for turn := range 6 {
-				key, _ := q.get()
+				key, _ := q.Get()
 				if _, ok := turns[key.Namespace]; !ok {
 					turns[key.Namespace] = turn
 				}
-				q.done(key)
+				q.Done(key)
 			}
 			for _, namespace := range []string{"b", "c"} {
 				if turn, ok := turns[namespace]; !ok || turn > 4 {
 					t.Errorf("after failures: %v: the turns are %v, want one of %s among the first", failed, turns, namespace)
 				}
 			}
-			q.close()
+			q.Close()
 		})
 	}
 }
@@ -59,10 +82,10 @@ func TestQueueTakesTurns(t *testing.T) {
 func TestQueueOfFailures(t *testing.T) {
 	for _, workers := range []int{1, 5} {
 		synctest.Test(t, func(t *testing.T) {
-			q := newQueueVecs().newQueue("c", workers)
+			q := newTestQueue(workers)
 			const n, hours = 5000, 4
 			for i := range n {
-				q.add(secretKey("a", i))
+				q.Add(secretKey("a", i))
 			}
 			var mu sync.Mutex
 			attempts, began := 0, map[sacontroller.Key][]time.Time{}
@@ -70,7 +93,7 @@ func TestQueueOfFailures(t *testing.T) {
 			for range workers {
 				wg.Go(func() {
 					for {
-						key, ok := q.get()
+						key, ok := q.Get()
 						if !ok {
 							return
 						}
@@ -84,9 +107,9 @@ func TestQueueOfFailures(t *testing.T) {
 						mu.Unlock()
 						time.Sleep(10 * time.Millisecond)
 						if key.Namespace == "a" || tries < 5 {
-							q.fail(key)
+							q.Fail(key)
 						} else {
-							q.done(key)
+							q.Done(key)
 						}
 					}
 				})
@@ -94,7 +117,7 @@ func TestQueueOfFailures(t *testing.T) {
 			for hour := range hours {
 				key := secretKey(fmt.Sprintf("b-%d", hour), 0)
 				start := time.Now()
-				q.add(key)
+				q.Add(key)
 				time.Sleep(time.Hour)
 				mu.Lock()
 				times := began[key]
@@ -112,7 +135,7 @@ func TestQueueOfFailures(t *testing.T) {
 					}
 				}
 			}
-			q.close()
+			q.Close()
 			wg.Wait()
 			if most := n + retriesAtOnce + hours*3600*10; attempts < n || attempts > most {
 				t.Errorf("%d workers: %d attempts at keys that fail, want %d at most", workers, attempts, most)
@@ -124,16 +147,16 @@ func TestQueueOfFailures(t *testing.T) {
 // Calls for one namespace that hang leave workers for the others.
 func TestQueueOfHungCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueueVecs().newQueue("c", 5)
+		q := newTestQueue(5)
 		for i := range 100 {
-			q.add(secretKey("a", i))
+			q.Add(secretKey("a", i))
 		}
 		hung, got := make(chan struct{}), make(chan sacontroller.Key, 100)
 		var wg sync.WaitGroup
 		for range 5 {
 			wg.Go(func() {
 				for {
-					key, ok := q.get()
+					key, ok := q.Get()
 					if !ok {
 						return
 					}
@@ -141,7 +164,7 @@ func TestQueueOfHungCalls(t *testing.T) {
 					if key.Namespace == "a" {
 						<-hung
 					}
-					q.done(key)
+					q.Done(key)
 				}
 			})
 		}
@@ -152,7 +175,7 @@ func TestQueueOfHungCalls(t *testing.T) {
 		for len(got) > 0 {
 			<-got
 		}
-		q.add(secretKey("b", 0))
+		q.Add(secretKey("b", 0))
 		synctest.Wait()
 		if len(got) != 1 || (<-got).Namespace != "b" {
 			t.Error("the key of another namespace waits, want it worked on at once")
@@ -162,7 +185,7 @@ func TestQueueOfHungCalls(t *testing.T) {
 		if len(got) != 97 {
 			t.Errorf("%d keys were worked on in the end, want the other 97", len(got))
 		}
-		q.close()
+		q.Close()
 		wg.Wait()
 	})
 }
@@ -171,7 +194,7 @@ func TestQueueOfHungCalls(t *testing.T) {
 // nothing is remembered of one that is done.
 func TestQueueOfOneKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newQueueVecs().newQueue("c", 2)
+		q := newTestQueue(2)
 		key := secretKey("a", 1)
 		due := func() bool {
 			q.mu.Lock()
@@ -182,23 +205,23 @@ func TestQueueOfOneKey(t *testing.T) {
 			}
 			return it != nil
 		}
-		q.add(key)
-		q.add(key)
+		q.Add(key)
+		q.Add(key)
 		if !due() || due() {
 			t.Fatal("want the key due once")
 		}
-		q.add(key)
-		q.add(key)
+		q.Add(key)
+		q.Add(key)
 		if due() {
 			t.Error("the key is due while it is worked on")
 		}
-		if got := q.fail(key); got != 1 {
+		if got := q.Fail(key); got != 1 {
 			t.Errorf("fail() = %d, want 1", got)
 		}
 		if !due() {
 			t.Error("the change during the work is forgotten")
 		}
-		q.fail(key)
+		q.Fail(key)
 		time.Sleep(9 * time.Millisecond)
 		if synctest.Wait(); due() {
 			t.Error("the second retry comes after less than 10 ms")
@@ -207,19 +230,19 @@ func TestQueueOfOneKey(t *testing.T) {
 		if synctest.Wait(); !due() {
 			t.Error("the second retry doesn't come after 10 ms")
 		}
-		q.later(key, time.Hour)
-		q.add(key) // a change, before that
+		q.Later(key, time.Hour)
+		q.Add(key) // a change, before that
 		if !due() {
 			t.Error("a key that was put off isn't due by a change")
 		}
-		q.done(key)
+		q.Done(key)
 		time.Sleep(2 * time.Hour)
 		if synctest.Wait(); due() || len(q.items) > 0 || len(q.tenants) > 0 {
 			t.Errorf("a key that is done is remembered: %d items of %d tenants", len(q.items), len(q.tenants))
 		}
-		q.close()
-		q.add(key)
-		if _, ok := q.get(); ok {
+		q.Close()
+		q.Add(key)
+		if _, ok := q.Get(); ok {
 			t.Error("get() of a closed queue = true")
 		}
 	})
@@ -235,17 +258,46 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
-func TestIsTerminal(t *testing.T) {
-	terminal, other := error(&sacontroller.TerminalError{Err: errors.New("immutable")}), errors.New("busy")
-	for _, tt := range []struct {
-		err  error
-		want bool
-	}{
-		{nil, false}, {other, false}, {terminal, true}, {fmt.Errorf("x: %w", terminal), true}, {fmt.Errorf("x: %v", terminal), false},
-		{errors.Join(terminal, terminal), true}, {errors.Join(terminal, other), false}, {fmt.Errorf("%w, %w", other, terminal), false},
-	} {
-		if got := isTerminal(tt.err); got != tt.want {
-			t.Errorf("isTerminal(%v) = %v, want %v", tt.err, got, tt.want)
+// A change overtakes the keys of a list, its own key included, and a list that is long
+// isn't held up for ever by changes.
+func TestQueueOfUnchanged(t *testing.T) {
+	q, counted := newTestQueue(1), new(sums)
+	q.metrics = counted.metrics()
+	const n = 1000
+	for i := range n {
+		q.AddUnchanged(secretKey("a", i))
+	}
+	q.Add(secretKey("a", n-1))
+	q.Add(secretKey("a", n-1))
+	q.AddUnchanged(secretKey("a", n-1))
+	if counted.adds != n || counted.depth != n {
+		t.Errorf("%v adds and %v in the queue, want %d of each", counted.adds, counted.depth, n)
+	}
+	first, _ := q.Get()
+	q.Done(first)
+	if first != secretKey("a", n-1) {
+		t.Errorf("the first key is %s, want the one that changed", first)
+	}
+	served := map[sacontroller.Key]int{first: 1}
+	for turn := range 2 * (n - 1) {
+		if turn < n {
+			q.Add(secretKey("b", turn))
 		}
+		key, _ := q.Get()
+		q.Done(key)
+		served[key]++
+	}
+	for i := range n {
+		if got := served[secretKey("a", i)]; got != 1 {
+			t.Fatalf("key %d of the list was served %d times", i, got)
+		}
+	}
+	key, _ := q.Get() // the last change
+	q.Done(key)
+	q.AddUnchanged(secretKey("c", 0))
+	key, _ = q.Get()
+	q.Done(key)
+	if len(q.items) > 0 || len(q.tenants) > 0 || len(q.turns[unchanged]) > 0 || counted.depth != 0 {
+		t.Errorf("remembered in the end: %d items, %d tenants, %d turns, depth %v", len(q.items), len(q.tenants), len(q.turns[unchanged]), counted.depth)
 	}
 }

@@ -1,12 +1,9 @@
-package manager
+package fairqueue
 
 import (
-	"context"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +19,7 @@ func TestQueueAgainstModel(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			workers := 1 + random.IntN(5)
-			q := newQueueVecs().newQueue("c", workers)
+			q := newTestQueue(workers)
 			keys := make([]sacontroller.Key, 0, 12)
 			for n := range 1 + random.IntN(4) {
 				for i := range 1 + random.IntN(3) {
@@ -48,7 +45,7 @@ func TestQueueAgainstModel(t *testing.T) {
 			for range workers {
 				wg.Go(func() {
 					for {
-						key, ok := q.get()
+						key, ok := q.Get()
 						if !ok {
 							return
 						}
@@ -76,11 +73,11 @@ func TestQueueAgainstModel(t *testing.T) {
 						}
 						switch end {
 						case 0, 1: // it succeeded, or is terminal
-							q.done(key)
+							q.Done(key)
 						case 2:
-							q.fail(key)
+							q.Fail(key)
 						case 3:
-							q.later(key, pause)
+							q.Later(key, pause)
 						}
 						mu.Unlock()
 					}
@@ -92,12 +89,16 @@ func TestQueueAgainstModel(t *testing.T) {
 			}
 			for step := range 200 {
 				if step == closeAt {
-					q.close()
+					q.Close()
 				}
 				mu.Lock()
 				key := keys[random.IntN(len(keys))]
 				models[key].pending = true
-				q.add(key)
+				if random.IntN(3) == 0 {
+					q.AddUnchanged(key)
+				} else {
+					q.Add(key)
+				}
 				pause := time.Duration(random.IntN(3)) * 5 * time.Millisecond
 				mu.Unlock()
 				time.Sleep(pause)
@@ -117,48 +118,8 @@ func TestQueueAgainstModel(t *testing.T) {
 			if closeAt < 0 && (len(q.items) > 0 || len(q.tenants) > 0 || q.running != 0 || len(q.turns[changed])+len(q.turns[again]) > 0) {
 				t.Errorf("seed %d: remembered in the end: %d items, %d tenants, %d running, turns %v", seed, len(q.items), len(q.tenants), q.running, q.turns)
 			}
-			q.close()
+			q.Close()
 			wg.Wait()
 		})
 	}
-}
-
-// toy counts the calls for its keys.
-type toy struct {
-	sacontroller.Controller
-	calls atomic.Int64
-}
-
-func (*toy) Name() string { return "toy" }
-
-func (c *toy) Reconcile(context.Context, sacontroller.Key) (sacontroller.Result, error) {
-	c.calls.Add(1)
-	return sacontroller.Result{}, nil
-}
-
-// A worker that finds nothing left of the lease waits: if it is renewed all the
-// same, before the work has ended, it goes on.
-func TestWorkerOutlivesALapse(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		m, c := newMetrics(), &toy{}
-		w := &worker{controller: c, queue: m.queues.newQueue("toy", 1), metrics: m, log: slog.New(slog.DiscardHandler), clusterOf: func(string) *cluster { return &cluster{} }}
-		renewed := time.Now().Add(3 * time.Second)
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			w.run(withBound(ctx, func() time.Duration { return time.Since(renewed) }), ctx)
-		}()
-		w.queue.add(secretKey("a", 1))
-		time.Sleep(2 * time.Second)
-		if got := c.calls.Load(); got != 0 {
-			t.Errorf("%d calls without a lease", got)
-		}
-		time.Sleep(10 * time.Second)
-		if got := c.calls.Load(); got != 1 {
-			t.Errorf("%d calls after the lease was renewed, want 1", got)
-		}
-		cancel()
-		<-done
-	})
 }
