@@ -19,6 +19,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	".":                        {ours: []string{"internal/tokensecret"}, others: kubernetes},
 	"tenant":                   {},
 	"internal/configerror":     {},
+	"internal/fairqueue":       {ours: []string{"sacontroller"}},
 	"internal/flight":          {ours: []string{"tenant"}},
 	"internal/names":           {},
 	"internal/strictjson":      {},

@@ -14,7 +14,8 @@ import (
 // A fairQueue is the queue of package fairqueue as controller-runtime calls it, which
 // says what comes next for a key while work on it still goes on.
 type fairQueue struct {
-	queue *fairqueue.Queue
+	queue   *fairqueue.Queue
+	metrics queueMetrics
 
 	mu     sync.Mutex
 	ends   map[sacontroller.Key]func() // of the keys that are worked on
@@ -28,7 +29,7 @@ var _ priorityqueue.PriorityQueue[sacontroller.Key] = (*fairQueue)(nil)
 func newFairQueue(workers int) func(string, workqueue.TypedRateLimiter[sacontroller.Key]) workqueue.TypedRateLimitingInterface[sacontroller.Key] {
 	return func(name string, _ workqueue.TypedRateLimiter[sacontroller.Key]) workqueue.TypedRateLimitingInterface[sacontroller.Key] {
 		m := newQueueMetrics(name)
-		q := &fairQueue{queue: fairqueue.New(workers, m.Metrics), ends: map[sacontroller.Key]func(){}, closed: make(chan struct{})}
+		q := &fairQueue{queue: fairqueue.New(workers, m.Metrics), metrics: m, ends: map[sacontroller.Key]func(){}, closed: make(chan struct{})}
 		go m.measure(q)
 		return q
 	}
@@ -42,6 +43,7 @@ func (q *fairQueue) AddWithOpts(o priorityqueue.AddOpts, keys ...sacontroller.Ke
 		case o.RateLimited:
 			q.then(key, func() { q.queue.Fail(key) })
 		case o.After > 0:
+			q.metrics.Retries.Inc() // which Fail does too
 			q.then(key, func() { q.queue.Later(key, o.After) })
 		case o.Priority != nil && *o.Priority < 0:
 			q.queue.AddUnchanged(key)
