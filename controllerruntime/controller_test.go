@@ -1,16 +1,28 @@
 package saruntime_test
 
 import (
+	"context"
+	"errors"
+	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
+	"k8s.io/apimachinery/pkg/runtime"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/kubesa/serviceaccount/admission"
 	saruntime "github.com/kubesa/serviceaccount/controllerruntime"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -59,4 +71,189 @@ func TestControllers(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// An account that the controller makes, and somebody deletes, while there is no watch
+// is neither in the cache before nor in the list after. It is made again.
+func TestMissedLife(t *testing.T) {
+	w := newWorld(t)
+	ctx, live := t.Context(), w.runtime.Client()
+	accounts := must(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: w.runtime.Reader(), Client: live}))
+	if err := w.runtime.Add(accounts, saruntime.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	must(live.CreateNamespace(ctx, namespace("early")))
+	exists := func(ns string) {
+		t.Helper()
+		eventually(t, func() string {
+			if _, err := w.cluster.GetServiceAccount(ctx, ns, "default"); err != nil {
+				return err.Error()
+			}
+			return ""
+		})
+	}
+	w.start(t)
+	exists("early")
+	w.cluster.Inject(fault.On("watch", "serviceaccounts", apierrors.NewServiceUnavailable("down")))
+	w.cluster.Inject(fault.On("list", "serviceaccounts", apierrors.NewServiceUnavailable("down")))
+	w.cluster.DropWatches()
+	must(live.CreateNamespace(ctx, namespace("late")))
+	exists("late")
+	if err := live.DeleteServiceAccount(ctx, "late", "default", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	w.cluster.Compact()
+	w.cluster.ClearFaults()
+	exists("late")
+}
+
+// Every object is looked at again when the controller asks for it.
+func TestResync(t *testing.T) {
+	w := newWorld(t)
+	ctx, live := t.Context(), w.runtime.Client()
+	c := &resyncer{due: make(chan struct{}, 1)}
+	if err := w.runtime.Add(c, saruntime.Options{Watch: []client.Object{&corev1.Namespace{}}}); err != nil {
+		t.Fatal(err)
+	}
+	must(live.CreateNamespace(ctx, namespace("a")))
+	w.start(t)
+	again := func(what string, happen func()) {
+		t.Helper()
+		before := c.calls.Load()
+		happen()
+		eventually(t, func() string {
+			if c.calls.Load() == before {
+				return "no call after " + what
+			}
+			return ""
+		})
+	}
+	again("the start", func() {})
+	time.Sleep(100 * time.Millisecond) // whatever else the start makes due
+	again("Resync", func() { c.due <- struct{}{} })
+	if got := c.calls.Load(); got > 4 {
+		t.Errorf("%d calls for one Namespace", got)
+	}
+}
+
+// resyncer counts what it has to reconcile of the namespace a.
+type resyncer struct {
+	due   chan struct{}
+	calls atomic.Int32
+}
+
+func (*resyncer) Name() string { return "resyncer" }
+
+func (c *resyncer) Resync() <-chan struct{} { return c.due }
+
+func (*resyncer) Due(change sacontroller.Change) []sacontroller.Key {
+	ns, ok := change.Object.(*corev1.Namespace)
+	if !ok || ns.Name != "a" {
+		return nil
+	}
+	return []sacontroller.Key{{Kind: "Namespace", Name: ns.Name, UID: ns.UID}}
+}
+
+func (c *resyncer) Reconcile(context.Context, sacontroller.Key) (sacontroller.Result, error) {
+	c.calls.Add(1)
+	return sacontroller.Result{}, nil
+}
+
+// Mistakes are errors that name the field, all at once.
+func TestMistakes(t *testing.T) {
+	w := newWorld(t)
+	var noController *sacontroller.Tokens
+	var noKind *corev1.Pod
+	c := &resyncer{}
+	for _, tt := range []struct {
+		name  string
+		do    func() error
+		field []string
+	}{
+		{"no manager", func() error { _, err := saruntime.New(saruntime.Config{}); return err }, []string{"Config.Manager"}},
+		{"a nil cache", func() error {
+			var none *informertest.FakeInformers
+			_, err := saruntime.New(saruntime.Config{Manager: w.manager, Cache: none})
+			return err
+		}, []string{"Config.Cache"}},
+		{"a scheme without core v1", func() error {
+			mgr := must(ctrl.NewManager(w.config, ctrl.Options{Metrics: noMetrics, Scheme: runtime.NewScheme()}))
+			_, err := saruntime.New(saruntime.Config{Manager: mgr})
+			return err
+		}, []string{"Config.Manager"}},
+		{"no client", func() error { _, err := saruntime.NewClient(nil); return err }, []string{"NewClient.c"}},
+		{"a manager's client", func() error { _, err := saruntime.NewClient(w.manager.GetClient()); return err }, []string{"NewClient.c"}},
+		{"a manager's client, wrapped", func() error {
+			_, err := saruntime.NewClient(client.WithFieldOwner(struct{ client.Client }{w.manager.GetClient()}, "me"))
+			return err
+		}, []string{"NewClient.c"}},
+		{"a client that watches, with a cache", func() error {
+			cached := must(client.NewWithWatch(w.config, client.Options{Cache: &client.CacheOptions{Reader: w.manager.GetCache()}}))
+			_, err := saruntime.NewClient(cached)
+			return err
+		}, []string{"NewClient.c"}},
+		{"no controller", func() error { return w.runtime.Add(nil, saruntime.Options{}) }, []string{"Options.c"}},
+		{"a nil controller", func() error { return w.runtime.Add(noController, saruntime.Options{}) }, []string{"Options.c"}},
+		{"nothing to watch", func() error { return w.runtime.Add(c, saruntime.Options{}) }, []string{"Options.Watch"}},
+		{"what can't be watched", func() error {
+			return w.runtime.Add(c, saruntime.Options{Watch: []client.Object{nil, noKind, &appsv1.Deployment{}}})
+		}, []string{"Options.Watch[0]", "Options.Watch[1]", "Options.Watch[2]"}},
+		{"options", func() error {
+			return w.runtime.Add(c, saruntime.Options{Watch: []client.Object{&corev1.Pod{}}, Controller: saruntime.ControllerOptions{
+				MaxConcurrentReconciles: -1, Reconciler: reconcile.TypedFunc[sacontroller.Key](nil),
+			}})
+		}, []string{"Options.Controller.MaxConcurrentReconciles", "Options.Controller.Reconciler"}},
+		{"no plugin", func() error { return w.runtime.AddPodWebhook(nil, saruntime.WebhookOptions{}) }, []string{"Config.plugin"}},
+		{"a path that isn't one", func() error {
+			return w.runtime.AddPodWebhook(must(admission.New(w.runtime.Admission())), saruntime.WebhookOptions{Path: "a b c"})
+		}, []string{"WebhookOptions.Path"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.do()
+			if _, ok := errors.AsType[*saruntime.ConfigError](err); !ok {
+				t.Fatalf("got %v, want a ConfigError", err)
+			}
+			for _, field := range tt.field {
+				if !strings.Contains(err.Error(), field+" ") {
+					t.Errorf("got %v, want an error on %s", err, field)
+				}
+			}
+		})
+	}
+}
+
+// A cache of the program's own serves as well, and two controllers of one name don't.
+func TestCacheOfTheManager(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	shared := must(saruntime.New(saruntime.Config{Manager: w.manager, Cache: w.manager.GetCache()}))
+	tokens := must(sacontroller.NewTokens(sacontroller.TokensConfig{Reader: shared.Reader(), Client: shared.Client(), Issuer: w.authority.Issuer}))
+	named := false
+	opts := saruntime.Options{Controller: saruntime.ControllerOptions{SkipNameValidation: &named, UsePriorityQueue: &named}}
+	if err := shared.Add(tokens, opts); err != nil {
+		t.Fatal(err)
+	}
+	if err := shared.Add(tokens, opts); err == nil {
+		t.Error("a second controller of that name is added")
+	}
+	live := shared.Client()
+	must(live.CreateNamespace(ctx, namespace("a")))
+	must(live.CreateServiceAccount(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "builder"}}))
+	must(live.CreateSecret(ctx, tokenSecret("a", "token", "builder")))
+	must(live.CreateSecret(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "other"}}))
+	w.start(t)
+	eventually(t, func() string {
+		if s := must(live.GetSecret(ctx, "a", "token")); len(s.Data) == 0 {
+			return "the Secret isn't filled"
+		}
+		return ""
+	})
+	if list := must(shared.Reader().ListSecrets(ctx, "a")); len(list) != 1 {
+		t.Errorf("%d token Secrets are listed, want 1", len(list))
+	}
+	for _, r := range []*saruntime.Runtime{shared, must(saruntime.New(saruntime.Config{Manager: w.manager, Cache: w.manager.GetCache()}))} { // which share an index
+		if list := must(r.Reader().TokenSecrets(ctx, "a", "builder")); len(list) != 1 || list[0].Name != "token" {
+			t.Errorf("the token Secrets of builder are %v", list)
+		}
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	saruntime "github.com/kubesa/serviceaccount/controllerruntime"
@@ -37,6 +38,7 @@ func must[T any](v T, err error) T {
 
 func newWorld(t *testing.T, options ...func(*ctrl.Options)) *world {
 	t.Helper()
+	log.SetLogger(quiet)
 	authority := must(fake.NewAuthority(fake.AuthorityConfig{}))
 	server := httptest.NewServer(must(apiserver.New(authority, apiserver.Config{Controllers: []sacontroller.Controller{}})))
 	t.Cleanup(server.Close)

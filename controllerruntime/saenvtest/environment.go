@@ -1,14 +1,12 @@
 package saenvtest
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -101,8 +99,7 @@ func (e *Environment) startControllers(config *rest.Config) error {
 	if err != nil {
 		return err
 	}
-	timeout := cmp.Or(e.ControlPlaneStartTimeout, 20*time.Second)
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(context.Background(), e.ControlPlaneStartTimeout) // which envtest has set
 	defer cancel()
 	e.controllers, err = startControllers(ctx, config, key)
 	return err

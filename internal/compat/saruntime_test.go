@@ -59,12 +59,15 @@ func TestControllerRuntime(t *testing.T) {
 	t.Run("saenvtest", func(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "./saenvtest")
 		cmd.Dir = "../../controllerruntime"
-		cmd.Env = append(os.Environ(), "KUBEBUILDER_ASSETS="+programs(t))
+		cmd.Env = append(os.Environ(), "KUBEBUILDER_ASSETS="+programs(t), "KUBEBUILDER_CONTROLPLANE_START_TIMEOUT="+envtestPatience.String())
 		if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "SKIP") {
 			t.Errorf("%v\n%s", err, out)
 		}
 	})
 }
+
+// envtestPatience is how long an API server may take to start beside other tests.
+const envtestPatience = 3 * time.Minute
 
 // programs returns the folder of etcd and kube-apiserver.
 func programs(t *testing.T) string {
@@ -96,7 +99,7 @@ func startEnvtest(t *testing.T) *envtestProgram {
 	t.Helper()
 	t.Setenv("KUBEBUILDER_ASSETS", programs(t))
 	fail, none, path := admissionregistrationv1.Fail, admissionregistrationv1.SideEffectClassNone, strings.TrimPrefix(saruntime.MutatePath, "/")
-	env := &envtest.Environment{WebhookInstallOptions: envtest.WebhookInstallOptions{
+	env := &envtest.Environment{ControlPlaneStartTimeout: envtestPatience, WebhookInstallOptions: envtest.WebhookInstallOptions{
 		MutatingWebhooks: []*admissionregistrationv1.MutatingWebhookConfiguration{{
 			ObjectMeta: metav1.ObjectMeta{Name: "pods"},
 			Webhooks: []admissionregistrationv1.MutatingWebhook{{
@@ -109,12 +112,15 @@ func startEnvtest(t *testing.T) *envtestProgram {
 			}},
 		}},
 	}}
-	api := must(env.Start())
 	t.Cleanup(func() {
 		if err := env.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
+	api, err := env.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
 	skip := true
 	install := env.WebhookInstallOptions
 	mgr := must(ctrl.NewManager(api, ctrl.Options{
