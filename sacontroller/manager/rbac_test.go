@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubesa/serviceaccount"
+	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 )
@@ -88,7 +89,7 @@ func actionsOfEverything(t *testing.T) map[string]bool {
 	}
 	certificates := serviceaccount.FromCertificatesV1(s.client.CertificatesV1())
 	bundles, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{
-		Reader: p.Reader(), Client: certificates, RootCA: newCA(t), GracePeriod: time.Second,
+		Reader: p.Reader(), Client: certificates, RootCA: newCA(t), Now: func() time.Time { return fake.Epoch.Add(100 * time.Hour) },
 	})
 	if err != nil {
 		t.Fatal(err)
