@@ -124,6 +124,11 @@ type Config struct {
 	// RootCAConfigMap is the ConfigMap whose key ca.crt is projected beside the
 	// token. Empty means [DefaultRootCA].
 	RootCAConfigMap string
+	// RootCASigner, if set, is projected instead of the RootCAConfigMap: ca.crt has the
+	// CAs of all ClusterTrustBundles of this signer, usually that of
+	// sacontroller.TrustBundlePublisher. It takes nodes of Kubernetes 1.37, and pods
+	// start only once there is such a bundle.
+	RootCASigner string
 	// TokenLifetime is how long a projected token lives: whole seconds, from ten
 	// minutes to 2³² s. Zero means [DefaultTokenLifetime].
 	TokenLifetime time.Duration
@@ -131,8 +136,8 @@ type Config struct {
 	//
 	// A pod can get tokens for several audiences, from one Plugin each that has its
 	// own MountPath: a volume that projects a token for another audience is never
-	// mounted. If Audience, MountPath, RootCAConfigMap or TokenLifetime is not what
-	// Kubernetes has, a volume of the pod is only mounted if it projects exactly
+	// mounted. If Audience, MountPath, RootCAConfigMap, RootCASigner or TokenLifetime is not
+	// what Kubernetes has, a volume of the pod is only mounted if it projects exactly
 	// what is asked for. Otherwise its name is enough, as in Kubernetes.
 	Audience string
 
@@ -186,8 +191,20 @@ func (c *Config) validate() error {
 			mistakes.Add("OptOutAnnotation", "is %q, want the key of an annotation: %s", key, strings.Join(msgs, "; "))
 		}
 	}
+	if c.RootCASigner != "" && !isSigner(c.RootCASigner) {
+		mistakes.Add("RootCASigner", "is %q, want a domain and a name, such as kubernetes.io/kube-apiserver-serving", c.RootCASigner)
+	}
+	if c.RootCASigner != "" && (c.RootCAConfigMap != "" || c.TokenVolume == SecretBacked) {
+		mistakes.Add("RootCASigner", "is set, which RootCAConfigMap or SecretBacked contradicts")
+	}
 	c.checkFurther(&mistakes)
 	return mistakes.Err()
+}
+
+// isSigner reports whether name is "<domain>/<name>", as those of signers are.
+func isSigner(name string) bool {
+	domain, rest, found := strings.Cut(name, "/")
+	return found && strings.Contains(domain, ".") && len(validation.IsDNS1123Subdomain(domain)) == 0 && len(validation.IsDNS1123Subdomain(rest)) == 0
 }
 
 // rules are the fields of a Config that decisions depend on, with the defaults
@@ -197,7 +214,7 @@ type rules struct {
 	limit, disableMount, strict, tokenOptional bool
 	exact                                      bool // a volume's name is not enough
 	defaultAccount, rootCA, audience, optOut   string
-	mountPath                                  string
+	mountPath, rootCASigner                    string
 	lifetime                                   int64 // seconds
 	newName                                    func(base string) string
 	further                                    []FurtherVolume
@@ -213,6 +230,7 @@ func (c *Config) rules() rules {
 		tokenOptional:  c.AllowMissingToken,
 		defaultAccount: c.DefaultAccount,
 		rootCA:         c.RootCAConfigMap,
+		rootCASigner:   c.RootCASigner,
 		audience:       c.Audience,
 		optOut:         c.OptOutAnnotation,
 		mountPath:      c.MountPath,
@@ -237,6 +255,6 @@ func (c *Config) rules() rules {
 	for i := range c.FurtherVolumes {
 		r.further = append(r.further, c.FurtherVolumes[i].clone())
 	}
-	r.exact = r.strict || r.audience != "" || r.mountPath != DefaultMountPath || r.rootCA != DefaultRootCA || r.lifetime != int64(DefaultTokenLifetime/time.Second)
+	r.exact = r.strict || r.audience != "" || r.mountPath != DefaultMountPath || r.rootCA != DefaultRootCA || r.rootCASigner != "" || r.lifetime != int64(DefaultTokenLifetime/time.Second)
 	return r
 }

@@ -217,7 +217,7 @@ func (e *Edit) Why() string {
 	case volumeHasSecret:
 		return "the token is in the Secret " + e.detail
 	case volumeProjects:
-		return "it projects the token, the ConfigMap " + e.rules.rootCA + " and the namespace" + e.unlike()
+		return "it projects the token, " + e.rules.rootCAText() + " and the namespace" + e.unlike()
 	case pathIsFree:
 		return "container " + e.detail + " has nothing mounted there"
 	case pathIsTaken:
@@ -252,4 +252,12 @@ func (e *Edit) unlike() string {
 		return "; " + e.detail + " does not project exactly that"
 	}
 	return ""
+}
+
+// rootCAText says what is projected as ca.crt.
+func (r *rules) rootCAText() string {
+	if r.rootCASigner != "" {
+		return "the ClusterTrustBundles of " + r.rootCASigner
+	}
+	return "the ConfigMap " + r.rootCA
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
@@ -70,9 +71,8 @@ func (r *rules) mismatch(v *corev1.Volume) why {
 	case len(p.Sources) != 3 || orDefault(p.DefaultMode, corev1.ProjectedVolumeSourceDefaultMode) != corev1.ProjectedVolumeSourceDefaultMode:
 		return otherSources
 	}
-	ca, api := p.Sources[1].ConfigMap, p.Sources[2].DownwardAPI
-	if p.Sources[0] != (corev1.VolumeProjection{ServiceAccountToken: token}) ||
-		ca == nil || p.Sources[1] != (corev1.VolumeProjection{ConfigMap: ca}) || !r.isRootCA(ca) ||
+	api := p.Sources[2].DownwardAPI
+	if p.Sources[0] != (corev1.VolumeProjection{ServiceAccountToken: token}) || !r.isRootCA(&p.Sources[1]) ||
 		api == nil || p.Sources[2] != (corev1.VolumeProjection{DownwardAPI: api}) || !isNamespace(api) {
 		return otherSources
 	}
@@ -89,9 +89,16 @@ func orDefault[T any](p *T, value T) T {
 	return *p
 }
 
-// isRootCA reports whether ca projects the root CA and nothing else.
-func (r *rules) isRootCA(ca *corev1.ConfigMapProjection) bool {
-	return ca.Name == r.rootCA && !orDefault(ca.Optional, false) &&
+// isRootCA reports whether p projects the root CA and nothing else.
+func (r *rules) isRootCA(p *corev1.VolumeProjection) bool {
+	if r.rootCASigner != "" {
+		b := p.ClusterTrustBundle
+		return b != nil && *p == (corev1.VolumeProjection{ClusterTrustBundle: b}) &&
+			b.Name == nil && orDefault(b.SignerName, "") == r.rootCASigner && b.Path == corev1.ServiceAccountRootCAKey && !orDefault(b.Optional, false) &&
+			b.LabelSelector != nil && len(b.LabelSelector.MatchLabels) == 0 && len(b.LabelSelector.MatchExpressions) == 0
+	}
+	ca := p.ConfigMap
+	return ca != nil && *p == (corev1.VolumeProjection{ConfigMap: ca}) && ca.Name == r.rootCA && !orDefault(ca.Optional, false) &&
 		len(ca.Items) == 1 && ca.Items[0] == corev1.KeyToPath{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}
 }
 
@@ -172,7 +179,15 @@ func (r *rules) setVolume(volume *corev1.Volume, name, token string) {
 	v.field.APIVersion, v.field.FieldPath = "v1", namespacePath
 	v.apiItems[0].Path, v.apiItems[0].FieldRef = corev1.ServiceAccountNamespaceKey, &v.field
 	v.api.Items = v.apiItems[:]
-	v.sources[0].ServiceAccountToken, v.sources[1].ConfigMap, v.sources[2].DownwardAPI = &v.token, &v.ca, &v.api
+	v.sources[0].ServiceAccountToken, v.sources[2].DownwardAPI = &v.token, &v.api
+	if r.rootCASigner == "" {
+		v.sources[1].ConfigMap = &v.ca
+	} else {
+		signer := r.rootCASigner // the pod's own
+		v.sources[1].ClusterTrustBundle = &corev1.ClusterTrustBundleProjection{
+			SignerName: &signer, LabelSelector: &metav1.LabelSelector{}, Path: corev1.ServiceAccountRootCAKey,
+		}
+	}
 	v.projected.Sources, v.projected.DefaultMode = v.sources[:], &v.mode
 	volume.Projected = &v.projected
 }

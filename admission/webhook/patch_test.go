@@ -456,6 +456,33 @@ func TestVolumesOfThePod(t *testing.T) {
 	}
 }
 
+// The same for one that projects trust bundles.
+func TestTrustBundlesOfThePod(t *testing.T) {
+	signer := "kubernetes.io/kube-apiserver-serving"
+	p := plugin(t, have(account("default")), func(c *admission.Config) { c.RootCASigner = signer })
+	h := newHandler(t, p, webhook.Config{})
+	for _, vc := range append(admissiontest.TrustBundleChanges(), admissiontest.VolumeChange{Name: "as asked for", Change: func(*corev1.Volume) {}}) {
+		v := admissiontest.TokenVolume("kube-api-access-x")
+		v.Projected.Sources[1] = corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{
+			SignerName: &signer, LabelSelector: &metav1.LabelSelector{}, Path: "ca.crt",
+		}}
+		vc.Change(&v)
+		raw := rawPod(t, pod(withVolumes(v)))
+		for _, text := range []string{raw, strings.Replace(raw, `"clusterTrustBundle":{`, `"clusterTrustBundle":{"name":null,`, 1)} {
+			if vc.Name == "by name" && text != raw {
+				continue // two names
+			}
+			_, err := checkRaw(p, func(object string) ([]byte, *metav1.Status) {
+				got := respond(t, h, reviewOf(object))
+				return got.Patch, got.Result
+			}, text, create)
+			if err != nil {
+				t.Errorf("%s: %v", vc.Name, err)
+			}
+		}
+	}
+}
+
 // A number or a text of another form than the field's is denied, as what is no pod.
 func TestVolumesThatAreNone(t *testing.T) {
 	h := handlerOf(t, have(account("default")))

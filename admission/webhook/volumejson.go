@@ -4,6 +4,7 @@ import (
 	"math"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // readVolume reads what decisions depend on: a volume's name, the sources that name
@@ -91,16 +92,50 @@ func readProjection(s *scanner, p *corev1.VolumeProjection) {
 			p.ConfigMap = readConfigMap(s)
 		case "downwardAPI":
 			p.DownwardAPI = readDownwardAPI(s)
-		case "clusterTrustBundle": // that there is one tells the volume from a token volume
-			if s.present() {
-				p.ClusterTrustBundle = new(corev1.ClusterTrustBundleProjection)
-			}
+		case "clusterTrustBundle":
+			p.ClusterTrustBundle = readTrustBundle(s)
 		case "podCertificate":
 			if s.present() {
 				p.PodCertificate = new(corev1.PodCertificateProjection)
 			}
 		}
 	}
+}
+
+func readTrustBundle(s *scanner) *corev1.ClusterTrustBundleProjection {
+	if !s.present() {
+		return nil
+	}
+	v := new(corev1.ClusterTrustBundleProjection)
+	text := func() *string {
+		if s.Next() != '"' { // null, or a fault
+			s.Text()
+			return nil
+		}
+		value := s.Text()
+		return &value
+	}
+	for key := range s.Members {
+		switch key {
+		case "name":
+			v.Name = text()
+		case "signerName":
+			v.SignerName = text()
+		case "path":
+			v.Path = s.Text()
+		case "optional":
+			v.Optional = s.Bool()
+		case "labelSelector":
+			if !s.present() {
+				continue
+			}
+			v.LabelSelector = new(metav1.LabelSelector)
+			for key := range s.Members { // all that counts is whether it selects everything
+				v.LabelSelector.MatchLabels = map[string]string{key: ""}
+			}
+		}
+	}
+	return v
 }
 
 func readToken(s *scanner) *corev1.ServiceAccountTokenProjection {

@@ -1,6 +1,34 @@
 package admissiontest
 
-import corev1 "k8s.io/api/core/v1"
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TrustBundleChanges are changes of a token volume that projects trust bundles of a signer:
+// the first leaves it what it was.
+func TrustBundleChanges() []VolumeChange {
+	bundle := func(change func(*corev1.ClusterTrustBundleProjection)) func(*corev1.Volume) {
+		return func(v *corev1.Volume) { change(v.Projected.Sources[1].ClusterTrustBundle) }
+	}
+	text, on := "x", true
+	return []VolumeChange{
+		{"not optional", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.Optional = new(bool) })},
+		{"optional", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.Optional = &on })},
+		{"by name", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.Name = &text })},
+		{"another signer", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.SignerName = &text })},
+		{"no signer", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.SignerName = nil })},
+		{"another file", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.Path = "x" })},
+		{"none of them", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.LabelSelector = nil })},
+		{"some of them", bundle(func(b *corev1.ClusterTrustBundleProjection) {
+			b.LabelSelector.MatchLabels = map[string]string{"a": "b"}
+		})},
+		{"others of them", bundle(func(b *corev1.ClusterTrustBundleProjection) {
+			b.LabelSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a", Operator: metav1.LabelSelectorOpExists}}
+		})},
+		{"a ConfigMap", func(v *corev1.Volume) { v.Projected.Sources[1] = TokenVolume("x").Projected.Sources[1] }},
+	}
+}
 
 // A VolumeChange changes a token volume in one respect.
 type VolumeChange struct {
