@@ -41,7 +41,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	// For tests of the packages above.
 	"keys/internal/keystest": {ours: []string{"keys"}},
 
-	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tokens/internal/bounded", "tokens/internal/objects", "tokens/internal/payload", "tokens/userinfo"}, others: kubernetes},
+	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tenant", "tokens/internal/bounded", "tokens/internal/objects", "tokens/internal/payload", "tokens/userinfo"}, others: kubernetes},
 	"tokens/inspect":          {ours: []string{"internal/jose", "internal/strictjson", "tokens", "tokens/internal/payload"}, others: kubernetes},
 	"tokens/userinfo":         {ours: []string{"tokens/internal/objects"}},
 	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "internal/flight", "internal/names", "tokens", "tokens/internal/objects"}, others: kubernetes},

@@ -128,7 +128,7 @@ func (cfg *AuthenticatorConfig) check() error {
 	}
 	cfg.checkLookups(&mistakes)
 	checkExtraClaims(&mistakes, cfg.ExtraClaims)
-	cfg.Cluster.check(&mistakes, "Cluster", true)
+	cfg.Cluster.check(&mistakes, "Cluster")
 	for claim, key := range cfg.ExtraClaims {
 		if key == cfg.Cluster.Extra {
 			mistakes.Add("Cluster.Extra", "is %q, which ExtraClaims[%s] has", key, claim)

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
@@ -18,20 +19,19 @@ import (
 // kcp is "clusterName". A Secret-based token has it as the claim
 // "kubernetes.io/serviceaccount/" and the name.
 //
+// The cluster is the tenant of the context: see package tenant. Tokens are issued for
+// it, and those of another one are rejected with [ReasonOtherCluster]. For a context that
+// names no tenant no token is issued or accepted.
+//
 // One value configures both an [Issuer] and an [Authenticator]. The zero value means
-// tokens that name no cluster. The funcs must be safe for concurrent use.
+// tokens that name no cluster. Enter must be safe for concurrent use.
 type ClusterClaim struct {
 	// Name is that of the member, such as "clusterName".
 	Name string
 
-	// Of returns the cluster that the context of a request is of. Tokens are issued
-	// for it, and those of another one are rejected with [ReasonOtherCluster]. For a
-	// context without a cluster it returns "", and no token is issued or accepted.
-	Of func(ctx context.Context) string
-
-	// Enter, if set, replaces Of in an Authenticator, which then accepts tokens of any
-	// cluster that Enter accepts. It returns a context derived from ctx, with which the
-	// objects of the token are looked up in that cluster, or an error: an
+	// Enter, if set, makes an Authenticator accept tokens of any cluster that Enter
+	// accepts. It returns a context derived from ctx, which is made one of the cluster
+	// for the lookups of the token's objects, or an error: an
 	// [*InvalidError] or one that wraps [ErrNotRecognized] is that of Authenticate, any
 	// other means that it can't be told now.
 	Enter func(ctx context.Context, cluster string) (context.Context, error)
@@ -41,19 +41,16 @@ type ClusterClaim struct {
 	Extra string
 }
 
-// check adds the mistakes of c, the field called field. enters says that Enter counts.
-func (c *ClusterClaim) check(mistakes *configerror.List, field string, enters bool) {
+// check adds the mistakes of c, the field called field.
+func (c *ClusterClaim) check(mistakes *configerror.List, field string) {
 	if c.Name == "" {
-		if c.Of != nil || c.Enter != nil || c.Extra != "" {
+		if c.Enter != nil || c.Extra != "" {
 			mistakes.Add(field+".Name", "is empty, want the name of a claim, such as clusterName")
 		}
 		return
 	}
 	if !utf8.ValidString(c.Name) || payload.IsPrivate(c.Name) {
 		mistakes.Add(field+".Name", "is %q, which has a meaning of its own, want another one", c.Name)
-	}
-	if c.Of == nil && !(enters && c.Enter != nil) {
-		mistakes.Add(field+".Of", "is nil, want a func that returns the cluster of a context")
 	}
 	if c.Extra == "" || c.Extra == userinfo.ExtraClusterName {
 		return
@@ -81,7 +78,7 @@ func (c *ClusterClaim) issueFor(ctx context.Context) (string, error) {
 	if c.Name == "" {
 		return "", nil
 	}
-	cluster := c.Of(ctx)
+	cluster := tenant.Of(ctx)
 	if cluster == "" || !utf8.ValidString(cluster) {
 		return "", &RequestError{"IssuerConfig.Cluster", "the context names no cluster"}
 	}
@@ -95,7 +92,7 @@ func (c *ClusterClaim) enter(ctx context.Context, cluster string) (context.Conte
 		return ctx, nil
 	}
 	if c.Enter == nil {
-		switch want := c.Of(ctx); want {
+		switch tenant.Of(ctx) {
 		case "":
 			return ctx, &UnavailableError{subjectCluster, errors.New("the context names none")}
 		case cluster:
@@ -110,7 +107,7 @@ func (c *ClusterClaim) enter(ctx context.Context, cluster string) (context.Conte
 	case err == nil && entered == nil:
 		return ctx, &UnavailableError{subjectCluster, errors.New("ClusterClaim.Enter returned neither a context nor an error")}
 	case err == nil:
-		return entered, nil
+		return tenant.NewContext(entered, cluster), nil
 	case invalid || errors.Is(err, ErrNotRecognized):
 		return ctx, err
 	}

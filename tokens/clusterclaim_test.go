@@ -11,25 +11,14 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
-// clusterKey is the key of the cluster in the contexts of these tests.
-type clusterKey struct{}
-
-func in(ctx context.Context, cluster string) context.Context {
-	return context.WithValue(ctx, clusterKey{}, cluster)
-}
-
-func clusterOf(ctx context.Context) string {
-	cluster, _ := ctx.Value(clusterKey{}).(string)
-	return cluster
-}
-
 func kcpClaim() tokens.ClusterClaim {
-	return tokens.ClusterClaim{Name: "clusterName", Of: clusterOf, Extra: userinfo.ExtraClusterName}
+	return tokens.ClusterClaim{Name: "clusterName", Extra: userinfo.ExtraClusterName}
 }
 
 // The claims are those that kcp's fork of Kubernetes writes, and where it writes them.
@@ -37,11 +26,11 @@ func TestClusterClaimIsIssued(t *testing.T) {
 	w := tokentest.NewWorld()
 	issuer := tokentest.NewIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.Cluster = kcpClaim() })
 	account, pod := w.Accounts["ci/builder"], w.Pods["ci/job"]
-	token, err := issuer.Issue(in(t.Context(), "root:org"), tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}, Pod: pod})
+	token, err := issuer.Issue(tenant.NewContext(t.Context(), "root:org"), tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}, Pod: pod})
 	if err != nil {
 		t.Fatal(err)
 	}
-	legacy, err := issuer.IssueLegacy(in(t.Context(), "root:org"), account, w.Secrets["ci/builder-token"])
+	legacy, err := issuer.IssueLegacy(tenant.NewContext(t.Context(), "root:org"), account, w.Secrets["ci/builder-token"])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,10 +59,10 @@ func TestClusterClaimOrder(t *testing.T) {
 		"zz":       `"uid":"uid-of-builder"},"warnafter":1767272407,"zz":"c"},`,
 	} {
 		issuer := tokentest.NewIssuer(t, func(cfg *tokens.IssuerConfig) {
-			cfg.Cluster = tokens.ClusterClaim{Name: name, Of: func(context.Context) string { return "c" }}
+			cfg.Cluster = tokens.ClusterClaim{Name: name}
 		})
 		w := tokentest.NewWorld()
-		token, err := issuer.Issue(t.Context(), tokens.IssueRequest{
+		token, err := issuer.Issue(tenant.NewContext(t.Context(), "c"), tokens.IssueRequest{
 			ServiceAccount: w.Accounts["ci/builder"], Audiences: []string{"api"}, Pod: w.Pods["ci/job"], Node: w.Nodes["worker"], WarnAfter: 3607e9,
 		})
 		if err != nil {
@@ -131,7 +120,7 @@ func TestClusterClaimIsChecked(t *testing.T) {
 				cfg.Observe = func(_ context.Context, e tokens.Event) { seen = e }
 			})
 			for range 2 { // the second time from the signature cache
-				id, err := a.Authenticate(in(t.Context(), tt.in), token)
+				id, err := a.Authenticate(tenant.NewContext(t.Context(), tt.in), token)
 				if diff := cmp.Diff(tt.want, err); diff != "" {
 					t.Fatalf("Authenticate() error (-want +got):\n%s", diff)
 				}
@@ -141,7 +130,7 @@ func TestClusterClaimIsChecked(t *testing.T) {
 				if extra := id.UserInfo().Extra[userinfo.ExtraClusterName]; id.Cluster != tt.in || !cmp.Equal(extra, authenticationv1.ExtraValue{tt.in}) || seen.Cluster != tt.in {
 					t.Errorf("cluster %q, extra %q, event %q, want %q", id.Cluster, extra, seen.Cluster, tt.in)
 				}
-				if _, err := a.Authenticate(in(t.Context(), tt.in+"x"), token); !isOther(err) {
+				if _, err := a.Authenticate(tenant.NewContext(t.Context(), tt.in+"x"), token); !isOther(err) {
 					t.Errorf("Authenticate() elsewhere = %v, want %s", err, tokens.ReasonOtherCluster)
 				}
 			}
@@ -191,10 +180,10 @@ func TestClusterClaimEnter(t *testing.T) {
 			looked, observed = "", ""
 			a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) {
 				cfg.ServiceAccounts = tokentest.AccountFunc(func(ctx context.Context) (*corev1.ServiceAccount, error) {
-					looked = clusterOf(ctx)
+					looked = tenant.Of(ctx)
 					return w.Accounts["ci/builder"], nil
 				})
-				cfg.Observe = func(ctx context.Context, _ tokens.Event) { observed = clusterOf(ctx) }
+				cfg.Observe = func(ctx context.Context, _ tokens.Event) { observed = tenant.Of(ctx) }
 				cfg.Cluster = tokens.ClusterClaim{Name: "clusterName", Enter: func(ctx context.Context, cluster string) (context.Context, error) {
 					switch cluster {
 					case "refused":
@@ -206,7 +195,7 @@ func TestClusterClaimEnter(t *testing.T) {
 					case "nothing":
 						return nil, nil
 					}
-					return in(ctx, cluster), nil
+					return ctx, nil
 				}}
 			})
 			claims := tokentest.BoundClaims()
@@ -227,16 +216,15 @@ func TestClusterClaimConfig(t *testing.T) {
 	}{
 		{name: "none"},
 		{name: "kcp's", claim: kcpClaim()},
-		{name: "a domain of one's own", claim: tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: "example.org/cluster"}},
-		{name: "without a name", claim: tokens.ClusterClaim{Of: clusterOf}, want: "Cluster.Name is empty"},
+		{name: "a domain of one's own", claim: tokens.ClusterClaim{Name: "c", Extra: "example.org/cluster"}},
+		{name: "only Enter", claim: tokens.ClusterClaim{Enter: func(ctx context.Context, _ string) (context.Context, error) { return ctx, nil }}, want: "Cluster.Name is empty"},
 		{name: "only extra", claim: tokens.ClusterClaim{Extra: "example.org/cluster"}, want: "Cluster.Name is empty"},
-		{name: "a claim of Kubernetes", claim: tokens.ClusterClaim{Name: "pod", Of: clusterOf}, want: "Cluster.Name is \"pod\", which has a meaning"},
-		{name: "in another case", claim: tokens.ClusterClaim{Name: "NameSpace", Of: clusterOf}, want: "Cluster.Name is \"NameSpace\", which has a meaning"},
-		{name: "of Secret-based tokens", claim: tokens.ClusterClaim{Name: "secret.name", Of: clusterOf}, want: "which has a meaning"},
-		{name: "no UTF-8", claim: tokens.ClusterClaim{Name: "\xff", Of: clusterOf}, want: "Cluster.Name is"},
-		{name: "no func", claim: tokens.ClusterClaim{Name: "c"}, want: "Cluster.Of is nil"},
-		{name: "extra of Kubernetes", claim: tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: userinfo.ExtraPodName}, want: "Cluster.Extra is"},
-		{name: "extra without a domain", claim: tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: "cluster"}, want: "Cluster.Extra is"},
+		{name: "a claim of Kubernetes", claim: tokens.ClusterClaim{Name: "pod"}, want: "Cluster.Name is \"pod\", which has a meaning"},
+		{name: "in another case", claim: tokens.ClusterClaim{Name: "NameSpace"}, want: "Cluster.Name is \"NameSpace\", which has a meaning"},
+		{name: "of Secret-based tokens", claim: tokens.ClusterClaim{Name: "secret.name"}, want: "which has a meaning"},
+		{name: "no UTF-8", claim: tokens.ClusterClaim{Name: "\xff"}, want: "Cluster.Name is"},
+		{name: "extra of Kubernetes", claim: tokens.ClusterClaim{Name: "c", Extra: userinfo.ExtraPodName}, want: "Cluster.Extra is"},
+		{name: "extra without a domain", claim: tokens.ClusterClaim{Name: "c", Extra: "cluster"}, want: "Cluster.Extra is"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			issuer := tokentest.IssuerConfig()
@@ -253,7 +241,7 @@ func TestClusterClaimConfig(t *testing.T) {
 		})
 	}
 	authenticator := tokentest.AuthenticatorConfig(tokentest.NewWorld())
-	authenticator.Cluster = tokens.ClusterClaim{Name: "c", Of: clusterOf, Extra: "example.org/cluster"}
+	authenticator.Cluster = tokens.ClusterClaim{Name: "c", Extra: "example.org/cluster"}
 	authenticator.ExtraClaims = map[string]string{"x": "example.org/cluster"}
 	if _, err := tokens.NewAuthenticator(authenticator); err == nil || !strings.Contains(err.Error(), "which ExtraClaims[x] has") {
 		t.Errorf("NewAuthenticator() = %v, want one key for one claim", err)

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
@@ -15,13 +16,11 @@ import (
 // Serve several clusters with one issuer, as kcp does: tokens name their cluster, and are
 // rejected in another one.
 func ExampleClusterClaim() {
-	type clusterOf struct{} // the key of the cluster in the contexts of requests
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}}
 	authority, err := fake.NewAuthority(fake.AuthorityConfig{
 		Cluster: fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}}, account),
 		ClusterClaim: tokens.ClusterClaim{
 			Name:  "clusterName",
-			Of:    func(ctx context.Context) string { cluster, _ := ctx.Value(clusterOf{}).(string); return cluster },
 			Extra: userinfo.ExtraClusterName,
 		},
 	})
@@ -29,8 +28,8 @@ func ExampleClusterClaim() {
 		fmt.Println(err)
 		return
 	}
-	red := context.WithValue(context.Background(), clusterOf{}, "red")
-	blue := context.WithValue(context.Background(), clusterOf{}, "blue")
+	red := tenant.NewContext(context.Background(), "red")
+	blue := tenant.NewContext(context.Background(), "blue")
 	account, err = authority.Cluster.GetServiceAccount(red, "ci", "builder")
 	if err != nil {
 		fmt.Println(err)

@@ -86,7 +86,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < time.Second || cfg.MaxLifetime > MaxLifetime) {
 		mistakes.Add("MaxLifetime", "is %v, want 0 or 1 s to 2^32 s", cfg.MaxLifetime)
 	}
-	cfg.Cluster.check(&mistakes, "Cluster", false)
+	cfg.Cluster.check(&mistakes, "Cluster")
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
