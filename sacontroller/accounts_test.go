@@ -41,6 +41,8 @@ func TestServiceAccountsReconcile(t *testing.T) {
 	account := func(name string) *corev1.ServiceAccount { a := named(name); return &a }
 	phaseless := active("ns")
 	phaseless.Status.Phase = "Pending"
+	endingButActive := terminating("ns")
+	endingButActive.Status.Phase = corev1.NamespaceActive
 	tests := []struct {
 		name    string
 		cached  []runtime.Object
@@ -55,6 +57,7 @@ func TestServiceAccountsReconcile(t *testing.T) {
 		{name: "active, both exist", cached: objects(active("ns"), account("default"), account("managed"))},
 		{name: "active, others exist", cached: objects(active("ns"), account("other")), want: []string{createDefault, createManaged}},
 		{name: "terminating", cached: objects(terminating("ns"))},
+		{name: "active and being deleted", cached: objects(endingButActive)}, // SAC-5
 		{name: "neither active nor terminating", cached: objects(phaseless)},
 		{name: "unknown"}, // SAC-3
 		{name: "reader fails", cached: objects(active("ns")), reader: fault.On("get", "namespaces", errBusy), wantErr: `reading Namespace ns: `},
@@ -170,6 +173,16 @@ func TestServiceAccountsEnsure(t *testing.T) {
 		t.Fatal(err)
 	}
 	getAccount(t, cluster, "ns", "managed")
+	if err := c.Ensure(t.Context(), "../kube-system"); err == nil || !strings.Contains(err.Error(), "a Namespace can't be called") {
+		t.Errorf("Ensure() in what can't be a Namespace = %v, want an error that says so", err)
+	}
+	if n := len(calls(cluster)); n != 2 {
+		t.Errorf("there were %d calls, want two creates", n)
+	}
+	cluster.Inject(fault.First(1, "create", "", errBusy))
+	if err := c.Ensure(t.Context(), "ns"); err == nil || err.Error() != errBusy.Error() {
+		t.Errorf("Ensure() with one create that fails = %v, want its error alone", err) // SAC-11
+	}
 	if err := c.Ensure(t.Context(), "gone"); !apierrors.IsNotFound(err) {
 		t.Errorf("Ensure() in a Namespace that doesn't exist = %v, want NotFound", err)
 	}

@@ -40,7 +40,7 @@ func TestAccountAttempt(t *testing.T) {
 		{name: "lists nothing", cached: objects(account()), reads: []string{getNS, getSA}},
 		{name: "lists its token", cached: objects(accountListing(listed), its), reads: []string{getNS, getSA, getListed}},
 		{name: "lists its token, token wanted", auto: true, cached: objects(accountListing(listed), its), reads: []string{getNS, getSA, listTokens, getListed}},
-		{name: "lists other names", cached: objects(accountListing("a", "default-token-", "default-token-a/b")), reads: []string{getNS, getSA}},
+		{name: "lists other names", cached: objects(accountListing("a", "default-token-", "default-token-a", "default-token-a/b")), reads: []string{getNS, getSA}},
 		{name: "lists a missing Secret", cached: objects(accountListing(listed)), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, updateSA}},
 		{name: "lists a Secret of another type that the Reader lacks", cached: objects(accountListing(listed)), live: objects(accountListing(listed), other), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed}},
 		{name: "lists a token that the Reader lacks, token wanted", auto: true, cached: objects(accountListing(listed)), live: objects(accountListing(listed), its), reads: []string{getNS, getSA, listTokens, getListed}, want: []string{getSA, getListed}},
@@ -56,6 +56,7 @@ func TestAccountAttempt(t *testing.T) {
 		{name: "no answer about the token that it has but doesn't list", auto: true, cached: objects(account(), its), fault: fault.On("get", "secrets", errBusy), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed}, wantErr: "etcd is busy"},
 		{name: "is gone, its token not", cached: objects(token()), reads: []string{getNS, getSA, listTokens}, want: []string{getSA, getSec, deleteSec}},
 		{name: "is gone, no answer about its tokens", cached: objects(token()), reader: fault.On("list", "secrets", errBusy), reads: []string{getNS, getSA, listTokens}, wantErr: "etcd is busy"},
+		{name: "has a token, and lists a name that no object can have", auto: true, cached: objects(accountListing("default-token-a/b"), its), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed, updateSA}},
 		{name: "has a token that it doesn't list", auto: true, cached: objects(account(), its), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed, updateSA}},
 	}
 	for _, tt := range tests {

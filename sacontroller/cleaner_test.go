@@ -2,6 +2,7 @@ package sacontroller_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -140,6 +141,9 @@ func TestLegacyTokenCleanerReconcile(t *testing.T) {
 			if len(report.Decisions) != 1 || got.Action != tt.action || (got.Err != nil) != (tt.failed != "") || tt.failed != "" && !strings.Contains(got.Err.Error(), tt.failed) {
 				t.Errorf("the report tells of %+v, want the action %s and the error %q", report.Decisions, tt.action, tt.failed)
 			}
+			if got.Action == sacontroller.CleanupKeep && got.Err != nil && strings.Contains(got.Err.Error(), "cleaning up") {
+				t.Errorf("the error of a Secret that was kept is %v", got.Err)
+			}
 		})
 	}
 }
@@ -236,6 +240,86 @@ func TestLegacyTokenCleanerDryRun(t *testing.T) {
 	if w := cluster.Writes(); len(w) != 0 {
 		t.Errorf("a dry run wrote:\n%s", fake.FormatActions(w))
 	}
+}
+
+// What a report can't be made of is an error, and the time is that of the clock.
+func TestLegacyTokenCleanerReport(t *testing.T) {
+	cluster := fake.New(tracking(map[string]string{"since": "2020-01-01"}), accountListing("token-secret-1"), unused(nil))
+	c := newCleaner(t, cluster, func(cfg *sacontroller.LegacyTokenCleanerConfig) { cfg.Now = nil })
+	if report, err := c.Report(t.Context()); err != nil || time.Since(report.Time) > time.Minute {
+		t.Errorf("Report() without Now = %+v, %v, want the time of now", report, err)
+	}
+	cluster.Inject(fault.On("get", "configmaps", errBusy))
+	if report, err := c.Report(t.Context()); report != nil || err == nil || !strings.Contains(err.Error(), "etcd is busy") {
+		t.Errorf("Report() without an answer about tracking = %v, %v, want the error", report, err)
+	}
+}
+
+// A round of many attempts goes on for a minute after the last, then it starts anew, and
+// one whose context ends is no round.
+func TestLegacyTokenCleanerRounds(t *testing.T) {
+	const many = 20 // more than one attempt cleans up
+	for _, tt := range []struct {
+		name  string
+		pause time.Duration
+		anew  bool
+	}{
+		{"at once", 0, false},
+		{"a minute later", time.Minute, false},
+		{"later", time.Minute + 1, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var all []runtime.Object
+			listing := accountListing()
+			for _, name := range numberedNames(many, "t%d") {
+				s := unused(nil)
+				s.Name, s.UID = name, *uid(name)
+				listing.Secrets = append(listing.Secrets, corev1.ObjectReference{Name: name})
+				all = append(all, s)
+			}
+			cluster := fake.New(append(all, tracking(map[string]string{"since": "2020-01-01"}), listing)...)
+			now := fake.Epoch
+			var report *sacontroller.CleanupReport
+			c := newCleaner(t, cluster, func(cfg *sacontroller.LegacyTokenCleanerConfig) {
+				cfg.Now = func() time.Time { return now }
+				cfg.Observe = func(_ context.Context, e sacontroller.Event) { report = e.Cleanup }
+			})
+			attempt := func() time.Duration {
+				t.Helper()
+				result, err := c.Reconcile(t.Context(), trackingKey)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return result.RequeueAfter
+			}
+			if after := attempt(); after != sacontroller.Yield || report != nil {
+				t.Fatalf("the first attempt asks for another after %v, report %v, want the round to go on", after, report)
+			}
+			now = now.Add(tt.pause)
+			for report == nil {
+				attempt()
+			}
+			if anew := !report.Time.Equal(fake.Epoch); anew != tt.anew || len(report.Decisions) != many {
+				t.Errorf("the round of %v decided about %d Secrets, want %d, begun anew: %t", report.Time, len(report.Decisions), many, tt.anew)
+			}
+		})
+	}
+	t.Run("canceled", func(t *testing.T) {
+		cluster := fake.New(tracking(map[string]string{"since": "2020-01-01"}), accountListing("token-secret-1"), unused(nil))
+		ctx, cancel := context.WithCancel(t.Context())
+		cluster.Inject(fault.If("cancel", func(op fault.Op) bool {
+			if op.Verb == "list" && op.Resource == "pods" {
+				cancel()
+			}
+			return false
+		}, errBusy))
+		c := newCleaner(t, cluster, func(cfg *sacontroller.LegacyTokenCleanerConfig) {
+			cfg.Observe = func(context.Context, sacontroller.Event) { t.Error("a round was reported") }
+		})
+		if result, err := c.Reconcile(ctx, trackingKey); !errors.Is(err, context.Canceled) || result.RequeueAfter != 0 {
+			t.Errorf("Reconcile() = %+v, %v, want the error of its context", result, err)
+		}
+	})
 }
 
 // A round over n Secrets and n pods lists the pods of a namespace once, and reads

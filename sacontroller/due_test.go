@@ -152,6 +152,8 @@ func TestServiceAccountsDue(t *testing.T) {
 		{name: "nil namespace", object: (*corev1.Namespace)(nil)},
 		{name: "nil account", object: (*corev1.ServiceAccount)(nil)},
 		{name: "nothing"},
+		{name: "namespace without a name", object: namespace("", corev1.NamespaceActive)},
+		{name: "account without a namespace", object: &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}},
 	})
 }
 
