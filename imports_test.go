@@ -65,7 +65,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"sacontroller":                   {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/tokensecret", "sacontroller/internal/cabundle", "sacontroller/internal/memory", "tenant"}, others: kubernetes},
 	"sacontroller/internal/cabundle": {},
 	"sacontroller/internal/memory":   {others: kubernetes},
-	"fake":                           {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/admit", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/store", "fake/internal/warning", "tenant"}, others: kubernetes},
+	"fake":                           {ours: []string{"fake/fault", "internal/configerror", "internal/tokensecret", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/admit", "fake/internal/apirules", "fake/internal/object", "fake/internal/patch", "fake/internal/settle", "fake/internal/store", "fake/internal/uid", "fake/internal/warning", "tenant"}, others: kubernetes},
 	"fake/fault":                     {ours: []string{"fake/internal/object"}, others: kubernetes},
 	"fake/internal/admit":            {ours: []string{"fake/internal/object"}, others: kubernetes},
 	"fake/internal/apirules":         {ours: []string{"fake/internal/object", "fake/internal/patch", "fake/internal/warning"}, others: kubernetes},
@@ -73,7 +73,9 @@ var importRules = map[string]struct{ ours, others []string }{
 	"fake/internal/patch":            {others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},
 	"fake/internal/warning":          {},
 	"fake/internal/review":           {ours: []string{"fake", "tokens"}, others: kubernetes},
+	"fake/internal/settle":           {ours: []string{"fake/internal/object", "fake/internal/store", "sacontroller", "tenant"}, others: kubernetes},
 	"fake/internal/store":            {ours: []string{"fake/internal/object", "internal/tokensecret"}, others: kubernetes},
+	"fake/internal/uid":              {others: kubernetes},
 
 	// For tests of tokens and the packages below it.
 	"tokens/internal/tokentest": {ours: []string{"internal/jose", "keys", "tokens"}, others: kubernetes},

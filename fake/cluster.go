@@ -14,7 +14,10 @@ import (
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/settle"
 	"github.com/kubesa/serviceaccount/fake/internal/store"
+	"github.com/kubesa/serviceaccount/fake/internal/uid"
+	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // Epoch is the time of a [Cluster] that has no Now: its objects are all created
@@ -46,20 +49,18 @@ type Cluster struct {
 	//	err := cluster.Load(objects...)
 	UIDSeed uint64
 
-	mu        sync.Mutex
-	state     store.Store
-	history   store.History
-	uids      uidSpace
-	names     uint64       // how many names were generated
-	fields    FieldManager // nil: nobody owns fields
-	faults    fault.Set
-	actions   []Action
-	drivers   []*driver
-	readers   []*Reader
-	watches   map[*Watch]bool // those that are open
-	settling  chan struct{}   // holds one while Settle runs; nil before the first
-	shuffler  *shuffler
-	disturber *disturber
+	mu      sync.Mutex
+	state   store.Store
+	history store.History
+	uids    uid.Space
+	names   uint64       // how many names were generated
+	fields  FieldManager // nil: nobody owns fields
+	faults  fault.Set
+	actions []Action
+	readers []*Reader
+	watches map[*Watch]bool // those that are open
+
+	settler settle.Settler // has a lock of its own
 }
 
 // New returns a Cluster that holds copies of objects. It is for literals in
@@ -108,8 +109,8 @@ func (c *Cluster) Load(objects ...runtime.Object) error {
 		return err
 	}
 	for _, o := range loaded {
-		if uid := o.GetUID(); uid != "" {
-			c.uids.take(uid)
+		if id := o.GetUID(); id != "" {
+			c.uids.Take(id)
 		}
 	}
 	for _, o := range loaded {
@@ -150,7 +151,7 @@ func (c *Cluster) load(k *object.Kind, o object.Object) {
 		ns.Status.Phase = phase
 	}
 	if o.GetUID() == "" {
-		o.SetUID(c.uids.next(c.UIDSeed))
+		o.SetUID(c.uids.Next(c.UIDSeed))
 	}
 	if created := o.GetCreationTimestamp(); created.IsZero() {
 		o.SetCreationTimestamp(c.now())
@@ -167,28 +168,12 @@ func (c *Cluster) now() metav1.Time {
 	return metav1.NewTime(c.Now().Truncate(time.Second))
 }
 
-// The API server's generated names (CST-19).
-const (
-	nameLetters   = "bcdfghjklmnpqrstvwxz2456789"
-	nameRandom    = 5
-	maxNameLength = 63
-)
-
 // nextName returns a generated name that does not exist yet.
 func (c *Cluster) nextName(k *object.Kind, namespace, base string) string {
-	if limit := maxNameLength - nameRandom; len(base) > limit {
-		base = base[:limit]
-	}
 	for {
 		// A multiplier that has no factor with 27^5 visits every suffix once.
 		c.names++
-		n := c.names * 8831953 % 14348907
-		var suffix [nameRandom]byte
-		for i := range suffix {
-			suffix[i] = nameLetters[n%uint64(len(nameLetters))]
-			n /= uint64(len(nameLetters))
-		}
-		name := base + string(suffix[:])
+		name := tokensecret.GeneratedName(base, c.names*8831953%14348907)
 		if _, exists := c.state.Get(k, namespace, name); !exists {
 			return name
 		}

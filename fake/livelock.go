@@ -2,6 +2,7 @@ package fake
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -24,6 +25,51 @@ func (e *LivelockError) Error() string {
 
 func indent(text string) string {
 	return "\t" + strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n\t") + "\n"
+}
+
+// maxWrites is how often one object may be written in a Settle.
+const maxWrites = 100
+
+// A livelock counts what is written while a Settle runs.
+type livelock struct {
+	cluster *Cluster
+	start   int // where its actions start
+	checked int // how many of its actions were counted
+	writes  map[written]int
+}
+
+// written names an object that was written.
+type written struct{ resource, namespace, name string }
+
+// watchWrites counts what is written from now on.
+func (c *Cluster) watchWrites() (check func(tooMany bool) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := &livelock{cluster: c, start: len(c.actions), writes: map[written]int{}}
+	return l.check
+}
+
+// check counts what was done, and finds the cycle if it was too much.
+func (l *livelock) check(tooMany bool) error {
+	c := l.cluster
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// ClearActions may have been called in between.
+	l.start = min(l.start, len(c.actions))
+	l.checked = min(max(l.checked, l.start), len(c.actions))
+	for _, a := range c.actions[l.checked:] {
+		if a.IsWrite() && a.Err == nil {
+			key := written{a.Resource, a.Namespace, a.Name}
+			l.writes[key]++
+			tooMany = tooMany || l.writes[key] > maxWrites
+		}
+	}
+	l.checked = len(c.actions)
+	if !tooMany {
+		return nil
+	}
+	writes := slices.DeleteFunc(slices.Clone(c.actions[l.start:]), func(a Action) bool { return !a.IsWrite() })
+	return &LivelockError{Writes: len(writes), Cycle: cycleOf(writes)}
 }
 
 // maxCycle bounds the length of a cycle that is looked for.

@@ -99,7 +99,7 @@ func (c *Cluster) prepareNew(k *object.Kind, o object.Object) error {
 	if err := apirules.ValidateCreate(k, o); err != nil {
 		return err
 	}
-	o.SetUID(c.uids.next(c.UIDSeed))
+	o.SetUID(c.uids.Next(c.UIDSeed))
 	return nil
 }
 

@@ -1,4 +1,5 @@
-package fake
+// Package uid gives UIDs that no other cluster gives, or that a seed repeats.
+package uid
 
 import (
 	"crypto/rand"
@@ -21,25 +22,25 @@ var (
 	})
 )
 
-// uidSpace gives UIDs that no other space gives. It is guarded by the Cluster's lock.
-type uidSpace struct {
+// A Space gives UIDs that no other Space gives. It is not safe for concurrent use.
+type Space struct {
 	number uint64 // of the space, once chosen
 	kind   uint64 // 8 for the space of a seed, 9 for that of one Cluster
 	given  uint64
 	taken  map[types.UID]bool // came with loaded objects
 }
 
-// take keeps next from giving uid.
-func (s *uidSpace) take(uid types.UID) {
+// Take keeps Next from giving uid.
+func (s *Space) Take(uid types.UID) {
 	if s.taken == nil {
 		s.taken = map[types.UID]bool{}
 	}
 	s.taken[uid] = true
 }
 
-// next returns a UID of the form of RFC 9562, version 4, but without its randomness:
+// Next returns a UID of the form of RFC 9562, version 4, but without its randomness:
 // it says of which space it is, and the how many-th.
-func (s *uidSpace) next(seed uint64) types.UID {
+func (s *Space) Next(seed uint64) types.UID {
 	if s.kind == 0 {
 		s.number, s.kind = seed-1, 8
 		if seed == 0 {

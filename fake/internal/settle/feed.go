@@ -1,4 +1,4 @@
-package fake
+package settle
 
 import (
 	"math/rand/v2"
@@ -12,32 +12,33 @@ import (
 
 // news returns what the controller has not been told yet. The objects are
 // copies: a controller that changes one fools only itself.
-func (d *driver) news(c *Cluster) []sacontroller.Change {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !d.started {
-		d.started, d.resync = true, false
-		d.seen = c.history.Last()
-		return c.everything()
-	}
-	news, seen := c.disturber.disturb(c.history.Changes, d.seen)
-	d.seen = seen
-	events := make([]sacontroller.Change, 0, len(news))
-	for _, ch := range news {
-		events = append(events, eventOf(ch))
-	}
-	if d.resync {
-		d.resync = false
-		events = append(events, c.everything()...)
-	}
+func (d *driver) news(s *Settler, w World) (events []sacontroller.Change) {
+	w.Look(func(state *store.Store, history *store.History) {
+		if !d.started {
+			d.started, d.resync = true, false
+			d.seen = history.Last()
+			events = everything(state)
+			return
+		}
+		news, seen := s.disturber.disturb(history.Changes, d.seen)
+		d.seen = seen
+		events = make([]sacontroller.Change, 0, len(news))
+		for _, ch := range news {
+			events = append(events, eventOf(ch))
+		}
+		if d.resync {
+			d.resync = false
+			events = append(events, everything(state)...)
+		}
+	})
 	return events
 }
 
 // everything returns an Added event for every object.
-func (c *Cluster) everything() []sacontroller.Change {
+func everything(state *store.Store) []sacontroller.Change {
 	var events []sacontroller.Change
 	for _, k := range object.Kinds {
-		for _, o := range c.state.List(k, "") {
+		for _, o := range state.List(k, "") {
 			events = append(events, sacontroller.Change{Type: watch.Added, Object: object.CopyOf(o)})
 		}
 	}
@@ -52,21 +53,9 @@ func eventOf(ch *store.Change) sacontroller.Change {
 	return event
 }
 
-// disturber delivers changes as informers do on a bad day. A nil disturber
+// A disturber delivers changes as informers do on a bad day. A nil disturber
 // delivers them as they are.
 type disturber struct{ random *rand.Rand }
-
-// Disturb makes [Cluster.Settle] deliver changes to controllers as informers
-// may: late, twice, in another order for different objects, or after a watch
-// was lost and everything listed again, so that what happened in between shows
-// only in its result: an object that was deleted and created again looks
-// modified, and a deletion shows the state that was known before. Which of
-// these happens when depends on seed only. Every change is delivered in the end.
-func (c *Cluster) Disturb(seed uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.disturber = &disturber{random: rand.New(rand.NewPCG(seed, ^seed))}
-}
 
 // disturb returns what is told of the changes after revision seen, and up to
 // which revision that is.
