@@ -32,11 +32,26 @@ func FromCertificatesV1[B Resource[certificatesv1.ClusterTrustBundle, certificat
 		return new(CertificatesV1)
 	}
 	return &CertificatesV1{resource[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList]{
-		in: inOne[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList](func(string) B { return certificates.ClusterTrustBundles() }),
-		items: func(l *certificatesv1.ClusterTrustBundleList) ([]certificatesv1.ClusterTrustBundle, string) {
-			return l.Items, l.Continue
-		},
+		in:    inOne[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList](func(string) B { return certificates.ClusterTrustBundles() }),
+		items: trustBundlesOf,
 	}}
+}
+
+// CertificatesByTenant is [ByTenant] for CertificatesV1.
+func CertificatesByTenant(of func(ctx context.Context) (*CertificatesV1, error)) *CertificatesV1 {
+	if of == nil {
+		return new(CertificatesV1)
+	}
+	return &CertificatesV1{resource[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList]{
+		in: inTenant(of, func(c *CertificatesV1) *resource[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList] {
+			return &c.bundles
+		}),
+		items: trustBundlesOf,
+	}}
+}
+
+func trustBundlesOf(l *certificatesv1.ClusterTrustBundleList) ([]certificatesv1.ClusterTrustBundle, string) {
+	return l.Items, l.Continue
 }
 
 // GetClusterTrustBundle returns the ClusterTrustBundle called name.

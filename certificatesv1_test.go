@@ -56,7 +56,10 @@ func TestCertificatesV1(t *testing.T) {
 // Without a client there is an error, never a panic.
 func TestCertificatesV1WithoutClient(t *testing.T) {
 	var missing *noCertificates
-	for _, clients := range []*serviceaccount.CertificatesV1{serviceaccount.FromCertificatesV1(missing), new(serviceaccount.CertificatesV1)} {
+	for _, clients := range []*serviceaccount.CertificatesV1{
+		serviceaccount.FromCertificatesV1(missing), new(serviceaccount.CertificatesV1), serviceaccount.CertificatesByTenant(nil),
+		serviceaccount.CertificatesByTenant(func(context.Context) (*serviceaccount.CertificatesV1, error) { return nil, nil }),
+	} {
 		if _, err := clients.ListClusterTrustBundles(context.Background(), ""); err == nil || !strings.Contains(err.Error(), "there is no client to call") {
 			t.Errorf("ListClusterTrustBundles() = %v, want an error", err)
 		}

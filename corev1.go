@@ -121,7 +121,7 @@ func ByTenant(of func(ctx context.Context) (*CoreV1, error)) *CoreV1 {
 }
 
 // inTenant returns the clients of the API server of the context's tenant.
-func inTenant[T, L any](of func(ctx context.Context) (*CoreV1, error), part func(*CoreV1) *resource[T, L]) func(ctx context.Context, namespace string) (Resource[T, L], error) {
+func inTenant[C, T, L any](of func(ctx context.Context) (*C, error), part func(*C) *resource[T, L]) func(ctx context.Context, namespace string) (Resource[T, L], error) {
 	return func(ctx context.Context, namespace string) (Resource[T, L], error) {
 		c, err := of(ctx)
 		if err != nil {

@@ -35,3 +35,18 @@ func ExampleByTenant() {
 	// that of another: serviceaccounts "default" not found
 	// of no tenant: tenant: the context names no tenant
 }
+
+// The ClusterTrustBundles of two tenants.
+func ExampleCertificatesByTenant() {
+	var clients tenant.Set[*serviceaccount.CertificatesV1]
+	clients.Join("red", serviceaccount.FromCertificatesV1(fake.New().CertificatesV1())) // in production, a clientset's
+	all := serviceaccount.CertificatesByTenant(clients.Of)
+	for _, name := range []string{"red", "blue"} {
+		bundles, err := all.ListClusterTrustBundles(tenant.NewContext(context.Background(), name), sacontroller.ServingSigner)
+		fmt.Println(len(bundles), err)
+	}
+
+	// Output:
+	// 0 <nil>
+	// 0 tenant: "blue" is unknown, want a tenant that has joined
+}

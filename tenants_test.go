@@ -303,6 +303,32 @@ func TestErrorsOfTenants(t *testing.T) {
 	}
 }
 
+// Each tenant has the CA bundle that is its own, or else the one of all.
+func TestRootCAsOfTenants(t *testing.T) {
+	w := newTenantWorld(t, tokens.ClusterClaim{}, false)
+	of := func(ctx context.Context) []byte {
+		if tenant.Of(ctx) == "green" {
+			return nil
+		}
+		return []byte("CA of " + tenant.Of(ctx))
+	}
+	secrets := must(sacontroller.NewTokens(sacontroller.TokensConfig{Reader: w.clients, Client: w.clients, Issuer: w.issuer, RootCA: []byte("CA of all"), RootCAOf: of}))
+	publisher := must(sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: w.clients, Client: w.clients, RootCA: []byte("CA of all"), RootCAOf: of}))
+	for _, name := range tenantNames {
+		ctx, want := tenant.NewContext(t.Context(), name), "CA of "+name
+		if name == "green" {
+			want = "CA of all"
+		}
+		check(w.clusters[name].Settle(ctx, secrets, publisher))
+		if got := string(must(w.clients.GetSecret(ctx, "ci", "builder-token")).Data["ca.crt"]); got != want {
+			t.Errorf("the Secret of %s holds %q, want %q", name, got, want)
+		}
+		if got := must(w.clients.GetConfigMap(ctx, "ci", "kube-root-ca.crt")).Data["ca.crt"]; got != want {
+			t.Errorf("the ConfigMap of %s holds %q, want %q", name, got, want)
+		}
+	}
+}
+
 type issuerFunc func(ctx context.Context) (string, error)
 
 func (f issuerFunc) IssueLegacy(ctx context.Context, _ *corev1.ServiceAccount, _ *corev1.Secret) (string, error) {

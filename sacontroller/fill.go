@@ -94,7 +94,7 @@ func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, acco
 // lacking returns what secret lacks, a valid token included if invalid ones are
 // to be replaced.
 func (a *attempt) lacking(ctx context.Context, secret *corev1.Secret, account *corev1.ServiceAccount) (tokensecret.Fill, error) {
-	f := tokensecret.Lacking(secret, account, a.rootCA.Get())
+	f := tokensecret.Lacking(secret, account, a.rootCA.Get(ctx))
 	if !a.replaceInvalid || f.Token || secret.DeletionTimestamp != nil || account.DeletionTimestamp != nil {
 		return f, nil
 	}
@@ -119,7 +119,7 @@ func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secre
 			return err
 		}
 	}
-	complete := tokensecret.Filled(secret, account, lacking, a.rootCA.Get(), token)
+	complete := tokensecret.Filled(secret, account, lacking, a.rootCA.Get(ctx), token)
 	if size := tokensecret.DataSize(complete); size > corev1.MaxSecretSize {
 		return terminalf("Secret %s/%s would hold %d bytes once it is filled, want at most %d", secret.Namespace, secret.Name, size, corev1.MaxSecretSize)
 	}

@@ -58,7 +58,7 @@ const maxNames = 4
 // It returns nil if the Namespace is being deleted (CTL-87).
 func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccount) (*corev1.Secret, error) {
 	base := tokensecret.NameBase(account.Name)
-	rootCA := a.rootCA.Get()
+	rootCA := a.rootCA.Get(ctx)
 	for attempt := range maxNames {
 		name := tokensecret.StableName(account, base, attempt)
 		if a.generate != nil {

@@ -47,6 +47,12 @@ type RootCAPublisherConfig struct {
 	// changes it at run time.
 	RootCA []byte
 
+	// RootCAOf, if not nil, returns the CA bundle of the tenant of a context, which takes
+	// the place of RootCA; an empty one leaves that. It must be fast and safe for
+	// concurrent use. After it has changed, a driver must report the tenant's objects as
+	// Added once more.
+	RootCAOf func(ctx context.Context) []byte
+
 	// Observe, if not nil, is called after each Reconcile of a Namespace, with its context.
 	// It must be fast and safe for concurrent use.
 	Observe func(ctx context.Context, e Event)
@@ -107,7 +113,7 @@ func NewRootCAPublisher(cfg RootCAPublisherConfig) (*RootCAPublisher, error) {
 		cfg.Now = time.Now
 	}
 	return &RootCAPublisher{
-		reader: cfg.Reader, client: cfg.Client, rootCA: cabundle.New(cfg.RootCA, cabundle.Check), observe: cfg.Observe,
+		reader: cfg.Reader, client: cfg.Client, rootCA: cabundle.New(cfg.RootCA, cfg.RootCAOf, cabundle.Check), observe: cfg.Observe,
 		tenants: newRootCAMemories(cfg.Now),
 	}, nil
 }
@@ -177,7 +183,7 @@ func (c *RootCAPublisher) reconcile(ctx context.Context, key Key, throttle *memo
 	if err != nil {
 		return err
 	}
-	want := planRootCA(current, key.Name, c.rootCA.Get())
+	want := planRootCA(current, key.Name, c.rootCA.Get(ctx))
 	if want == nil {
 		return nil
 	}

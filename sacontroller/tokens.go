@@ -63,6 +63,12 @@ type TokensConfig struct {
 	// [Tokens.SetRootCA] changes it at run time.
 	RootCA []byte
 
+	// RootCAOf, if not nil, returns the CA bundle of the tenant of a context, which takes
+	// the place of RootCA; an empty one leaves that. It must be fast and safe for
+	// concurrent use. After it has changed, a driver must report the tenant's objects as
+	// Added once more.
+	RootCAOf func(ctx context.Context) []byte
+
 	// AutoGenerate gives every account that lists no token Secret a new one, as
 	// Kubernetes did up to version 1.23. An account lists one at most. A Secret
 	// that a process left unlisted is found and listed by the next one, unless
@@ -142,7 +148,7 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 		reader:         cfg.Reader,
 		client:         cfg.Client,
 		issuer:         cfg.Issuer,
-		rootCA:         cabundle.New(cfg.RootCA, cabundle.Check),
+		rootCA:         cabundle.New(cfg.RootCA, cfg.RootCAOf, cabundle.Check),
 		auto:           cfg.AutoGenerate,
 		generate:       cfg.GenerateName,
 		check:          cfg.CheckToken,

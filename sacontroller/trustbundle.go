@@ -66,6 +66,12 @@ type TrustBundlePublisherConfig struct {
 	// API server accepts it. [TrustBundlePublisher.SetRootCA] changes it at run time.
 	RootCA []byte
 
+	// RootCAOf, if not nil, returns the CA bundle of the tenant of a context, which takes
+	// the place of RootCA; an empty one leaves that. It must be fast and safe for
+	// concurrent use. After it has changed, a driver must report the tenant's objects as
+	// Added once more.
+	RootCAOf func(ctx context.Context) []byte
+
 	// Owner is the value of [OwnerLabel]. All replicas have the same; control planes
 	// of one cluster that should leave each other's bundles alone have different ones.
 	// If empty, it is "kube-apiserver-serving-clustertrustbundle-publisher".
@@ -127,7 +133,7 @@ func NewTrustBundlePublisher(cfg TrustBundlePublisherConfig) (*TrustBundlePublis
 		cfg.Now = time.Now
 	}
 	return &TrustBundlePublisher{
-		cfg: cfg, rootCA: cabundle.New(cfg.RootCA, cabundle.CheckAnchors), tenants: newRootCAMemories(cfg.Now),
+		cfg: cfg, rootCA: cabundle.New(cfg.RootCA, cfg.RootCAOf, cabundle.CheckAnchors), tenants: newRootCAMemories(cfg.Now),
 	}, nil
 }
 
@@ -200,7 +206,7 @@ func (c *TrustBundlePublisher) reconcile(ctx context.Context, key Key, throttle 
 	if err != nil {
 		return Result{}, fmt.Errorf("sacontroller: listing the ClusterTrustBundles of %s: %w", ServingSigner, err)
 	}
-	plan := planTrustBundles(bundles, string(c.rootCA.Get()), c.cfg.Owner, c.cfg.Now(), c.cfg.GracePeriod)
+	plan := planTrustBundles(bundles, string(c.rootCA.Get(ctx)), c.cfg.Owner, c.cfg.Now(), c.cfg.GracePeriod)
 	if plan.write == nil {
 		return c.deleteAll(ctx, plan)
 	}

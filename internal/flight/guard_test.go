@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/tenant"
 )
 
 func TestDo(t *testing.T) {
@@ -137,3 +138,60 @@ func TestDoWaitsForSlot(t *testing.T) {
 
 // slack is for goroutines that are ending.
 const slack = 4
+
+// Calls of one tenant that hang leave three quarters of the limit to the others, and
+// nothing is remembered of a tenant without calls.
+func TestDoBoundsTenants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 8
+		g := flight.NewGuard("the signer", limit)
+		release := make(chan struct{})
+		call := func(name string, f func(context.Context) (int, error)) error {
+			ctx, cancel := context.WithTimeout(tenant.NewContext(t.Context(), name), time.Second)
+			defer cancel()
+			_, err := flight.Do(ctx, g, f)
+			return err
+		}
+		var inside atomic.Int64
+		hang := func(context.Context) (int, error) { inside.Add(1); <-release; return 0, nil }
+		answer := func(context.Context) (int, error) { return 0, nil }
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if err := call("red", hang); err == nil {
+					t.Error("a call that hangs has an answer")
+				}
+			})
+		}
+		synctest.Wait()
+		if inside.Load() != limit/4 {
+			t.Errorf("%d calls of one tenant run, want %d", inside.Load(), limit/4)
+		}
+		for _, name := range []string{"blue", ""} {
+			if err := call(name, answer); err != nil {
+				t.Errorf("another tenant gets %v", err)
+			}
+		}
+		wg.Wait()
+		if e, ok := errors.AsType[*flight.HungError](call("red", answer)); !ok || e.Calls != limit/4 {
+			t.Errorf("Do() = %v, want a HungError of %d calls", e, limit/4)
+		}
+		for range limit - limit/4 { // those that name no tenant may take the rest
+			wg.Go(func() { call("", hang) }) //nolint:errcheck // it hangs
+		}
+		wg.Wait()
+		if e, ok := errors.AsType[*flight.HungError](call("blue", answer)); !ok || e.Calls != limit {
+			t.Errorf("Do() = %v, want a HungError of %d calls", e, limit)
+		}
+		close(release)
+		synctest.Wait()
+		for _, name := range []string{"red", "blue", ""} {
+			if err := call(name, answer); err != nil {
+				t.Errorf("%q, after its calls have returned: %v", name, err)
+			}
+		}
+		if n := g.Tenants(); n != 0 {
+			t.Errorf("%d tenants are remembered, want none", n)
+		}
+	})
+}

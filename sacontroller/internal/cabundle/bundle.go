@@ -3,6 +3,7 @@ package cabundle
 
 import (
 	"bytes"
+	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -78,6 +79,7 @@ func CheckAnchors(data []byte) error {
 // A Bundle is a CA bundle that can be changed while it is in use, and the channel
 // of resyncs. It is safe for concurrent use.
 type Bundle struct {
+	of     func(ctx context.Context) []byte // or nil
 	check  func([]byte) error
 	resync chan struct{} // of capacity 1
 
@@ -85,13 +87,19 @@ type Bundle struct {
 	data []byte // replaced, never changed
 }
 
-// New returns a Bundle of data, which isn't checked. What replaces it is, with check.
-func New(data []byte, check func([]byte) error) *Bundle {
-	return &Bundle{check: check, resync: make(chan struct{}, 1), data: slices.Clone(data)}
+// New returns a Bundle of data, which isn't checked. What replaces it is, with check. What
+// of returns for a context, unless it is nil or returns nothing, takes its place there.
+func New(data []byte, of func(ctx context.Context) []byte, check func([]byte) error) *Bundle {
+	return &Bundle{of: of, check: check, resync: make(chan struct{}, 1), data: slices.Clone(data)}
 }
 
-// Get returns the bundle, to be read only.
-func (b *Bundle) Get() []byte {
+// Get returns the bundle for ctx, to be read only.
+func (b *Bundle) Get(ctx context.Context) []byte {
+	if b.of != nil {
+		if own := b.of(ctx); len(own) > 0 {
+			return own
+		}
+	}
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.data

@@ -77,18 +77,18 @@ func FuzzCheck(f *testing.F) {
 }
 
 func TestSet(t *testing.T) {
-	b := New([]byte("CA Data"), Check)
+	b := New([]byte("CA Data"), nil, Check)
 	one := newCA(t, 1)
-	if err := b.Set(one[:100]); err == nil || string(b.Get()) != "CA Data" || len(b.resync) != 0 {
-		t.Errorf("Set() of half a certificate = %v and left %q with %d resyncs due, want an error and no change", err, b.Get(), len(b.resync))
+	if err := b.Set(one[:100]); err == nil || string(b.Get(t.Context())) != "CA Data" || len(b.resync) != 0 {
+		t.Errorf("Set() of half a certificate = %v and left %q with %d resyncs due, want an error and no change", err, b.Get(t.Context()), len(b.resync))
 	}
 	for range 3 {
 		if err := b.Set(one); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if string(b.Get()) != string(one) || len(b.resync) != 1 {
-		t.Errorf("Set() left %q with %d resyncs due, want the new bundle and one", b.Get(), len(b.resync))
+	if string(b.Get(t.Context())) != string(one) || len(b.resync) != 1 {
+		t.Errorf("Set() left %q with %d resyncs due, want the new bundle and one", b.Get(t.Context()), len(b.resync))
 	}
 	<-b.resync
 	if err := b.Set(one); err != nil || len(b.resync) != 0 {
