@@ -6,6 +6,7 @@ require (
 	github.com/go-logr/logr v1.4.3
 	github.com/kubesa/serviceaccount v0.1.0
 	github.com/kubesa/serviceaccount/fake/apiserver v0.1.0
+	github.com/kubesa/serviceaccount/fake/clientgo v0.1.0
 	github.com/prometheus/client_golang v1.24.0
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2

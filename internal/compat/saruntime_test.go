@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	clientfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -50,11 +51,19 @@ func TestControllerRuntime(t *testing.T) {
 	})
 	t.Run("API server", func(t *testing.T) {
 		e := startEnvtest(t)
-		runStories(t, e.direct, func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil })
-		t.Run("webhook", e.checkWebhook)
+		// Of the access, while no controller changes anything.
 		t.Run("promises of the client", func(t *testing.T) {
 			clustertest.Run(t, func(t *testing.T) clustertest.Cluster { return e.live })
 		})
+		t.Run("promises of the reader", func(t *testing.T) {
+			mgr := must(ctrl.NewManager(e.api, ctrl.Options{Metrics: metricsserver.Options{BindAddress: "0"}}))
+			sa := must(saruntime.New(saruntime.Config{Manager: mgr, Cache: mgr.GetCache()}))
+			runManager(t, mgr)
+			clustertest.Run(t, func(t *testing.T) clustertest.Cluster { return followedReader{sa.Client(), sa.Reader()} })
+		})
+		e.startProgram(t)
+		runStories(t, e.direct, func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil })
+		t.Run("webhook", e.checkWebhook)
 	})
 	t.Run("saenvtest", func(t *testing.T) {
 		cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "./saenvtest")
@@ -91,6 +100,8 @@ func controllersOf(reader interface {
 // An envtestProgram is a program with all of saruntime, on envtest's API server, which
 // admits no pods itself.
 type envtestProgram struct {
+	*envtest.Environment
+	api    *rest.Config
 	direct client.Client
 	live   *serviceaccount.CoreV1
 }
@@ -104,7 +115,8 @@ func startEnvtest(t *testing.T) *envtestProgram {
 			ObjectMeta: metav1.ObjectMeta{Name: "pods"},
 			Webhooks: []admissionregistrationv1.MutatingWebhook{{
 				Name: "pods.example.com", FailurePolicy: &fail, SideEffects: &none, AdmissionReviewVersions: []string{"v1"},
-				ClientConfig: admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Path: &path}},
+				ClientConfig:      admissionregistrationv1.WebhookClientConfig{Service: &admissionregistrationv1.ServiceReference{Path: &path}},
+				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: "default"}},
 				Rules: []admissionregistrationv1.RuleWithOperations{{
 					Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
 					Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
@@ -121,9 +133,16 @@ func startEnvtest(t *testing.T) *envtestProgram {
 	if err != nil {
 		t.Fatal(err)
 	}
+	direct := must(client.New(api, client.Options{}))
+	return &envtestProgram{env, api, direct, must(saruntime.NewClient(direct))}
+}
+
+// startProgram runs the controllers and the webhook.
+func (e *envtestProgram) startProgram(t *testing.T) {
+	t.Helper()
 	skip := true
-	install := env.WebhookInstallOptions
-	mgr := must(ctrl.NewManager(api, ctrl.Options{
+	install := e.WebhookInstallOptions
+	mgr := must(ctrl.NewManager(e.api, ctrl.Options{
 		Metrics:        metricsserver.Options{BindAddress: "0"},
 		Controller:     config.Controller{SkipNameValidation: &skip},
 		LeaderElection: true, LeaderElectionID: "saruntime", LeaderElectionNamespace: "default", LeaderElectionReleaseOnCancel: true,
@@ -132,7 +151,7 @@ func startEnvtest(t *testing.T) *envtestProgram {
 		}),
 	}))
 	sa := must(saruntime.New(saruntime.Config{Manager: mgr}))
-	key := must(keys.ParsePrivateKey(must(os.ReadFile(filepath.Join(env.ControlPlane.APIServer.CertDir, "sa-signer.key")))))
+	key := must(keys.ParsePrivateKey(must(os.ReadFile(filepath.Join(e.ControlPlane.APIServer.CertDir, "sa-signer.key")))))
 	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://issuer.example", Signer: must(keys.NewSigner(key))}))
 	for _, c := range controllersOf(sa.Reader(), sa.Client(), issuer) {
 		if err := sa.Add(c, saruntime.Options{Controller: saruntime.ControllerOptions{MaxConcurrentReconciles: 3}}); err != nil {
@@ -142,6 +161,14 @@ func startEnvtest(t *testing.T) *envtestProgram {
 	if err := sa.AddPodWebhook(must(admission.New(sa.Admission())), saruntime.WebhookOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	runManager(t, mgr)
+	started := mgr.GetWebhookServer().StartedChecker()
+	eventually(t, func() error { return started(&http.Request{}) })
+}
+
+// runManager runs mgr until the test ends.
+func runManager(t *testing.T, mgr ctrl.Manager) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- mgr.Start(ctx) }()
@@ -151,10 +178,6 @@ func startEnvtest(t *testing.T) *envtestProgram {
 			t.Error(err)
 		}
 	})
-	started := mgr.GetWebhookServer().StartedChecker()
-	eventually(t, func() error { return started(&http.Request{}) })
-	direct := must(client.New(api, client.Options{}))
-	return &envtestProgram{direct, must(saruntime.NewClient(direct))}
 }
 
 // checkWebhook creates pods, which the webhook has to admit: the API server's plugin
