@@ -9,6 +9,7 @@ import (
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -33,7 +34,7 @@ type Reader struct {
 
 // GetNamespace returns the Namespace called name.
 func (r *Reader) GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error) {
-	return get[corev1.Namespace](ctx, r, "", name)
+	return get[corev1.Namespace](ctx, r, "namespaces", "", name)
 }
 
 // ListNamespaces returns all Namespaces in the order of their names.
@@ -45,18 +46,18 @@ func (r *Reader) ListNamespaces(ctx context.Context) ([]*corev1.Namespace, error
 
 // GetNode returns the Node called name.
 func (r *Reader) GetNode(ctx context.Context, name string) (*corev1.Node, error) {
-	return get[corev1.Node](ctx, r, "", name)
+	return get[corev1.Node](ctx, r, "nodes", "", name)
 }
 
 // GetServiceAccount returns the ServiceAccount of that name.
 func (r *Reader) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
-	return get[corev1.ServiceAccount](ctx, r, namespace, name)
+	return get[corev1.ServiceAccount](ctx, r, "serviceaccounts", namespace, name)
 }
 
 // GetSecret returns the Secret of that name. Without [Config.Cache], those that are no
 // token Secrets are NotFound.
 func (r *Reader) GetSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	return get[corev1.Secret](ctx, r, namespace, name)
+	return get[corev1.Secret](ctx, r, "secrets", namespace, name)
 }
 
 // ListSecrets returns the token Secrets of namespace, or of all if it is empty, in the
@@ -81,7 +82,7 @@ func (r *Reader) TokenSecrets(ctx context.Context, namespace, serviceAccountName
 
 // GetPod returns the Pod of that name. Without [Config.Cache] it has no status.
 func (r *Reader) GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	return get[corev1.Pod](ctx, r, namespace, name)
+	return get[corev1.Pod](ctx, r, "pods", namespace, name)
 }
 
 // ListPods returns the Pods of namespace, or of all if it is empty, in the order of
@@ -98,7 +99,7 @@ func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*cor
 	if r.own && name != rootCAName && namespace != systemNamespace {
 		return nil, fmt.Errorf("saruntime: ConfigMap %s/%s is not watched, want Config.Cache set to a cache that has it", namespace, name)
 	}
-	return get[corev1.ConfigMap](ctx, r, namespace, name)
+	return get[corev1.ConfigMap](ctx, r, "configmaps", namespace, name)
 }
 
 // ListClusterTrustBundles returns the ClusterTrustBundles of the signer, or all of them if
@@ -113,10 +114,14 @@ func (r *Reader) ListClusterTrustBundles(ctx context.Context, signerName string)
 }
 
 // get reads one object from the cache. The copy of the struct shares all else with
-// the cache.
-func get[T any, P object[T]](ctx context.Context, r *Reader, namespace, name string) (*T, error) {
+// the cache. That names the kind in a NotFound, the API the resource.
+func get[T any, P object[T]](ctx context.Context, r *Reader, resource, namespace, name string) (*T, error) {
 	found := P(new(T))
-	if err := r.cache.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, found, client.UnsafeDisableDeepCopy); err != nil {
+	err := r.cache.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, found, client.UnsafeDisableDeepCopy)
+	if apierrors.IsNotFound(err) {
+		return nil, apierrors.NewNotFound(corev1.Resource(resource), name)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return found, nil

@@ -2,7 +2,9 @@ package compat
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,7 +14,9 @@ import (
 
 	"github.com/go-logr/logr"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -64,9 +68,10 @@ func TestControllerRuntime(t *testing.T) {
 		e.startProgram(t)
 		runStories(t, e.direct, func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil })
 		t.Run("webhook", e.checkWebhook)
+		t.Run("metrics", e.checkMetrics)
 	})
 	t.Run("saenvtest", func(t *testing.T) {
-		cmd := exec.CommandContext(t.Context(), "go", "test", "-count=1", "./saenvtest")
+		cmd := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-count=1", "./saenvtest")
 		cmd.Dir = "../../controllerruntime"
 		cmd.Env = append(os.Environ(), "KUBEBUILDER_ASSETS="+programs(t), "KUBEBUILDER_CONTROLPLANE_START_TIMEOUT="+envtestPatience.String())
 		if out, err := cmd.CombinedOutput(); err != nil || strings.Contains(string(out), "SKIP") {
@@ -198,5 +203,56 @@ func (e *envtestProgram) checkWebhook(t *testing.T) {
 	}
 	if err := e.direct.Create(t.Context(), ghost); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ghost") {
 		t.Errorf("a pod without an account: %v, want Forbidden", err)
+	}
+}
+
+// checkMetrics reads metrics with tokens of accounts, as RBAC allows.
+func (e *envtestProgram) checkMetrics(t *testing.T) {
+	ctx := t.Context()
+	filter := must(saruntime.MetricsFilter("metrics.example.com")(e.api, must(rest.HTTPClientFor(e.api))))
+	handler := must(filter(logr.Discard(), http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "prometheus"}}
+	role := &rbacv1.ClusterRole{
+		ObjectMeta: metav1.ObjectMeta{Name: "metrics"},
+		Rules:      []rbacv1.PolicyRule{{NonResourceURLs: []string{"/metrics"}, Verbs: []string{"get"}}},
+	}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "metrics"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "metrics"},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "default", Name: "prometheus"}},
+	}
+	get := func(audience string) int {
+		request := &authenticationv1.TokenRequest{}
+		if audience != "" {
+			request.Spec.Audiences = []string{audience}
+		}
+		if err := e.direct.SubResource("token").Create(ctx, account, request); err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.Header.Set("Authorization", "Bearer "+request.Status.Token)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Code
+	}
+	create := func(o client.Object) {
+		if err := e.direct.Create(ctx, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	create(account)
+	if got := get("metrics.example.com"); got != http.StatusForbidden {
+		t.Errorf("without a role: HTTP %d, want 403", got)
+	}
+	create(role)
+	create(binding)
+	eventually(t, func() error {
+		if got := get("metrics.example.com"); got != http.StatusOK {
+			return fmt.Errorf("with a role: HTTP %d, want 200", got)
+		}
+		return nil
+	})
+	if got := get(""); got != http.StatusUnauthorized {
+		t.Errorf("with a token of the API server's audience: HTTP %d, want 401", got)
 	}
 }
