@@ -42,12 +42,16 @@ type endToEnd struct {
 	controllers   []sacontroller.Controller
 }
 
-func startEndToEnd(t *testing.T, alg keys.Algorithm) *endToEnd {
+func startEndToEnd(t *testing.T, alg keys.Algorithm, mutate ...func(*controlplane.Config)) *endToEnd {
 	t.Helper()
 	key := must(keys.Generate(alg))
-	server, err := controlplane.Start(t.Context(), controlplane.Config{
+	cfg := controlplane.Config{
 		Issuer: testIssuer, Audiences: []string{"api"}, SigningKey: key, PublicKeys: []crypto.PublicKey{key.Public()},
-	})
+	}
+	for _, m := range mutate {
+		m(&cfg)
+	}
+	server, err := controlplane.Start(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,6 +39,9 @@ type Config struct {
 	// knows the keys instead of the two: --service-account-signing-endpoint.
 	SigningEndpoint string
 
+	// NodeRestriction turns the admission plugin of that name on.
+	NodeRestriction bool
+
 	// Folder keeps what etcd stores and the authority of the certificates, and is
 	// made if there is none; etcd then waits for the disk. If empty, everything is
 	// gone after Stop.
@@ -210,6 +213,9 @@ func (c *ControlPlane) serverFlags() []string {
 		"--service-cluster-ip-range=10.0.0.0/24",
 		"--authorization-mode=RBAC",
 		"--disable-admission-plugins=ServiceAccount",
+	}
+	if c.cfg.NodeRestriction {
+		flags = append(flags, "--enable-admission-plugins=NodeRestriction")
 	}
 	for _, issuer := range append([]string{c.cfg.Issuer}, c.cfg.FormerIssuers...) {
 		flags = append(flags, "--service-account-issuer="+issuer) // the first one issues

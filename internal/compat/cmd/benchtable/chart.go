@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"html"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,7 @@ const (
 // chart draws the ratios as bars, shorter is faster, with a mark at each goal.
 // Its colours are readable on white and on black.
 func chart(all []result) string {
+	all = slices.DeleteFunc(slices.Clone(all), func(r result) bool { return r.goal.alone })
 	height := chartTop + lineHeight*len(all) + 16
 	x := func(ratio float64) float64 { return labelWidth + barWidth*min(ratio, 1.1) }
 	var b strings.Builder

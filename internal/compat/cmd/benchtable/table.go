@@ -28,10 +28,14 @@ func table(r *run, all []result) (string, error) {
 	}
 	b.WriteString("| operation | Kubernetes | here | ratio | goal | allocations |\n|---|---|---|---|---|---|\n")
 	for _, res := range all {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", res.operation, amount(res.upstream, res.unit), amount(res.ours, res.unit),
+		upstream := "–"
+		if !res.goal.alone {
+			upstream = amount(res.upstream, res.unit)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", res.operation, upstream, amount(res.ours, res.unit),
 			ratioText(res), goalText(res.goal), allocations(res))
 	}
-	b.WriteString("\nA ratio in bold misses its goal. What stands before × compares with the signature alone.\n")
+	b.WriteString("\nA ratio in bold misses its goal. What stands before × compares with the signature alone, or with what the\noperation names.\n")
 	return b.String(), nil
 }
 
@@ -46,10 +50,14 @@ func (r *run) repetitions() int {
 }
 
 func ratioText(res result) string {
-	text := fmt.Sprintf("%.2f", res.ratio())
-	if res.raw > 0 {
-		text += fmt.Sprintf(", %.2f ×", res.ours/res.raw)
+	var parts []string
+	if !res.goal.alone {
+		parts = append(parts, fmt.Sprintf("%.2f", res.ratio()))
 	}
+	if res.raw > 0 {
+		parts = append(parts, fmt.Sprintf("%.2f ×", res.ours/res.raw))
+	}
+	text := strings.Join(parts, ", ")
 	if res.missed() {
 		text = "**" + text + "**"
 	}
@@ -77,6 +85,9 @@ func goalText(g goal) string {
 }
 
 func allocations(res result) string {
+	if res.goal.alone && res.oursAllocs >= 0 {
+		return fmt.Sprintf("%.0f", res.oursAllocs)
+	}
 	if res.upstreamAllocs < 0 || res.oursAllocs < 0 {
 		return ""
 	}
