@@ -59,8 +59,9 @@ var importRules = map[string]struct{ ours, others []string }{
 	"admission/webhook":       {ours: []string{"admission", "internal/configerror", "internal/flight", "internal/names", "internal/strictjson", "internal/webhook"}, others: kubernetes},
 
 	// For tests of the two above.
-	"admission/internal/admissiontest":   {ours: []string{"admission"}, others: kubernetes},
-	"internal/podsecrets/podsecretstest": {others: kubernetes},
+	"admission/internal/admissiontest":     {ours: []string{"admission"}, others: kubernetes},
+	"internal/podsecrets/podsecretstest":   {others: kubernetes},
+	"internal/tokensecret/tokensecrettest": {others: kubernetes},
 
 	"sacontroller":                   {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/tokensecret", "sacontroller/internal/cabundle", "sacontroller/internal/memory", "tenant"}, others: kubernetes},
 	"sacontroller/internal/cabundle": {},
@@ -70,7 +71,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"fake/internal/admit":            {ours: []string{"fake/internal/object"}, others: kubernetes},
 	"fake/internal/apirules":         {ours: []string{"fake/internal/object", "fake/internal/patch", "fake/internal/warning"}, others: kubernetes},
 	"fake/internal/object":           {others: kubernetes},
-	"fake/internal/patch":            {others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},
+	"fake/internal/patch":            {ours: []string{"fake/internal/object"}, others: append([]string{"gopkg.in/evanphx/json-patch.v4"}, kubernetes...)},
 	"fake/internal/warning":          {},
 	"fake/internal/review":           {ours: []string{"fake", "tokens"}, others: kubernetes},
 	"fake/internal/settle":           {ours: []string{"fake/internal/object", "fake/internal/store", "sacontroller", "tenant"}, others: kubernetes},

@@ -1,18 +1,11 @@
 package fake
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/admit"
@@ -37,7 +30,7 @@ type FieldManager interface {
 }
 
 // ManageFields makes the Cluster keep metadata.managedFields in every write, and accept
-// patches of the type [types.ApplyYAMLPatchType], server-side apply. Without a manager
+// patches of the type types.ApplyYAMLPatchType, server-side apply. Without a manager
 // those are answered with 415. Objects that are there already belong to nobody.
 func (c *Cluster) ManageFields(manager FieldManager) {
 	c.mu.Lock()
@@ -90,31 +83,11 @@ func (c *Cluster) manage(k *object.Kind, live, next object.Object, op fault.Op, 
 	return managed, nil
 }
 
-// stamp sets the times of the managedFields of next: now, unless they were the same in
-// live. The manager reads a clock of its own, and has sorted them by it.
+// stamp sets the times of the managedFields of next. The manager reads a clock of its own,
+// and has sorted them by it.
 func (c *Cluster) stamp(next, live object.Object) {
 	apirules.ClearTypeMeta(next)
-	var before []metav1.ManagedFieldsEntry
-	if live != nil {
-		before = live.GetManagedFields()
-	}
-	entries, now := next.GetManagedFields(), c.now()
-	for i := range entries {
-		entries[i].Time = &now
-		for _, b := range before {
-			e := entries[i]
-			if b.Manager == e.Manager && b.Operation == e.Operation && b.APIVersion == e.APIVersion && b.Subresource == e.Subresource &&
-				b.FieldsV1 != nil && e.FieldsV1 != nil && b.FieldsV1.GetRawString() == e.FieldsV1.GetRawString() {
-				entries[i].Time = b.Time
-			}
-		}
-	}
-	slices.SortStableFunc(entries, func(a, b metav1.ManagedFieldsEntry) int {
-		return cmp.Or(
-			cmp.Compare(a.Operation, b.Operation), a.Time.Compare(b.Time.Time), cmp.Compare(a.Manager, b.Manager),
-			cmp.Compare(a.APIVersion, b.APIVersion), cmp.Compare(a.Subresource, b.Subresource))
-	})
-	next.SetManagedFields(entries)
+	patch.Stamp(next, live, c.now())
 }
 
 func liveOrEmpty(k *object.Kind, live object.Object) object.Object {
@@ -140,7 +113,7 @@ func (c *Cluster) apply(ctx context.Context, k *object.Kind, old object.Object, 
 		return nil, err
 	}
 	c.stamp(applied, old)
-	if err := checkApplied(k, applied, old, action); err != nil {
+	if err := patch.CheckApplied(k, applied, old != nil, action.Namespace, action.Name); err != nil {
 		return nil, err
 	}
 	object.DropEmpty(applied)
@@ -148,29 +121,6 @@ func (c *Cluster) apply(ctx context.Context, k *object.Kind, old object.Object, 
 		return nil, err
 	}
 	return applied, nil
-}
-
-// checkApplied compares what was applied with the path of the request, in the order of
-// the API server.
-func checkApplied(k *object.Kind, applied, old object.Object, action *Action) error {
-	if uid := applied.GetUID(); uid != "" && old == nil {
-		return apierrors.NewConflict(k.GroupResource(), action.Name,
-			fmt.Errorf("uid mismatch: the provided object specified uid %s, and no existing object was found", uid))
-	}
-	if applied.GetNamespace() == "" {
-		applied.SetNamespace(action.Namespace)
-	}
-	switch {
-	case applied.GetNamespace() != action.Namespace:
-		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-	case applied.GetName() == "":
-		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s based on URL) was undeterminable: name must be provided", action.Name))
-	case applied.GetName() != action.Name:
-		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", applied.GetName(), action.Name))
-	case old == nil: // the API server ignores the version of what isn't there
-		applied.SetResourceVersion("")
-	}
-	return nil
 }
 
 // errAdmitted says that what was admitted isn't what would follow now.
@@ -192,26 +142,4 @@ func (c *Cluster) admitApplied(ctx context.Context, k *object.Kind, applied, old
 		return errAdmitted
 	}
 	return ctx.Err()
-}
-
-// parseApply reads the configuration of a server-side apply.
-func parseApply(k *object.Kind, data []byte, opts *writeOptions) (*unstructured.Unstructured, error) {
-	checked := metav1.PatchOptions{}
-	if opts != nil {
-		checked.FieldManager = opts.manager
-	}
-	if errs := validation.ValidatePatchOptions(&checked, types.ApplyYAMLPatchType); len(errs) > 0 {
-		return nil, apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: "PatchOptions"}, "", errs)
-	}
-	configuration, err := patch.ParseConfiguration(data)
-	if err != nil {
-		return nil, err
-	}
-	switch gvk := configuration.GroupVersionKind(); {
-	case gvk != k.GroupVersion().WithKind(k.Name):
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("invalid object type: %s", gvk))
-	case configuration.GetManagedFields() != nil:
-		return nil, apierrors.NewBadRequest("metadata.managedFields must be nil")
-	}
-	return configuration, nil
 }

@@ -75,7 +75,11 @@ func (c *Cluster) parse(k *object.Kind, pt types.PatchType, data []byte, opts *w
 	out := change{cluster: c, kind: k, opts: opts}
 	var err error
 	if pt == types.ApplyYAMLPatchType && c.fields != nil {
-		out.configuration, err = parseApply(k, data, opts)
+		manager := ""
+		if opts != nil {
+			manager = opts.manager
+		}
+		out.configuration, err = patch.ParseApply(k, data, manager)
 		out.repeated = patch.Repeated(data)
 	} else {
 		out.patch, err = patch.Parse(pt, data)

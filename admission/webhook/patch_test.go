@@ -274,6 +274,19 @@ func disturb(r *rand.Rand, value any) {
 	}
 }
 
+// checkSeed checks the patch of one random pod, and reports whether there was one.
+func checkSeed(t *testing.T, p *admission.Plugin, h http.Handler, seed uint64, object string) (patched bool) {
+	t.Helper()
+	patched, err := checkRaw(p, func(object string) ([]byte, *metav1.Status) {
+		got := respond(t, h, reviewOf(object))
+		return got.Patch, got.Result
+	}, object, create)
+	if err != nil {
+		t.Fatalf("seed %d: %v\n%s", seed, err, object)
+	}
+	return patched
+}
+
 func TestPatchesAreWhatAdmitDoes(t *testing.T) {
 	// ADM-7, A13, and invariants P1 and P2, for raw JSON with unknown fields.
 	patched := 0
@@ -282,14 +295,7 @@ func TestPatchesAreWhatAdmitDoes(t *testing.T) {
 		p, _, _ := randomPlugin(t, r)
 		h := newHandler(t, p, webhook.Config{})
 		object := randomJSON(t, r, randomPod(r))
-		was, err := checkRaw(p, func(object string) ([]byte, *metav1.Status) {
-			got := respond(t, h, reviewOf(object))
-			return got.Patch, got.Result
-		}, object, create)
-		if err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed, err, object)
-		}
-		if was {
+		if checkSeed(t, p, h, seed, object) {
 			patched++
 		}
 	}
@@ -326,14 +332,7 @@ func TestFurtherPatchesAreWhatAdmitDoes(t *testing.T) {
 			}
 		}
 		object := randomJSON(t, r, random)
-		was, err := checkRaw(p, func(object string) ([]byte, *metav1.Status) {
-			got := respond(t, h, reviewOf(object))
-			return got.Patch, got.Result
-		}, object, create)
-		if err != nil {
-			t.Fatalf("seed %d: %v\n%s", seed, err, object)
-		}
-		if was {
+		if checkSeed(t, p, h, seed, object) {
 			patched++
 		}
 	}

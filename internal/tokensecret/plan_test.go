@@ -8,31 +8,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret/tokensecrettest"
 )
 
-var deletedAt = metav1.Unix(1700000000, 0)
-
-// goodAccount and goodSecret are the account and the complete token Secret of the
-// cases below, which break one thing each.
-func goodAccount() *corev1.ServiceAccount {
-	return &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default", Namespace: "ns", UID: "12345", ResourceVersion: "1"}}
-}
-
-func goodSecret() *corev1.Secret {
-	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Name: "token-secret-1", Namespace: "ns", UID: "23456", ResourceVersion: "1",
-			Annotations: map[string]string{
-				"kubernetes.io/service-account.name": "default",
-				"kubernetes.io/service-account.uid":  "12345",
-				"team":                               "a",
-			},
-		},
-		Type: "kubernetes.io/service-account-token",
-		Data: map[string][]byte{"token": []byte("ABC"), "ca.crt": []byte("CA Data"), "namespace": []byte("ns"), "extra": []byte("kept")},
-	}
-}
+var (
+	deletedAt   = tokensecrettest.DeletedAt
+	goodAccount = tokensecrettest.Account
+	goodSecret  = tokensecrettest.Secret
+	withUID     = tokensecrettest.AccountWithUID
+	noUID       = tokensecrettest.WithoutUID
+	refs        = tokensecrettest.References
+)
 
 // CTL-43, CTL-44, CTL-50, CTL-54, CTL-55, CTL-T6, CTL-T8, SECURITY C18
 func TestLacking(t *testing.T) {
@@ -158,22 +145,6 @@ func TestOrphaned(t *testing.T) {
 			}
 		})
 	}
-}
-
-func withUID(uid types.UID) *corev1.ServiceAccount {
-	a := goodAccount()
-	a.UID = uid
-	return a
-}
-
-func noUID(s *corev1.Secret) { delete(s.Annotations, "kubernetes.io/service-account.uid") }
-
-func refs(names ...string) []corev1.ObjectReference {
-	r := []corev1.ObjectReference{}
-	for _, n := range names {
-		r = append(r, corev1.ObjectReference{Name: n})
-	}
-	return r
 }
 
 // CTL-65, CTL-70, CTL-89, SECURITY S3

@@ -62,46 +62,35 @@ func (c *Claims) decodePrivate(object string) *Fault {
 		return invalid(ClaimPrivate)
 	}
 	for name, value := range strictjson.Members(object) {
-		claim, ok := "", true
+		ok := true
 		switch name {
 		case ClaimNamespace:
-			claim = ClaimNamespace
 			c.Namespace, ok = strictjson.Text(value)
 		case ClaimAccount:
-			claim = ClaimAccount
 			c.Account, ok = decodeRef(value)
 		case ClaimPod:
-			claim = ClaimPod
 			c.Pod, ok = decodeRef(value)
 		case ClaimSecret:
-			claim = ClaimSecret
 			c.Secret, ok = decodeRef(value)
 		case ClaimNode:
-			claim = ClaimNode
 			c.Node, ok = decodeRef(value)
 		case ClaimValidating:
-			claim = ClaimValidating
 			c.Validating, ok = decodeRef(value)
 		case ClaimMutating:
-			claim = ClaimMutating
 			c.Mutating, ok = decodeRef(value)
 		case ClaimObject:
-			claim = ClaimObject
 			c.Object, ok = decodeObject(value)
 		case ClaimAttestation:
-			claim = ClaimAttestation
 			c.Attestations, ok = decodeAttestations(value)
 		case ClaimWarnAfter:
-			claim = ClaimWarnAfter
 			c.WarnAfter, ok = DecodeTime(value)
 		default:
 			if c.cluster != "" && name == c.cluster {
-				claim = name
 				c.Cluster, ok = strictjson.Text(value)
 			}
 		}
 		if !ok {
-			return invalid(claim)
+			return invalid(strings.Clone(name)) // which keeps nothing of the token
 		}
 	}
 	return nil
