@@ -14,7 +14,7 @@ import (
 )
 
 // What a library leaves to the program that imports it.
-var programsOnly = []string{"expvar", "flag", "log", "log/slog", "os/exec", "os/signal"}
+var programsOnly = []string{"expvar", "flag", "log", "os/exec", "os/signal"}
 
 // The library has no init function, writes no log and reads no flag; every
 // package says what it is for, and every exported name too.
@@ -32,6 +32,7 @@ func TestLibraryHygiene(t *testing.T) {
 				t.Errorf("%s imports %s, which is for programs", name, spec.Path.Value)
 			}
 		}
+		checkSlog(t, name, file)
 		for _, declaration := range file.Decls {
 			checkDeclaration(t, name, declaration)
 		}
@@ -87,4 +88,18 @@ func libraryFiles(t *testing.T) map[string]*ast.File {
 		t.Fatal(err)
 	}
 	return files
+}
+
+// Of log/slog the library uses what describes a value, and nothing that logs.
+func checkSlog(t *testing.T, name string, file *ast.File) {
+	t.Helper()
+	values := []string{"Attr", "AnyValue", "GroupValue", "LogValuer", "String", "StringValue", "TimeValue", "Value"}
+	ast.Inspect(file, func(n ast.Node) bool {
+		if selector, ok := n.(*ast.SelectorExpr); ok {
+			if pkg, ok := selector.X.(*ast.Ident); ok && pkg.Name == "slog" && !slices.Contains(values, selector.Sel.Name) {
+				t.Errorf("%s uses slog.%s, want only values of log/slog", name, selector.Sel.Name)
+			}
+		}
+		return true
+	})
 }

@@ -1,6 +1,11 @@
 package keys
 
-import "time"
+import (
+	"log/slog"
+	"time"
+
+	"github.com/kubesa/serviceaccount/internal/logvalue"
+)
 
 // An Event is what the Observe hooks of sources and publishers get after they have
 // read, fetched or asked for keys.
@@ -21,3 +26,6 @@ type Event struct {
 	Panic any
 	Stack []byte
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }

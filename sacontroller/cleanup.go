@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/podsecrets"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
@@ -25,6 +27,31 @@ type CleanupReport struct {
 	Problem string
 	// Decisions has one for each token Secret, in the order of namespace and name.
 	Decisions []CleanupDecision
+}
+
+// LogValue returns the numbers of r for log/slog.
+func (r *CleanupReport) LogValue() slog.Value {
+	if r == nil {
+		return slog.AnyValue(nil)
+	}
+	count := struct {
+		DryRun                             bool
+		Problem                            string
+		Kept, Invalidated, Deleted, Failed int
+	}{DryRun: r.DryRun, Problem: r.Problem}
+	for _, d := range r.Decisions {
+		switch {
+		case d.Err != nil:
+			count.Failed++
+		case d.Action == CleanupInvalidate:
+			count.Invalidated++
+		case d.Action == CleanupDelete:
+			count.Deleted++
+		default:
+			count.Kept++
+		}
+	}
+	return logvalue.Of(count)
 }
 
 // A CleanupDecision is what a round decided about one token Secret.

@@ -2,6 +2,7 @@ package sacontroller
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/cabundle"
 	"github.com/kubesa/serviceaccount/tenant"
 )
@@ -99,6 +101,9 @@ func (k Key) String() string {
 // in returns ctx as one of the tenant of k.
 func (k Key) in(ctx context.Context) context.Context { return tenant.NewContext(ctx, k.Tenant) }
 
+// LogValue returns what String does, for log/slog.
+func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
+
 // A Change is one change of one object, as a watch or an informer reports it.
 type Change struct {
 	// Tenant is the tenant that has the object. It is empty if there are no tenants.
@@ -150,6 +155,9 @@ type Event struct {
 	// Cleanup is the report of one round of a [LegacyTokenCleaner].
 	Cleanup *CleanupReport
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
 // A ConfigError is one mistake in a config struct. Constructors return all
 // mistakes at once, joined: [errors.As] finds the first. Config is the struct,

@@ -2,10 +2,12 @@ package tokens
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
@@ -70,6 +72,9 @@ type Event struct {
 	// Secret is marked invalid.
 	Legacy *LegacyUse
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
 // A LegacyUse is the use of a Secret-based token.
 type LegacyUse struct {

@@ -3,6 +3,7 @@ package tokens
 import (
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/internal/jose"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
@@ -148,4 +150,25 @@ func ClaimOf[T any](id *Identity, name string) (value T, ok bool, err error) {
 		return value, true, nil
 	}
 	return value, false, nil
+}
+
+// String returns the username.
+func (id Identity) String() string { return id.Username() }
+
+// LogValue returns who id is, and by which token, for log/slog.
+func (id *Identity) LogValue() slog.Value {
+	if id == nil {
+		return slog.AnyValue(nil)
+	}
+	return logvalue.Of(struct {
+		User                                                  string
+		UID                                                   types.UID
+		CredentialID, Issuer, Cluster                         string
+		Audiences                                             []string
+		Pod, Secret, Node, ValidatingWebhook, MutatingWebhook string
+		Expiry                                                time.Time
+	}{
+		id.Username(), id.UID, id.CredentialID, id.Issuer, id.Cluster, id.Audiences,
+		id.Pod.Name, id.Secret.Name, id.Node.Name, id.ValidatingWebhook.Name, id.MutatingWebhook.Name, id.Expiry,
+	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"sync"
@@ -14,11 +15,16 @@ import (
 // buckets are the upper bounds of durations.
 var buckets = []time.Duration{time.Millisecond, 10 * time.Millisecond, 100 * time.Millisecond, time.Second, 10 * time.Second}
 
-// metrics counts requests, and serves the counts in the text format of Prometheus. No
-// label value is chosen by clients.
+// metrics counts requests, and serves the counts in the text format of Prometheus, under
+// the names of the module prometheus, whose dashboard and alerts fit. A program that links
+// Prometheus' client uses that module instead. No label value is chosen by clients.
 type metrics struct {
 	mu     sync.Mutex
 	counts map[labels]int
+	times  map[string]*times // by operation
+}
+
+type times struct {
 	within [6]int // by bucket, the last for what takes longer
 	took   time.Duration
 	total  int
@@ -29,7 +35,7 @@ type labels struct {
 }
 
 func labelsOf(o webhook.Event) labels {
-	l := labels{o.Operation, "refused"}
+	l := labels{o.Operation, "denied"}
 	if !slices.Contains([]string{"CREATE", "UPDATE", "DELETE", "CONNECT"}, o.Operation) {
 		l.operation = "other"
 	}
@@ -51,12 +57,18 @@ func (m *metrics) observe(o webhook.Event) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.counts == nil {
-		m.counts = map[labels]int{}
+		m.counts, m.times = map[labels]int{}, map[string]*times{}
 	}
-	m.counts[labelsOf(o)]++
-	m.within[i]++
-	m.took += o.Took
-	m.total++
+	l := labelsOf(o)
+	m.counts[l]++
+	t := m.times[l.operation]
+	if t == nil {
+		t = new(times)
+		m.times[l.operation] = t
+	}
+	t.within[i]++
+	t.took += o.Took
+	t.total++
 }
 
 func (m *metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
@@ -69,21 +81,24 @@ func (m *metrics) text() []byte {
 	defer m.mu.Unlock()
 	var lines []string
 	for l, n := range m.counts {
-		lines = append(lines, fmt.Sprintf("webhook_requests_total{operation=%q,result=%q} %d\n", l.operation, l.result, n))
+		lines = append(lines, fmt.Sprintf("serviceaccount_admission_reviews_total{operation=%q,result=%q} %d\n", l.operation, l.result, n))
 	}
 	slices.Sort(lines)
 	var out bytes.Buffer
-	out.WriteString("# TYPE webhook_requests_total counter\n")
+	out.WriteString("# TYPE serviceaccount_admission_reviews_total counter\n")
 	for _, line := range lines {
 		out.WriteString(line)
 	}
-	out.WriteString("# TYPE webhook_request_duration_seconds histogram\n")
-	sum := 0
-	for i, bound := range buckets {
-		sum += m.within[i]
-		fmt.Fprintf(&out, "webhook_request_duration_seconds_bucket{le=\"%g\"} %d\n", bound.Seconds(), sum)
+	const histogram = "serviceaccount_admission_review_duration_seconds"
+	fmt.Fprintf(&out, "# TYPE %s histogram\n", histogram)
+	for _, operation := range slices.Sorted(maps.Keys(m.times)) {
+		t, sum := m.times[operation], 0
+		for i, bound := range buckets {
+			sum += t.within[i]
+			fmt.Fprintf(&out, "%s_bucket{operation=%q,le=\"%g\"} %d\n", histogram, operation, bound.Seconds(), sum)
+		}
+		fmt.Fprintf(&out, "%s_bucket{operation=%q,le=\"+Inf\"} %d\n", histogram, operation, t.total)
+		fmt.Fprintf(&out, "%s_sum{operation=%q} %g\n%s_count{operation=%q} %d\n", histogram, operation, t.took.Seconds(), histogram, operation, t.total)
 	}
-	fmt.Fprintf(&out, "webhook_request_duration_seconds_bucket{le=\"+Inf\"} %d\n", m.total)
-	fmt.Fprintf(&out, "webhook_request_duration_seconds_sum %g\nwebhook_request_duration_seconds_count %d\n", m.took.Seconds(), m.total)
 	return out.Bytes()
 }

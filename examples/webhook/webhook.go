@@ -19,6 +19,7 @@ type server struct {
 	log         *slog.Logger
 	certificate *certificate
 	metrics     *metrics
+	readiness   *readiness
 	admit       http.Handler
 	drain       time.Duration
 	stopping    atomic.Bool
@@ -38,41 +39,30 @@ func newWebhook(o options, log *slog.Logger) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &server{log: log, certificate: certificate, metrics: new(metrics), drain: o.drain}
+	w := &server{log: log, certificate: certificate, metrics: new(metrics), readiness: &readiness{accounts: accounts, log: log}, drain: o.drain}
 	w.admit, err = webhook.New(plugin, webhook.Config{Observe: w.observe})
 	return w, err
 }
 
 // observe logs and counts a request. Events hold no Secrets, and slog escapes what
 // clients have written.
-func (w *server) observe(_ context.Context, e webhook.Event) {
+func (w *server) observe(ctx context.Context, e webhook.Event) {
 	w.metrics.observe(e)
-	attrs := []any{
-		"status", e.HTTPStatus, "allowed", e.Allowed, "took", e.Took,
-		"uid", e.UID, "operation", e.Operation, "namespace", e.Namespace, "name", e.Name,
-		"resource", e.Resource, "subresource", e.Subresource, "dryRun", e.DryRun, "patchBytes", e.PatchBytes,
-	}
+	level, message := slog.LevelInfo, "reviewed"
 	switch {
 	case e.Panic != nil:
-		w.log.Error("panic", append(attrs, "panic", e.Panic, "stack", string(e.Stack))...)
+		level, message = slog.LevelError, "panic"
 	case e.Err != nil:
-		w.log.Warn("refused", append(attrs, "err", e.Err)...)
-	default:
-		w.log.Info("reviewed", attrs...)
+		level, message = slog.LevelWarn, "refused"
 	}
+	w.log.LogAttrs(ctx, level, message, slog.Any("", e)) // its fields, beside the message
 }
 
 func (w *server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/admit", w.admit)
 	mux.HandleFunc("GET /livez", func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", func(rw http.ResponseWriter, _ *http.Request) {
-		if w.stopping.Load() {
-			http.Error(rw, "shutting down", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = rw.Write([]byte("ok\n"))
-	})
+	mux.HandleFunc("GET /readyz", w.serveReady)
 	mux.Handle("GET /metrics", w.metrics)
 	return mux
 }
@@ -103,7 +93,7 @@ func (w *server) serve(ctx context.Context, l net.Listener) error {
 	case <-ctx.Done():
 	}
 	w.stopping.Store(true)
-	w.log.Info("shutting down", "drain", w.drain)
+	w.log.Info("shutting down", "drain", w.drain.String())
 	select {
 	case err := <-failed:
 		return err

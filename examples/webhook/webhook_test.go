@@ -34,6 +34,7 @@ type fixture struct {
 	client  *http.Client
 	log     *lockedBuffer
 	options options
+	api     *httptest.Server
 	server  *server
 	stop    context.CancelFunc
 	done    chan error
@@ -69,7 +70,7 @@ func apiServer(t *testing.T) *httptest.Server {
 			_, _ = io.WriteString(w, `{"kind":"ServiceAccount","apiVersion":"v1","metadata":{"namespace":"shop","name":"default"},"imagePullSecrets":[{"name":"registry"}]}`)
 		case r.URL.Path == "/api/v1/namespaces/shop/serviceaccounts/elsewhere":
 			http.Redirect(w, r, "/api/v1/namespaces/shop/serviceaccounts/default", http.StatusFound)
-		case strings.HasPrefix(r.URL.Path, "/api/v1/namespaces/shop/serviceaccounts/"):
+		case strings.HasPrefix(r.URL.Path, "/api/v1/namespaces/shop/serviceaccounts/"), strings.HasPrefix(r.URL.Path, "/api/v1/namespaces/kube-system/serviceaccounts/"):
 			w.WriteHeader(http.StatusNotFound)
 			_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"not found","reason":"NotFound","code":404}`)
 		default:
@@ -122,8 +123,10 @@ func writeCertificate(t *testing.T, o options, serial int64) *x509.Certificate {
 	return certificate
 }
 
-func optionsFor(t *testing.T) options {
-	server, dir := apiServer(t), t.TempDir()
+func optionsFor(t *testing.T) options { return optionsOf(t, apiServer(t)) }
+
+func optionsOf(t *testing.T, server *httptest.Server) options {
+	dir := t.TempDir()
 	o, err := parse([]string{
 		"-api-server", server.URL, "-drain", "0s",
 		"-cert", filepath.Join(dir, "tls.crt"), "-key", filepath.Join(dir, "tls.key"),
@@ -139,7 +142,8 @@ func optionsFor(t *testing.T) options {
 
 // start runs a webhook until the test ends.
 func start(t *testing.T) *fixture {
-	f := &fixture{log: new(lockedBuffer), options: optionsFor(t), done: make(chan error, 1)}
+	api := apiServer(t)
+	f := &fixture{log: new(lockedBuffer), api: api, options: optionsOf(t, api), done: make(chan error, 1)}
 	f.trust(writeCertificate(t, f.options, 1))
 	var err error
 	if f.server, err = newWebhook(f.options, slog.New(slog.NewJSONHandler(f.log, nil))); err != nil {
@@ -230,21 +234,62 @@ func TestWebhook(t *testing.T) {
 	}
 	_, metrics := f.get(t, "/metrics")
 	for _, want := range []string{
-		`webhook_requests_total{operation="CREATE",result="patched"} 1`, `webhook_requests_total{operation="CREATE",result="refused"} 4`,
-		`webhook_requests_total{operation="other",result="bad"} 1`, `webhook_request_duration_seconds_bucket{le="+Inf"} 6`, "webhook_request_duration_seconds_count 6",
+		`serviceaccount_admission_reviews_total{operation="CREATE",result="patched"} 1`, `serviceaccount_admission_reviews_total{operation="CREATE",result="denied"} 4`,
+		`serviceaccount_admission_reviews_total{operation="other",result="bad"} 1`, `serviceaccount_admission_review_duration_seconds_bucket{operation="CREATE",le="+Inf"} 5`,
+		`serviceaccount_admission_review_duration_seconds_count{operation="other"} 1`,
 	} {
 		if !strings.Contains(metrics, want+"\n") {
 			t.Errorf("the metrics lack %s:\n%s", want, metrics)
 		}
 	}
 	log := f.log.String()
-	for _, want := range []string{`"msg":"reviewed","status":200,"allowed":true`, `"msg":"refused"`, `"uid":"u1","operation":"CREATE","namespace":"shop","name":"web"`} {
+	for _, want := range []string{`"msg":"reviewed","httpStatus":200,"took":"`, `"msg":"refused"`, `"uid":"u1","operation":"CREATE","resource":"pods","namespace":"shop","name":"web","dryRun":false,"allowed":true`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %s:\n%s", want, log)
 		}
 	}
 	if strings.Contains(log+metrics, bearer) {
 		t.Errorf("the token is in the log or the metrics")
+	}
+}
+
+// The webhook is ready while the API server can be asked, which it does once a second at
+// most, however many ask.
+func TestReadiness(t *testing.T) {
+	f := start(t)
+	wait := func(want int, problem string) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+			status, body := f.get(t, "/readyz")
+			if status == want && (want == http.StatusOK || strings.Contains(body, "the API server can't be asked")) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("/readyz answers HTTP %d %q, want %d: %s", status, body, want, problem)
+			}
+		}
+	}
+	wait(http.StatusOK, "the API server answers that there is no such account")
+	write(t, f.options.api.tokenFile, []byte("expired"))
+	wait(http.StatusServiceUnavailable, "the API server rejects the token")
+	if status, _ := f.get(t, "/livez"); status != http.StatusOK {
+		t.Errorf("/livez answers HTTP %d, want 200: a restart doesn't help", status)
+	}
+	write(t, f.options.api.tokenFile, []byte(bearer))
+	wait(http.StatusOK, "the token is a new one")
+	f.api.Close()
+	wait(http.StatusServiceUnavailable, "the API server is down")
+	log := f.log.String()
+	if n := strings.Count(log, "not ready"); n != 2 || strings.Count(log, "ready again") != 1 || strings.Contains(log, "expired") {
+		t.Errorf("the log has %d outages, want 2 with one end, and no token:\n%s", n, log)
+	}
+	f.server.readiness.check(t.Context())
+	asked := f.server.readiness.asked
+	for range 100 { // in less than a second
+		f.server.readiness.check(t.Context())
+	}
+	if since := f.server.readiness.asked.Sub(asked); since != 0 && since < askEvery {
+		t.Errorf("asked again after %v", since)
 	}
 }
 

@@ -3,9 +3,11 @@ package external
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/keys"
 )
 
@@ -44,6 +46,9 @@ type Event struct {
 	Panic any
 	Stack []byte
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
 // newEvent returns the Event of a call that began at start and returned err.
 func newEvent(method Method, start time.Time, err error) Event {

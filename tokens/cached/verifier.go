@@ -5,12 +5,14 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/inspect"
@@ -67,6 +69,9 @@ type Event struct {
 	Panic any
 	Stack []byte
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
 // A Verifier caches the answers of another one. It is safe for concurrent use if that
 // is, and implements [tokens.Verifier].

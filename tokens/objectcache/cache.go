@@ -3,6 +3,7 @@ package objectcache
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens/internal/bounded"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
@@ -61,6 +63,9 @@ type Event struct {
 	Panic any
 	Stack []byte
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
 // A ConfigError is one mistake in a [Config] or [Getters]: Config says which struct,
 // Field which field, and Problem what is wrong with it.

@@ -1,10 +1,13 @@
 package tokenrequest
 
 import (
+	"log/slog"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 )
 
 // A Result is what a request ended with.
@@ -40,6 +43,9 @@ type Event struct {
 	Panic any
 	Stack []byte
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
 func (e *Event) warn(text string) { e.Warnings = append(e.Warnings, text) }
 

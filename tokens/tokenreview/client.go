@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/inspect"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -113,11 +115,17 @@ type ClientEvent struct {
 	Stack []byte
 }
 
+// LogValue returns e for log/slog.
+func (e ClientEvent) LogValue() slog.Value { return logvalue.Of(e) }
+
 // An Attempt is one TokenReview that was sent.
 type Attempt struct {
 	HTTPStatus int // of the API server's answer, 0 if there was none
 	Took       time.Duration
 }
+
+// String returns the answer and the time, for logs.
+func (a Attempt) String() string { return fmt.Sprintf("HTTP %d after %v", a.HTTPStatus, a.Took) }
 
 // A Client authenticates tokens by asking an API server, which looks up the account
 // and the bound object, so that revoked tokens are rejected. It implements

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/internal/webhook"
 	"github.com/kubesa/serviceaccount/tokens"
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -65,6 +67,9 @@ type Event struct {
 	Panic any
 	Stack []byte
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
 // A ConfigError is one mistake in a [HandlerConfig]: Config says which struct,
 // Field which field, and Problem what is wrong with it.

@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/inspect"
 )
@@ -56,6 +58,9 @@ type FileEvent struct {
 	// The token is used until then.
 	Expiry time.Time
 }
+
+// LogValue returns e for log/slog.
+func (e FileEvent) LogValue() slog.Value { return logvalue.Of(e) }
 
 // A File reads a token from a file that somebody else keeps fresh, such as the one that
 // the kubelet mounts into pods. It reads the file at the first [File.Token], and then

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -68,6 +70,9 @@ type Event struct {
 	Panic any
 	Stack []byte
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
 // A ConfigError is one mistake in a [Config]: Config says which struct, Field
 // which field, and Problem what is wrong with it.

@@ -2,11 +2,13 @@ package bearergrpc
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/bearer"
 	"google.golang.org/grpc"
@@ -62,6 +64,9 @@ type Event struct {
 	Panic any
 	Stack []byte
 }
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
 // Outcome returns the name of Code and Took, for metrics that don't know this module.
 func (e Event) Outcome() (code string, took time.Duration) { return e.Code.String(), e.Took }
