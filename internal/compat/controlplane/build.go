@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,15 +29,15 @@ var programs = map[string]string{
 // pinning is the module whose go.mod pins the programs.
 const pinning = "github.com/kubesa/serviceaccount/internal/compat"
 
-// Programs returns the folder that holds etcd, kube-apiserver and kubectl. It
-// builds those that are missing, with the go command, in the module that pins
+// Programs returns the folder that holds the programs called names: etcd, kube-apiserver
+// and kubectl, or all of them if there are no names. It builds those that are missing, with the go command, in the module that pins
 // them; the current folder has to be in that one or in one that requires it.
 // Processes that want the same build wait for each other. What is built, and how
 // long it takes, is told to progress, which may be nil.
 //
 // An error comes from the go command, whose output it has, or from the file
 // system.
-func Programs(ctx context.Context, progress io.Writer) (string, error) {
+func Programs(ctx context.Context, progress io.Writer, names ...string) (string, error) {
 	module, err := goCommand(ctx, "", "list", "-m", "-f", "{{.Dir}}", pinning)
 	if err != nil {
 		return "", err
@@ -59,6 +60,9 @@ func Programs(ctx context.Context, progress io.Writer) (string, error) {
 	}
 	defer unlock()
 	for name, pkg := range programs {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			continue
+		}
 		if err := b.build(ctx, name, pkg); err != nil {
 			return "", err
 		}
