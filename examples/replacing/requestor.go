@@ -48,15 +48,18 @@ func NewTokenRequestor(secrets interface {
 			}
 			return want, nil
 		},
-		Mint: func(ctx context.Context, want keeper.Want) (*tokens.Token, error) {
-			seconds := int64(want.Lifetime / time.Second)
-			answer, err := createToken(ctx, want.Namespace, want.Name, &authenticationv1.TokenRequest{
-				Spec: authenticationv1.TokenRequestSpec{Audiences: want.Audiences, ExpirationSeconds: &seconds},
-			})
-			if err != nil {
-				return nil, err
-			}
-			return tokensource.TokenOf(answer)
-		},
+		Mint: createToken.mint,
 	})
+}
+
+// mint requests the token that a Secret shall hold.
+func (c CreateToken) mint(ctx context.Context, want keeper.Want) (*tokens.Token, error) {
+	seconds := int64(want.Lifetime / time.Second)
+	answer, err := c(ctx, want.Namespace, want.Name, &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{Audiences: want.Audiences, ExpirationSeconds: &seconds},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tokensource.TokenOf(answer)
 }
