@@ -68,7 +68,7 @@ func readManifests(names []string, stdin io.Reader) []document {
 // can't be opened are reported among them.
 func readFolder(folder string) []document {
 	var all []document
-	found := false
+	patches, found := patchSet{}, false
 	walk := func(path string, entry fs.DirEntry, err error) error {
 		name := filepath.Join(folder, path)
 		switch {
@@ -78,11 +78,15 @@ func readFolder(folder string) []document {
 		case !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
 			found = true
 			all = append(all, readEntry(name)...)
+			if isKustomization(name) {
+				patches.add(name)
+			}
 		}
 		return nil
 	}
 	// An error could only come from walk, which returns none.
 	_ = fs.WalkDir(os.DirFS(folder), ".", walk)
+	patches.mark(all)
 	if !found {
 		return []document{{source: folder, err: errors.New("no .yaml, .yml or .json file in this folder")}}
 	}

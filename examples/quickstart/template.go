@@ -39,9 +39,10 @@ const ytt = "#@"
 // templateOf says what a text looks like that isn't meant to be read as it is, and
 // where. It is only a guess: a script in a good manifest may look the same.
 func templateOf(source string, t text) string {
-	switch strings.ToLower(filepath.Base(source)) {
-	case "kustomization.yaml", "kustomization.yml":
+	if isKustomization(source) {
 		return "a kustomization: build it first (kubectl kustomize)"
+	}
+	switch strings.ToLower(filepath.Base(source)) {
 	case "chart.yaml", "values.yaml", "requirements.yaml":
 		return "a part of a Helm chart: render it first (helm template)"
 	}
@@ -56,6 +57,11 @@ func templateOf(source string, t text) string {
 		number++
 	}
 	return ""
+}
+
+func isKustomization(source string) bool {
+	name := strings.ToLower(filepath.Base(source))
+	return name == "kustomization.yaml" || name == "kustomization.yml"
 }
 
 // denialTemplate says what a text looks like because of a value that is to be replaced,
