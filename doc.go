@@ -21,8 +21,8 @@
 //   - fake is a cluster in memory that behaves like an API server, for tests of all of
 //     the above and of programs that use them; fake/clustertest checks other stores.
 //
-// Modules of their own: sacontroller/manager (client-go), keys/external/grpc,
-// tokens/bearer/grpc, fake/apiserver and fake/clientgo.
+// Modules of their own: sacontroller/manager (client-go), controllerruntime,
+// keys/external/grpc, tokens/bearer/grpc, fake/apiserver and fake/clientgo.
 //
 // The example of this package is one program that uses most of them. The command in
 // examples/quickstart prints a longer tour; with -f it explains what admission does to

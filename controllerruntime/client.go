@@ -40,41 +40,41 @@ func liveClient(reader client.Reader, writer client.Writer) *serviceaccount.Core
 	return serviceaccount.FromCoreV1(core{reader, writer})
 }
 
-// requireLive adds a mistake if reader has a cache. A client doesn't tell, so whatever
-// it is made of is looked through: controller-runtime's own clients and wrappers, and
-// those of others.
+// requireLive adds a mistake if reader has a cache. A client doesn't tell, so the
+// clients that it is made of are looked at: those of controller-runtime and its
+// wrappers, and of others.
 func requireLive(mistakes *configerror.List, field string, reader client.Reader) {
-	if c := cacheIn(reflect.ValueOf(reader), map[any]bool{}, 0); c != nil {
+	if c := cacheIn(reflect.ValueOf(reader), 0); c != nil {
 		mistakes.Add(field, "reads from a %v, want a client without a cache", c)
 	}
 }
 
-var informersType = reflect.TypeFor[cache.Informers]()
+var (
+	readerType    = reflect.TypeFor[client.Reader]()
+	informersType = reflect.TypeFor[cache.Informers]()
+)
 
-// cacheIn returns the type of a cache that v is, or holds in a field.
-func cacheIn(v reflect.Value, seen map[any]bool, depth int) reflect.Type {
-	const deepest = 8 // wrappers
-	if !v.IsValid() || depth > deepest {
+// cacheIn returns the type of the cache that v is, or has in a field that is a reader,
+// or a reader's; nil if there is none.
+func cacheIn(v reflect.Value, depth int) reflect.Type {
+	const deepest = 16 // wrappers
+	for v.Kind() == reflect.Interface || v.Kind() == reflect.Pointer {
+		if !v.IsNil() && v.Type().Implements(informersType) {
+			return v.Type()
+		}
+		v = v.Elem()
+	}
+	switch {
+	case !v.IsValid():
+		return nil
+	case v.Type().Implements(informersType):
+		return v.Type()
+	case v.Kind() != reflect.Struct || depth > deepest:
 		return nil
 	}
-	switch v.Kind() {
-	case reflect.Interface:
-		return cacheIn(v.Elem(), seen, depth)
-	case reflect.Pointer:
-		if v.IsNil() || seen[v.Pointer()] {
-			return nil
-		}
-		if v.Type().Implements(informersType) {
-			return v.Type()
-		}
-		seen[v.Pointer()] = true
-		return cacheIn(v.Elem(), seen, depth+1)
-	case reflect.Struct:
-		if v.Type().Implements(informersType) {
-			return v.Type()
-		}
-		for i := range v.NumField() {
-			if c := cacheIn(v.Field(i), seen, depth+1); c != nil {
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Type().Implements(readerType) || reflect.PointerTo(f.Type()).Implements(readerType) {
+			if c := cacheIn(f, depth+1); c != nil {
 				return c
 			}
 		}

@@ -17,6 +17,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache/informertest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	clientfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -188,8 +190,17 @@ func TestMistakes(t *testing.T) {
 			return err
 		}, []string{"NewClient.c"}},
 		{"a client that watches, with a cache", func() error {
-			cached := must(client.NewWithWatch(w.config, client.Options{Cache: &client.CacheOptions{Reader: w.manager.GetCache()}}))
-			_, err := saruntime.NewClient(cached)
+			_, err := saruntime.NewClient(must(client.NewWithWatch(w.config, cachedClient(w))))
+			return err
+		}, []string{"NewClient.c"}},
+		{"a client of every option, with a cache", func() error {
+			yes, opts := true, cachedClient(w)
+			opts.DryRun, opts.FieldOwner, opts.FieldValidation, opts.Cache.EnableReadYourWritesConsistency = &yes, "me", "Strict", &yes
+			_, err := saruntime.NewClient(client.NewNamespacedClient(must(client.New(w.config, opts)), "a"))
+			return err
+		}, []string{"NewClient.c"}},
+		{"an interceptor of one with a cache", func() error {
+			_, err := saruntime.NewClient(interceptor.NewClient(must(client.NewWithWatch(w.config, cachedClient(w))), interceptor.Funcs{}))
 			return err
 		}, []string{"NewClient.c"}},
 		{"no controller", func() error { return w.runtime.Add(nil, saruntime.Options{}) }, []string{"Options.c"}},
@@ -219,6 +230,24 @@ func TestMistakes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func cachedClient(w *world) client.Options {
+	return client.Options{Cache: &client.CacheOptions{Reader: w.manager.GetCache()}}
+}
+
+// A client without a cache is one, however it is wrapped.
+func TestLiveClients(t *testing.T) {
+	w, yes := newWorld(t), true
+	direct := must(client.NewWithWatch(w.config, client.Options{DryRun: &yes, FieldOwner: "me", FieldValidation: "Strict"}))
+	for i, c := range []client.Client{
+		direct, interceptor.NewClient(direct, interceptor.Funcs{}), client.NewNamespacedClient(direct, "a"), struct{ client.Client }{direct},
+		clientfake.NewClientBuilder().Build(), w.manager.GetAPIReader().(client.Client),
+	} {
+		if _, err := saruntime.NewClient(c); err != nil {
+			t.Errorf("client %d: %v", i, err)
+		}
 	}
 }
 

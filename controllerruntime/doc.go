@@ -50,7 +50,8 @@
 // API server are returned unchanged. After a watch has broken and its kind was listed
 // again, controllers look at every object once more: what one of them made, and
 // somebody deleted in between, is in no change. A [Config.Cache] of yours doesn't tell
-// when it lists; there its SyncPeriod does that, every ten hours by default.
+// when it lists; there its SyncPeriod does that, every ten hours by default. A call that
+// never ends takes a worker: have more than one, or a ReconciliationTimeout.
 //
 // # Security
 //

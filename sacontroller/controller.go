@@ -18,9 +18,8 @@ import (
 
 // A Controller reconciles one kind of thing in a cluster. It starts nothing by
 // itself: a driver tells it what changed, collects the keys that are due, and
-// calls Reconcile for each. fake.Cluster.Settle, the manager module and a
-// caller's own loop are drivers. Frameworks such as controller-runtime need a few
-// lines to be one; see the example.
+// calls Reconcile for each. fake.Cluster.Settle, the modules manager and
+// controllerruntime, and a caller's own loop are drivers.
 //
 // Every Controller of this package is safe for concurrent use. A driver must
 // not reconcile one key twice at the same time; different keys may run in

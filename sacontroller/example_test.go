@@ -260,9 +260,8 @@ func ExampleNewRootCAPublisher() {
 	// sacontroller: CA bundle has a damaged block beside 0 certificates, want it complete
 }
 
-// A Controller fits another framework's reconcilers, such as those of
-// controller-runtime: there the func is a reconcile.TypedFunc[sacontroller.Key], the
-// result a reconcile.Result, and terminal is reconcile.TerminalError.
+// A Controller fits another framework's reconcilers. For those of controller-runtime
+// the module controllerruntime does it.
 func ExampleController() {
 	type result struct{ RequeueAfter time.Duration }
 	terminal := func(err error) error { return fmt.Errorf("not retried: %w", err) }

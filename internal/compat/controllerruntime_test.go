@@ -3,25 +3,21 @@ package compat
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	crwebhook "sigs.k8s.io/controller-runtime/pkg/webhook/admission"
 
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/admission/webhook"
-	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
 // A podWebhook is a Plugin as controller-runtime's typed defaulter and validator: all
@@ -165,46 +161,5 @@ func BenchmarkWebhook(b *testing.B) {
 				}
 			})
 		}
-	}
-}
-
-// A Controller is a reconciler of controller-runtime, whose requests are its keys.
-var _ reconcile.TypedReconciler[sacontroller.Key] = reconciler(nil)
-
-func reconciler(c sacontroller.Controller) reconcile.TypedFunc[sacontroller.Key] {
-	return func(ctx context.Context, key sacontroller.Key) (reconcile.Result, error) {
-		result, err := c.Reconcile(ctx, key)
-		if _, ok := errors.AsType[*sacontroller.TerminalError](err); ok {
-			err = reconcile.TerminalError(err)
-		}
-		return reconcile.Result{RequeueAfter: result.RequeueAfter}, err
-	}
-}
-
-// sleeper is a Controller that wants to be called again.
-type sleeper struct{ sacontroller.Controller }
-
-func (sleeper) Reconcile(context.Context, sacontroller.Key) (sacontroller.Result, error) {
-	return sacontroller.Result{RequeueAfter: time.Minute}, io.EOF
-}
-
-func TestControllerRuntimeReconciler(t *testing.T) {
-	result, err := reconciler(sleeper{}).Reconcile(t.Context(), sacontroller.Key{})
-	if err != io.EOF || result.RequeueAfter != time.Minute {
-		t.Errorf("got %v, %v, want what the controller has returned", result, err)
-	}
-}
-
-// stuck is a Controller whose key can't succeed until an object changes.
-type stuck struct{ sacontroller.Controller }
-
-func (stuck) Reconcile(context.Context, sacontroller.Key) (sacontroller.Result, error) {
-	return sacontroller.Result{}, &sacontroller.TerminalError{Err: io.EOF}
-}
-
-func TestControllerRuntimeTerminalError(t *testing.T) {
-	_, err := reconciler(stuck{}).Reconcile(t.Context(), sacontroller.Key{})
-	if !errors.Is(err, reconcile.TerminalError(nil)) || !errors.Is(err, io.EOF) {
-		t.Errorf("got %v, want a terminal error of controller-runtime that wraps the cause", err)
 	}
 }
