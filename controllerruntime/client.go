@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -31,13 +32,19 @@ func NewClient(c client.Client) (*serviceaccount.CoreV1, error) {
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
-	return liveClient(c, c), nil
+	return serviceaccount.FromCoreV1(core{c, c}), nil
 }
 
-// liveClient returns the client that reads from reader, which has no cache, and writes
-// through writer.
-func liveClient(reader client.Reader, writer client.Writer) *serviceaccount.CoreV1 {
-	return serviceaccount.FromCoreV1(core{reader, writer})
+// NewCertificatesClient is [NewClient] for the ClusterTrustBundles of
+// certificates.k8s.io/v1, which c's scheme must have.
+func NewCertificatesClient(c client.Client) (*serviceaccount.CertificatesV1, error) {
+	mistakes := configerror.List{Config: "saruntime.NewCertificatesClient"}
+	mistakes.Require("c", c, "a client.Client")
+	requireLive(&mistakes, "c", c)
+	if err := mistakes.Err(); err != nil {
+		return nil, err
+	}
+	return serviceaccount.FromCertificatesV1(core{c, c}), nil
 }
 
 // requireLive adds a mistake if reader has a cache. A client doesn't tell, so the
@@ -82,7 +89,8 @@ func cacheIn(v reflect.Value, depth int) reflect.Type {
 	return nil
 }
 
-// core has the shape of client-go's CoreV1 client.
+// core has the shape of client-go's CoreV1 and CertificatesV1 clients. It reads from
+// reader, which has no cache.
 type core struct {
 	reader client.Reader
 	writer client.Writer
@@ -110,6 +118,10 @@ func (c core) Pods(namespace string) resource[corev1.Pod, corev1.PodList, *corev
 
 func (c core) ConfigMaps(namespace string) resource[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap, *corev1.ConfigMapList] {
 	return resource[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap, *corev1.ConfigMapList]{c, namespace}
+}
+
+func (c core) ClusterTrustBundles() resource[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList, *certificatesv1.ClusterTrustBundle, *certificatesv1.ClusterTrustBundleList] {
+	return resource[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList, *certificatesv1.ClusterTrustBundle, *certificatesv1.ClusterTrustBundleList]{c, ""}
 }
 
 // An object is a pointer to a T that controller-runtime knows as an object.

@@ -27,8 +27,8 @@ type ControllerOptions = controller.TypedOptions[sacontroller.Key]
 type Options struct {
 	// Watch has an object of each kind whose changes the controller needs, for Due
 	// or for its Reader. It may be empty for the controllers of package sacontroller.
-	// Kinds other than Namespaces, Nodes, ServiceAccounts, token Secrets, Pods and
-	// the ConfigMaps of Kubernetes need a [Config.Cache].
+	// Without a [Config.Cache] these are Namespaces, Nodes, ServiceAccounts, Secrets,
+	// Pods, ConfigMaps and ClusterTrustBundles, as far as the cache has them.
 	Watch []client.Object
 
 	// Controller has the number of workers, and what else controller-runtime lets

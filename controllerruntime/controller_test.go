@@ -2,7 +2,9 @@ package saruntime_test
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
+	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -285,4 +287,44 @@ func TestCacheOfTheManager(t *testing.T) {
 			t.Errorf("the token Secrets of builder are %v", list)
 		}
 	}
+}
+
+// The trust anchors of the API server are published, and come back (CTB-10, CTB-11).
+func TestTrustBundle(t *testing.T) {
+	w := newWorld(t)
+	ctx, bundles := t.Context(), w.runtime.Certificates()
+	publisher := must(sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{
+		Reader: w.runtime.Reader(), Client: bundles, RootCA: trustAnchors(),
+	}))
+	if err := w.runtime.Add(publisher, saruntime.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	w.start(t)
+	published := func() (name string) {
+		t.Helper()
+		eventually(t, func() string {
+			list, err := bundles.ListClusterTrustBundles(ctx, sacontroller.ServingSigner)
+			if err != nil || len(list) != 1 {
+				return "no ClusterTrustBundle"
+			}
+			name = list[0].Name
+			return ""
+		})
+		return name
+	}
+	if err := bundles.DeleteClusterTrustBundle(ctx, published(), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	published()
+	if _, err := w.runtime.Reader().ListClusterTrustBundles(ctx, "example.com/mine"); err == nil {
+		t.Error("the cache answers for a signer that it doesn't watch")
+	}
+}
+
+// trustAnchors returns a CA certificate as PEM.
+func trustAnchors() []byte {
+	server := httptest.NewUnstartedServer(nil)
+	server.StartTLS()
+	defer server.Close()
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 }

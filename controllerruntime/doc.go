@@ -28,7 +28,7 @@
 // Two types keep apart what may be stale and what may not. A [Reader] reads from a
 // cache and has no method that writes, so it can't be the Client of a controller. Live
 // access is a [serviceaccount.CoreV1], which [Runtime.Client] and [NewClient] return:
-// they read through a client without a cache, and NewClient refuses what a manager's
+// both read through a client without a cache, and NewClient refuses what a manager's
 // GetClient returns. [Runtime.Admission] puts each where it belongs.
 //
 // [Runtime.Add] makes one controller of controller-runtime out of a

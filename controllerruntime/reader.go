@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
 // A Reader reads from the cache of a [Runtime]: it has the methods of every Reader of
@@ -103,14 +104,18 @@ func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*cor
 }
 
 // ListClusterTrustBundles returns the ClusterTrustBundles of the signer, or all of them if
-// it is empty, in the order of their names.
+// it is empty, in the order of their names. Without [Config.Cache] it must be
+// [sacontroller.ServingSigner].
 func (r *Reader) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	if r.own && signerName != sacontroller.ServingSigner {
+		return nil, fmt.Errorf("saruntime: ClusterTrustBundles of the signer %.100q are not watched, want Config.Cache set to a cache that has them", signerName)
+	}
 	var list certificatesv1.ClusterTrustBundleList
 	err := r.list(ctx, &list, "")
-	bundles, err := sorted(list.Items, err)
-	return slices.DeleteFunc(bundles, func(b *certificatesv1.ClusterTrustBundle) bool {
+	list.Items = slices.DeleteFunc(list.Items, func(b certificatesv1.ClusterTrustBundle) bool {
 		return signerName != "" && b.Spec.SignerName != signerName
-	}), err
+	})
+	return sorted(list.Items, err)
 }
 
 // get reads one object from the cache. The copy of the struct shares all else with

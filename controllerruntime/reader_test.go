@@ -32,6 +32,8 @@ var (
 	_ sacontroller.LegacyTokenCleanerReader = (*saruntime.Reader)(nil)
 	_ sacontroller.LegacyTokenTrackerReader = (*saruntime.Reader)(nil)
 	_ sacontroller.RootCAPublisherReader    = (*saruntime.Reader)(nil)
+
+	_ sacontroller.TrustBundlePublisherReader = (*saruntime.Reader)(nil)
 )
 
 func TestReaderIsNoClient(t *testing.T) {
@@ -42,6 +44,8 @@ func TestReaderIsNoClient(t *testing.T) {
 		"LegacyTokenCleanerClient": is[sacontroller.LegacyTokenCleanerClient](r),
 		"LegacyTokenTrackerClient": is[sacontroller.LegacyTokenTrackerClient](r),
 		"RootCAPublisherClient":    is[sacontroller.RootCAPublisherClient](r),
+
+		"TrustBundlePublisherClient": is[sacontroller.TrustBundlePublisherClient](r),
 	} {
 		if is {
 			t.Errorf("the cache is a %s", name)

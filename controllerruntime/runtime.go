@@ -1,8 +1,10 @@
 package saruntime
 
 import (
+	"errors"
 	"fmt"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/fields"
@@ -14,6 +16,7 @@ import (
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/trim"
+	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
 // Config configures [New].
@@ -26,8 +29,9 @@ type Config struct {
 	// need: no selectors that leave some out.
 	//
 	// If nil, New makes a cache that holds little: of Secrets only token Secrets, of
-	// ConfigMaps those called kube-root-ca.crt and those of kube-system, no status of
-	// pods and no managed fields. It also tells when it has listed again, so that
+	// ConfigMaps those called kube-root-ca.crt and those of kube-system, of
+	// ClusterTrustBundles those of [sacontroller.ServingSigner], no status of pods and
+	// no managed fields. It also tells when it has listed again, so that
 	// controllers look at every object once more. The manager starts it.
 	Cache cache.Cache
 }
@@ -45,7 +49,7 @@ type Runtime struct {
 	scheme  *runtime.Scheme // of cache
 	lists   *lists          // nil for a cache that New didn't make
 	reader  *Reader
-	client  *serviceaccount.CoreV1
+	live    core
 }
 
 // New returns a Runtime for a manager, and adds its cache to it. It does no I/O. It
@@ -67,7 +71,7 @@ func New(cfg Config) (*Runtime, error) {
 	}
 	r := &Runtime{
 		manager: cfg.Manager, cache: cfg.Cache, scheme: cfg.Manager.GetScheme(),
-		client: liveClient(cfg.Manager.GetAPIReader(), cfg.Manager.GetClient()),
+		live: core{cfg.Manager.GetAPIReader(), cfg.Manager.GetClient()},
 	}
 	if r.cache == nil {
 		if err := r.addCache(); err != nil {
@@ -84,7 +88,13 @@ func (r *Runtime) Reader() *Reader { return r.reader }
 
 // Client returns live access: the Client of controllers. It reads through the
 // manager's GetAPIReader, never from a cache, and writes through its GetClient.
-func (r *Runtime) Client() *serviceaccount.CoreV1 { return r.client }
+func (r *Runtime) Client() *serviceaccount.CoreV1 { return serviceaccount.FromCoreV1(r.live) }
+
+// Certificates returns live access to ClusterTrustBundles, which need Kubernetes 1.37:
+// the Client of a [sacontroller.TrustBundlePublisher].
+func (r *Runtime) Certificates() *serviceaccount.CertificatesV1 {
+	return serviceaccount.FromCertificatesV1(r.live)
+}
 
 // The ConfigMaps that controllers know (CST-11, CST-12).
 const (
@@ -96,7 +106,7 @@ const (
 // that it has are known, so nothing needs to be discovered.
 func (r *Runtime) addCache() error {
 	r.scheme = runtime.NewScheme()
-	if err := corev1.AddToScheme(r.scheme); err != nil {
+	if err := errors.Join(corev1.AddToScheme(r.scheme), certificatesv1.AddToScheme(r.scheme)); err != nil {
 		return fmt.Errorf("saruntime: %v", err)
 	}
 	mapper := meta.NewDefaultRESTMapper(nil)
@@ -106,6 +116,7 @@ func (r *Runtime) addCache() error {
 	} {
 		mapper.Add(corev1.SchemeGroupVersion.WithKind(kind), scope)
 	}
+	mapper.Add(certificatesv1.SchemeGroupVersion.WithKind("ClusterTrustBundle"), meta.RESTScopeRoot)
 	r.lists = new(lists)
 	own, err := cache.New(r.manager.GetConfig(), cache.Options{
 		HTTPClient:  r.manager.GetHTTPClient(),
@@ -119,6 +130,10 @@ func (r *Runtime) addCache() error {
 			&corev1.Secret{}: {
 				Transform: new(trim.Trimmer).Trim,
 				Field:     fields.OneTermEqualSelector("type", string(corev1.SecretTypeServiceAccountToken)),
+			},
+			&certificatesv1.ClusterTrustBundle{}: {
+				Transform: cache.TransformStripManagedFields(),
+				Field:     fields.OneTermEqualSelector("spec.signerName", sacontroller.ServingSigner),
 			},
 			&corev1.ConfigMap{}: {
 				Transform: new(trim.Trimmer).Trim,

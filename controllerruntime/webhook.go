@@ -33,7 +33,7 @@ type WebhookOptions struct {
 // Admission returns a Config that looks accounts up in the cache and, after a
 // NotFound, live. Set the other fields as you like.
 func (r *Runtime) Admission() admission.Config {
-	return admission.Config{ServiceAccounts: r.reader, Live: r.client, Secrets: r.reader}
+	return admission.Config{ServiceAccounts: r.reader, Live: r.Client(), Secrets: r.reader}
 }
 
 // AddPodWebhook serves the decisions of plugin on the manager's webhook server, with

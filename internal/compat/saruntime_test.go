@@ -67,6 +67,7 @@ func TestControllerRuntime(t *testing.T) {
 		})
 		e.startProgram(t)
 		runStories(t, e.direct, func(context.Context) error { time.Sleep(10 * time.Millisecond); return nil })
+		t.Run("trust bundle", e.checkTrustBundle)
 		t.Run("webhook", e.checkWebhook)
 		t.Run("metrics", e.checkMetrics)
 	})
@@ -158,7 +159,8 @@ func (e *envtestProgram) startProgram(t *testing.T) {
 	sa := must(saruntime.New(saruntime.Config{Manager: mgr}))
 	key := must(keys.ParsePrivateKey(must(os.ReadFile(filepath.Join(e.ControlPlane.APIServer.CertDir, "sa-signer.key")))))
 	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://issuer.example", Signer: must(keys.NewSigner(key))}))
-	for _, c := range controllersOf(sa.Reader(), sa.Client(), issuer) {
+	anchors := must(sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: sa.Reader(), Client: sa.Certificates(), RootCA: e.api.CAData}))
+	for _, c := range append(controllersOf(sa.Reader(), sa.Client(), issuer), anchors) {
 		if err := sa.Add(c, saruntime.Options{Controller: saruntime.ControllerOptions{MaxConcurrentReconciles: 3}}); err != nil {
 			t.Fatal(err)
 		}
@@ -204,6 +206,26 @@ func (e *envtestProgram) checkWebhook(t *testing.T) {
 	if err := e.direct.Create(t.Context(), ghost); !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ghost") {
 		t.Errorf("a pod without an account: %v, want Forbidden", err)
 	}
+}
+
+// checkTrustBundle deletes the ClusterTrustBundle, which comes back (CTB-10).
+func (e *envtestProgram) checkTrustBundle(t *testing.T) {
+	bundles := must(saruntime.NewCertificatesClient(e.direct))
+	published := func() (name string) {
+		eventually(t, func() error {
+			list, err := bundles.ListClusterTrustBundles(t.Context(), sacontroller.ServingSigner)
+			if err != nil || len(list) != 1 {
+				return fmt.Errorf("%d ClusterTrustBundles, %v", len(list), err)
+			}
+			name = list[0].Name
+			return nil
+		})
+		return name
+	}
+	if err := bundles.DeleteClusterTrustBundle(t.Context(), published(), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	published()
 }
 
 // checkMetrics reads metrics with tokens of accounts, as RBAC allows.
