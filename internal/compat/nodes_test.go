@@ -34,7 +34,7 @@ import (
 
 // A TokenRequest endpoint with the node rule, beside a real API server with the admission
 // plugin NodeRestriction: both decide the same about the same objects, which are pods with
-// three further token volumes of the webhook's patch (NOD-1 to NOD-22, WEB).
+// three further token volumes of the webhook's patch (NOD-1, NOD-6, NOD-9, NOD-12, NOD-22, WEB-28).
 func TestEndToEndNodes(t *testing.T) {
 	e := startEndToEnd(t, keys.ES256, func(cfg *controlplane.Config) { cfg.NodeRestriction = true })
 	ctx := t.Context()

@@ -38,7 +38,7 @@ var stories = []struct {
 	name string
 	tell func(userStory)
 }{
-	{"an account that is deleted comes back", userStory.accounts},               // SAC-1, SAC-20
+	{"an account that is deleted comes back", userStory.accounts},               // SAC-1, SAC-15
 	{"a token Secret is filled, and ends with its account", userStory.tokens},   // CTL-41, CTL-21
 	{"the Secrets of an earlier account are deleted", userStory.earlierAccount}, // CTL-47
 	{"a reference to a deleted Secret is dropped", userStory.references},        // CTL-60
