@@ -42,7 +42,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	// For tests of the packages above.
 	"keys/internal/keystest": {ours: []string{"keys"}},
 
-	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/logvalue", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tenant", "tokens/internal/bounded", "tokens/internal/objects", "tokens/internal/payload", "tokens/userinfo"}, others: kubernetes},
+	"tokens":                  {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/logvalue", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tenant", "tokens/internal/bounded", "tokens/internal/objects", "tokens/internal/payload", "tokens/internal/signing", "tokens/userinfo"}, others: kubernetes},
 	"tokens/inspect":          {ours: []string{"internal/jose", "internal/strictjson", "tokens", "tokens/internal/payload"}, others: kubernetes},
 	"tokens/userinfo":         {ours: []string{"tokens/internal/objects"}},
 	"tokens/tokenrequest":     {ours: []string{"internal/configerror", "internal/flight", "internal/logvalue", "internal/names", "tokens", "tokens/internal/objects"}, others: kubernetes},
@@ -56,6 +56,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"tokens/internal/bounded": {},
 	"tokens/internal/objects": {ours: []string{"internal/names"}, others: kubernetes},
 	"tokens/internal/payload": {ours: []string{"internal/names", "internal/strictjson", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/internal/signing": {ours: []string{"internal/flight", "internal/jose", "keys"}},
 	"admission":               {ours: []string{"internal/configerror", "internal/names", "internal/podsecrets", "internal/strictjson", "internal/tokensecret"}, others: kubernetes},
 	"admission/webhook":       {ours: []string{"admission", "internal/configerror", "internal/flight", "internal/logvalue", "internal/names", "internal/strictjson", "internal/webhook"}, others: kubernetes},
 

@@ -23,15 +23,14 @@ var (
 // metrics and tests.
 type Reason string
 
-// The reasons of a [NotRecognizedError].
+// The reasons.
 const (
+	// Of a [NotRecognizedError].
 	ReasonMalformed     Reason = "Malformed"     // not a compact JWS of the accepted form
 	ReasonForeignIssuer Reason = "ForeignIssuer" // no "iss", or one that isn't configured
 	ReasonForeignUser   Reason = "ForeignUser"   // an API server knows the user, which is no ServiceAccount
-)
 
-// The reasons of an [InvalidError].
-const (
+	// Of an [InvalidError].
 	ReasonUnknownKey     Reason = "UnknownKey"     // no key has the id that the token names
 	ReasonSignature      Reason = "Signature"      // no key made the signature, or its algorithm is another
 	ReasonTooManyKeys    Reason = "TooManyKeys"    // without a key id, and none of the keys that were tried made the signature
@@ -58,11 +57,10 @@ const (
 	// What a TokenReview came to.
 	ReasonRefused     Reason = "Refused"     // the API server doesn't accept the token
 	ReasonInvalidUser Reason = "InvalidUser" // the user isn't what API servers report of ServiceAccounts; Subject says what
-)
 
-// ReasonUnavailable is the reason of an [Event] whose error is an
-// [UnavailableError].
-const ReasonUnavailable Reason = "Unavailable"
+	// Of an [Event] whose error is an [UnavailableError].
+	ReasonUnavailable Reason = "Unavailable"
+)
 
 // subjectKeys is the Subject of a failed lookup of keys.
 const subjectKeys = "verification keys"

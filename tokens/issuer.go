@@ -14,11 +14,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
-	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
+	"github.com/kubesa/serviceaccount/tokens/internal/signing"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
@@ -69,9 +69,8 @@ type IssuerConfig struct {
 // Signer is. Whoever can call it can act as any ServiceAccount: it looks nothing up
 // and doesn't authorize the caller.
 type Issuer struct {
-	cfg     IssuerConfig
-	signer  keys.Signer // cfg.Signer, guarded unless it is trusted
-	trusted bool        // the signer, with what it returns
+	cfg    IssuerConfig
+	signer *signing.Signer
 }
 
 // NewIssuer returns an Issuer, or a [*ConfigError] for each invalid field of cfg,
@@ -96,15 +95,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.NewID == nil {
 		cfg.NewID = newUUID
 	}
-	_, trusted := cfg.Signer.(*keys.LocalSigner)
-	signer := cfg.Signer
-	if !trusted {
-		signer = guardedSigner{cfg.Signer, flight.NewGuard("the signer", maxSignCalls)}
-	}
-	if source, ok := cfg.Signer.(keys.Source); ok && cfg.Keys == nil {
-		cfg.Keys = source
-	}
-	return &Issuer{cfg: cfg, signer: signer, trusted: trusted}, nil
+	return &Issuer{cfg, signing.New(cfg.Signer, cfg.Keys)}, nil
 }
 
 // checkIssuer checks the name of an issuer of bound tokens (KEY-52, KEY-53).
@@ -219,4 +210,16 @@ func (i *Issuer) IssueLegacy(ctx context.Context, account *corev1.ServiceAccount
 		Secret:    payload.Ref{Name: secret.Name},
 	}
 	return i.sign(ctx, c.EncodeLegacy(i.cfg.Cluster.Name))
+}
+
+// sign returns the signed token of payload.
+func (i *Issuer) sign(ctx context.Context, payload []byte) (string, error) {
+	value, err := i.signer.Sign(ctx, payload)
+	switch {
+	case err == signing.ErrTooLong:
+		return "", &RequestError{"IssueRequest", "makes " + err.Error()}
+	case err != nil:
+		return "", fmt.Errorf("tokens: signing: %w", err)
+	}
+	return value, nil
 }
