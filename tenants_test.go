@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/fake"
@@ -326,6 +327,63 @@ func TestRootCAsOfTenants(t *testing.T) {
 		if got := must(w.clients.GetConfigMap(ctx, "ci", "kube-root-ca.crt")).Data["ca.crt"]; got != want {
 			t.Errorf("the ConfigMap of %s holds %q, want %q", name, got, want)
 		}
+	}
+}
+
+// Each tenant has a tracking ConfigMap and rounds of its own: that another one's was just
+// created, or is under way, is none of its business.
+func TestTrackingOfTenants(t *testing.T) {
+	var clients tenant.Set[*serviceaccount.CoreV1]
+	all := serviceaccount.ByTenant(clients.Of)
+	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
+	clock := func() time.Time { return now }
+	tracker := must(sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{Reader: all, Client: all, Now: clock}))
+	rounds := map[string]int{}
+	cleaner := must(sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{Reader: all, Client: all, Now: clock, CleanupPeriod: time.Hour,
+		Observe: func(ctx context.Context, e sacontroller.Event) {
+			if e.Cleanup != nil {
+				rounds[fmt.Sprintf("%s of %d", tenant.Of(ctx), len(e.Cleanup.Decisions))]++
+			}
+		}}))
+	keyOf := func(name string) sacontroller.Key {
+		return sacontroller.Key{Tenant: name, Kind: "ConfigMap", Namespace: "kube-system", Name: "kube-apiserver-legacy-service-account-token-tracking"}
+	}
+	for i, name := range tenantNames {
+		c := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system"}}, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}})
+		clients.Join(name, serviceaccount.FromCoreV1(c.CoreV1()))
+		ctx := tenant.NewContext(t.Context(), name)
+		check(c.Settle(ctx, tracker))
+		if _, err := all.GetConfigMap(ctx, "kube-system", "kube-apiserver-legacy-service-account-token-tracking"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for n := range 20 * (i + 1) { // a round takes many attempts
+			account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: fmt.Sprint("a-", n)}}
+			account.Secrets = []corev1.ObjectReference{{Name: account.Name + "-token-x7k2q"}}
+			account = must(all.CreateServiceAccount(ctx, account))
+			must(all.CreateSecret(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+				Namespace: "ci", Name: account.Name + "-token-x7k2q",
+				Annotations: map[string]string{corev1.ServiceAccountNameKey: account.Name, corev1.ServiceAccountUIDKey: string(account.UID)},
+			}, Type: corev1.SecretTypeServiceAccountToken}))
+		}
+	}
+	now = now.AddDate(0, 0, 10)
+	attempts := map[string]int{}
+	for open := map[string]bool{"red": true, "blue": true, "green": true}; len(open) > 0; {
+		for _, name := range tenantNames { // their rounds take turns
+			if !open[name] {
+				continue
+			}
+			attempts[name]++
+			if result := must(cleaner.Reconcile(t.Context(), keyOf(name))); result.RequeueAfter > sacontroller.Yield {
+				delete(open, name)
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]int{"red of 20": 1, "blue of 40": 1, "green of 60": 1}, rounds); diff != "" {
+		t.Errorf("rounds (-want +got):\n%s", diff)
+	}
+	if attempts["red"] >= attempts["green"] {
+		t.Errorf("attempts %v, want as many as a tenant's own Secrets take", attempts)
 	}
 }
 

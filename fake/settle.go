@@ -19,7 +19,8 @@ import (
 // [Cluster.Shuffle] asks for another order.
 //
 // The changes, and so the keys, are of the tenant that ctx names: a cluster can be one of
-// many that a controller is driven for.
+// many that a controller is driven for, one after the other. A resync that the controller
+// asks for reaches the first that is settled; see [Cluster.Forget] for the others.
 //
 // A controller that is driven for the first time gets an Added event for every
 // object that exists. After that it gets what changed since, deletions

@@ -1,6 +1,7 @@
 package manager_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -248,6 +249,33 @@ func TestBadTenants(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A resync is one of all tenants.
+func TestResyncOfTenants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, nothing)
+		h.start(t)
+		servers := map[string]*server{"red": newServer(active("ns")), "blue": newServer(active("ns"))}
+		for name, s := range servers {
+			h.join(t, name, s)
+			synctest.Wait()
+			s.createToken(t, "ns", "t", "default")
+		}
+		synctest.Wait()
+		bundle := newCA(t)
+		if err := h.tokens.SetRootCA(bundle); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		for name, s := range servers {
+			secret, err := s.GetSecret(t.Context(), "ns", "t")
+			if err != nil || !bytes.Equal(secret.Data["ca.crt"], bundle) {
+				t.Errorf("the Secret of %s has another bundle: %v", name, err)
+			}
+		}
+		h.stop(t)
+	})
 }
 
 // A tenant whose lists fail is retried, delays no other, and can leave.

@@ -33,14 +33,16 @@ type SecretPatcher interface {
 type Config struct {
 	Secrets SecretPatcher // required
 
-	// MaxPending bounds the pending patches. The use of further Secrets is
-	// recorded with their next use. Zero means 1024.
+	// MaxPending bounds the pending patches; one tenant of several has a quarter of
+	// them at most. The use of further Secrets is recorded with their next use. Zero
+	// means 1024.
 	MaxPending int
 	// Timeout bounds one patch. Zero means 10 s.
 	Timeout time.Duration
 
 	// Observe, if set, is called after each patch, with the values of the context
-	// of the use. It must not call the Tracker.
+	// of the use. It must not call the Tracker, and be safe for concurrent use if there
+	// are several tenants.
 	Observe func(ctx context.Context, e Event)
 
 	// Now returns the current time. If nil, [time.Now] is used.
@@ -77,19 +79,27 @@ type ConfigError = configerror.Error
 // patch, and [Tracker.Run] sends it, at most once per Secret and day. It is safe
 // for concurrent use.
 type Tracker struct {
-	cfg   Config
-	guard *flight.Guard
-	wake  chan struct{}
+	cfg     Config
+	guard   *flight.Guard // of a single tenant
+	tenants *flight.Guard // of several
+	wake    chan struct{}
 
 	mu      sync.Mutex
 	pending map[secretKey]bool // queued or being sent
-	queue   []use              // those not being sent
+	queues  map[string]*queue  // by tenant, of those with pending patches
 	paused  *bounded.Cache[secretKey, pause]
 }
 
 type secretKey struct {
 	tenant, namespace, name string
 	uid                     types.UID
+}
+
+// A queue has the pending patches of one tenant, which are sent one at a time.
+type queue struct {
+	uses    []use // those not being sent
+	pending int
+	sending bool
 }
 
 // A use is one of a Secret, with the context that it had.
@@ -114,8 +124,15 @@ const (
 // retryPatch is how long after a failed patch the next one may be made.
 const retryPatch = time.Minute
 
-// maxPatches bounds the patches that may be left hanging.
-const maxPatches = 4
+// maxPatches bounds the patches that may be left hanging: those of a single tenant, and
+// those of several, of which each has a quarter at most.
+const (
+	maxPatches        = 4
+	maxTenantsPatches = 256
+)
+
+// tenantShare is the part of MaxPending that one tenant of several has at most.
+const tenantShare = 4
 
 // New returns a Tracker, or a [*ConfigError] for each invalid field of cfg,
 // joined.
@@ -139,6 +156,8 @@ func New(cfg Config) (*Tracker, error) {
 	return &Tracker{
 		cfg:     cfg,
 		guard:   flight.NewGuard("the patcher", maxPatches),
+		tenants: flight.NewGuard("the patcher", maxTenantsPatches),
+		queues:  map[string]*queue{},
 		wake:    make(chan struct{}, 1),
 		pending: map[secretKey]bool{},
 		paused:  bounded.New[secretKey, pause](int64(cfg.MaxPending) * pausesPerPending * bytesPerPause),
@@ -164,26 +183,37 @@ func (t *Tracker) Observe(ctx context.Context, e tokens.Event) {
 	if t.pending[key] || len(t.pending) >= t.cfg.MaxPending {
 		return
 	}
+	q := t.queues[key.tenant]
+	if q == nil {
+		q = &queue{}
+	}
+	if key.tenant != "" && q.pending >= max(t.cfg.MaxPending/tenantShare, 1) {
+		return
+	}
 	if p, ok := t.paused.Get(key); ok && p.holdsAt(now) {
 		return
 	}
 	t.pending[key] = true
-	t.queue = append(t.queue, use{key, context.WithoutCancel(ctx)})
+	t.queues[key.tenant] = q
+	q.pending++
+	q.uses = append(q.uses, use{key, context.WithoutCancel(ctx)})
 	select {
 	case t.wake <- struct{}{}:
 	default: // Run has been woken already
 	}
 }
 
-// Run sends the pending patches, one at a time, until ctx is done. Those still
-// pending then are queued again with the next use.
+// Run sends the pending patches, of each tenant one at a time, until ctx is done. Those
+// still pending then are queued again with the next use.
 func (t *Tracker) Run(ctx context.Context) {
+	var senders sync.WaitGroup
+	defer senders.Wait()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.wake:
-			t.Flush(ctx)
+			t.send(ctx, &senders)
 		}
 	}
 }
@@ -191,8 +221,30 @@ func (t *Tracker) Run(ctx context.Context) {
 // Flush sends the pending patches and returns. It is for programs without a
 // goroutine for Run, and for tests.
 func (t *Tracker) Flush(ctx context.Context) {
-	for ctx.Err() == nil {
-		u, ok := t.next()
+	var senders sync.WaitGroup
+	for ctx.Err() == nil && t.send(ctx, &senders) {
+		senders.Wait()
+	}
+}
+
+// send starts a goroutine for each tenant of which patches are pending and none is being
+// sent. It reports whether there is one.
+func (t *Tracker) send(ctx context.Context, senders *sync.WaitGroup) (some bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, q := range t.queues {
+		if !q.sending && len(q.uses) > 0 {
+			some, q.sending = true, true
+			senders.Go(func() { t.sendAll(ctx, q) })
+		}
+	}
+	return some
+}
+
+// sendAll sends the patches of q until there are none, or ctx is done.
+func (t *Tracker) sendAll(ctx context.Context, q *queue) {
+	for {
+		u, ok := t.next(ctx, q)
 		if !ok {
 			return
 		}
@@ -208,15 +260,16 @@ func (t *Tracker) Flush(ctx context.Context) {
 	}
 }
 
-func (t *Tracker) next() (u use, ok bool) {
+func (t *Tracker) next(ctx context.Context, q *queue) (u use, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.queue) == 0 {
+	if len(q.uses) == 0 || ctx.Err() != nil {
+		q.sending = false
 		return use{}, false
 	}
-	u = t.queue[0]
-	t.queue[0] = use{} // with its context
-	t.queue = t.queue[1:]
+	u = q.uses[0]
+	q.uses[0] = use{} // with its context
+	q.uses = q.uses[1:]
 	return u, true
 }
 
@@ -228,7 +281,11 @@ func (t *Tracker) patch(running context.Context, u use) error {
 	defer context.AfterFunc(running, cancel)()
 	key := u.key
 	data := tokensecret.LabelPatch(key.namespace, key.name, key.uid, tokensecret.LastUsedLabel, tokensecret.FormatDay(t.cfg.Now()))
-	_, err := flight.Do(ctx, t.guard, func(ctx context.Context) (*corev1.Secret, error) {
+	guard := t.guard
+	if key.tenant != "" {
+		guard = t.tenants
+	}
+	_, err := flight.Do(ctx, guard, func(ctx context.Context) (*corev1.Secret, error) {
 		return t.cfg.Secrets.PatchSecret(ctx, key.namespace, key.name, types.MergePatchType, data)
 	})
 	return err
@@ -245,5 +302,9 @@ func (t *Tracker) finish(key secretKey, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.pending, key)
+	q := t.queues[key.tenant]
+	if q.pending--; q.pending == 0 {
+		delete(t.queues, key.tenant)
+	}
 	t.paused.Add(key, pause{now, again}, int64(len(key.tenant)+len(key.namespace)+len(key.name)+len(key.uid)))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -194,21 +195,34 @@ func TestLastUsedRun(t *testing.T) {
 }
 
 // tenantPatches remembers whose Secrets were patched.
-type tenantPatches []string
+type tenantPatches struct {
+	mu   sync.Mutex
+	made []string
+}
+
+func (p *tenantPatches) add(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.made = append(p.made, text)
+	slices.Sort(p.made)
+}
 
 func (p *tenantPatches) PatchSecret(ctx context.Context, namespace, name string, _ types.PatchType, _ []byte) (*corev1.Secret, error) {
-	*p = append(*p, tenant.Of(ctx)+" "+namespace+"/"+name)
+	if tenant.Of(ctx) == "hangs" {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	p.add(tenant.Of(ctx) + " " + namespace + "/" + name)
 	return nil, ctx.Err()
 }
 
 // A use is recorded where it happened, also when its request has ended, and the use in
 // one tenant is not taken for that in another, whose Secret has the same UID.
 func TestLastUsedTenants(t *testing.T) {
-	var p tenantPatches
-	var observed []string
+	var p, observed tenantPatches
 	tracker := must(lastused.New(lastused.Config{Secrets: &p, Now: func() time.Time { return now },
 		Observe: func(ctx context.Context, e lastused.Event) {
-			observed = append(observed, fmt.Sprint(tenant.Of(ctx), " ", e.Err))
+			observed.add(fmt.Sprint(tenant.Of(ctx), " ", e.Err))
 		}}))
 	for range 2 {
 		for _, name := range []string{"red", "green"} {
@@ -218,12 +232,42 @@ func TestLastUsedTenants(t *testing.T) {
 		}
 		tracker.Flush(t.Context())
 	}
-	if diff := cmp.Diff(tenantPatches{"red ci/a", "green ci/a"}, p); diff != "" {
+	if diff := cmp.Diff([]string{"green ci/a", "red ci/a"}, p.made); diff != "" {
 		t.Errorf("patches (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{"red <nil>", "green <nil>"}, observed); diff != "" {
+	if diff := cmp.Diff([]string{"green <nil>", "red <nil>"}, observed.made); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
+}
+
+// A tenant whose server hangs, and that has as many pending patches as it may, delays no
+// other's, and takes no other's room.
+func TestLastUsedTenantHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var p tenantPatches
+		tracker := must(lastused.New(lastused.Config{Secrets: &p, MaxPending: 40, Now: func() time.Time { return now }}))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			tracker.Run(ctx)
+		}()
+		for i := range 1000 {
+			tracker.Observe(tenant.NewContext(ctx, "hangs"), legacyUse(fmt.Sprint(i)))
+		}
+		synctest.Wait()
+		for _, name := range []string{"red", "green"} {
+			for i := range 10 {
+				tracker.Observe(tenant.NewContext(ctx, name), legacyUse(fmt.Sprint(i)))
+			}
+		}
+		synctest.Wait()
+		if len(p.made) != 20 {
+			t.Errorf("%d uses of other tenants are recorded at once, want 20", len(p.made))
+		}
+		cancel()
+		<-done
+	})
 }
 
 // A clock that was ahead and is set back doesn't keep uses from being recorded.
