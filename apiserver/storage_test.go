@@ -140,16 +140,30 @@ func TestTokenReviewREST(t *testing.T) {
 			}
 			check(t, err)
 			status := answer.(*authenticationv1.TokenReview).Status
+			if got := answer.(*authenticationv1.TokenReview).Spec.Token; got != "" {
+				t.Errorf("the answer has the token %q", got) // REV-8
+			}
 			if status.Error != tt.wantError || status.Authenticated != tt.ok || tt.ok && (status.User.Extra == nil || status.User.Username != "u") {
 				t.Errorf("got %+v", status)
 			}
-			if review.Status.Authenticated || review.Status.Error != "" {
+			if review.Spec.Token == "" || review.Status.Authenticated || review.Status.Error != "" {
 				t.Error("the argument was changed")
 			}
 		})
 	}
 	if _, err := apiserver.NewTokenReviewREST(nil, nil, nil); text(err) != "apiserver: TokenReviewREST.Requests is required, want the authenticator of the server\napiserver: TokenReviewREST.APIAudiences is empty, want at least one" {
 		t.Errorf("got %v", err)
+	}
+}
+
+// REV-16: what is no single token isn't the first word of it.
+func TestTokenReviewOfWords(t *testing.T) {
+	s, _ := newShop(t, nil)
+	token := must(s.createToken(t, requestFor("api")))(t).Status.Token
+	for _, text := range []string{token + " x", " " + token, token + "\n", token + "\u00a0"} {
+		if got := s.review(t, text); got.Authenticated || got.Error != "invalid bearer token" {
+			t.Errorf("got %+v", got)
+		}
 	}
 }
 

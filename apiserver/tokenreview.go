@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -65,7 +67,8 @@ func (r *TokenReviewREST) NamespaceScoped() bool { return false }
 func (r *TokenReviewREST) GetSingularName() string { return "tokenreview" }
 
 // Create authenticates the token of a review, with the context of the request: the
-// warnings and audit annotations of the token are those of the review.
+// warnings and audit annotations of the token are those of the review. The answer is
+// without the token.
 func (r *TokenReviewREST) Create(ctx context.Context, object runtime.Object, createValidation rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
 	review, err := r.hub.served(object)
 	if err != nil {
@@ -83,6 +86,7 @@ func (r *TokenReviewREST) Create(ctx context.Context, object runtime.Object, cre
 		}
 	}
 	answer := review.DeepCopy()
+	answer.Spec.Token = "" // REV-8
 	answer.Status, err = r.status(ctx, review)
 	if err != nil {
 		return nil, err
@@ -100,6 +104,10 @@ func (r *TokenReviewREST) status(ctx context.Context, review *authenticationv1.T
 		audiences = r.audiences
 	}
 	var status authenticationv1.TokenReviewStatus
+	if strings.ContainsFunc(review.Spec.Token, unicode.IsSpace) {
+		status.Error = "invalid bearer token" // its first word might be a valid one (REV-16)
+		return status, nil
+	}
 	response, ok, err := authenticateToken(authenticator.WithAudiences(ctx, audiences), r.requests, review.Spec.Token)
 	switch {
 	case err != nil && isUnavailable(err):
