@@ -29,14 +29,13 @@ import (
 
 // A plane is the running control plane.
 type plane struct {
-	own     string // temporary
-	folder  string // kept between runs, if it isn't in own
-	bin     string // the folder of etcd and kubectl
-	admin   *rest.Config
-	ring    *keyring.Ring
-	serving context.CancelFunc
-	parts   sync.WaitGroup
-	failed  chan error
+	own    string // temporary
+	folder string // kept between runs, if it isn't in own
+	bin    string // the folder of etcd and kubectl
+	admin  *rest.Config
+	ring   *keyring.Ring
+	stages []*stage // what runs, each after what it needs
+	failed chan error
 
 	mu          sync.Mutex
 	tenants     []string
@@ -47,8 +46,6 @@ type plane struct {
 // running.
 func start(ctx context.Context, o options, log io.Writer) (_ *plane, err error) {
 	p := &plane{failed: make(chan error, 1), tenants: []string{leaseTenant}}
-	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p.serving = cancel
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.stop())
@@ -72,12 +69,13 @@ func start(ctx context.Context, o options, log io.Writer) (_ *plane, err error) 
 	if p.bin, err = programs(ctx, log); err != nil {
 		return nil, err
 	}
-	etcd, etcdEnded, err := startEtcd(serving, filepath.Join(p.bin, "etcd"), filepath.Join(p.folder, "etcd"), p.own, log)
+	store := p.stage(ctx)
+	etcd, etcdEnded, err := startEtcd(store.ctx, filepath.Join(p.bin, "etcd"), filepath.Join(p.folder, "etcd"), p.own, log)
 	if err != nil {
 		return nil, err
 	}
-	p.parts.Go(etcdEnded)
-	if err := p.startServers(serving, etcd, o); err != nil {
+	store.parts.Go(etcdEnded)
+	if err := p.startServers(p.stage(ctx), etcd, o); err != nil {
 		return nil, err
 	}
 	for _, name := range append([]string{leaseTenant}, o.tenants...) {
@@ -85,11 +83,12 @@ func start(ctx context.Context, o options, log io.Writer) (_ *plane, err error) 
 			return nil, err
 		}
 	}
-	return p, p.startManagers(serving, o.replicas, log)
+	return p, p.startManagers(p.stage(ctx), o.replicas, log)
 }
 
 // startServers starts the replicas of the API server behind one address.
-func (p *plane) startServers(ctx context.Context, etcd string, o options) error {
+func (p *plane) startServers(s *stage, etcd string, o options) error {
+	ctx := s.ctx
 	front, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", o.port))
 	if err != nil {
 		return err
@@ -110,14 +109,14 @@ func (p *plane) startServers(ctx context.Context, etcd string, o options) error 
 			return errors.Join(err, listener.Close())
 		}
 		backends = append(backends, listener.Addr().String())
-		p.part(func() error { return serve(ctx, server) })
+		s.run(p.failed, func() error { return serve(ctx, server) })
 	}
-	p.parts.Go(func() { balance(ctx, front, backends) })
+	s.parts.Go(func() { balance(ctx, front, backends) })
 	return nil
 }
 
 // startManagers starts one manager beside each replica.
-func (p *plane) startManagers(ctx context.Context, replicas int, log io.Writer) error {
+func (p *plane) startManagers(s *stage, replicas int, log io.Writer) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for n := range replicas {
@@ -131,7 +130,7 @@ func (p *plane) startManagers(ctx context.Context, replicas int, log io.Writer) 
 			}
 		}
 		p.controllers = append(p.controllers, c)
-		p.part(func() error { return c.run(ctx) })
+		s.run(p.failed, func() error { return c.run(s.ctx) })
 	}
 	return nil
 }
@@ -221,21 +220,38 @@ func (p *plane) writeKubeconfig(name string) error {
 	return clientcmd.WriteToFile(*config, p.kubeconfig(name))
 }
 
-// part runs a part until its context is done. One that returns before that is a failure.
-func (p *plane) part(run func() error) {
-	p.parts.Go(func() {
-		if err := run(); err != nil {
+// A stage is what runs, and ends, together.
+type stage struct {
+	ctx   context.Context
+	end   context.CancelFunc
+	parts sync.WaitGroup
+}
+
+// stage returns a stage that ends before those that there are.
+func (p *plane) stage(ctx context.Context) *stage {
+	s := &stage{}
+	s.ctx, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	p.stages = append(p.stages, s)
+	return s
+}
+
+// run runs a part until the stage ends. One that returns before that is a failure.
+func (s *stage) run(failed chan<- error, part func() error) {
+	s.parts.Go(func() {
+		if err := part(); err != nil {
 			select {
-			case p.failed <- err:
+			case failed <- err:
 			default:
 			}
 		}
 	})
 }
 
-// stop stops all parts.
+// stop stops all stages, the last one first.
 func (p *plane) stop() error {
-	p.serving()
-	p.parts.Wait()
+	for _, s := range slices.Backward(p.stages) {
+		s.end()
+		s.parts.Wait()
+	}
 	return os.RemoveAll(p.own)
 }
