@@ -2,6 +2,8 @@ package replacing_test
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -251,4 +253,67 @@ func envOf(c corev1.Container) string {
 	}
 	slices.Sort(env)
 	return strings.Join(env, " ")
+}
+
+func TestDashboardAuth(t *testing.T) {
+	authority := newCluster(t)
+	middleware, err := replacing.NewDashboardAuth(reviewer(t, authority))
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler := middleware(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	ask := func(token string) int {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer "+token)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		return w.Code
+	}
+	token := issue(t, authority, "vault", 1<<32, true) // the cache has a clock of its own
+	for range 3 {
+		if got := ask(token); got != http.StatusNoContent {
+			t.Errorf("a good token: %d", got)
+		}
+	}
+	reviews := 0
+	for _, a := range authority.Cluster.Actions() {
+		if a.Resource == "tokenreviews" {
+			reviews++
+		}
+	}
+	if reviews > 1 {
+		t.Errorf("%d TokenReviews for one token, want one", reviews)
+	}
+	if got := ask("x"); got != http.StatusUnauthorized {
+		t.Errorf("a bad token: %d", got)
+	}
+}
+
+func TestHostSecretData(t *testing.T) {
+	virtual := newCluster(t)
+	cluster := virtual.Cluster
+	if err := cluster.Load(&corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "kube-root-ca.crt"}, Data: map[string]string{"ca.crt": "CA"}}); err != nil {
+		t.Fatal(err)
+	}
+	pod, err := cluster.GetPod(t.Context(), "ci", "job")
+	if err != nil {
+		t.Fatal(err)
+	}
+	volume := &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "token"}},
+		{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"}}},
+		{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "namespace", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.namespace"}}}}},
+	}}
+	data, expiry, err := replacing.HostSecretData(t.Context(), pod, volume, cluster, virtual.CreateToken)
+	if err != nil || string(data["ca.crt"]) != "CA" || string(data["namespace"]) != "ci" || expiry.Sub(virtual.Now()) != time.Hour {
+		t.Errorf("HostSecretData() = %v, %v, %v, want token, CA and namespace for an hour", data, expiry, err)
+	}
+	if id, err := virtual.Authenticator.Authenticate(t.Context(), string(data["token"])); err != nil || id.Pod.Name != "job" {
+		t.Errorf("Authenticate() = %v, %v, want the pod's token", id, err)
+	}
+	if _, _, err := replacing.HostSecretData(t.Context(), pod, &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+		{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "ghost"}}},
+	}}, cluster, virtual.CreateToken); err == nil {
+		t.Error("a ConfigMap that isn't there is no error")
+	}
 }
