@@ -25,7 +25,7 @@ const AdmissionPluginName = "ServiceAccount"
 
 // RegisterAdmission registers the admission plugin for ServiceAccounts in place of
 // Kubernetes'. Its configuration file, if there is one, is an
-// [AdmissionConfiguration]. It reads objects where a [Parts.Initializer] says, or else
+// [ServiceAccountConfiguration]. It reads objects where a [Parts.Initializer] says, or else
 // from the informers and the client that servers give to their plugins.
 func RegisterAdmission(plugins *genericadmission.Plugins) {
 	plugins.Register(AdmissionPluginName, func(file io.Reader) (genericadmission.Interface, error) {

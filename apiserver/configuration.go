@@ -37,11 +37,14 @@ type ServiceAccountConfiguration struct {
 	DefaultAccount         string          `json:"defaultAccount,omitempty"`
 	MountPath              string          `json:"mountPath,omitempty"`
 	RootCAConfigMap        string          `json:"rootCAConfigMap,omitempty"`
+	RootCASigner           string          `json:"rootCASigner,omitempty"`
 	TokenExpirationSeconds *int64          `json:"tokenExpirationSeconds,omitempty"` // TokenLifetime
 	Audience               string          `json:"audience,omitempty"`
 	OptOutAnnotation       string          `json:"optOutAnnotation,omitempty"`
-	WaitTimeout            metav1.Duration `json:"waitTimeout,omitempty"`
+	WaitTimeout            metav1.Duration `json:"waitTimeout,omitzero"`
 	DisableWait            bool            `json:"disableWait,omitempty"`
+
+	FurtherVolumes []FurtherVolumeConfiguration `json:"furtherVolumes,omitempty"`
 }
 
 // DeepCopyObject implements [runtime.Object].
@@ -52,6 +55,10 @@ func (c *ServiceAccountConfiguration) DeepCopyObject() runtime.Object {
 	other := *c
 	if c.TokenExpirationSeconds != nil {
 		other.TokenExpirationSeconds = new(*c.TokenExpirationSeconds)
+	}
+	other.FurtherVolumes = nil
+	for i := range c.FurtherVolumes {
+		other.FurtherVolumes = append(other.FurtherVolumes, c.FurtherVolumes[i].clone())
 	}
 	return &other
 }
@@ -96,8 +103,11 @@ func (c *ServiceAccountConfiguration) config() (admission.Config, error) {
 	cfg := admission.Config{
 		AllowMissingToken: c.AllowMissingToken, LimitSecretReferences: c.LimitSecretReferences,
 		DisableTokenMount: c.DisableTokenMount, Strict: c.Strict, DefaultAccount: c.DefaultAccount, MountPath: c.MountPath,
-		RootCAConfigMap: c.RootCAConfigMap, Audience: c.Audience, OptOutAnnotation: c.OptOutAnnotation,
+		RootCAConfigMap: c.RootCAConfigMap, RootCASigner: c.RootCASigner, Audience: c.Audience, OptOutAnnotation: c.OptOutAnnotation,
 		WaitTimeout: c.WaitTimeout.Duration, DisableWait: c.DisableWait,
+	}
+	for i := range c.FurtherVolumes {
+		cfg.FurtherVolumes = append(cfg.FurtherVolumes, c.FurtherVolumes[i].volume())
 	}
 	mistakes := configerror.List{Config: "apiserver." + ConfigurationKind}
 	switch c.TokenVolume {

@@ -1,0 +1,174 @@
+package apiserver_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/apiserver"
+	"github.com/kubesa/serviceaccount/fake"
+)
+
+const configurationHead = "apiVersion: serviceaccount.kubesa.io/v1alpha1\nkind: ServiceAccountConfiguration\n"
+
+// furtherVolume is the start of a file with a good further volume, to which lines are added.
+const furtherVolume = configurationHead + `furtherVolumes:
+- name: aws-iam-token
+  audience: sts.amazonaws.com
+  mountPath: /run/aws
+`
+
+// fill sets every field below v that a file can have to a value that isn't zero.
+func fill(t *testing.T, v reflect.Value) {
+	t.Helper()
+	switch typ := v.Type(); {
+	case typ == reflect.TypeFor[metav1.TypeMeta](), v.Kind() == reflect.Interface, v.Kind() == reflect.Func:
+	case typ == reflect.TypeFor[metav1.Duration]():
+		v.Set(reflect.ValueOf(metav1.Duration{Duration: 20 * time.Minute}))
+	case typ == reflect.TypeFor[corev1.VolumeProjection]():
+		v.Set(reflect.ValueOf(corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{Items: []corev1.KeyToPath{{Key: "k", Path: "p"}}}}))
+	case v.Kind() == reflect.String:
+		v.SetString("x")
+	case v.Kind() == reflect.Bool:
+		v.SetBool(true)
+	case v.CanInt():
+		v.SetInt(1200)
+	case v.Kind() == reflect.Pointer:
+		v.Set(reflect.New(typ.Elem()))
+		fill(t, v.Elem())
+	case v.Kind() == reflect.Slice:
+		v.Set(reflect.MakeSlice(typ, 1, 1))
+		fill(t, v.Index(0))
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i))
+		}
+	default:
+		t.Fatalf("a %v", typ)
+	}
+}
+
+// unset returns the fields below v that are zero.
+func unset(path string, v reflect.Value) (paths []string) {
+	switch {
+	case v.IsZero():
+		return []string{path}
+	case v.Kind() == reflect.Slice:
+		return unset(path+"[0]", v.Index(0))
+	case v.Kind() == reflect.Struct && v.Type() != reflect.TypeFor[corev1.VolumeProjection]():
+		for i := range v.NumField() {
+			paths = append(paths, unset(path+"."+v.Type().Field(i).Name, v.Field(i))...)
+		}
+	}
+	return paths
+}
+
+// Every field of a Config that is data can be set in a file, and copies of the file's
+// object share nothing.
+func TestConfigurationIsComplete(t *testing.T) {
+	var c apiserver.ServiceAccountConfiguration
+	fill(t, reflect.ValueOf(&c).Elem())
+	c.TypeMeta = metav1.TypeMeta{APIVersion: apiserver.ConfigurationVersion, Kind: apiserver.ConfigurationKind}
+	c.TokenVolume = admission.SecretBacked.String()
+	if paths := unset("", reflect.ValueOf(c)); len(paths) > 0 {
+		t.Fatalf("fill left %q", paths)
+	}
+	file := must(json.Marshal(&c))(t)
+	cfg := must(apiserver.ParseAdmissionConfiguration(strings.NewReader(string(file))))(t)
+	want := []string{".ServiceAccounts", ".Live", ".Wait", ".Secrets", ".NewName"}
+	if diff := cmp.Diff(want, unset("", reflect.ValueOf(cfg))); diff != "" {
+		t.Errorf("what a file doesn't set (-want +got):\n%s", diff)
+	}
+
+	clone := c.DeepCopyObject().(*apiserver.ServiceAccountConfiguration)
+	if diff := cmp.Diff(&c, clone); diff != "" {
+		t.Errorf("the copy differs (-want +got):\n%s", diff)
+	}
+	*clone.TokenExpirationSeconds = 1
+	f := &clone.FurtherVolumes[0]
+	f.Name, *f.Mode, f.Env[0].Name, f.Sources[0].ConfigMap.Items[0].Key = "y", 1, "y", "y"
+	if again := string(must(json.Marshal(&c))(t)); again != string(file) {
+		t.Errorf("a change of the copy changed the original:\n%s", again)
+	}
+	if (*apiserver.ServiceAccountConfiguration)(nil).DeepCopyObject() != runtime.Object(nil) {
+		t.Error("the copy of nil isn't nil")
+	}
+}
+
+// Further volumes are read as strictly as the rest.
+func TestConfigurationOfFurtherVolumes(t *testing.T) {
+	for _, tt := range []struct {
+		name, file string
+		want       []admission.FurtherVolume
+		wantErr    string // part
+	}{
+		{name: "least", file: furtherVolume, want: []admission.FurtherVolume{{Name: "aws-iam-token", Audience: "sts.amazonaws.com", MountPath: "/run/aws"}}},
+		{name: "none", file: configurationHead + "furtherVolumes: []\n"},
+		{name: "condition, lifetimes and variables", file: furtherVolume + `  when: {accountAnnotation: eks.amazonaws.com/role-arn}
+  lifetime: 24h
+  minLifetime: 1h
+  clampLifetime: true
+  mode: 0440
+  sources:
+  - configMap: {name: ca}
+  env:
+  - {name: AWS_WEB_IDENTITY_TOKEN_FILE, tokenFile: true, group: role}
+`, want: []admission.FurtherVolume{{
+			Name: "aws-iam-token", Audience: "sts.amazonaws.com", MountPath: "/run/aws", When: admission.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
+			Lifetime: 24 * time.Hour, MinLifetime: time.Hour, ClampLifetime: true, Mode: new(int32(0o440)),
+			Sources: []corev1.VolumeProjection{{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "ca"}}}},
+			Env:     []admission.EnvVar{{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", TokenFile: true, Group: "role"}},
+		}}},
+		{name: "unknown field", file: furtherVolume + "  audiences: [x]\n", wantErr: `unknown field "furtherVolumes[0].audiences"`},
+		{name: "other case", file: furtherVolume + "  Lifetime: 1h\n", wantErr: `unknown field "furtherVolumes[0].Lifetime"`},
+		{name: "twice", file: furtherVolume + "  name: other\n", wantErr: `key "name" already set in map`},
+		{name: "unknown condition", file: furtherVolume + "  when: {accountAnotation: x}\n", wantErr: `unknown field "furtherVolumes[0].when.accountAnotation"`},
+		{name: "unknown field of a variable", file: furtherVolume + "  env: [{name: A, valueFrom: {}}]\n", wantErr: `unknown field "furtherVolumes[0].env[0].valueFrom"`},
+		{name: "unknown source", file: furtherVolume + "  sources: [{hostPath: {path: /}}]\n", wantErr: `unknown field "furtherVolumes[0].sources[0].hostPath"`},
+		{name: "a number of seconds", file: furtherVolume + "  lifetime: 3600\n", wantErr: "string"},
+		{name: "no duration", file: furtherVolume + "  lifetime: 1d\n", wantErr: "unknown unit"},
+		{name: "mode of text", file: furtherVolume + "  mode: rw\n", wantErr: "int32"},
+		{name: "no list", file: configurationHead + "furtherVolumes: {}\n", wantErr: "cannot unmarshal object"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := apiserver.ParseAdmissionConfiguration(strings.NewReader(tt.file))
+			if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
+				t.Fatalf("got %v, want %q", err, tt.wantErr)
+			}
+			if diff := cmp.Diff(tt.want, got.FurtherVolumes); err == nil && diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// What only admission.New finds is found when the server starts, all at once.
+func TestConfigurationMistakes(t *testing.T) {
+	getters := getterInitializer{ServiceAccounts: fake.New()}
+	for _, tt := range []struct{ name, file, wantErr string }{
+		{name: "good", file: furtherVolume},
+		{name: "signer", file: configurationHead + "rootCASigner: example.org/signer\n"},
+		{name: "bad signer", file: configurationHead + "rootCASigner: signer\n", wantErr: `admission: Config.RootCASigner is "signer"`},
+		{name: "signer and ConfigMap", file: configurationHead + "rootCASigner: example.org/signer\nrootCAConfigMap: ca\n", wantErr: "which RootCAConfigMap or SecretBacked contradicts"},
+		{name: "no audience", file: strings.Replace(furtherVolume, "audience: sts.amazonaws.com", `audience: ""`, 1), wantErr: "admission: Config.FurtherVolumes[0].Audience is empty"},
+		{name: "a Secret", file: furtherVolume + "  sources: [{secret: {name: x}}]\n", wantErr: "admission: Config.FurtherVolumes[0].Sources[0] has a secret of its own"},
+		{name: "short", file: furtherVolume + "  lifetime: 1m\n  mode: 01777\n", wantErr: "admission: Config.FurtherVolumes[0].Lifetime is 1m0s"},
+		{name: "and mode", file: furtherVolume + "  lifetime: 1m\n  mode: 01777\n", wantErr: "admission: Config.FurtherVolumes[0].Mode is 01777"},
+		{name: "negative", file: configurationHead + "waitTimeout: -1s\n", wantErr: "admission: Config.WaitTimeout"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := registered(t, tt.file, getters)
+			if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
+				t.Errorf("got %v, want %q", err, tt.wantErr)
+			}
+		})
+	}
+}
