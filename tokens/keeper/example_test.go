@@ -2,16 +2,19 @@ package keeper_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/inspect"
 	"github.com/kubesa/serviceaccount/tokens/keeper"
@@ -103,4 +106,41 @@ func ExampleWriteVolume() {
 	// true <nil>
 	// false <nil>
 	// ci <nil>
+}
+
+// A virtual kubelet writes the volume of a pod whose CA comes from ClusterTrustBundles, as
+// with admission.Config.RootCASigner.
+func ExamplePayload() {
+	ctx := context.Background()
+	cluster := fake.New()
+	signer := sacontroller.ServingSigner
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "job"}}
+	volume := &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+		{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "namespace", FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.namespace"}}}}},
+		{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{SignerName: &signer, LabelSelector: &metav1.LabelSelector{}, Path: "ca.crt"}},
+	}}
+	cfg := keeper.PayloadConfig{TrustBundles: cluster} // or serviceaccount.FromCertificatesV1(clientset.CertificatesV1())
+	_, _, err := keeper.Payload(ctx, pod, volume, cfg)
+	fmt.Println(err)
+	if none, ok := errors.AsType[*keeper.NoTrustBundleError](err); ok {
+		fmt.Println("try again when there is a bundle of", none.SignerName)
+	}
+	if err := cluster.Load(&certificatesv1.ClusterTrustBundle{
+		ObjectMeta: metav1.ObjectMeta{Name: "kubernetes.io:kube-apiserver-serving:1"},
+		Spec:       certificatesv1.ClusterTrustBundleSpec{SignerName: signer, TrustBundle: "-----BEGIN CERTIFICATE-----\nQ0E=\n-----END CERTIFICATE-----\n"},
+	}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	files, _, err := keeper.Payload(ctx, pod, volume, cfg)
+	fmt.Print(err, "\n", string(files["namespace"].Data), "\n", string(files["ca.crt"].Data))
+
+	// Output:
+	// keeper: source 1: there is no ClusterTrustBundle of the signer "kubernetes.io/kube-apiserver-serving"
+	// try again when there is a bundle of kubernetes.io/kube-apiserver-serving
+	// <nil>
+	// ci
+	// -----BEGIN CERTIFICATE-----
+	// Q0E=
+	// -----END CERTIFICATE-----
 }

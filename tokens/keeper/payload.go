@@ -32,15 +32,34 @@ type PayloadConfig struct {
 	// ConfigMaps and Secrets are required for volumes with such sources.
 	ConfigMaps ConfigMapGetter
 	Secrets    SecretGetter
+
+	// TrustBundles is required for volumes with ClusterTrustBundles.
+	TrustBundles TrustBundleReader
 }
+
+// A SourceError is why one source of a projected volume has no files.
+type SourceError struct {
+	Source int // its index in the volume
+	Err    error
+}
+
+func (e *SourceError) Error() string { return fmt.Sprintf("keeper: source %d: %v", e.Source, e.Err) }
+
+// Unwrap returns e.Err.
+func (e *SourceError) Unwrap() error { return e.Err }
 
 // Payload returns the files of a projected volume of pod, and when the first of its
 // tokens expires, zero if there is none. It is what a kubelet writes: [WriteVolume]
 // writes it.
 //
-// A later source overwrites an earlier one at the same path. If a source fails, so does
-// Payload, with all errors joined: a volume is whole or absent. ClusterTrustBundles, pod
-// certificates and resource fields aren't known, and are errors. No error holds a token.
+// A later source overwrites an earlier one at the same path. The certificates of several
+// ClusterTrustBundles are in one file, each once, in an order of their own; a file of an
+// optional source without bundles is empty.
+//
+// If a source fails, so does Payload, with a [*SourceError] for each, joined: a volume is
+// whole or absent. An object that isn't there gives one that is NotFound, or is a
+// [*NoTrustBundleError]: try again when it is. Pod certificates and resource fields aren't
+// known, and are errors. No error holds a token.
 func Payload(ctx context.Context, pod *corev1.Pod, volume *corev1.ProjectedVolumeSource, cfg PayloadConfig) (files map[string]File, expiry time.Time, err error) {
 	if pod == nil || volume == nil {
 		return nil, time.Time{}, errors.New("keeper: Payload needs a Pod and a projected volume")
@@ -52,7 +71,7 @@ func Payload(ctx context.Context, pod *corev1.Pod, volume *corev1.ProjectedVolum
 	var errs []error
 	for i := range volume.Sources {
 		if err := p.add(ctx, &volume.Sources[i]); err != nil {
-			errs = append(errs, fmt.Errorf("keeper: source %d: %w", i, err))
+			errs = append(errs, &SourceError{i, err})
 		}
 	}
 	if len(errs) > 0 {
@@ -77,6 +96,25 @@ func (p *payload) set(path string, data []byte, mode *int32) {
 	p.files[path] = File{Data: data, Mode: permissions(m)}
 }
 
+// setOwned is set for a token or trust anchors, with the mode and the owner of KUB-31 to
+// KUB-34.
+func (p *payload) setOwned(path string, data []byte) {
+	p.set(path, data, nil)
+	file := p.files[path]
+	file.UID = userOf(p.pod)
+	if p.pod.Spec.SecurityContext != nil && p.pod.Spec.SecurityContext.FSGroup != nil {
+		gid := int(*p.pod.Spec.SecurityContext.FSGroup)
+		file.GID = &gid
+	}
+	switch {
+	case file.GID != nil:
+		file.Mode = 0o640
+	case file.UID != nil:
+		file.Mode = 0o600
+	}
+	p.files[path] = file
+}
+
 // add adds the files of one source.
 func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) error {
 	switch {
@@ -84,7 +122,7 @@ func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) erro
 		return p.addToken(ctx, source.ServiceAccountToken)
 	case source.ConfigMap != nil:
 		c := source.ConfigMap
-		configMap, err := optional(c.Optional, c.Name, func() (*corev1.ConfigMap, error) {
+		configMap, err := optional(c.Optional, c.Name, names.Valid, func() (*corev1.ConfigMap, error) {
 			if isNil(p.cfg.ConfigMaps) {
 				return nil, errors.New("there is no getter of ConfigMaps")
 			}
@@ -103,7 +141,7 @@ func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) erro
 		return p.addItems("the ConfigMap "+c.Name, data, c.Items, c.Optional)
 	case source.Secret != nil:
 		s := source.Secret
-		secret, err := optional(s.Optional, s.Name, func() (*corev1.Secret, error) {
+		secret, err := optional(s.Optional, s.Name, names.Valid, func() (*corev1.Secret, error) {
 			if isNil(p.cfg.Secrets) {
 				return nil, errors.New("there is no getter of Secrets")
 			}
@@ -115,6 +153,8 @@ func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) erro
 		return p.addItems("the Secret "+s.Name, secret.Data, s.Items, s.Optional)
 	case source.DownwardAPI != nil:
 		return p.addFields(source.DownwardAPI)
+	case source.ClusterTrustBundle != nil:
+		return p.addTrustBundle(ctx, source.ClusterTrustBundle)
 	}
 	return errors.New("it is of a kind that isn't known here")
 }
@@ -128,8 +168,8 @@ func isNil(getter any) bool {
 
 // optional looks up an object, and returns an empty one if it isn't there and may be
 // absent.
-func optional[T any](may *bool, name string, get func() (*T, error)) (*T, error) {
-	if !names.Valid(name) {
+func optional[T any](may *bool, name string, valid func(string) bool, get func() (*T, error)) (*T, error) {
+	if !valid(name) {
 		return nil, errors.New("there can't be one of that name")
 	}
 	object, err := objects.Require(get())
@@ -159,7 +199,7 @@ func (p *payload) addItems(what string, data map[string][]byte, items []corev1.K
 	return nil
 }
 
-// addToken adds a token, with the mode and the owner of KUB-31 to KUB-34.
+// addToken adds a token.
 func (p *payload) addToken(ctx context.Context, source *corev1.ServiceAccountTokenProjection) error {
 	if p.cfg.Mint == nil {
 		return errors.New("there is no Mint for tokens")
@@ -171,20 +211,7 @@ func (p *payload) addToken(ctx context.Context, source *corev1.ServiceAccountTok
 	case token == nil || token.Value == "":
 		return errors.New("the function Mint returned neither a token nor an error")
 	}
-	p.set(source.Path, []byte(token.Value), nil)
-	file := p.files[source.Path]
-	file.UID = userOf(p.pod)
-	if p.pod.Spec.SecurityContext != nil && p.pod.Spec.SecurityContext.FSGroup != nil {
-		gid := int(*p.pod.Spec.SecurityContext.FSGroup)
-		file.GID = &gid
-	}
-	switch {
-	case file.GID != nil:
-		file.Mode = 0o640
-	case file.UID != nil:
-		file.Mode = 0o600
-	}
-	p.files[source.Path] = file
+	p.setOwned(source.Path, []byte(token.Value))
 	if p.expiry.IsZero() || !token.Expiry.IsZero() && token.Expiry.Before(p.expiry) {
 		p.expiry = token.Expiry
 	}

@@ -115,11 +115,12 @@ func TestPayload(t *testing.T) {
 			c.cfg = keeper.PayloadConfig{}
 			c.add(corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "settings"}}})
 			c.add(corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{}})
+			c.add(corev1.VolumeProjection{PodCertificate: &corev1.PodCertificateProjection{}})
 			c.add(fields("spec.nodeName"))
 			c.add(corev1.VolumeProjection{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: "cpu", ResourceFieldRef: &corev1.ResourceFieldSelector{}}}}})
 		}, err: "keeper: source 0: there is no Mint for tokens\nkeeper: source 1: the ConfigMap \"kube-root-ca.crt\": there is no getter of ConfigMaps\n" +
-			"keeper: source 3: the Secret \"settings\": there is no getter of Secrets\nkeeper: source 4: it is of a kind that isn't known here\n" +
-			"keeper: source 5: path \"spec.nodeName\": the field \"spec.nodeName\" isn't known here\nkeeper: source 6: path \"cpu\": resource fields aren't known here"},
+			"keeper: source 3: the Secret \"settings\": there is no getter of Secrets\nkeeper: source 4: a source of ClusterTrustBundles needs a name or a signerName\nkeeper: source 5: it is of a kind that isn't known here\n" +
+			"keeper: source 6: path \"spec.nodeName\": the field \"spec.nodeName\" isn't known here\nkeeper: source 7: path \"cpu\": resource fields aren't known here"},
 		{name: "Mint fails", mutate: func(c *payloadCase) {
 			c.cfg.Mint = func(context.Context, *corev1.Pod, *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
 				return nil, errors.New("down")
