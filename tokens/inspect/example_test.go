@@ -57,3 +57,20 @@ func ExamplePeekUnverified() {
 	// Output:
 	// system:serviceaccount:ci:builder [api] 2026-01-01 13:00:00 +0000 UTC
 }
+
+// A proxy before several clusters finds the one that a request is for, as kcp does. That
+// cluster authenticates the request, and rejects tokens of others.
+func ExamplePeekUnverified_cluster() {
+	const token = "eyJhbGciOiJFUzI1NiJ9.eyJrdWJlcm5ldGVzLmlvIjp7Im5hbWVzcGFjZSI6ImNpIiwiY2x1c3Rlck5hbWUiOiJyb290Om9yZyJ9fQ.AAAA"
+	claims, err := inspect.PeekUnverified(token)
+	if err != nil {
+		fmt.Println(err) // the request has a token of another kind: it stays as it is
+		return
+	}
+	const path = "/api/v1/namespaces/ci/pods"
+	clusters := map[string]string{"root:org": "/clusters/root:org"} // those there are: a token may name anything
+	fmt.Println(clusters[claims.Others["clusterName"]] + path)
+
+	// Output:
+	// /clusters/root:org/api/v1/namespaces/ci/pods
+}

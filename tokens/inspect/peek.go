@@ -26,11 +26,17 @@ type UnverifiedClaims struct {
 	Pod, Secret, Node tokens.ObjectRef
 
 	IssuedAt, NotBefore, Expiry, WarnAfter time.Time // zero if absent
+
+	// Others are the members of the claim "kubernetes.io" that Kubernetes doesn't have, if
+	// they are strings, such as the cluster that a [tokens.ClusterClaim] names; in a
+	// Secret-based token, the claims "kubernetes.io/serviceaccount/" and the name. Nil
+	// if there are none.
+	Others map[string]string
 }
 
 // PeekUnverified returns the claims of token without verifying anything, for what
-// a client does with its own token: to see when it expires, or which cluster to send
-// it to. Use a [tokens.Verifier] to authenticate others. It needs no keys and does no I/O.
+// a client does with its own token: to see when it expires, or for a proxy that finds
+// the server to send it to, which authenticates it. Use a [tokens.Verifier] to authenticate others. It needs no keys and does no I/O.
 //
 // Claims that the token lacks are zero, so it reads JWTs of other issuers, too. An
 // error that wraps [tokens.ErrNotRecognized] means that token is not a JWT of the algorithms
@@ -47,6 +53,7 @@ func PeekUnverified(token string) (*UnverifiedClaims, error) {
 			issuer, _ = strictjson.Text(value)
 		}
 	}
+	var others map[string]string
 	c := payload.New(issuer == tokens.LegacyIssuer, "")
 	for name, value := range strictjson.Members(parsed.Payload) {
 		if name == payload.ClaimIssuer {
@@ -54,6 +61,12 @@ func PeekUnverified(token string) (*UnverifiedClaims, error) {
 		}
 		if fault := c.Decode(name, value); fault != nil {
 			return nil, &tokens.InvalidError{Reason: tokens.ReasonInvalidClaim, Subject: fault.Claim}
+		}
+		for other, text := range payload.Others(c.Legacy, name, value) {
+			if others == nil {
+				others = map[string]string{}
+			}
+			others[other] = text
 		}
 	}
 	return &UnverifiedClaims{
@@ -72,5 +85,6 @@ func PeekUnverified(token string) (*UnverifiedClaims, error) {
 		NotBefore: payload.Time(c.NotBefore),
 		Expiry:    payload.Time(c.Expiry),
 		WarnAfter: payload.Time(c.WarnAfter),
+		Others:    others,
 	}, nil
 }

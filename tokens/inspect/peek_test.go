@@ -43,6 +43,17 @@ func TestPeekUnverified(t *testing.T) {
 				Namespace: "ci", Name: "builder", UID: "1", Secret: tokens.ObjectRef{Name: "s"},
 			},
 		},
+		{
+			name:  "of a cluster",
+			token: unsigned(`{"kubernetes.io":{"clusterName":"root:org","warn\u0061fter":150,"namespace":"ci","a":"","n":1,"o":{"clusterName":"inner"},"l":["x"],"z":null,"é\u0041":"\u00fc"},"clusterName":"outer","kubernetes.io/clusterName":"slash"}`),
+			want:  &inspect.UnverifiedClaims{Namespace: "ci", WarnAfter: time.Unix(150, 0), Others: map[string]string{"clusterName": "root:org", "a": "", "éA": "ü"}},
+		},
+		{
+			name:  "Secret-based, of a cluster",
+			token: unsigned(`{"iss":"kubernetes/serviceaccount","kubernetes.io/serviceaccount/clusterName":"root:org","kubernetes.io/serviceaccount/namespace":"ci","kubernetes.io/serviceaccount/n":1,"clusterName":"outer"}`),
+			want:  &inspect.UnverifiedClaims{Issuer: tokens.LegacyIssuer, Legacy: true, Namespace: "ci", Others: map[string]string{"clusterName": "root:org"}},
+		},
+		{name: "two clusters", token: unsigned(`{"kubernetes.io":{"clusterName":"a","clusterN\u0061me":"b"}}`)},
 		{name: "another issuer's", token: unsigned(`{"iss":"https://b","email":"jane@b","exp":200}`), want: &inspect.UnverifiedClaims{Issuer: "https://b", Expiry: time.Unix(200, 0)}},
 		{name: "empty", token: unsigned(`{}`), want: &inspect.UnverifiedClaims{}},
 		{name: "exp as text", token: unsigned(`{"exp":"200"}`), subject: "exp"},

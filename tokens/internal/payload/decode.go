@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"iter"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -128,6 +129,29 @@ func (c *Claims) decodeLegacy(name, value string) *Fault {
 		return invalid(claim)
 	}
 	return nil
+}
+
+// Others returns what a claim that [Claims.Decode] has read holds beside what Kubernetes
+// has: strings, by the name of the member of ClaimPrivate, or of its equivalent in a
+// Secret-based token.
+func Others(legacy bool, name, value string) iter.Seq2[string, string] {
+	return func(yield func(name, text string) bool) {
+		if legacy {
+			other, found := strings.CutPrefix(name, legacyPrefix)
+			if text, ok := strictjson.Text(value); found && ok && !IsPrivate(other) {
+				yield(strings.Clone(other), strings.Clone(text))
+			}
+			return
+		}
+		if name != ClaimPrivate {
+			return
+		}
+		for member, value := range strictjson.Members(value) {
+			if text, ok := strictjson.Text(value); ok && !IsPrivate(member) && !yield(strings.Clone(member), strings.Clone(text)) {
+				return
+			}
+		}
+	}
 }
 
 // decodeAudiences reads a string or an array of distinct strings (TOK-4).
