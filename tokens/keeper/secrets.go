@@ -48,6 +48,10 @@ type Want struct {
 	Namespace, Name string
 	UID             types.UID
 
+	// Pod, if set, is the pod of that namespace to which Mint binds the token: a token of
+	// another one is replaced.
+	Pod tokens.ObjectRef
+
 	Audiences []string      // if empty, those that Mint chooses
 	Lifetime  time.Duration // for Mint; what the token says counts
 
@@ -224,6 +228,9 @@ func holdingOf(secret *corev1.Secret, want *Want) (holding, error) {
 	if !names.ValidNamespace(want.Namespace) || !names.Valid(want.Name) { // which may be a tenant's, and must not reach Mint
 		return holding{}, fmt.Errorf("keeper: there can't be a ServiceAccount %s/%s", names.Quote(want.Namespace), names.Quote(want.Name))
 	}
+	if want.Pod.Name != "" && !names.Valid(want.Pod.Name) {
+		return holding{}, fmt.Errorf("keeper: there can't be a Pod %s", names.Quote(want.Pod.Name))
+	}
 	if _, ok := want.Data[want.Key]; ok {
 		return holding{}, fmt.Errorf("keeper: Want.Data has the key of the token, %q", want.Key)
 	}
@@ -245,6 +252,7 @@ func holdingOf(secret *corev1.Secret, want *Want) (holding, error) {
 	}
 	h := holding{expiry: claims.Expiry, renew: renewalOf(claims.IssuedAt, claims.Expiry, string(secret.UID))}
 	h.fits = claims.Namespace == want.Namespace && claims.Name == want.Name && (want.UID == "" || want.UID == claims.UID) &&
+		(want.Pod.Name == "" || want.Pod.Name == claims.Pod.Name) && (want.Pod.UID == "" || want.Pod.UID == claims.Pod.UID) &&
 		(len(want.Audiences) == 0 || sameAudiences(want.Audiences, claims.Audiences))
 	for key, value := range want.Data {
 		h.fits = h.fits && bytes.Equal(secret.Data[key], value)
@@ -295,7 +303,7 @@ func (s *Secrets) renew(ctx context.Context, secret *corev1.Secret, want *Want, 
 	update.Annotations[WrittenAnnotation] = digestOf(want.Key, rendered)
 	h, err := holdingOf(update, want)
 	if err == nil && !h.fits {
-		err = errors.New("keeper: the new token is not one of the account and the audiences that are wanted")
+		err = errors.New("keeper: the new token is not one of the account, the pod and the audiences that are wanted")
 	}
 	if err != nil {
 		return 0, err

@@ -31,6 +31,7 @@ type world struct {
 	want   keeper.Want
 	err    error // of Mint
 	uid    string
+	pod    tokens.ObjectRef
 	life   time.Duration
 	events []keeper.Event
 	*keeper.Secrets
@@ -84,10 +85,14 @@ func (w *world) token(want keeper.Want) *tokens.Token {
 	if len(want.Audiences) > 0 {
 		audience = want.Audiences[0]
 	}
+	pod := ""
+	if w.pod.Name != "" {
+		pod = fmt.Sprintf(`"pod":{"name":%q,"uid":%q},`, w.pod.Name, w.pod.UID)
+	}
 	expiry := w.now.Add(w.life)
 	value := encode(`{"alg":"ES256","kid":"k"}`) + "." + encode(fmt.Sprintf(
-		`{"aud":[%q],"exp":%d,"iat":%d,"jti":"%d","iss":"https://a","kubernetes.io":{"namespace":%q,"serviceaccount":{"name":%q,"uid":%q}}}`,
-		audience, expiry.Unix(), w.now.Unix(), w.minted, want.Namespace, want.Name, w.uid)) + "." + encode(strings.Repeat("x", 64))
+		`{"aud":[%q],"exp":%d,"iat":%d,"jti":"%d","iss":"https://a","kubernetes.io":{"namespace":%q,%s"serviceaccount":{"name":%q,"uid":%q}}}`,
+		audience, expiry.Unix(), w.now.Unix(), w.minted, want.Namespace, pod, want.Name, w.uid)) + "." + encode(strings.Repeat("x", 64))
 	return &tokens.Token{Value: value, ID: fmt.Sprint(w.minted), Expiry: expiry}
 }
 
@@ -149,10 +154,26 @@ func TestSecrets(t *testing.T) {
 	check("another audience", 6)
 	w.want.Data = map[string][]byte{"ca.crt": []byte("new CA")}
 	check("another CA", 7)
+	w.pod = tokens.ObjectRef{Name: "job", UID: "1"}
+	check("a pod that nobody wants", 7)
+	w.want.Pod = w.pod
+	w.pod = tokens.ObjectRef{Name: "other", UID: "1"}
+	w.want.Data["ca.crt"] = []byte("newer CA")
+	if _, err := w.reconcile(t); err == nil || !strings.Contains(err.Error(), "not one of the account, the pod and the audiences") {
+		t.Errorf("a token of another pod: %v, want it refused", err)
+	}
+	w.minted, w.want.Data["ca.crt"] = 7, []byte("new CA")
+	w.pod = w.want.Pod
+	check("a pod", 8)
+	w.pod.UID, w.want.Pod.UID = "2", "2"
+	check("the pod was recreated", 9)
+	w.pod.Name, w.want.Pod.Name = "next", "next"
+	check("another pod", 10)
+	check("nothing, for a pod", 10)
 	if got := string(w.secret(t).Data["ca.crt"]); got != "new CA" {
 		t.Errorf("ca.crt is %q", got)
 	}
-	check("nothing", 7)
+	check("nothing", 10)
 	var failed int
 	for _, e := range w.events {
 		if e.Err != nil {
@@ -161,8 +182,8 @@ func TestSecrets(t *testing.T) {
 			t.Errorf("Observe got %+v", e)
 		}
 	}
-	if failed != 1 || len(w.events) != 7 {
-		t.Errorf("Observe got %d events, %d failures, want 7 and 1", len(w.events), failed)
+	if failed != 2 || len(w.events) != 11 {
+		t.Errorf("Observe got %d events, %d failures, want 11 and 2", len(w.events), failed)
 	}
 	updates := 0
 	for _, action := range w.Cluster.Actions() {
@@ -170,8 +191,8 @@ func TestSecrets(t *testing.T) {
 			updates++
 		}
 	}
-	if updates != 6 {
-		t.Errorf("%d updates for 6 renewals", updates)
+	if updates != 9 {
+		t.Errorf("%d updates for 9 renewals", updates)
 	}
 }
 
@@ -193,6 +214,7 @@ func TestSecretsOfOthers(t *testing.T) {
 		{name: "an invalid wish", change: func(_ *world, s *corev1.Secret) { s.Labels[accountLabel] = "bad" }, want: "bad label"},
 		{name: "a path as account", change: func(w *world, _ *corev1.Secret) { w.want.Name = "../../secrets/x" }, want: `there can't be a ServiceAccount "ci"/"../../secrets/x"`},
 		{name: "a path as namespace", change: func(w *world, _ *corev1.Secret) { w.want.Namespace = "../kube-system" }, want: "there can't be a ServiceAccount"},
+		{name: "a path as pod", change: func(w *world, _ *corev1.Secret) { w.want.Pod.Name = "../x" }, want: `there can't be a Pod "../x"`},
 		{name: "two values of a key", change: func(w *world, _ *corev1.Secret) { w.want.Key = "ca.crt" }, want: `Want.Data has the key of the token, "ca.crt"`},
 		{name: "no wish", change: func(_ *world, s *corev1.Secret) { s.Labels = nil }},
 	} {
