@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -151,6 +152,59 @@ func TestReader(t *testing.T) {
 	if one.ResourceVersion != other.ResourceVersion || one.ManagedFields != nil {
 		t.Errorf("got %v and %v", one, other)
 	}
+}
+
+// The cache has the ClusterTrustBundles of the API server's signer, one of the caller's has all,
+// and both follow the API server.
+func TestReaderOfTrustBundles(t *testing.T) {
+	w := started(t, func(c *fake.Cluster) {
+		bundle := func(name, signer string) {
+			must(c.CreateClusterTrustBundle(t.Context(), &certificatesv1.ClusterTrustBundle{
+				ObjectMeta: metav1.ObjectMeta{Name: name},
+				Spec:       certificatesv1.ClusterTrustBundleSpec{SignerName: signer, TrustBundle: string(trustAnchors())},
+			}))
+		}
+		bundle("kubernetes.io:kube-apiserver-serving:b", sacontroller.ServingSigner)
+		bundle("kubernetes.io:kube-apiserver-serving:a", sacontroller.ServingSigner)
+		bundle("example.com:mine:a", "example.com/mine")
+		bundle("unsigned", "")
+	})
+	ctx := t.Context()
+	shared := must(saruntime.New(saruntime.Config{Manager: w.manager, Cache: w.manager.GetCache()})).Reader()
+	const served, all = "/kubernetes.io:kube-apiserver-serving:a /kubernetes.io:kube-apiserver-serving:b", "/example.com:mine:a "
+	for _, tt := range []struct {
+		what, signer, own, shared string
+	}{
+		{"the API server's signer", sacontroller.ServingSigner, served, served},
+		{"another signer", "example.com/mine", "", "/example.com:mine:a"},
+		{"a signer without bundles", "example.com/none", "", ""},
+		{"all", "", "", all + served + " /unsigned"},
+	} {
+		list, err := w.runtime.Reader().ListClusterTrustBundles(ctx, tt.signer)
+		if tt.signer != sacontroller.ServingSigner {
+			if err == nil || apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "are not watched, want Config.Cache") {
+				t.Errorf("the runtime's own cache answers for %s: %v, %v, want an error that says what to do", tt.what, list, err)
+			}
+		} else if got := namesOf(list, err); got != tt.own {
+			t.Errorf("for %s the runtime's own cache has %q, want %q", tt.what, got, tt.own)
+		}
+		if got := namesOf(shared.ListClusterTrustBundles(ctx, tt.signer)); got != tt.shared {
+			t.Errorf("for %s the manager's cache has %q, want %q", tt.what, got, tt.shared)
+		}
+	}
+	one, other := must(w.runtime.Reader().ListClusterTrustBundles(ctx, sacontroller.ServingSigner)), must(w.runtime.Reader().ListClusterTrustBundles(ctx, sacontroller.ServingSigner))
+	if one[0] == other[0] {
+		t.Error("two lists share their elements, so a caller's change would reach the other")
+	}
+	if err := w.cluster.DeleteClusterTrustBundle(ctx, one[0].Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() string {
+		if got := namesOf(w.runtime.Reader().ListClusterTrustBundles(ctx, sacontroller.ServingSigner)); got != "/"+one[1].Name {
+			return "after a delete the cache has " + got
+		}
+		return ""
+	})
 }
 
 func namesOf[T any, P interface {
