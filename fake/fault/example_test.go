@@ -115,7 +115,7 @@ func ExampleOn_misspelt() {
 	fault.On("get", "configmap/status", fault.Timeout)
 
 	// Output:
-	// fault: On("get", "configmap/status"): no resource "configmap/status", want one of namespaces, namespaces/status, namespaces/finalize, nodes, nodes/status, serviceaccounts, serviceaccounts/token, secrets, pods, pods/status, pods/ephemeralcontainers, pods/resize, pods/eviction, pods/binding, configmaps, events, tokenreviews, selfsubjectreviews, /.well-known/openid-configuration, /openid/v1/jwks, or none for all
+	// fault: On("get", "configmap/status"): no resource "configmap/status", want one of namespaces, namespaces/status, namespaces/finalize, nodes, nodes/status, serviceaccounts, serviceaccounts/token, secrets, pods, pods/status, pods/ephemeralcontainers, pods/resize, pods/eviction, pods/binding, configmaps, clustertrustbundles, events, tokenreviews, selfsubjectreviews, /.well-known/openid-configuration, /openid/v1/jwks, or none for all
 }
 
 // Faults for a fake API of one's own.

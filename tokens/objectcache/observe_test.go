@@ -3,6 +3,7 @@ package objectcache_test
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,7 +17,13 @@ import (
 // Observe gets each call: whose lookup it was, how long it took, and a panic.
 func TestObserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var events []objectcache.Event
+		observe := func(_ context.Context, e objectcache.Event) {
+			mu.Lock()
+			defer mu.Unlock()
+			events = append(events, e)
+		}
 		var broken bool
 		get := ofAccounts(tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) {
 			time.Sleep(time.Second)
@@ -24,7 +31,7 @@ func TestObserve(t *testing.T) {
 				panic("hunter2")
 			}
 			return account(), nil
-		}), objectcache.Config{TTL: time.Minute, Observe: func(_ context.Context, e objectcache.Event) { events = append(events, e) }})
+		}), objectcache.Config{TTL: time.Minute, Observe: observe})
 		other := make(chan error)
 		go func() { other <- get(t.Context()) }()
 		synctest.Wait()
