@@ -10,11 +10,16 @@
 package openapi
 
 import (
+	"encoding"
+	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kube-openapi/pkg/util"
@@ -25,9 +30,11 @@ import (
 // those that they consist of. What it returns is safe for concurrent use.
 func Definitions(scheme *runtime.Scheme) common.GetOpenAPIDefinitions {
 	var types []reflect.Type
+	kinds := map[reflect.Type][]schema.GroupVersionKind{}
 	for kind, typ := range scheme.AllKnownTypes() {
 		if kind.Version != runtime.APIVersionInternal {
 			types = append(types, typ)
+			kinds[typ] = append(kinds[typ], kind)
 		}
 	}
 	for _, o := range []any{
@@ -37,7 +44,7 @@ func Definitions(scheme *runtime.Scheme) common.GetOpenAPIDefinitions {
 		types = append(types, reflect.TypeOf(o))
 	}
 	return func(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
-		d := describer{ref: ref, all: map[string]common.OpenAPIDefinition{}}
+		d := describer{ref: ref, kinds: kinds, all: map[string]common.OpenAPIDefinition{}, open: map[reflect.Type]bool{}}
 		for _, typ := range types {
 			d.define(typ)
 		}
@@ -47,8 +54,10 @@ func Definitions(scheme *runtime.Scheme) common.GetOpenAPIDefinitions {
 
 // A describer collects definitions.
 type describer struct {
-	ref common.ReferenceCallback
-	all map[string]common.OpenAPIDefinition
+	ref   common.ReferenceCallback
+	kinds map[reflect.Type][]schema.GroupVersionKind
+	all   map[string]common.OpenAPIDefinition
+	open  map[reflect.Type]bool // named types being described that aren't structs
 }
 
 // nameOf returns the name under which the definition of typ is looked up.
@@ -64,18 +73,38 @@ func (d *describer) define(typ reflect.Type) {
 	}
 	d.all[name] = common.OpenAPIDefinition{} // for types that contain themselves
 	c := composer{describer: d, docs: docsOf(typ), dependencies: map[string]bool{}}
-	c.schema.Type = spec.StringOrArray{"object"}
 	if own, ok := primitive(typ); ok {
 		c.schema = own
 	} else {
+		c.schema.Type = spec.StringOrArray{"object"}
 		c.addFields(typ)
 	}
 	c.schema.Description = c.docs[""]
+	c.addKinds(typ)
 	definition := common.OpenAPIDefinition{Schema: c.schema}
-	for dependency := range c.dependencies {
-		definition.Dependencies = append(definition.Dependencies, dependency)
+	if several, ok := reflect.New(typ).Interface().(interface{ OpenAPIV3OneOfTypes() []string }); ok {
+		// OpenAPI 2 has no words for a value of several types.
+		definition.Schema.Type, definition.Schema.OneOf = nil, common.GenerateOpenAPIV3OneOfSchema(several.OpenAPIV3OneOfTypes())
+		definition = common.EmbedOpenAPIDefinitionIntoV2Extension(definition, common.OpenAPIDefinition{Schema: c.schema})
 	}
+	definition.Dependencies = slices.Sorted(maps.Keys(c.dependencies))
 	d.all[name] = definition
+}
+
+// addKinds says which kinds have the type, which kubectl explain looks for. Types with a
+// model name of their own get that from the server's namer, which doesn't find the others.
+func (c *composer) addKinds(typ reflect.Type) {
+	if _, ok := reflect.New(typ).Interface().(util.OpenAPIModelNamer); ok || len(c.kinds[typ]) == 0 {
+		return
+	}
+	kinds := slices.SortedFunc(slices.Values(c.kinds[typ]), func(a, b schema.GroupVersionKind) int {
+		return strings.Compare(a.String(), b.String())
+	})
+	list := make([]any, len(kinds))
+	for i, kind := range kinds {
+		list[i] = map[string]any{"group": kind.Group, "version": kind.Version, "kind": kind.Kind}
+	}
+	c.schema.AddExtension("x-kubernetes-group-version-kind", list)
 }
 
 // docsOf returns the descriptions of a type, "", and of its fields.
@@ -87,18 +116,36 @@ func docsOf(typ reflect.Type) map[string]string {
 }
 
 // primitive returns the schema of a type that is encoded in a way of its own, such as a
-// time.
+// time. One that doesn't say in which is text, or may be anything.
 func primitive(typ reflect.Type) (spec.Schema, bool) {
 	var s spec.Schema
-	own, ok := reflect.New(typ).Interface().(interface{ OpenAPISchemaType() []string })
-	if !ok {
-		return s, false
+	value := reflect.New(typ).Interface()
+	if own, ok := value.(interface{ OpenAPISchemaType() []string }); ok {
+		if format, ok := value.(interface{ OpenAPISchemaFormat() string }); ok {
+			s.Format = format.OpenAPISchemaFormat()
+		}
+		s.Type = own.OpenAPISchemaType()
+		return s, true
 	}
-	if format, ok := own.(interface{ OpenAPISchemaFormat() string }); ok {
-		s.Format = format.OpenAPISchemaFormat()
+	if _, ok := value.(json.Marshaler); ok {
+		return s, !raw(typ)
 	}
-	s.Type = own.OpenAPISchemaType()
-	return s, true
+	if _, ok := value.(encoding.TextMarshaler); ok {
+		s.Type = spec.StringOrArray{"string"}
+		return s, true
+	}
+	return s, false
+}
+
+// raw reports whether typ holds the JSON of an object, none of whose fields is encoded,
+// as a RawExtension.
+func raw(typ reflect.Type) bool {
+	for i := range typ.NumField() {
+		if typ.Field(i).Tag.Get("json") != "-" {
+			return false
+		}
+	}
+	return true
 }
 
 // A composer composes the schema of one struct type.
@@ -113,21 +160,26 @@ func (c *composer) addFields(typ reflect.Type) {
 	for i := range typ.NumField() {
 		field := typ.Field(i)
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
-		if name == "-" || !field.IsExported() {
-			continue
+		inner := field.Type
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
 		}
-		if name == "" && field.Anonymous {
-			inner := field.Type
-			if inner.Kind() == reflect.Pointer {
-				inner = inner.Elem()
-			}
-			c.addFields(inner)
+		switch {
+		case field.Tag.Get("json") == "-":
+			continue
+		case name == "" && field.Anonymous && inner.Kind() == reflect.Struct:
+			c.addFields(inner) // those of an unexported type too
+			continue
+		case !field.IsExported():
 			continue
 		}
 		if name == "" {
 			name = field.Name
 		}
 		s := c.schemaOf(field.Type)
+		if strings.Contains(options, "string") && len(s.Type) > 0 && s.Type[0] != "array" && s.Type[0] != "object" {
+			s.Type, s.Format = spec.StringOrArray{"string"}, ""
+		}
 		s.Description = c.docs[name]
 		addMerge(&s, field)
 		if c.schema.Properties == nil {
@@ -163,6 +215,13 @@ func (c *composer) schemaOf(typ reflect.Type) spec.Schema {
 	set := func(t, format string) spec.Schema {
 		s.Type, s.Format = spec.StringOrArray{t}, format
 		return s
+	}
+	if c.open[typ] { // a list or map of itself, which has no definition to refer to
+		return s
+	}
+	if typ.Name() != "" && typ.Kind() != reflect.Struct {
+		c.open[typ] = true
+		defer delete(c.open, typ)
 	}
 	switch typ.Kind() {
 	case reflect.Pointer:
