@@ -12,6 +12,7 @@ require (
 	github.com/c2sp/wycheproof v0.0.0-20260902155932-3fa63dd0344a
 	github.com/google/go-cmp v0.7.0
 	github.com/kubesa/serviceaccount v0.1.0
+	github.com/kubesa/serviceaccount/apiserver v0.1.0
 	github.com/kubesa/serviceaccount/fake/apiserver v0.1.0
 	k8s.io/api v0.37.2
 	k8s.io/apimachinery v0.37.2
@@ -235,3 +236,5 @@ replace github.com/kubesa/serviceaccount/fake/apiserver => ../../fake/apiserver
 replace github.com/kubesa/serviceaccount/controllerruntime => ../../controllerruntime
 
 replace github.com/kubesa/serviceaccount/fake/clientgo => ../../fake/clientgo
+
+replace github.com/kubesa/serviceaccount/apiserver => ../../apiserver

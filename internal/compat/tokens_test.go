@@ -21,6 +21,7 @@ import (
 	"k8s.io/klog/v2"
 	upstreamtokens "k8s.io/kubernetes/pkg/serviceaccount"
 
+	"github.com/kubesa/serviceaccount/apiserver"
 	"github.com/kubesa/serviceaccount/internal/compat/generate"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
@@ -132,6 +133,8 @@ func newBothAuthenticators() *bothAuthenticators {
 		ServiceAccounts: b, Secrets: b, Pods: b, Nodes: b,
 		Legacy: true,
 		Now:    func() time.Time { return b.current.now },
+		// Without an audit event and a recorder of warnings it does nothing.
+		Observe: apiserver.ObserveAuthentication,
 	}))
 	return b
 }
