@@ -103,6 +103,22 @@ func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*cor
 	return get[corev1.ConfigMap](ctx, r, "configmaps", namespace, name)
 }
 
+// GetClusterTrustBundle returns the ClusterTrustBundle called name. Without [Config.Cache]
+// it must be one of [sacontroller.ServingSigner], by the prefix of its name.
+func (r *Reader) GetClusterTrustBundle(ctx context.Context, name string) (*certificatesv1.ClusterTrustBundle, error) {
+	if r.own && !strings.HasPrefix(name, servingPrefix) {
+		return nil, fmt.Errorf("saruntime: the ClusterTrustBundle %.100q is not watched, want Config.Cache set to a cache that has it", name)
+	}
+	bundle, err := get[certificatesv1.ClusterTrustBundle](ctx, r, "clustertrustbundles", "", name)
+	if apierrors.IsNotFound(err) {
+		err = apierrors.NewNotFound(certificatesv1.Resource("clustertrustbundles"), name)
+	}
+	return bundle, err
+}
+
+// servingPrefix is that of the names of the ClusterTrustBundles of [sacontroller.ServingSigner].
+var servingPrefix = strings.ReplaceAll(sacontroller.ServingSigner, "/", ":") + ":"
+
 // ListClusterTrustBundles returns the ClusterTrustBundles of the signer, or all of them if
 // it is empty, in the order of their names. Without [Config.Cache] it must be
 // [sacontroller.ServingSigner].

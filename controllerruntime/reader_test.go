@@ -24,6 +24,7 @@ import (
 	fakecontrollerruntime "github.com/kubesa/serviceaccount/fake/clientgo/controllerruntime"
 	"github.com/kubesa/serviceaccount/fake/clustertest"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/tokens/keeper"
 )
 
 // A Reader has the methods of every Reader, and can't be the Client of anything.
@@ -35,6 +36,8 @@ var (
 	_ sacontroller.RootCAPublisherReader    = (*saruntime.Reader)(nil)
 
 	_ sacontroller.TrustBundlePublisherReader = (*saruntime.Reader)(nil)
+
+	_ keeper.TrustBundleReader = (*saruntime.Reader)(nil)
 )
 
 func TestReaderIsNoClient(t *testing.T) {
@@ -191,6 +194,19 @@ func TestReaderOfTrustBundles(t *testing.T) {
 		if got := namesOf(shared.ListClusterTrustBundles(ctx, tt.signer)); got != tt.shared {
 			t.Errorf("for %s the manager's cache has %q, want %q", tt.what, got, tt.shared)
 		}
+	}
+	for _, name := range []string{"example.com:mine:a", "unsigned", "kubernetes.io:kube-apiserver-serving:a"} {
+		got, err := w.runtime.Reader().GetClusterTrustBundle(ctx, name)
+		if watched := strings.HasPrefix(name, "kubernetes.io:"); watched && (err != nil || got.Name != name) || !watched && (err == nil || apierrors.IsNotFound(err)) {
+			t.Errorf("the runtime's own cache answers for %s: %v, %v", name, got, err)
+		}
+		if got, err := shared.GetClusterTrustBundle(ctx, name); err != nil || got.Name != name {
+			t.Errorf("the manager's cache answers for %s: %v, %v", name, got, err)
+		}
+	}
+	_, err := w.runtime.Reader().GetClusterTrustBundle(ctx, "kubernetes.io:kube-apiserver-serving:gone")
+	if !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "clustertrustbundles.certificates.k8s.io") {
+		t.Errorf("one that isn't there: %v, want NotFound", err)
 	}
 	one, other := must(w.runtime.Reader().ListClusterTrustBundles(ctx, sacontroller.ServingSigner)), must(w.runtime.Reader().ListClusterTrustBundles(ctx, sacontroller.ServingSigner))
 	if one[0] == other[0] {
