@@ -91,7 +91,7 @@ var importRules = map[string]struct{ ours, others []string }{
 		others: append([]string{"sigs.k8s.io/yaml"}, kubernetes...),
 	},
 	"examples/replacing": {
-		ours:   []string{"admission", "keys", "sacontroller", "tenant", "tokens", "tokens/bearer", "tokens/cached", "tokens/keeper", "tokens/objectcache", "tokens/tokenreview", "tokens/tokensource", "tokens/userinfo"},
+		ours:   []string{"admission", "keys", "sacontroller", "tenant", "tokens", "tokens/bearer", "tokens/cached", "tokens/inspect", "tokens/keeper", "tokens/objectcache", "tokens/tokenreview", "tokens/tokensource", "tokens/userinfo"},
 		others: kubernetes,
 	},
 	"examples/rotation": {ours: []string{"fake", "keys", "keys/discovery", "keys/keyring", "tokens"}, others: kubernetes},
