@@ -143,7 +143,7 @@ func TestOpenRefuses(t *testing.T) {
 		want  string
 	}{
 		{name: "unlisted module", want: "list it, or move it", spoil: func(t *testing.T, dir string) {
-			write(t, dir, "prometheus/go.mod", "module github.com/kubesa/serviceaccount/prometheus\n")
+			write(t, dir, "unlisted/go.mod", "module github.com/kubesa/serviceaccount/unlisted\n")
 		}},
 		{name: "replace", want: "go.mod replaces", spoil: func(t *testing.T, dir string) {
 			edit(t, dir, "sacontroller/manager/go.mod", func(s string) string {
