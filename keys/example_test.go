@@ -128,7 +128,7 @@ func ExampleParseJWKS() {
 	// Output:
 	// 1 ES256 SoABiieYuNx4UdqYvZRVeuC6SihxgLrhLy9peHMHpTc
 	// keys: JWK Set: key #1 "new": unusable key: "kty" is neither RSA nor EC
-	// keys: malformed JWK Set: not a JSON object
+	// keys: malformed JWK Set: not a JSON object: it is HTML or XML
 }
 
 // Publish the keys of a key file.

@@ -124,7 +124,7 @@ func TestParseJWKS(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, data, text string }{
 		{name: "no JSON", data: "canary", text: "keys: malformed JWK Set: not a JSON object"},
-		{name: "no keys", data: `{"canary":[]}`, text: `keys: malformed JWK Set: "keys" is not an array`},
+		{name: "no keys", data: `{"canary":[]}`, text: `keys: malformed JWK Set: no "keys"`},
 		{name: "large", data: strings.Repeat(" ", 1<<20) + keystest.UpstreamJWKS, text: "keys: malformed JWK Set: too long"},
 	} {
 		if set, err := keys.ParseJWKS([]byte(tt.data)); set != nil || !errors.Is(err, keys.ErrMalformedJWKS) || err.Error() != tt.text {

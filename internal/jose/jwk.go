@@ -25,6 +25,7 @@ const (
 	maxJWKSKeys    = 64   // that are used
 	maxJWKSEntries = 1024 // that are looked at
 	maxJWKDepth    = 8
+	maxJWKSLook    = 64 // bytes of what isn't a set, to say what it is
 )
 
 // A JWK is a public key with the id under which it was published.
@@ -109,35 +110,39 @@ func splitJWKS(data []byte) (list []json.RawMessage, problem string) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
-		return nil, "not a JSON object"
+		return nil, noObject(data)
 	}
 	var keys json.RawMessage
-	single := false
+	others := make(map[string]bool) // of the members that say what an object without keys is
 	for decoder.More() {
 		token, err := decoder.Token()
 		name, _ := token.(string)
 		var value json.RawMessage
 		if err != nil || decoder.Decode(&value) != nil {
-			return nil, "not a JSON object"
+			return nil, noObject(data)
 		}
 		switch {
 		case strictjson.Imitated(name, []string{"keys"}) != "", name == "keys" && keys != nil:
 			return nil, `more than one "keys", or one in other letters`
 		case name == "keys":
 			keys = value
-		case name == "kty":
-			single = true
+		case name == "kty", name == "jwks_uri":
+			others[name] = true
 		}
 	}
 	if _, err := decoder.Token(); err != nil {
-		return nil, "not a JSON object"
+		return nil, noObject(data)
 	}
 	if _, err := decoder.Token(); err != io.EOF {
-		return nil, "more than one JSON value"
+		return nil, "something after the JSON object"
 	}
 	switch {
-	case keys == nil && single:
+	case keys == nil && others["kty"]:
 		return nil, `a single key, want an object with an array "keys"`
+	case keys == nil && others["jwks_uri"]:
+		return nil, `a discovery document, want what is at its "jwks_uri"`
+	case keys == nil:
+		return nil, `no "keys"`
 	case json.Unmarshal(keys, &list) != nil || list == nil:
 		return nil, `"keys" is not an array`
 	case len(list) > maxJWKSEntries:
@@ -146,10 +151,19 @@ func splitJWKS(data []byte) (list []json.RawMessage, problem string) {
 	return list, ""
 }
 
+// noObject says that data isn't a JSON object, and what it is.
+func noObject(data []byte) string {
+	problem := "not a JSON object"
+	if what := strictjson.Instead(string(data[:min(len(data), maxJWKSLook)])); what != "" {
+		problem += ": it " + what
+	}
+	return problem
+}
+
 // parseJWK reads one key. With a fault, the result has the id at most.
 func parseJWK(data []byte) (JWK, *KeyError) {
 	if err := strictjson.Check(string(data), maxJWKDepth, members); err != nil {
-		return JWK{}, &KeyError{FaultMissing, "not one unambiguous JSON object"}
+		return JWK{}, &KeyError{FaultMissing, "not one unambiguous JSON object: " + err.Error() + " of it"}
 	}
 	var named struct {
 		KeyID any `json:"kid"` // of any type, so that the fault has the id
@@ -158,8 +172,8 @@ func parseJWK(data []byte) (JWK, *KeyError) {
 	id, _ := named.KeyID.(string)
 	key := JWK{KeyID: id}
 	var raw rawJWK
-	if json.Unmarshal(data, &raw) != nil {
-		return key, &KeyError{FaultMissing, "members of the wrong type"}
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](json.Unmarshal(data, &raw)); ok {
+		return key, &KeyError{FaultMissing, fmt.Sprintf("%q is of the wrong type", e.Field)} // one of members
 	}
 	if fault := raw.check(); fault != nil {
 		return key, fault
@@ -208,20 +222,27 @@ func (raw *rawJWK) public() (crypto.PublicKey, *KeyError) {
 	return raw.ecdsa()
 }
 
-// number decodes a number, refusing the line breaks that encoding/base64 skips
-// and bits that encode nothing. It returns nil if there is none.
-func number(text string) []byte {
+// number decodes the number called name, refusing the line breaks that encoding/base64
+// skips, padding and bits that encode nothing.
+func number(name, text string) ([]byte, *KeyError) {
 	data, err := decoding.DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") {
-		return nil
+	switch {
+	case text == "":
+		return nil, &KeyError{FaultMissing, fmt.Sprintf("no %q", name)}
+	case err != nil || strings.ContainsAny(text, "\r\n"):
+		return nil, &KeyError{FaultMissing, fmt.Sprintf("%q is not base64url without padding", name)}
 	}
-	return data
+	return data, nil
 }
 
 func (raw *rawJWK) rsa() (crypto.PublicKey, *KeyError) {
-	n, e := number(raw.N), number(raw.E)
-	if len(n) == 0 || len(e) == 0 {
-		return nil, &KeyError{FaultMissing, `"n" or "e" is missing or not base64url`}
+	n, fault := number("n", raw.N)
+	if fault != nil {
+		return nil, fault
+	}
+	e, fault := number("e", raw.E)
+	if fault != nil {
+		return nil, fault
 	}
 	exponent := new(big.Int).SetBytes(e)
 	if !exponent.IsInt64() || exponent.Int64() > maxExponent {
@@ -244,14 +265,21 @@ func (raw *rawJWK) ecdsa() (crypto.PublicKey, *KeyError) {
 	default:
 		return nil, &KeyError{FaultCurve, `"crv" is none of P-256, P-384 and P-521`}
 	}
-	x, y := number(raw.X), number(raw.Y)
-	// RFC 7518, section 6.2.1.2: the full size of a coordinate, zeros included.
-	if size := (curve.Params().BitSize + 7) / 8; len(x) != size || len(y) != size {
-		return nil, &KeyError{FaultPoint, `"x" or "y" is missing, not base64url or not of the size of the curve`}
+	point := []byte{4}
+	for _, coordinate := range []struct{ name, text string }{{"x", raw.X}, {"y", raw.Y}} {
+		data, fault := number(coordinate.name, coordinate.text)
+		if fault != nil {
+			return nil, fault
+		}
+		// RFC 7518, section 6.2.1.2: the full size of a coordinate, zeros included.
+		if size := (curve.Params().BitSize + 7) / 8; len(data) != size {
+			return nil, &KeyError{FaultPoint, fmt.Sprintf("%q has %d bytes, want the %d of the curve", coordinate.name, len(data), size)}
+		}
+		point = append(point, data...)
 	}
-	point, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
+	public, err := ecdsa.ParseUncompressedPublicKey(curve, point)
 	if err != nil {
 		return nil, &KeyError{FaultPoint, "ECDSA public key is not a point of " + raw.Curve}
 	}
-	return point, nil
+	return public, nil
 }

@@ -149,10 +149,10 @@ func TestParseJWKSRefuses(t *testing.T) {
 		{name: "another curve", change: map[string]any{"crv": "P-384"}, fault: jose.FaultPoint},
 		{name: "off the curve", change: map[string]any{"y": ecJWK()["x"]}, fault: jose.FaultPoint},
 		{name: "infinity", change: map[string]any{"x": zero, "y": zero}, fault: jose.FaultPoint},
-		{name: "no y", change: map[string]any{"y": nil}, fault: jose.FaultPoint},
+		{name: "no y", change: map[string]any{"y": nil}, fault: jose.FaultMissing},
 		{name: "short x", change: map[string]any{"x": "AQAB"}, fault: jose.FaultPoint},
-		{name: "x with padding", change: map[string]any{"x": ecJWK()["x"].(string) + "="}, fault: jose.FaultPoint},
-		{name: "x with a line break", change: map[string]any{"x": "\n" + ecJWK()["x"].(string)}, fault: jose.FaultPoint},
+		{name: "x with padding", change: map[string]any{"x": ecJWK()["x"].(string) + "="}, fault: jose.FaultMissing},
+		{name: "x with a line break", change: map[string]any{"x": "\n" + ecJWK()["x"].(string)}, fault: jose.FaultMissing},
 
 		{name: "1024 bits", rsa: true, change: map[string]any{"n": bits(modulus(1024))}, fault: jose.FaultSize},
 		{name: "8193 bits", rsa: true, change: map[string]any{"n": bits(modulus(8193))}, fault: jose.FaultSize},
@@ -252,6 +252,57 @@ func TestParseJWKSBadElements(t *testing.T) {
 	}
 }
 
+// A key that is left out is told with what is wrong where, also as others publish it,
+// and nothing of its values.
+func TestParseJWKSProblems(t *testing.T) {
+	n := rsaJWK()["n"].(string)
+	padded := base64.URLEncoding.EncodeToString(rsaKey().N.Bytes())
+	for _, tt := range []struct {
+		from, to string // in the RSA key
+		want     string // what is wrong; empty if the key is used
+	}{
+		{`"kid"`, `"x5t":"canary","x5t":"canary","kid"`, "not one unambiguous JSON object: duplicate name at byte 41 of it"},
+		{`"kid"`, `"Kid":"canary","kid"`, "not one unambiguous JSON object: name that differs from a known one only in case at byte 26 of it"},
+		{`"kid":"r"`, `"kid":7`, `"kid" is of the wrong type`},
+		{`"kid":"r"`, `"kid":["canary"]`, `"kid" is of the wrong type`},
+		{`"kid"`, `"key_ops":"verify","kid"`, `"key_ops" is of the wrong type`},
+		{`"kid"`, `"key_ops":["verify",1],"kid"`, `"key_ops" is of the wrong type`},
+		{`"sig"`, `["sig"]`, `"use" is of the wrong type`},
+		{`"sig"`, `"SIG"`, `"use" is not sig`},
+		{`"RS256"`, `["RS256"]`, `"alg" is of the wrong type`},
+		{`"RS256"`, `"rs256"`, `"alg" is not the algorithm of the key, RS256`},
+		{`"RS256"`, `null`, ""},
+		{`"kid"`, `"x5c":"canary","x5t#S256":7,"x5u":{},"exp":1e9,"revoked":{"reason":"canary"},"kid"`, ""},
+		{`"AQAB"`, `65537`, `"e" is of the wrong type`},
+		{`"AQAB"`, `"65537"`, `"e" is not base64url without padding`},
+		{`"AQAB"`, `"AAAAAAEAAQ"`, ""},
+		{`"AQAB"`, `"` + n + `"`, "RSA public exponent above 2^31-1"},
+		{n, padded, `"n" is not base64url without padding`},
+		{n, n[:64] + `\n` + n[64:], `"n" is not base64url without padding`},
+		{n, " " + n, `"n" is not base64url without padding`},
+		{n, "", `no "n"`},
+		{n, b64(append([]byte{0, 0}, rsaKey().N.Bytes()...)), ""},
+		{`"kty":"RSA"`, `"kty":"EC","crv":"P-256","y":"AQAB"`, `no "x"`},
+		{`"kty":"RSA"`, `"kty":"EC","crv":"P-384","x":"AQAB"`, `"x" has 3 bytes, want the 48 of the curve`},
+		{`"kty":"RSA"`, `"kty":"EC","crv":"P-521","x":"` + b64(make([]byte, 66)) + `","y":"` + b64(make([]byte, 65)) + `"`, `"y" has 65 bytes, want the 66 of the curve`},
+	} {
+		text := string(must(json.Marshal(rsaJWK())))
+		changed := strings.Replace(text, tt.from, tt.to, 1)
+		if changed == text {
+			t.Fatalf("%s is not in the key", tt.from)
+		}
+		keys, skipped, err := jose.ParseJWKS([]byte(`{"keys":[` + changed + `]}`))
+		switch {
+		case err != nil || len(keys)+len(skipped) != 1:
+			t.Errorf("%s: ParseJWKS() = %d keys, %v, %v", tt.to, len(keys), skipped, err)
+		case tt.want == "" && len(skipped) != 0:
+			t.Errorf("%s: ParseJWKS() leaves the key out: %v", tt.to, skipped)
+		case tt.want != "" && (len(keys) != 0 || skipped[0].Err.Detail != tt.want):
+			t.Errorf("%s: ParseJWKS() leaves out %v, want: %s", tt.to, skipped, tt.want)
+		}
+	}
+}
+
 // Keys without an id don't get into each other's way.
 func TestParseJWKSWithoutIDs(t *testing.T) {
 	anonymous := func(key map[string]any) map[string]any { delete(key, "kid"); return key }
@@ -301,31 +352,43 @@ func TestParseJWKSBounds(t *testing.T) {
 // What isn't a JWK Set, or is more than one to different readers.
 func TestParseJWKSMalformed(t *testing.T) {
 	good := string(jwks(ecJWK()))
-	for name, data := range map[string]string{
-		"empty":            "",
-		"null":             "null",
-		"array":            "[]",
-		"text":             `"keys"`,
-		"HTML":             "<html></html>",
-		"no keys":          "{}",
-		"keys null":        `{"keys":null}`,
-		"keys an object":   `{"keys":{}}`,
-		"KEYS":             strings.Replace(good, "keys", "KEYS", 1),
-		"keys and Keys":    strings.Replace(good, `{"keys"`, `{"Keys":[],"keys"`, 1),
-		"Keys after keys":  strings.TrimSuffix(good, "}") + `,"Keys":[]}`,
-		"keys twice":       strings.Replace(good, `{"keys"`, `{"keys":[],"keys"`, 1),
-		"null keys twice":  strings.Replace(good, `{"keys"`, `{"keys":null,"keys"`, 1),
-		"two values":       good + good,
-		"text after it":    good + "x",
-		"cut short":        good[:len(good)-2],
-		"cut at the end":   good[:len(good)-1],
-		"cut in a key":     good[:len(good)/2],
-		"a JWK":            string(must(json.Marshal(ecJWK()))),
-		"1 MiB and a byte": good + strings.Repeat(" ", 1<<20),
+	const noObject = "not a JSON object"
+	const others = `more than one "keys", or one in other letters`
+	for _, tt := range []struct{ name, data, want string }{
+		{"empty", "", noObject + ": it is empty"},
+		{"white space", " \r\n", noObject + ": it is empty"},
+		{"null", "null", noObject},
+		{"array", "[]", noObject + ": it is an array"},
+		{"text", `"keys"`, noObject + ": it is a string"},
+		{"HTML", "\n<html></html>", noObject + ": it is HTML or XML"},
+		{"byte order mark", "\ufeff" + good, noObject + ": it begins with a byte order mark"},
+		{"UTF-16", "\xff\xfe{\x00", noObject + ": it is UTF-16, want UTF-8"},
+		{"UTF-16, the other way round", "\xfe\xff\x00{", noObject + ": it is UTF-16, want UTF-8"},
+		{"gzip", "\x1f\x8b\x08\x00", noObject + ": it is compressed with gzip"},
+		{"PEM", "-----BEGIN PUBLIC KEY-----\n", noObject + ": it is PEM"},
+		{"JWT", "eyJhbGciOiJub25lIn0.e30.", noObject},
+		{"comment", good + "/**/", "something after the JSON object"},
+		{"no keys", "{}", `no "keys"`},
+		{"certificates by id", `{"a":"-----BEGIN CERTIFICATE-----"}`, `no "keys"`},
+		{"discovery document", `{"issuer":"x","jwks_uri":"y"}`, `a discovery document, want what is at its "jwks_uri"`},
+		{"keys null", `{"keys":null}`, `"keys" is not an array`},
+		{"keys an object", `{"keys":{}}`, `"keys" is not an array`},
+		{"KEYS", strings.Replace(good, "keys", "KEYS", 1), others},
+		{"keys and Keys", strings.Replace(good, `{"keys"`, `{"Keys":[],"keys"`, 1), others},
+		{"Keys after keys", strings.TrimSuffix(good, "}") + `,"Keys":[]}`, others},
+		{"keys twice", strings.Replace(good, `{"keys"`, `{"keys":[],"keys"`, 1), others},
+		{"null keys twice", strings.Replace(good, `{"keys"`, `{"keys":null,"keys"`, 1), others},
+		{"two values", good + good, "something after the JSON object"},
+		{"text after it", good + "x", "something after the JSON object"},
+		{"cut short", good[:len(good)-2], noObject},
+		{"cut at the end", good[:len(good)-1], noObject},
+		{"cut in a key", good[:len(good)/2], noObject},
+		{"a JWK", string(must(json.Marshal(ecJWK()))), `a single key, want an object with an array "keys"`},
+		{"1 MiB and a byte", good + strings.Repeat(" ", 1<<20), "too long"},
 	} {
-		keys, skipped, err := jose.ParseJWKS([]byte(data))
-		if e, ok := errors.AsType[*jose.MalformedError](err); !ok || e.Part != "JWK Set" || keys != nil || skipped != nil {
-			t.Errorf("%s: ParseJWKS() = %v, %v; want a MalformedError", name, keys, err)
+		keys, skipped, err := jose.ParseJWKS([]byte(tt.data))
+		if e, ok := errors.AsType[*jose.MalformedError](err); !ok || e.Part != "JWK Set" || e.Fault != tt.want || keys != nil || skipped != nil {
+			t.Errorf("%s: ParseJWKS() = %v, %v; want a MalformedError: %s", tt.name, keys, err, tt.want)
 		}
 	}
 	for name, data := range map[string]string{

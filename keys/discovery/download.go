@@ -44,7 +44,7 @@ func (r *Remote) download(ctx context.Context) (none downloaded, err error) {
 	}
 	u, err := r.cfg.parseURL(jwksURL)
 	if err != nil {
-		return none, err
+		return none, fmt.Errorf("the address of the keys: %w", err)
 	}
 	data, header, err := r.get(ctx, u, maxJWKSBytes, "application/jwk-set+json, application/json")
 	if err != nil {
@@ -52,7 +52,7 @@ func (r *Remote) download(ctx context.Context) (none downloaded, err error) {
 	}
 	set, err := keys.ParseJWKS(data)
 	if err != nil {
-		return none, fmt.Errorf("%w, from %s%s", err, u.Redacted(), typeOf(header))
+		return none, fmt.Errorf("%w, from %s%s", err, shown(u), typeOf(header))
 	}
 	if skipped := set.Skipped(); len(all(set)) == 0 {
 		if n := len(skipped); n > maxSkippedInText {
@@ -75,7 +75,7 @@ func (r *Remote) discover(ctx context.Context) (jwksURI string, err error) {
 	}
 	config, err := parseConfig(data)
 	if err != nil {
-		return "", fmt.Errorf("%w, from %s%s", err, u.Redacted(), typeOf(header))
+		return "", fmt.Errorf("%w, from %s%s", err, shown(u), typeOf(header))
 	}
 	if config.Issuer != r.cfg.Issuer {
 		return "", fmt.Errorf("the discovery document names the issuer %.64q, want %q", config.Issuer, r.cfg.Issuer)
@@ -91,10 +91,16 @@ type discoveryDocument struct {
 
 func parseConfig(data []byte) (config discoveryDocument, err error) {
 	if err := strictjson.Check(string(data), maxConfigDepth, []string{"issuer", "jwks_uri"}); err != nil {
-		return config, errors.New("the discovery document is malformed")
+		if what := strictjson.Instead(string(data)); what != "" {
+			return config, errors.New("the discovery document is malformed: it " + what)
+		}
+		return config, fmt.Errorf("the discovery document is malformed: %w", err)
 	}
-	if json.Unmarshal(data, &config) != nil || config.Issuer == "" || config.JWKSURI == "" {
-		return config, errors.New(`the discovery document has no "issuer" or no "jwks_uri"`)
+	switch json.Unmarshal(data, &config); {
+	case config.Issuer == "":
+		return config, errors.New(`the discovery document has no "issuer" that is a string`)
+	case config.JWKSURI == "":
+		return config, errors.New(`the discovery document has no "jwks_uri" that is a string`)
 	}
 	return config, nil
 }
@@ -116,25 +122,44 @@ func (r *Remote) get(ctx context.Context, u *url.URL, limit int64, accept string
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := r.client.Do(req)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		return nil, nil, fmt.Errorf("getting %s: %w", shown(u), e.Err)
+	}
 	if err != nil {
 		return nil, nil, err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, nil, fmt.Errorf("%s answered %d, want 200", u.Redacted(), resp.StatusCode)
+	switch status := resp.StatusCode; {
+	case status >= 300 && status < 400 && status != http.StatusNotModified:
+		return nil, nil, fmt.Errorf("%s answered %d, want 200: redirects are not followed", shown(u), status)
+	case status != http.StatusOK:
+		return nil, nil, fmt.Errorf("%s answered %d, want 200", shown(u), status)
 	}
 	data, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the answer of %s: %w", u.Redacted(), err)
+		return nil, nil, fmt.Errorf("reading the answer of %s: %w", shown(u), err)
 	}
 	if int64(len(data)) > limit {
-		return nil, nil, fmt.Errorf("%s answered with more than %d bytes", u.Redacted(), limit)
+		return nil, nil, fmt.Errorf("%s answered with more than %d bytes", shown(u), limit)
 	}
 	return data, resp.Header, nil
 }
 
-// typeOf says which type an answer has that isn't what was asked for, if it has one.
+// shown returns u as errors show it: a query may hold a credential, as those of
+// object stores do.
+func shown(u *url.URL) string {
+	s := *u
+	if s.RawQuery != "" {
+		s.RawQuery = "..."
+	}
+	return s.Redacted()
+}
+
+// typeOf says which coding or type an answer has that isn't what was asked for, if any.
 func typeOf(header http.Header) string {
+	if coding := header.Get("Content-Encoding"); coding != "" {
+		return fmt.Sprintf(", which answers with content coding %.64q", coding)
+	}
 	mediaType, _, err := mime.ParseMediaType(header.Get("Content-Type"))
 	if err != nil || strings.HasSuffix(mediaType, "json") {
 		return ""

@@ -148,9 +148,9 @@ func requireHTTPS(list *configerror.List, field, raw string) *url.URL {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		list.Add(field, "is not a URL: %v", err)
+		list.Add(field, "is %v", errInvalidURL)
 	case u.Scheme != "https":
-		list.Add(field, "is %q, want an https URL", raw)
+		list.Add(field, "is %q, want an https URL", shown(u))
 	default:
 		return u
 	}

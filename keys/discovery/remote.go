@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -137,7 +138,7 @@ func (cfg *RemoteConfig) check() (trust *url.URL, err error) {
 		if trust, err = cfg.parseURL(cfg.Issuer); err != nil {
 			list.Add("Issuer", "is not usable: %v", err)
 		} else if trust.RawQuery != "" {
-			list.Add("Issuer", "is %q, want a URL without a query", cfg.Issuer)
+			list.Add("Issuer", "is %q, want a URL without a query", shown(trust))
 		}
 	}
 	if cfg.JWKSURL != "" {
@@ -158,19 +159,25 @@ func (cfg *RemoteConfig) check() (trust *url.URL, err error) {
 	return trust, list.Err()
 }
 
-// parseURL parses a URL that keys or their address are fetched from.
+// parseURL parses a URL that keys or their address are fetched from. Its errors have
+// neither password nor query.
 func (cfg *RemoteConfig) parseURL(raw string) (*url.URL, error) {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, errInvalidURL
+	case u.Scheme == "":
+		return nil, fmt.Errorf("URL %q, want an absolute one", shown(u))
 	case u.Scheme != "https" && (u.Scheme != "http" || !cfg.InsecureAllowHTTP):
-		return nil, fmt.Errorf("URL %q, want https", u.Redacted())
-	case u.Host == "" || u.User != nil || u.Fragment != "":
-		return nil, fmt.Errorf("URL %q, want one with a host, without user and fragment", u.Redacted())
+		return nil, fmt.Errorf("URL %q, want https", shown(u))
+	case u.Hostname() == "" || u.User != nil || u.Fragment != "":
+		return nil, fmt.Errorf("URL %q, want one with a host, without user and fragment", shown(u))
 	}
 	return u, nil
 }
+
+// errInvalidURL is instead of the error of the parser, which quotes the URL.
+var errInvalidURL = errors.New("not a valid URL")
 
 // client returns a client of its own, which shares nothing with others.
 func (cfg *RemoteConfig) client() *http.Client {

@@ -113,19 +113,44 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 		{"404", fail(404), "answered 404"},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://elsewhere.example/", http.StatusFound)
-		}, "answered 302"},
+		}, "https://issuer.example/.well-known/openid-configuration answered 302, want 200: redirects are not followed"},
 		{"redirect of the keys", jwks(func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "https://issuer.example/other", http.StatusFound)
-		}), "answered 302"},
-		{"HTML", answer("text/html", "<html>secret</html>"), `the discovery document is malformed, from https://issuer.example/.well-known/openid-configuration, which answers with type "text/html"`},
-		{"HTML for keys", jwks(answer("text/html", "<html>secret</html>")), `malformed JWK Set: not a JSON object, from https://issuer.example/openid/v1/jwks, which answers with type "text/html"`},
-		{"no type and no document", answer("", "{}"), `no "jwks_uri"`},
-		{"not JSON", config("secret"), "the discovery document is malformed"},
-		{"truncated", config(`{"issuer":"https://issuer.example","jwks_uri":"ht`), "the discovery document is malformed"},
-		{"two issuers", config(`{"issuer":"https://issuer.example","issuer":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), "the discovery document is malformed"},
-		{"issuer in capitals", config(`{"ISSUER":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), "the discovery document is malformed"},
+			http.Redirect(w, r, "https://127.0.0.1/secret", http.StatusPermanentRedirect)
+		}), "https://issuer.example/openid/v1/jwks answered 308, want 200: redirects are not followed"},
+		{"multiple choices", fail(300), "answered 300, want 200: redirects are not followed"},
+		{"not modified", fail(304), "openid-configuration answered 304, want 200"},
+		{"nothing", fail(204), "openid-configuration answered 204, want 200"},
+		{"a part", fail(206), "openid-configuration answered 206, want 200"},
+		{"HTML", answer("text/html", "<html>secret</html>"), `the discovery document is malformed: it is HTML or XML, from https://issuer.example/.well-known/openid-configuration, which answers with type "text/html"`},
+		{"HTML for keys", jwks(answer("text/html", "<html>secret</html>")), `malformed JWK Set: not a JSON object: it is HTML or XML, from https://issuer.example/openid/v1/jwks, which answers with type "text/html"`},
+		{"another coding", jwks(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Encoding", "br")
+			io.WriteString(w, "secret")
+		}), `not a JSON object, from https://issuer.example/openid/v1/jwks, which answers with content coding "br"`},
+		{"packed twice", jwks(answer("application/gzip", "\x1f\x8bsecret")), `not a JSON object: it is compressed with gzip, from https://issuer.example/openid/v1/jwks, which answers with type "application/gzip"`},
+		{"byte order mark", config("\ufeff{}"), "the discovery document is malformed: it begins with a byte order mark"},
+		{"keys for the configuration", config(`{"keys":[]}`), `no "issuer" that is a string`},
+		{"no type and no document", answer("", "{}"), `no "issuer" that is a string`},
+		{"issuer number", config(`{"issuer":7,"jwks_uri":"https://issuer.example/openid/v1/jwks"}`), `no "issuer" that is a string`},
+		{"issuers", config(`{"issuer":["https://issuer.example"],"jwks_uri":"https://issuer.example/openid/v1/jwks"}`), `no "issuer" that is a string`},
+		{"addresses of keys", config(`{"issuer":"https://issuer.example","jwks_uri":["https://issuer.example/openid/v1/jwks"]}`), `no "jwks_uri" that is a string`},
+		{"relative address of keys", config(`{"issuer":"https://issuer.example","jwks_uri":"/openid/v1/jwks"}`), `the address of the keys: URL "/openid/v1/jwks", want an absolute one`},
+		{"address without a scheme", config(`{"issuer":"https://issuer.example","jwks_uri":"//issuer.example/openid/v1/jwks"}`), `the address of the keys: URL "//issuer.example/openid/v1/jwks", want an absolute one`},
+		{"address with a password", config(`{"issuer":"https://issuer.example","jwks_uri":"https://me:secret@issuer.example/"}`), `the address of the keys: URL "https://me:xxxxx@issuer.example/", want one with a host, without user and fragment`},
+		{"address without a port", config(`{"issuer":"https://issuer.example","jwks_uri":"https://me:secret@issuer.example:x/"}`), "the address of the keys: not a valid URL"},
+		{"address with a secret", func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == discovery.ConfigPath {
+				answer("", `{"issuer":"https://issuer.example","jwks_uri":"https://issuer.example/keys?sig=secret"}`)(w, r)
+				return
+			}
+			panic(http.ErrAbortHandler)
+		}, "getting https://issuer.example/keys?...: "},
+		{"not JSON", config("secret"), "the discovery document is malformed: not a JSON object at byte 0"},
+		{"truncated", config(`{"issuer":"https://issuer.example","jwks_uri":"ht`), "the discovery document is malformed: string without an end at byte 49"},
+		{"two issuers", config(`{"issuer":"https://issuer.example","issuer":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), "the discovery document is malformed: duplicate name at byte 35"},
+		{"issuer in capitals", config(`{"ISSUER":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), "the discovery document is malformed: name that differs from a known one only in case at byte 1"},
 		{"no keys' address", config(`{"issuer":"https://issuer.example"}`), `no "jwks_uri"`},
-		{"deep", config(strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)), "the discovery document is malformed"},
+		{"deep", config(strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)), "the discovery document is malformed: nested too deeply at byte 80"},
 		{"another issuer", config(`{"issuer":"https://evil.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), `names the issuer "https://evil.example"`},
 		{"issuer with a slash", config(`{"issuer":"https://issuer.example/","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), `names the issuer "https://issuer.example/"`},
 		{"keys over http", config(`{"issuer":"https://issuer.example","jwks_uri":"http://issuer.example/openid/v1/jwks"}`), "want https"},
@@ -594,7 +619,14 @@ func TestNewRemoteRefuses(t *testing.T) {
 		{"fragment", discovery.RemoteConfig{JWKSURL: "https://issuer.example/#x"}, "without user and fragment"},
 		{"query", discovery.RemoteConfig{Issuer: "https://issuer.example/?x"}, "without a query"},
 		{"no host", discovery.RemoteConfig{Issuer: "https:///x"}, "with a host"},
-		{"no URL", discovery.RemoteConfig{Issuer: "https://%zz"}, "invalid URL escape"},
+		{"only a port", discovery.RemoteConfig{Issuer: "https://:443"}, "with a host"},
+		{"opaque", discovery.RemoteConfig{Issuer: "https:issuer.example"}, "with a host"},
+		{"no scheme", discovery.RemoteConfig{JWKSURL: "issuer.example/jwks"}, `URL "issuer.example/jwks", want an absolute one`},
+		{"no URL", discovery.RemoteConfig{Issuer: "https://%zz"}, "Issuer is not usable: not a valid URL"},
+		{"no port", discovery.RemoteConfig{JWKSURL: "https://me:secret@issuer.example:x/"}, "JWKSURL is not usable: not a valid URL"},
+		{"password with a slash", discovery.RemoteConfig{JWKSURL: "https://me:secret/1@issuer.example/"}, "JWKSURL is not usable: not a valid URL"},
+		{"secret query", discovery.RemoteConfig{JWKSURL: "http://issuer.example/jwks?sig=secret"}, `URL "http://issuer.example/jwks?...", want https`},
+		{"secret query of the issuer", discovery.RemoteConfig{Issuer: "https://issuer.example/?sig=secret"}, `Issuer is "https://issuer.example/?...", want a URL without a query`},
 		{"negative", discovery.RemoteConfig{Issuer: "https://issuer.example", MaxAge: -1}, "MaxAge is -1ns, want 0 for the default"},
 		{"two transports", discovery.RemoteConfig{Issuer: "https://issuer.example", RootCAs: x509.NewCertPool(), Transport: &publisher{}}, "RootCAs is set together with Transport"},
 		{"typed nil", discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: (*publisher)(nil)}, "Transport is a nil *discovery_test.publisher"},
