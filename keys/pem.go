@@ -25,10 +25,11 @@ const (
 
 // The types of PEM blocks that are written or that decide how a block is read.
 const (
-	blockPKCS8     = "PRIVATE KEY"
-	blockPKCS1     = "RSA PRIVATE KEY"
-	blockSEC1      = "EC PRIVATE KEY"
-	blockPublicKey = "PUBLIC KEY"
+	blockPKCS8       = "PRIVATE KEY"
+	blockPKCS1       = "RSA PRIVATE KEY"
+	blockSEC1        = "EC PRIVATE KEY"
+	blockPublicKey   = "PUBLIC KEY"
+	blockPKCS1Public = "RSA PUBLIC KEY"
 )
 
 // The errors of PEM texts. They are permanent.
@@ -48,20 +49,22 @@ var (
 // it.
 //
 // The error wraps [ErrNoPrivateKey] and says what the text is instead, such as an
-// encrypted key, and what to do; or it is [ErrTooLarge], or a [*KeyError] if the key must
-// not be used. It never holds any of the text.
+// encrypted key, and what to do; or it is [ErrTooLarge], or wraps a [*KeyError] if the key
+// must not be used. It never holds any of the text.
 func ParsePrivateKey(pemData []byte) (crypto.Signer, error) {
 	if len(pemData) > maxPEMBytes {
 		return nil, ErrTooLarge
 	}
+	n := 0
 	for block, rest := pem.Decode(pemData); block != nil; block, rest = pem.Decode(rest) {
+		n++
 		key := parsePrivate(block)
 		if key == nil {
 			continue
 		}
 		_, err := AlgorithmOf(key.Public())
 		if e, ok := errors.AsType[*KeyError](err); ok && e.Reason != ReasonType {
-			return nil, err
+			return nil, wrap.Errorf(err, "keys: PEM block %d", n)
 		}
 		return key, nil
 	}

@@ -2,8 +2,7 @@ package keys
 
 import (
 	"bytes"
-	"crypto/ed25519"
-	"crypto/x509"
+	"cmp"
 	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
@@ -58,6 +57,10 @@ func blockProblem(block *pem.Block, private bool) string {
 	const unusable = " that is neither RSA nor ECDSA, or is damaged"
 	encrypted := strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED")
 	switch block.Type {
+	case blockPublicKey, blockPKCS1Public:
+		if private {
+			return "a public key, want a private one"
+		}
 	case "OPENSSH PRIVATE KEY":
 		return "an OpenSSH private key: convert it with ssh-keygen -p -m PEM -f FILE"
 	case "ENCRYPTED PRIVATE KEY":
@@ -66,46 +69,38 @@ func blockProblem(block *pem.Block, private bool) string {
 		if private {
 			return "a certificate, which has no private key"
 		}
-		return "a certificate of a key" + unusable
+		return "a certificate of " + cmp.Or(keyKind(block.Bytes), "a key"+unusable)
 	case "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST":
 		return "a certificate request, want the key itself"
 	case "EC PARAMETERS", "DH PARAMETERS", "DSA PARAMETERS":
 		return "parameters, without a key"
 	case "DSA PRIVATE KEY", "DSA PUBLIC KEY":
-		return "a DSA key, want an RSA or ECDSA key"
+		return "a DSA key" + wantKey
 	case "PGP PRIVATE KEY BLOCK", "PGP PUBLIC KEY BLOCK":
 		return "an OpenPGP key, want an RSA or ECDSA key in PEM"
+	case "PKCS7", "CMS":
+		return "a PKCS#7 bundle, want the keys or certificates themselves"
 	}
 	switch {
 	case encrypted:
 		return "an encrypted private key: decrypt it, for example with openssl pkey -in FILE"
 	case len(block.Bytes) > maxPrivateDER && private:
 		return "longer than 8 KiB, which no private key is"
-	case isEd25519(block.Bytes):
-		return "an Ed25519 key, want an RSA or ECDSA key"
+	}
+	usable := parsePublic(block.Bytes) != nil
+	if kind := keyKind(block.Bytes); !usable && kind != "" {
+		return kind
 	}
 	switch block.Type {
-	case blockPublicKey, "RSA PUBLIC KEY":
-		if private {
-			return "a public key, want a private one"
-		}
+	case blockPublicKey, blockPKCS1Public:
 		return "a public key" + unusable
 	case blockPKCS8, blockPKCS1, blockSEC1:
-		if parsePublic(block.Bytes) != nil {
+		if usable {
 			return "a key in another form than its BEGIN line says"
 		}
 		return "a private key" + unusable
 	}
 	return "of an unknown type"
-}
-
-func isEd25519(der []byte) bool {
-	if len(der) > maxPrivateDER {
-		return false
-	}
-	_, public := first(x509.ParsePKIXPublicKey(der)).(ed25519.PublicKey)
-	_, private := first(x509.ParsePKCS8PrivateKey(der)).(ed25519.PrivateKey)
-	return public || private
 }
 
 // brokenPEMProblem is about text with BEGIN or END lines, but no block.

@@ -1,15 +1,36 @@
 package keys_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 )
+
+// What other programs write is told by its kind: the files begin with the two problems.
+func TestPEMKinds(t *testing.T) {
+	files := keystest.Must(filepath.Glob("testdata/kinds/*.pem"))
+	if len(files) < 20 {
+		t.Fatalf("there are %d files", len(files))
+	}
+	for _, file := range files {
+		data := keystest.Must(os.ReadFile(file))
+		_, privateErr := keys.ParsePrivateKey(data)
+		_, publicErr := keys.ParsePublicKeys(data)
+		got := fmt.Sprintf("ParsePrivateKey: %v\nParsePublicKeys: %v\n", privateErr, publicErr)
+		if want := string(data[:bytes.Index(data, []byte("-----BEGIN"))]); want != got {
+			t.Errorf("%s: got\n%swant\n%s", file, got, want)
+		}
+	}
+}
 
 // What is given instead of a key is named, with what to do, and nothing of it is in the
 // text.
@@ -75,7 +96,10 @@ func TestPEMProblems(t *testing.T) {
 		{"as large as a key may be", keystest.Block("PRIVATE KEY", make([]byte, 8<<10)), same("block 1 is a private key that is neither RSA nor ECDSA, or is damaged")},
 		{"a byte larger", keystest.Block("PRIVATE KEY", make([]byte, 8<<10+1)), [2]string{"block 1 is longer than 8 KiB, which no private key is", "block 1 is a private key that is neither RSA nor ECDSA, or is damaged"}},
 		{"private Ed25519", keystest.PKCS8(keystest.EdKey()), [2]string{"", "block 1 is an Ed25519 key, want an RSA or ECDSA key"}},
-		{"Ed25519", keystest.PKIX(keystest.EdKey().Public()), same("block 1 is an Ed25519 key, want an RSA or ECDSA key")},
+		{"Ed25519", keystest.PKIX(keystest.EdKey().Public()), [2]string{"block 1 is a public key, want a private one", "block 1 is an Ed25519 key, want an RSA or ECDSA key"}},
+		{"damaged RSA public", keystest.Block("RSA PUBLIC KEY", canary), [2]string{"block 1 is a public key, want a private one", "block 1 is a public key that is neither RSA nor ECDSA, or is damaged"}},
+		{"bundle", keystest.Block("PKCS7", canary), same("block 1 is a PKCS#7 bundle, want the keys or certificates themselves")},
+		{"signed message", keystest.Block("CMS", canary), same("block 1 is a PKCS#7 bundle, want the keys or certificates themselves")},
 		{"parameters", ecParameters, same("block 1 is parameters, without a key")},
 		{"DSA", keystest.Block("DSA PRIVATE KEY", canary), same("block 1 is a DSA key, want an RSA or ECDSA key")},
 		{"OpenPGP", keystest.Block("PGP PRIVATE KEY BLOCK", canary), same("block 1 is an OpenPGP key, want an RSA or ECDSA key in PEM")},
