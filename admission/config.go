@@ -9,6 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
+	"github.com/kubesa/serviceaccount/admission/internal/podrules"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
@@ -68,9 +70,8 @@ const (
 )
 
 const (
-	minTokenLifetime   = 600 * time.Second
-	maxTokenLifetime   = (1 << 32) * time.Second
 	defaultWaitTimeout = 2 * time.Second
+	maxFurtherVolumes  = 32
 )
 
 // Config configures [New], and the decisions of [Mutate] and [Check]. The zero
@@ -149,7 +150,7 @@ type Config struct {
 	// FurtherVolumes are volumes with tokens for other audiences, in this order. They
 	// depend on the account that is looked up anyway, not on TokenVolume or
 	// DisableTokenMount.
-	FurtherVolumes []FurtherVolume
+	FurtherVolumes []furthervolume.Volume
 
 	// NewName returns base, which ends in a dash, and a suffix: the name of a
 	// new volume. Nil means five random characters, as in Kubernetes. A constant
@@ -180,11 +181,11 @@ func (c *Config) validate() error {
 			mistakes.Add(n.field, "is %q, want a valid name: %s", n.name, strings.Join(msgs, "; "))
 		}
 	}
-	if p := c.MountPath; p != "" && !isMountPath(p) {
+	if p := c.MountPath; p != "" && !podrules.IsMountPath(p) {
 		mistakes.Add("MountPath", "is %q, want an absolute, clean path other than /, without colons", p)
 	}
-	if d := c.TokenLifetime; d != 0 && (d < minTokenLifetime || d > maxTokenLifetime || d%time.Second != 0) {
-		mistakes.Add("TokenLifetime", "is %v, want whole seconds from %v to 2^32 s", d, minTokenLifetime)
+	if d := c.TokenLifetime; d != 0 && !podrules.IsLifetime(d) {
+		mistakes.Add("TokenLifetime", "is %v, want whole seconds from %v to 2^32 s", d, podrules.MinLifetime)
 	}
 	if key := c.OptOutAnnotation; key != "" {
 		if msgs := validation.IsQualifiedName(strings.ToLower(key)); len(msgs) > 0 {
@@ -201,60 +202,67 @@ func (c *Config) validate() error {
 	return mistakes.Err()
 }
 
+// checkFurther adds the mistakes of the further volumes.
+func (c *Config) checkFurther(mistakes *configerror.List) {
+	if len(c.FurtherVolumes) > maxFurtherVolumes {
+		mistakes.Add("FurtherVolumes", "has %d volumes, want at most %d", len(c.FurtherVolumes), maxFurtherVolumes)
+	}
+	names, paths := map[string]bool{}, map[string]bool{c.rules().MountPath: true}
+	for i := range c.FurtherVolumes {
+		v, field := &c.FurtherVolumes[i], fmt.Sprintf("FurtherVolumes[%d]", i)
+		mistakes.Within(field, v.Validate())
+		if names[v.Name] || strings.HasPrefix(v.Name, VolumePrefix) {
+			mistakes.Add(field+".Name", "is %q, which another volume has, or may have", v.Name)
+		}
+		if paths[v.MountPath] {
+			mistakes.Add(field+".MountPath", "is %q, where another volume is mounted", v.MountPath)
+		}
+		names[v.Name], paths[v.MountPath] = true, true
+	}
+}
+
 // isSigner reports whether name is "<domain>/<name>", as those of signers are.
 func isSigner(name string) bool {
 	domain, rest, found := strings.Cut(name, "/")
 	return found && strings.Contains(domain, ".") && len(validation.IsDNS1123Subdomain(domain)) == 0 && len(validation.IsDNS1123Subdomain(rest)) == 0
 }
 
-// rules are the fields of a Config that decisions depend on, with the defaults
-// filled in.
+// rules are a Config with its defaults filled in.
 type rules struct {
-	tokenVolume                                TokenVolume
-	limit, disableMount, strict, tokenOptional bool
-	exact                                      bool // a volume's name is not enough
-	defaultAccount, rootCA, audience, optOut   string
-	mountPath, rootCASigner                    string
-	lifetime                                   int64 // seconds
-	newName                                    func(base string) string
-	further                                    []FurtherVolume
-	json                                       fragments // set by New
+	Config
+	exact    bool      // a volume's name is not enough
+	lifetime int64     // TokenLifetime in seconds
+	json     fragments // set by New
 }
 
 func (c *Config) rules() rules {
-	r := rules{
-		tokenVolume:    c.TokenVolume,
-		limit:          c.LimitSecretReferences,
-		disableMount:   c.DisableTokenMount,
-		strict:         c.Strict,
-		tokenOptional:  c.AllowMissingToken,
-		defaultAccount: c.DefaultAccount,
-		rootCA:         c.RootCAConfigMap,
-		rootCASigner:   c.RootCASigner,
-		audience:       c.Audience,
-		optOut:         c.OptOutAnnotation,
-		mountPath:      c.MountPath,
-		lifetime:       int64(c.TokenLifetime / time.Second),
-		newName:        c.NewName,
+	r := rules{Config: *c}
+	if r.WaitTimeout == 0 {
+		r.WaitTimeout = defaultWaitTimeout
 	}
-	if r.defaultAccount == "" {
-		r.defaultAccount = DefaultAccount
+	if r.Wait == nil {
+		r.Wait = poll
 	}
-	if r.rootCA == "" {
-		r.rootCA = DefaultRootCA
+	if r.DefaultAccount == "" {
+		r.DefaultAccount = DefaultAccount
 	}
-	if r.mountPath == "" {
-		r.mountPath = DefaultMountPath
+	if r.RootCAConfigMap == "" {
+		r.RootCAConfigMap = DefaultRootCA
 	}
-	if r.lifetime == 0 {
-		r.lifetime = int64(DefaultTokenLifetime / time.Second)
+	if r.MountPath == "" {
+		r.MountPath = DefaultMountPath
 	}
-	if r.newName == nil {
-		r.newName = randomName
+	if r.TokenLifetime == 0 {
+		r.TokenLifetime = DefaultTokenLifetime
 	}
-	for i := range c.FurtherVolumes {
-		r.further = append(r.further, c.FurtherVolumes[i].clone())
+	if r.NewName == nil {
+		r.NewName = randomName
 	}
-	r.exact = r.strict || r.audience != "" || r.mountPath != DefaultMountPath || r.rootCA != DefaultRootCA || r.rootCASigner != "" || r.lifetime != int64(DefaultTokenLifetime/time.Second)
+	r.lifetime = int64(r.TokenLifetime / time.Second)
+	r.FurtherVolumes = make([]furthervolume.Volume, len(c.FurtherVolumes))
+	for i := range r.FurtherVolumes {
+		r.FurtherVolumes[i] = c.FurtherVolumes[i].Clone()
+	}
+	r.exact = r.Strict || r.Audience != "" || r.MountPath != DefaultMountPath || r.RootCAConfigMap != DefaultRootCA || r.RootCASigner != "" || r.TokenLifetime != DefaultTokenLifetime
 	return r
 }

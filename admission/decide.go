@@ -1,10 +1,13 @@
 package admission
 
 import (
-	"path"
-	"strings"
+	"errors"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
+	"github.com/kubesa/serviceaccount/admission/internal/budget"
+	"github.com/kubesa/serviceaccount/admission/internal/podrules"
 )
 
 // decide appends to edits what a pod that is created gets, and what it doesn't
@@ -13,13 +16,14 @@ import (
 //
 // Every other description of the change is a rendering of these edits:
 // [Decision.Apply], [Edit.AppendJSON], [Edit.Value] and [Edit.Why].
-func (r *rules) decide(b *budget, edits []Edit, pod *corev1.Pod, account *corev1.ServiceAccount, token string) ([]Edit, error) {
+func (r *rules) decide(b *budget.Budget, edits []Edit, req *Request, account *corev1.ServiceAccount, token string) ([]Edit, error) {
+	pod := req.Pod
 	edits = r.decideAccount(edits, &pod.Spec)
 	edits, err := r.decideToken(b, edits, pod, account, token)
 	if err != nil {
 		return nil, err
 	}
-	if edits, err = r.decideFurther(b, edits, pod, account); err != nil {
+	if edits, err = r.decideFurther(b, edits, req, account); err != nil {
 		return nil, err
 	}
 	return decidePullSecrets(edits, &pod.Spec, account), nil
@@ -27,12 +31,9 @@ func (r *rules) decide(b *budget, edits []Edit, pod *corev1.Pod, account *corev1
 
 // The fields of a pod's spec that are changed.
 const (
-	fieldAccount        = "serviceAccountName"
-	fieldOldAccount     = "serviceAccount"
-	fieldVolumes        = "volumes"
-	fieldInitContainers = "initContainers"
-	fieldContainers     = "containers"
-	fieldPullSecrets    = "imagePullSecrets"
+	fieldAccount     = "serviceAccountName"
+	fieldOldAccount  = "serviceAccount"
+	fieldPullSecrets = "imagePullSecrets"
 )
 
 func (r *rules) decideAccount(edits []Edit, spec *corev1.PodSpec) []Edit {
@@ -57,7 +58,7 @@ func (r *rules) accountName(spec *corev1.PodSpec) string {
 	if name := givenAccount(spec); name != "" {
 		return name
 	}
-	return r.defaultAccount
+	return r.DefaultAccount
 }
 
 // givenAccount does what the defaulting of the v1 API does before admission sees
@@ -71,40 +72,37 @@ func givenAccount(spec *corev1.PodSpec) string {
 
 // decideToken decides about the token volume and its mounts. The volume comes
 // first and is added if the first container needs it.
-func (r *rules) decideToken(b *budget, edits []Edit, pod *corev1.Pod, account *corev1.ServiceAccount, token string) ([]Edit, error) {
+func (r *rules) decideToken(b *budget.Budget, edits []Edit, pod *corev1.Pod, account *corev1.ServiceAccount, token string) ([]Edit, error) {
 	spec := &pod.Spec
 	switch automount := r.automount(spec, account); {
 	case automount != automountOn:
-		return append(edits, Edit{Field: fieldVolumes, Keep: true, why: automount}), nil
-	case r.tokenVolume == SecretBacked && token == "" && !r.tokenOptional:
+		return append(edits, Edit{Field: podrules.Volumes, Keep: true, why: automount}), nil
+	case r.TokenVolume == SecretBacked && token == "" && !r.AllowMissingToken:
 		return nil, denyNoToken(account)
 	case len(spec.InitContainers)+len(spec.Containers) == 0:
-		return append(edits, Edit{Field: fieldVolumes, Keep: true, why: noContainers}), nil
-	case r.tokenVolume == SecretBacked && token == "":
-		return append(edits, Edit{Field: fieldVolumes, Keep: true, why: noTokenSecret}), nil
+		return append(edits, Edit{Field: podrules.Volumes, Keep: true, why: noContainers}), nil
+	case r.TokenVolume == SecretBacked && token == "":
+		return append(edits, Edit{Field: podrules.Volumes, Keep: true, why: noTokenSecret}), nil
 	}
 	volume := len(edits)
-	edits = append(edits, Edit{Field: fieldVolumes, Keep: true, why: noContainerNeedsToken})
-	optedOut, err := r.optedOut(b, pod)
+	edits = append(edits, Edit{Field: podrules.Volumes, Keep: true, why: noContainerNeedsToken})
+	optedOut, err := podrules.Listed(b, spec, podrules.Annotation(pod.Annotations, r.OptOutAnnotation), ",")
 	if err != nil {
 		return nil, err
 	}
-	for _, list := range [...]struct {
-		field      string
-		containers []corev1.Container
-	}{{fieldInitContainers, spec.InitContainers}, {fieldContainers, spec.Containers}} {
-		for i := range list.containers {
-			c := &list.containers[i]
-			mounted, err := r.hasMount(b, c)
+	for _, list := range podrules.Lists(spec) {
+		for i := range list.Containers {
+			c := &list.Containers[i]
+			mounted, err := podrules.MountsAt(b, c, r.MountPath, r.Strict)
 			if err != nil {
 				return nil, err
 			}
-			edits = append(edits, Edit{Field: list.field, Container: i, detail: c.Name, rules: r})
+			edits = append(edits, Edit{Field: list.Field, Container: i, detail: c.Name, rules: r})
 			e := &edits[len(edits)-1]
 			switch {
 			case mounted:
 				e.Keep, e.why = true, pathIsTaken
-			case optedOut != nil && optedOut[c.Name]:
+			case optedOut[c.Name]:
 				e.Keep, e.why = true, containerOptsOut
 			default:
 				if edits[volume].why == noContainerNeedsToken {
@@ -123,7 +121,7 @@ func (r *rules) decideToken(b *budget, edits []Edit, pod *corev1.Pod, account *c
 // or both are silent.
 func (r *rules) automount(spec *corev1.PodSpec, account *corev1.ServiceAccount) why {
 	switch {
-	case r.disableMount:
+	case r.DisableTokenMount:
 		return tokensAreOff
 	case spec.AutomountServiceAccountToken != nil:
 		if !*spec.AutomountServiceAccountToken {
@@ -137,61 +135,10 @@ func (r *rules) automount(spec *corev1.PodSpec, account *corev1.ServiceAccount) 
 	return automountOn
 }
 
-// optedOut says of each container of the pod, by its name, whether it gets no
-// mount. It is nil if the pod lists none: what it lists is looked for in its
-// containers, not the other way round, so that a long list takes no memory.
-func (r *rules) optedOut(b *budget, pod *corev1.Pod) (map[string]bool, error) {
-	if r.optOut == "" {
-		return nil, nil
-	}
-	list := pod.Annotations[r.optOut]
-	if list == "" {
-		return nil, nil
-	}
-	optedOut := make(map[string]bool, len(pod.Spec.InitContainers)+len(pod.Spec.Containers))
-	for _, containers := range [...][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for i := range containers {
-			optedOut[containers[i].Name] = false
-		}
-	}
-	for name := range strings.SplitSeq(list, ",") {
-		if err := b.spend(1 + len(name)); err != nil {
-			return nil, err
-		}
-		name = strings.TrimSpace(name)
-		if _, ok := optedOut[name]; ok {
-			optedOut[name] = true
-		}
-	}
-	return optedOut, nil
-}
-
-// hasMount reports whether container has something mounted at the token's path.
-func (r *rules) hasMount(b *budget, container *corev1.Container) (bool, error) {
-	if err := b.spend(1 + len(container.VolumeMounts)); err != nil {
-		return false, err
-	}
-	for i := range container.VolumeMounts {
-		at := container.VolumeMounts[i].MountPath
-		if at == r.mountPath {
-			return true, nil
-		}
-		if r.strict {
-			if err := b.spend(len(at)); err != nil {
-				return false, err
-			}
-			if path.Clean(at) == r.mountPath {
-				return true, nil
-			}
-		}
-	}
-	return false, nil
-}
-
 // decideVolume returns the edit for the volume to mount: the one that is there,
 // or a new one.
-func (r *rules) decideVolume(b *budget, volumes []corev1.Volume, token string) (Edit, error) {
-	e := Edit{Field: fieldVolumes, detail: token, rules: r}
+func (r *rules) decideVolume(b *budget.Budget, volumes []corev1.Volume, token string) (Edit, error) {
+	e := Edit{Field: podrules.Volumes, detail: token, rules: r}
 	v, lookAlike, err := r.existingVolume(b, volumes, token)
 	if err != nil {
 		return e, err
@@ -203,7 +150,7 @@ func (r *rules) decideVolume(b *budget, volumes []corev1.Volume, token string) (
 	if lookAlike != nil {
 		e.detail, e.but = lookAlike.Name, r.mismatch(lookAlike)
 	}
-	if e.why = volumeProjects; r.tokenVolume == SecretBacked {
+	if e.why = volumeProjects; r.TokenVolume == SecretBacked {
 		e.why = volumeHasSecret
 	}
 	e.name, err = r.newVolumeName(b, volumes, token)
@@ -221,4 +168,22 @@ func decidePullSecrets(edits []Edit, spec *corev1.PodSpec, account *corev1.Servi
 		e.why = podHasNoPullSecrets
 	}
 	return append(edits, e)
+}
+
+// decideFurther appends the edits for all further volumes.
+func (r *rules) decideFurther(b *budget.Budget, edits []Edit, req *Request, account *corev1.ServiceAccount) ([]Edit, error) {
+	for i := range r.FurtherVolumes {
+		further, err := r.FurtherVolumes[i].Decide(b.Context, req.Pod, account)
+		if denial, ok := errors.AsType[*furthervolume.DenialError](err); ok {
+			return nil, deny(req, denial.Problem)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for j := range further {
+			e := &further[j]
+			edits = append(edits, Edit{Field: e.Field, Container: e.Container, Env: e.Env, Keep: e.Add == nil, further: e})
+		}
+	}
+	return edits, nil
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/admission/internal/podrules"
 )
 
 // A Decision is what [Plugin.Decide] decides about a pod that is admitted.
@@ -37,7 +39,7 @@ func (d Decision) String() string {
 // in place, and nothing of the account is shared with the pod.
 func (d Decision) Apply(pod *corev1.Pod) {
 	spec := &pod.Spec
-	mounts := d.newMounts(spec)
+	d.makeRoom(spec)
 	for i := range d.Edits {
 		e := &d.Edits[i]
 		if e.Keep {
@@ -51,45 +53,80 @@ func (d Decision) Apply(pod *corev1.Pod) {
 			spec.ServiceAccountName = e.name
 		case fieldOldAccount:
 			spec.DeprecatedServiceAccount = e.name
-		case fieldVolumes:
-			n := len(spec.Volumes)
-			volumes := make([]corev1.Volume, n+1)
-			copy(volumes, spec.Volumes)
-			e.setVolume(&volumes[n])
-			spec.Volumes = volumes
 		case fieldPullSecrets:
 			spec.ImagePullSecrets = slices.Clone(e.account.ImagePullSecrets)
+		case podrules.Volumes:
+			spec.Volumes = append(spec.Volumes, corev1.Volume{})
+			e.setVolume(&spec.Volumes[len(spec.Volumes)-1])
 		default:
 			c := e.containerOf(spec)
 			if e.Env {
-				c.Env = append(slices.Clip(c.Env), *e.further.env)
+				c.Env = append(c.Env, e.further.Add.(corev1.EnvVar))
 				continue
 			}
-			// All mounts share one array, cut so that appending to those of one
-			// container does not write into the next.
-			if len(mounts) <= len(c.VolumeMounts) { // it has got another one
-				mounts = make([]corev1.VolumeMount, len(c.VolumeMounts)+1)
-			}
-			n := copy(mounts, c.VolumeMounts)
-			e.setMount(&mounts[n])
-			c.VolumeMounts, mounts = mounts[:n+1:n+1], mounts[n+1:]
+			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{})
+			e.setMount(&c.VolumeMounts[len(c.VolumeMounts)-1])
 		}
 	}
 }
 
-// newMounts returns an array with room for the mounts of all containers that get
-// one more.
-func (d Decision) newMounts(spec *corev1.PodSpec) []corev1.VolumeMount {
-	n := 0
+// A growth is how many elements the lists of a container get.
+type growth struct{ mounts, env int32 }
+
+// makeRoom replaces the lists of spec that get more by copies with room for it. All
+// mounts share one array, cut so that appending to those of one container does not write
+// into the next.
+func (d Decision) makeRoom(spec *corev1.PodSpec) {
+	var few [24]growth // enough for most pods, so that it is not allocated
+	growths := few[:]
+	if n := len(spec.InitContainers) + len(spec.Containers); n > len(few) {
+		growths = make([]growth, n)
+	}
+	volumes, mounts := 0, 0
 	for i := range d.Edits {
-		if e := &d.Edits[i]; !e.Keep && !e.Env {
-			if c := e.containerOf(spec); c != nil {
-				n += len(c.VolumeMounts) + 1
+		e := &d.Edits[i]
+		at := e.Container
+		switch {
+		case e.Keep:
+			continue
+		case e.Field == podrules.Volumes:
+			volumes++
+			continue
+		case e.Field == podrules.Containers:
+			at += len(spec.InitContainers)
+		case e.Field != podrules.InitContainers:
+			continue
+		}
+		if e.Env {
+			growths[at].env++
+			continue
+		}
+		if growths[at].mounts == 0 {
+			mounts += len(e.containerOf(spec).VolumeMounts)
+		}
+		growths[at].mounts++
+		mounts++
+	}
+	if volumes > 0 {
+		spec.Volumes = append(make([]corev1.Volume, 0, len(spec.Volumes)+volumes), spec.Volumes...)
+	}
+	var room []corev1.VolumeMount
+	if mounts > 0 {
+		room = make([]corev1.VolumeMount, mounts)
+	}
+	at := 0
+	for _, list := range podrules.Lists(spec) {
+		for i := range list.Containers {
+			c, g := &list.Containers[i], growths[at]
+			at++
+			if g.mounts > 0 {
+				n := copy(room, c.VolumeMounts)
+				end := n + int(g.mounts)
+				c.VolumeMounts, room = room[:n:end], room[end:]
+			}
+			if g.env > 0 {
+				c.Env = slices.Grow(slices.Clip(c.Env), int(g.env))
 			}
 		}
 	}
-	if n == 0 {
-		return nil
-	}
-	return make([]corev1.VolumeMount, n)
 }

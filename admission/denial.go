@@ -59,7 +59,7 @@ func (r *rules) denyLookup(req *Request, account string, err error, wrapForbidde
 		return denyUnwrapped(req, why)
 	}
 	denial := deny(req, why)
-	if !apierrors.IsForbidden(err) && (!apierrors.IsNotFound(err) || account == r.defaultAccount && names.ValidNamespace(req.namespace())) {
+	if !apierrors.IsForbidden(err) && (!apierrors.IsNotFound(err) || account == r.DefaultAccount && names.ValidNamespace(req.namespace())) {
 		denial.ErrStatus.Details.RetryAfterSeconds = retrySoon
 	}
 	return denial
@@ -79,12 +79,6 @@ func denyTokenLookup(req *Request, account *corev1.ServiceAccount, err error) er
 func denyManySecrets(req *Request, account *corev1.ServiceAccount) error {
 	return deny(req, fmt.Sprintf("service account %s/%s has no token among the first %d secrets that it lists: list the token before them",
 		req.namespace(), account.Name, maxSecretReads))
-}
-
-// denyLate denies a pod that was not decided before the context of the request
-// ended.
-func denyLate(err error) error {
-	return apierrors.NewTimeoutError(fmt.Sprintf("the pod was not decided in time: %v", err), retrySoon)
 }
 
 // denyNoToken denies a pod whose account has no token yet (ADM-106).

@@ -28,8 +28,8 @@
 // automountServiceAccountToken. Mirror pods, through which kubelets show their static
 // pods, are never changed, and may use neither accounts nor Secrets.
 //
-// A pod can get tokens for other audiences, too: a [FurtherVolume] says which pods get
-// one, with which environment variables, as the webhooks of cloud providers do. No
+// A pod can get tokens for other audiences, too: a [furthervolume.Volume] says which pods
+// get one, with which environment variables, as the webhooks of cloud providers do. No
 // volume that projects a token for another audience is ever mounted.
 //
 // # Failure
@@ -65,6 +65,7 @@
 // not errors without a status; the wait for the default account ends with the
 // context; the account is looked up once per request, not twice; retryable denials
 // carry retryAfterSeconds; a volume that projects a token for another audience is not
-// mounted; of the Secrets that an account lists, at most 32 are read. Pods are those of the v1 API: an account's name in the
-// deprecated field counts if the other is empty, as in the API's defaulting.
+// mounted; of the Secrets that an account lists, at most 32 are read. Pods are those
+// of the v1 API: an account's name in the deprecated field counts if the other is empty,
+// as in the API's defaulting.
 package admission

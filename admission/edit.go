@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
+	"github.com/kubesa/serviceaccount/admission/internal/podrules"
 )
 
 // An Edit is one change to a pod, or one that could be expected and is not made.
@@ -30,7 +33,7 @@ type Edit struct {
 	detail  string // the Secret of a SecretBacked volume, the volume that looks alike, or the container's name
 	rules   *rules
 	account *corev1.ServiceAccount // for its pull secrets
-	further *furtherEdit           // for a further volume; then only what is exported counts beside it
+	further *furthervolume.Edit    // for a further volume; then only what is exported counts beside it
 }
 
 // Value returns what the field is set to, or the element that is added to it: a
@@ -41,13 +44,13 @@ func (e *Edit) Value() any {
 	switch {
 	case e.Keep:
 		return nil
-	case e.further != nil:
-		return e.further.value()
+	case e.Env:
+		return e.further.Add
 	}
 	switch e.Field {
 	case fieldAccount, fieldOldAccount:
 		return e.name
-	case fieldVolumes:
+	case podrules.Volumes:
 		var v corev1.Volume
 		e.setVolume(&v)
 		return v
@@ -62,7 +65,8 @@ func (e *Edit) Value() any {
 // setVolume sets v, which is zero, to the volume that is added.
 func (e *Edit) setVolume(v *corev1.Volume) {
 	if e.further != nil {
-		e.further.volume.DeepCopyInto(v)
+		added := e.further.Add.(corev1.Volume)
+		added.DeepCopyInto(v)
 		return
 	}
 	e.rules.setVolume(v, e.name, e.detail)
@@ -71,7 +75,7 @@ func (e *Edit) setVolume(v *corev1.Volume) {
 // setMount sets m, which is zero, to the mount that is added.
 func (e *Edit) setMount(m *corev1.VolumeMount) {
 	if e.further != nil {
-		*m = *e.further.mount
+		*m = e.further.Add.(corev1.VolumeMount)
 		return
 	}
 	e.rules.setMount(m, e.name)
@@ -80,9 +84,9 @@ func (e *Edit) setMount(m *corev1.VolumeMount) {
 // containerOf returns the container that e is about, or nil.
 func (e *Edit) containerOf(spec *corev1.PodSpec) *corev1.Container {
 	switch e.Field {
-	case fieldInitContainers:
+	case podrules.InitContainers:
 		return &spec.InitContainers[e.Container]
-	case fieldContainers:
+	case podrules.Containers:
 		return &spec.Containers[e.Container]
 	}
 	return nil
@@ -116,7 +120,7 @@ func (e *Edit) verb() string {
 	switch {
 	case e.Keep:
 		return "keep"
-	case e.Field == fieldVolumes || e.Field == fieldInitContainers || e.Field == fieldContainers:
+	case e.Field == podrules.Volumes || e.Field == podrules.InitContainers || e.Field == podrules.Containers:
 		return "add to"
 	}
 	return "set"
@@ -126,7 +130,7 @@ func (e *Edit) path() string {
 	switch e.Field {
 	case "":
 		return "pod"
-	case fieldInitContainers, fieldContainers:
+	case podrules.InitContainers, podrules.Containers:
 		list := "volumeMounts"
 		if e.Env {
 			list = "env"
@@ -175,89 +179,57 @@ const (
 	asAskedFor = automountOn // it is
 )
 
+// reasons has the texts of all of them.
+var reasons = [...]string{
+	noPod:                   "there is none",
+	ignoredRequest:          "other requests are ignored",
+	otherRequest:            "only pods that are created are changed",
+	mirrorPod:               "it is a mirror pod",
+	validateOnly:            "it is only validated",
+	podNamesAccount:         "the pod names {name}",
+	oldFieldNamesAccount:    "spec.serviceAccount, its old name, has it",
+	podNamesNoAccount:       "the pod names no account",
+	oldFieldFollows:         "it is the old name of spec.serviceAccountName",
+	tokensAreOff:            "tokens are never mounted here",
+	podOptsOut:              "automountServiceAccountToken of the pod is false",
+	accountOptsOut:          "automountServiceAccountToken of the account is false",
+	noContainers:            "the pod has no containers",
+	noTokenSecret:           "the account has no token Secret",
+	noContainerNeedsToken:   "no container needs the token",
+	volumeIsThere:           "{name} is taken for the token's volume",
+	volumeHasSecret:         "the token is in the Secret {detail}",
+	volumeProjects:          "it projects the token, {ca} and the namespace",
+	pathIsFree:              "container {detail} has nothing mounted there",
+	pathIsTaken:             "container {detail} has something mounted at {path}",
+	containerOptsOut:        "container {detail} is listed in the annotation {annotation}",
+	podHasPullSecrets:       "the pod has its own",
+	accountHasNoPullSecrets: "the account has none either",
+	podHasNoPullSecrets:     "the pod has none of its own",
+
+	projectsNoToken: "; {detail} projects no token",
+	otherFile:       "; {detail} projects its token as another file than " + tokenFile,
+	otherAudience:   "; {detail} projects a token for another audience than {audience}",
+	otherLifetime:   "; {detail} projects a token that lives for another time than {lifetime} s",
+	otherSources:    "; {detail} does not project exactly that",
+}
+
 // Why says why the field is changed or kept. It is for people, and may change
 // from release to release.
 func (e *Edit) Why() string {
 	if e.further != nil {
-		return e.further.why
+		return e.further.Why()
 	}
-	switch e.why {
-	case noPod:
-		return "there is none"
-	case ignoredRequest:
-		return "other requests are ignored"
-	case otherRequest:
-		return "only pods that are created are changed"
-	case mirrorPod:
-		return "it is a mirror pod"
-	case validateOnly:
-		return "it is only validated"
-	case podNamesAccount:
-		return "the pod names " + e.name
-	case oldFieldNamesAccount:
-		return "spec.serviceAccount, its old name, has it"
-	case podNamesNoAccount:
-		return "the pod names no account"
-	case oldFieldFollows:
-		return "it is the old name of spec.serviceAccountName"
-	case tokensAreOff:
-		return "tokens are never mounted here"
-	case podOptsOut:
-		return "automountServiceAccountToken of the pod is false"
-	case accountOptsOut:
-		return "automountServiceAccountToken of the account is false"
-	case noContainers:
-		return "the pod has no containers"
-	case noTokenSecret:
-		return "the account has no token Secret"
-	case noContainerNeedsToken:
-		return "no container needs the token"
-	case volumeIsThere:
-		return e.name + " is taken for the token's volume"
-	case volumeHasSecret:
-		return "the token is in the Secret " + e.detail
-	case volumeProjects:
-		return "it projects the token, " + e.rules.rootCAText() + " and the namespace" + e.unlike()
-	case pathIsFree:
-		return "container " + e.detail + " has nothing mounted there"
-	case pathIsTaken:
-		return "container " + e.detail + " has something mounted at " + e.rules.mountPath
-	case containerOptsOut:
-		return "container " + e.detail + " is listed in the annotation " + e.rules.optOut
-	case podHasPullSecrets:
-		return "the pod has its own"
-	case accountHasNoPullSecrets:
-		return "the account has none either"
-	case podHasNoPullSecrets:
-		return "the pod has none of its own"
-	}
-	return ""
-}
-
-// unlike says why a volume that looks like the one that is added does not do.
-func (e *Edit) unlike() string {
-	switch e.but {
-	case projectsNoToken:
-		return "; " + e.detail + " projects no token"
-	case otherFile:
-		return "; " + e.detail + " projects its token as another file than " + tokenFile
-	case otherAudience:
-		if e.rules.audience == "" {
-			return "; " + e.detail + " projects a token for another audience than the API server's"
+	values := []string{"{name}", e.name, "{detail}", e.detail}
+	if r := e.rules; r != nil {
+		ca, audience := "the ConfigMap "+r.RootCAConfigMap, "the API server's"
+		if r.RootCASigner != "" {
+			ca = "the ClusterTrustBundles of " + r.RootCASigner
 		}
-		return "; " + e.detail + " projects a token for another audience than " + strconv.Quote(e.rules.audience)
-	case otherLifetime:
-		return fmt.Sprintf("; %s projects a token that lives for another time than %d s", e.detail, e.rules.lifetime)
-	case otherSources:
-		return "; " + e.detail + " does not project exactly that"
+		if r.Audience != "" {
+			audience = strconv.Quote(r.Audience)
+		}
+		values = append(values, "{path}", r.MountPath, "{annotation}", r.OptOutAnnotation,
+			"{ca}", ca, "{audience}", audience, "{lifetime}", strconv.FormatInt(r.lifetime, 10))
 	}
-	return ""
-}
-
-// rootCAText says what is projected as ca.crt.
-func (r *rules) rootCAText() string {
-	if r.rootCASigner != "" {
-		return "the ClusterTrustBundles of " + r.rootCASigner
-	}
-	return "the ConfigMap " + r.rootCA
+	return strings.NewReplacer(values...).Replace(reasons[e.why] + reasons[e.but])
 }

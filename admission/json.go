@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubesa/serviceaccount/admission/internal/podrules"
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
@@ -38,15 +39,16 @@ func (e *Edit) AppendJSON(dst []byte) []byte {
 	case e.Keep:
 		return dst
 	case e.further != nil:
-		return e.further.appendJSON(dst)
+		data, _ := json.Marshal(e.further.Add) // which always can be encoded
+		return append(dst, data...)
 	}
 	switch e.Field {
 	case fieldAccount, fieldOldAccount:
 		return strictjson.AppendText(dst, e.name)
 	case fieldPullSecrets:
 		return e.appendPullSecrets(dst)
-	case fieldVolumes:
-		if e.rules.tokenVolume == SecretBacked {
+	case podrules.Volumes:
+		if e.rules.TokenVolume == SecretBacked {
 			dst = strictjson.AppendText(append(dst, `{"name":`...), e.name)
 			dst = strictjson.AppendText(append(dst, `,"secret":{"secretName":`...), e.detail)
 			return append(dst, "}}"...)

@@ -35,27 +35,27 @@ func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*core
 	if !names.ValidNamespace(namespace) || !names.Valid(name) {
 		return nil, noAccount(name)
 	}
-	account, err := getAccount(ctx, p.cached, namespace, name)
+	account, err := getAccount(ctx, p.rules.ServiceAccounts, namespace, name)
 	if err == nil || !apierrors.IsNotFound(err) {
 		return account, err
 	}
-	tries, live := maxTries, p.live
-	if name != p.rules.defaultAccount || p.disableWait {
+	tries, live := maxTries, p.rules.Live
+	if name != p.rules.DefaultAccount || p.rules.DisableWait {
 		tries = 1
 	}
 	if live == nil {
-		live = p.cached
+		live = p.rules.ServiceAccounts
 		tries-- // the first try is made
 	}
 	var waitCtx context.Context
 	for try := range tries {
-		if try > 0 || p.live == nil {
+		if try > 0 || p.rules.Live == nil {
 			if waitCtx == nil {
-				c, cancel := context.WithTimeout(ctx, p.waitTimeout)
+				c, cancel := context.WithTimeout(ctx, p.rules.WaitTimeout)
 				defer cancel()
 				waitCtx = c
 			}
-			if p.wait(waitCtx, namespace, name) != nil {
+			if p.rules.Wait(waitCtx, namespace, name) != nil {
 				break
 			}
 		}
@@ -93,17 +93,15 @@ func requireObject[T any](object *T, err error) (*T, error) {
 	return object, nil
 }
 
-// poll returns a function that waits a little: 100 to 200 ms, as Kubernetes does.
-func poll() func(ctx context.Context, namespace, name string) error {
-	return func(ctx context.Context, _, _ string) error {
-		timer := time.NewTimer(100*time.Millisecond + rand.N(100*time.Millisecond))
-		defer timer.Stop()
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-timer.C:
-			return nil
-		}
+// poll waits a little: 100 to 200 ms, as Kubernetes does.
+func poll(ctx context.Context, _, _ string) error {
+	timer := time.NewTimer(100*time.Millisecond + rand.N(100*time.Millisecond))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 
@@ -112,7 +110,7 @@ func poll() func(ctx context.Context, namespace, name string) error {
 // needed. At most maxSecretReads Secrets are read, whatever the account lists; what
 // can't be the name of a Secret is not.
 func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.ServiceAccount) (string, error) {
-	if p.rules.tokenVolume != SecretBacked || p.rules.automount(&req.Pod.Spec, account) != automountOn {
+	if p.rules.TokenVolume != SecretBacked || p.rules.automount(&req.Pod.Spec, account) != automountOn {
 		return "", nil
 	}
 	asked := make([]string, 0, maxSecretReads)
@@ -121,13 +119,13 @@ func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.Se
 			continue
 		}
 		if len(asked) == maxSecretReads {
-			if p.rules.tokenOptional {
+			if p.rules.AllowMissingToken {
 				return "", nil
 			}
 			return "", denyManySecrets(req, account)
 		}
 		asked = append(asked, ref.Name)
-		secret, err := requireObject(p.secrets.GetSecret(ctx, req.namespace(), ref.Name))
+		secret, err := requireObject(p.rules.Secrets.GetSecret(ctx, req.namespace(), ref.Name))
 		if err != nil && !apierrors.IsNotFound(err) {
 			return "", denyTokenLookup(req, account, err)
 		}

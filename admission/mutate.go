@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/admission/internal/budget"
 )
 
 // Mutate does to req.Pod what [Plugin.Admit] does once it has looked everything
@@ -24,7 +26,7 @@ func Mutate(cfg Config, req Request, account *corev1.ServiceAccount, token strin
 		return errNilAccount
 	}
 	r := cfg.rules()
-	edits, err := r.decide(new(budget), nil, req.Pod, account, token)
+	edits, err := r.decide(new(budget.Budget), nil, &req, account, token)
 	if err != nil {
 		return err
 	}

@@ -3,23 +3,17 @@ package admission
 import (
 	"context"
 	"slices"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
+	"github.com/kubesa/serviceaccount/admission/internal/budget"
 )
 
 // A Plugin decides about pods as the ServiceAccount admission plugin of
 // Kubernetes does. It is stateless, and safe for concurrent use if the getters of
 // its [Config] are.
-type Plugin struct {
-	rules       rules
-	cached      ServiceAccountGetter
-	live        ServiceAccountGetter // nil if cached is live
-	wait        func(ctx context.Context, namespace, name string) error
-	waitTimeout time.Duration
-	disableWait bool
-	secrets     SecretGetter
-}
+type Plugin struct{ rules rules }
 
 // New returns a Plugin, or an error that joins one [*ConfigError] for each mistake
 // in cfg. It does no I/O.
@@ -27,21 +21,7 @@ func New(cfg Config) (*Plugin, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	p := &Plugin{
-		rules:       cfg.rules(),
-		cached:      cfg.ServiceAccounts,
-		live:        cfg.Live,
-		wait:        cfg.Wait,
-		waitTimeout: cfg.WaitTimeout,
-		disableWait: cfg.DisableWait,
-		secrets:     cfg.Secrets,
-	}
-	if p.waitTimeout == 0 {
-		p.waitTimeout = defaultWaitTimeout
-	}
-	if p.wait == nil {
-		p.wait = poll()
-	}
+	p := &Plugin{cfg.rules()}
 	p.rules.json = newFragments(&p.rules)
 	return p, nil
 }
@@ -50,11 +30,11 @@ func New(cfg Config) (*Plugin, error) {
 // depend on, for programs that decode only a part of a pod.
 func (p *Plugin) PodAnnotations() []string {
 	keys := []string{corev1.MirrorPodAnnotationKey}
-	if p.rules.optOut != "" {
-		keys = append(keys, p.rules.optOut)
+	if p.rules.OptOutAnnotation != "" {
+		keys = append(keys, p.rules.OptOutAnnotation)
 	}
-	for i := range p.rules.further {
-		annotations, _ := p.rules.further[i].podKeys()
+	for i := range p.rules.FurtherVolumes {
+		annotations, _ := p.rules.FurtherVolumes[i].PodKeys()
 		keys = append(keys, annotations...)
 	}
 	return keys
@@ -63,8 +43,8 @@ func (p *Plugin) PodAnnotations() []string {
 // PodLabels returns the keys of the labels that decisions about pods depend on.
 func (p *Plugin) PodLabels() []string {
 	var keys []string
-	for i := range p.rules.further {
-		_, labels := p.rules.further[i].podKeys()
+	for i := range p.rules.FurtherVolumes {
+		_, labels := p.rules.FurtherVolumes[i].PodKeys()
 		keys = append(keys, labels...)
 	}
 	return keys
@@ -73,7 +53,7 @@ func (p *Plugin) PodLabels() []string {
 // NeedsEnv reports whether decisions about pods depend on the names of all variables of
 // their containers, not only on those that come from Secrets.
 func (p *Plugin) NeedsEnv() bool {
-	return slices.ContainsFunc(p.rules.further, func(f FurtherVolume) bool { return len(f.Env) > 0 })
+	return slices.ContainsFunc(p.rules.FurtherVolumes, func(v furthervolume.Volume) bool { return len(v.Env) > 0 })
 }
 
 // Admit gives req.Pod, which is about to be created, the account it runs as, the
@@ -134,7 +114,7 @@ func (p *Plugin) decide(ctx context.Context, req *Request, edits []Edit) (Decisi
 	case req.Ignored():
 		return keepPod(edits, ignoredRequest), nil
 	case req.creates() && isMirror(req.Pod):
-		return keepPod(edits, mirrorPod), checkMirror(&budget{ctx: ctx}, req)
+		return keepPod(edits, mirrorPod), checkMirror(&budget.Budget{Context: ctx}, req)
 	case req.creates() && !req.ValidateOnly:
 		return p.decideCreate(ctx, req, edits)
 	}
@@ -163,17 +143,18 @@ func (p *Plugin) decideCreate(ctx context.Context, req *Request, edits []Edit) (
 	if err != nil {
 		return Decision{}, err
 	}
-	b := budget{ctx: ctx}
-	edits, err = p.rules.decide(&b, edits, req.Pod, account, token)
+	b := budget.Budget{Context: ctx}
+	edits, err = p.rules.decide(&b, edits, req, account, token)
 	if err != nil {
 		return Decision{}, err
 	}
 	// Nothing that is added can be denied (ADM-116, ADM-219), so the pod is
 	// checked as it came and stays as it came if it is denied.
-	if err := p.rules.checkCreate(&b, req, account); err != nil {
+	warnings, err := p.rules.check(&b, req, account)
+	if err != nil {
 		return Decision{}, err
 	}
-	return Decision{edits, p.rules.warnings(account)}, nil
+	return Decision{edits, warnings}, nil
 }
 
 // validate returns the warnings about the account.
@@ -186,10 +167,5 @@ func (p *Plugin) validate(ctx context.Context, req *Request) ([]string, error) {
 	if err != nil {
 		return nil, p.rules.denyLookup(req, name, err, req.creates())
 	}
-	if req.creates() {
-		err = p.rules.checkCreate(&budget{ctx: ctx}, req, account)
-	} else {
-		err = p.rules.checkEphemeral(&budget{ctx: ctx}, req, account)
-	}
-	return p.rules.warnings(account), err
+	return p.rules.check(&budget.Budget{Context: ctx}, req, account)
 }

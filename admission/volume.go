@@ -8,19 +8,20 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/admission/internal/budget"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // existingVolume returns the volume that already has the token. If there is none,
 // it returns the first projected one that looks alike and is not used, if any.
-func (r *rules) existingVolume(b *budget, volumes []corev1.Volume, token string) (v, lookAlike *corev1.Volume, err error) {
-	if err := b.spend(len(volumes)); err != nil {
+func (r *rules) existingVolume(b *budget.Budget, volumes []corev1.Volume, token string) (v, lookAlike *corev1.Volume, err error) {
+	if err := b.Spend(len(volumes)); err != nil {
 		return nil, nil, err
 	}
 	for i := range volumes {
 		v := &volumes[i]
-		if r.tokenVolume == SecretBacked {
-			if v.Secret != nil && v.Secret.SecretName == token && !(r.strict && len(v.Secret.Items) > 0) {
+		if r.TokenVolume == SecretBacked {
+			if v.Secret != nil && v.Secret.SecretName == token && !(r.Strict && len(v.Secret.Items) > 0) {
 				return v, nil, nil
 			}
 			continue
@@ -29,7 +30,7 @@ func (r *rules) existingVolume(b *budget, volumes []corev1.Volume, token string)
 			continue
 		}
 		if v.Projected != nil {
-			if err := b.spend(len(v.Projected.Sources)); err != nil {
+			if err := b.Spend(len(v.Projected.Sources)); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -64,7 +65,7 @@ func (r *rules) mismatch(v *corev1.Volume) why {
 		return projectsNoToken
 	case token.Path != tokenFile:
 		return otherFile
-	case token.Audience != r.audience:
+	case token.Audience != r.Audience:
 		return otherAudience
 	case orDefault(token.ExpirationSeconds, defaultExpiration) != r.lifetime:
 		return otherLifetime
@@ -91,14 +92,14 @@ func orDefault[T any](p *T, value T) T {
 
 // isRootCA reports whether p projects the root CA and nothing else.
 func (r *rules) isRootCA(p *corev1.VolumeProjection) bool {
-	if r.rootCASigner != "" {
+	if r.RootCASigner != "" {
 		b := p.ClusterTrustBundle
 		return b != nil && *p == (corev1.VolumeProjection{ClusterTrustBundle: b}) &&
-			b.Name == nil && orDefault(b.SignerName, "") == r.rootCASigner && b.Path == corev1.ServiceAccountRootCAKey && !orDefault(b.Optional, false) &&
+			b.Name == nil && orDefault(b.SignerName, "") == r.RootCASigner && b.Path == corev1.ServiceAccountRootCAKey && !orDefault(b.Optional, false) &&
 			b.LabelSelector != nil && len(b.LabelSelector.MatchLabels) == 0 && len(b.LabelSelector.MatchExpressions) == 0
 	}
 	ca := p.ConfigMap
-	return ca != nil && *p == (corev1.VolumeProjection{ConfigMap: ca}) && ca.Name == r.rootCA && !orDefault(ca.Optional, false) &&
+	return ca != nil && *p == (corev1.VolumeProjection{ConfigMap: ca}) && ca.Name == r.RootCAConfigMap && !orDefault(ca.Optional, false) &&
 		len(ca.Items) == 1 && ca.Items[0] == corev1.KeyToPath{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}
 }
 
@@ -117,16 +118,16 @@ func isNamespace(api *corev1.DownwardAPIProjection) bool {
 const namespacePath = "metadata.namespace"
 
 // newVolumeName returns a name that none of volumes has.
-func (r *rules) newVolumeName(b *budget, volumes []corev1.Volume, token string) (string, error) {
+func (r *rules) newVolumeName(b *budget.Budget, volumes []corev1.Volume, token string) (string, error) {
 	base := VolumePrefix
-	if r.tokenVolume == SecretBacked {
+	if r.TokenVolume == SecretBacked {
 		name := strings.ReplaceAll(token, ".", "-")
 		if taken, err := hasVolume(b, volumes, name); err != nil || !taken {
 			return name, err
 		}
 		base = name + "-"
 	}
-	name := r.newName(base)
+	name := r.NewName(base)
 	if taken, err := hasVolume(b, volumes, name); err != nil || !taken {
 		return name, err
 	}
@@ -135,7 +136,7 @@ func (r *rules) newVolumeName(b *budget, volumes []corev1.Volume, token string) 
 		taken[volumes[i].Name] = true
 	}
 	for n := 2; taken[name]; n++ {
-		if err := b.spend(1); err != nil {
+		if err := b.Spend(1); err != nil {
 			return "", err
 		}
 		name = base + strconv.Itoa(n)
@@ -143,8 +144,8 @@ func (r *rules) newVolumeName(b *budget, volumes []corev1.Volume, token string) 
 	return name, nil
 }
 
-func hasVolume(b *budget, volumes []corev1.Volume, name string) (bool, error) {
-	if err := b.spend(len(volumes)); err != nil {
+func hasVolume(b *budget.Budget, volumes []corev1.Volume, name string) (bool, error) {
+	if err := b.Spend(len(volumes)); err != nil {
 		return false, err
 	}
 	for i := range volumes {
@@ -159,31 +160,31 @@ func randomName(base string) string { return tokensecret.GeneratedName(base, ran
 
 // setMount sets m to the mount that containers get. Nothing else is set (ADM-37).
 func (r *rules) setMount(m *corev1.VolumeMount, volume string) {
-	m.Name, m.ReadOnly, m.MountPath = volume, true, r.mountPath
+	m.Name, m.ReadOnly, m.MountPath = volume, true, r.MountPath
 }
 
 // setVolume sets volume to the token volume called name. It sets what the defaulting of
 // the v1 API would, so that it stays as it is (ADM-43).
 func (r *rules) setVolume(volume *corev1.Volume, name, token string) {
 	volume.Name = name
-	if r.tokenVolume == SecretBacked {
+	if r.TokenVolume == SecretBacked {
 		volume.Secret = &corev1.SecretVolumeSource{SecretName: token}
 		return
 	}
 	v := new(projectedVolume) // one allocation holds all of it, and nothing is copied into it
 	v.mode = corev1.ProjectedVolumeSourceDefaultMode
 	v.lifetime = r.lifetime
-	v.token.Audience, v.token.Path, v.token.ExpirationSeconds = r.audience, tokenFile, &v.lifetime
+	v.token.Audience, v.token.Path, v.token.ExpirationSeconds = r.Audience, tokenFile, &v.lifetime
 	v.caItems[0].Key, v.caItems[0].Path = corev1.ServiceAccountRootCAKey, corev1.ServiceAccountRootCAKey
-	v.ca.Name, v.ca.Items = r.rootCA, v.caItems[:]
+	v.ca.Name, v.ca.Items = r.RootCAConfigMap, v.caItems[:]
 	v.field.APIVersion, v.field.FieldPath = "v1", namespacePath
 	v.apiItems[0].Path, v.apiItems[0].FieldRef = corev1.ServiceAccountNamespaceKey, &v.field
 	v.api.Items = v.apiItems[:]
 	v.sources[0].ServiceAccountToken, v.sources[2].DownwardAPI = &v.token, &v.api
-	if r.rootCASigner == "" {
+	if r.RootCASigner == "" {
 		v.sources[1].ConfigMap = &v.ca
 	} else {
-		signer := r.rootCASigner // the pod's own
+		signer := r.RootCASigner // the pod's own
 		v.sources[1].ClusterTrustBundle = &corev1.ClusterTrustBundleProjection{
 			SignerName: &signer, LabelSelector: &metav1.LabelSelector{}, Path: corev1.ServiceAccountRootCAKey,
 		}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 	"github.com/kubesa/serviceaccount/apiserver"
 	"github.com/kubesa/serviceaccount/fake"
 )
@@ -107,10 +108,10 @@ func TestConfigurationIsComplete(t *testing.T) {
 func TestConfigurationOfFurtherVolumes(t *testing.T) {
 	for _, tt := range []struct {
 		name, file string
-		want       []admission.FurtherVolume
+		want       []furthervolume.Volume
 		wantErr    string // part
 	}{
-		{name: "least", file: furtherVolume, want: []admission.FurtherVolume{{Name: "aws-iam-token", Audience: "sts.amazonaws.com", MountPath: "/run/aws"}}},
+		{name: "least", file: furtherVolume, want: []furthervolume.Volume{{Name: "aws-iam-token", Audience: "sts.amazonaws.com", MountPath: "/run/aws"}}},
 		{name: "none", file: configurationHead + "furtherVolumes: []\n"},
 		{name: "condition, lifetimes and variables", file: furtherVolume + `  when: {accountAnnotation: eks.amazonaws.com/role-arn}
   lifetime: 24h
@@ -121,11 +122,11 @@ func TestConfigurationOfFurtherVolumes(t *testing.T) {
   - configMap: {name: ca}
   env:
   - {name: AWS_WEB_IDENTITY_TOKEN_FILE, tokenFile: true, group: role}
-`, want: []admission.FurtherVolume{{
-			Name: "aws-iam-token", Audience: "sts.amazonaws.com", MountPath: "/run/aws", When: admission.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
+`, want: []furthervolume.Volume{{
+			Name: "aws-iam-token", Audience: "sts.amazonaws.com", MountPath: "/run/aws", When: furthervolume.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
 			Lifetime: 24 * time.Hour, MinLifetime: time.Hour, ClampLifetime: true, Mode: new(int32(0o440)),
 			Sources: []corev1.VolumeProjection{{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "ca"}}}},
-			Env:     []admission.EnvVar{{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", TokenFile: true, Group: "role"}},
+			Env:     []furthervolume.EnvVar{{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", TokenFile: true, Group: "role"}},
 		}}},
 		{name: "unknown field", file: furtherVolume + "  audiences: [x]\n", wantErr: `unknown field "furtherVolumes[0].audiences"`},
 		{name: "other case", file: furtherVolume + "  Lifetime: 1h\n", wantErr: `unknown field "furtherVolumes[0].Lifetime"`},

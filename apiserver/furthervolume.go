@@ -4,10 +4,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 )
 
-// A FurtherVolumeConfiguration is an [admission.FurtherVolume] in a file.
+// A FurtherVolumeConfiguration is an [furthervolume.Volume] in a file.
 type FurtherVolumeConfiguration struct {
 	Name string                 `json:"name"`
 	When ConditionConfiguration `json:"when,omitzero"`
@@ -34,7 +34,7 @@ type FurtherVolumeConfiguration struct {
 	SkipSeparator  string                `json:"skipSeparator,omitempty"`
 }
 
-// A ConditionConfiguration is an [admission.Condition] in a file.
+// A ConditionConfiguration is an [furthervolume.Condition] in a file.
 type ConditionConfiguration struct {
 	AccountAnnotation string `json:"accountAnnotation,omitempty"`
 	AccountLabel      string `json:"accountLabel,omitempty"`
@@ -42,7 +42,7 @@ type ConditionConfiguration struct {
 	PodLabel          string `json:"podLabel,omitempty"`
 }
 
-// An EnvVarConfiguration is an [admission.EnvVar] in a file.
+// An EnvVarConfiguration is an [furthervolume.EnvVar] in a file.
 type EnvVarConfiguration struct {
 	Name              string `json:"name"`
 	PodAnnotation     string `json:"podAnnotation,omitempty"`
@@ -74,10 +74,10 @@ func cloneSources(sources []corev1.VolumeProjection) []corev1.VolumeProjection {
 }
 
 // volume returns f as a part of a Config, with which it shares its Sources and Mode.
-func (f *FurtherVolumeConfiguration) volume() admission.FurtherVolume {
-	v := admission.FurtherVolume{
+func (f *FurtherVolumeConfiguration) volume() furthervolume.Volume {
+	v := furthervolume.Volume{
 		Name:     f.Name,
-		When:     admission.Condition(f.When),
+		When:     furthervolume.Condition(f.When),
 		Audience: f.Audience, AccountAudience: f.AccountAudience, InsecurePodAudience: f.InsecurePodAudience,
 		Lifetime: f.Lifetime.Duration, PodLifetime: f.PodLifetime, AccountLifetime: f.AccountLifetime,
 		MinLifetime: f.MinLifetime.Duration, MaxLifetime: f.MaxLifetime.Duration,
@@ -86,7 +86,7 @@ func (f *FurtherVolumeConfiguration) volume() admission.FurtherVolume {
 		SkipContainers: f.SkipContainers, SkipSeparator: f.SkipSeparator,
 	}
 	for _, e := range f.Env {
-		v.Env = append(v.Env, admission.EnvVar(e))
+		v.Env = append(v.Env, furthervolume.EnvVar(e))
 	}
 	return v
 }

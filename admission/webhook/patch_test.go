@@ -22,6 +22,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
 	"github.com/kubesa/serviceaccount/admission/webhook"
 )
@@ -306,10 +307,10 @@ func TestPatchesAreWhatAdmitDoes(t *testing.T) {
 
 // The same for further volumes, with their variables and what they depend on.
 func TestFurtherPatchesAreWhatAdmitDoes(t *testing.T) {
-	further := []admission.FurtherVolume{{
-		Name: "cloud", When: admission.Condition{PodLabel: "cloud=yes"}, Audience: "cloud", MountPath: "/var/run/cloud",
+	further := []furthervolume.Volume{{
+		Name: "cloud", When: furthervolume.Condition{PodLabel: "cloud=yes"}, Audience: "cloud", MountPath: "/var/run/cloud",
 		PodLifetime: "cloud/seconds", SkipContainers: "cloud/skip",
-		Env: []admission.EnvVar{{Name: "ROLE", AccountAnnotation: "cloud/role", Group: "g"}, {Name: "FILE", TokenFile: true, Group: "g"}, {Name: "OTHER", PodAnnotation: "cloud/other", Value: "x"}},
+		Env: []furthervolume.EnvVar{{Name: "ROLE", AccountAnnotation: "cloud/role", Group: "g"}, {Name: "FILE", TokenFile: true, Group: "g"}, {Name: "OTHER", PodAnnotation: "cloud/other", Value: "x"}},
 	}, {Name: "vault", Audience: "vault", MountPath: "/var/run/vault"}}
 	p := plugin(t, have(account("default", func(a *corev1.ServiceAccount) { a.Annotations = map[string]string{"cloud/role": "r"} })), func(c *admission.Config) { c.FurtherVolumes = further })
 	h := newHandler(t, p, webhook.Config{})

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 	"github.com/kubesa/serviceaccount/examples/replacing"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/tokens"
@@ -191,7 +192,7 @@ func TestPodIdentity(t *testing.T) {
 		"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/r", "eks.amazonaws.com/token-expiration": "60", "azure.workload.identity/client-id": "client",
 	}}}
 	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}}, account)
-	plugin, err := admission.New(admission.Config{ServiceAccounts: cluster, DisableWait: true, FurtherVolumes: []admission.FurtherVolume{
+	plugin, err := admission.New(admission.Config{ServiceAccounts: cluster, DisableWait: true, FurtherVolumes: []furthervolume.Volume{
 		replacing.AWSPodIdentity("eu-west-1"), replacing.AzureWorkloadIdentity("tenant"),
 	}})
 	if err != nil {

@@ -3,20 +3,20 @@ package replacing
 import (
 	"time"
 
-	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 )
 
 // AWSPodIdentity is the volume of amazon-eks-pod-identity-webhook
 // (pkg/handler/handler.go) for accounts with a role.
-func AWSPodIdentity(region string) admission.FurtherVolume {
-	return admission.FurtherVolume{
+func AWSPodIdentity(region string) furthervolume.Volume {
+	return furthervolume.Volume{
 		Name:     "aws-iam-token",
-		When:     admission.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
+		When:     furthervolume.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
 		Audience: "sts.amazonaws.com", AccountAudience: "eks.amazonaws.com/audience",
 		Lifetime: 24 * time.Hour, MinLifetime: time.Hour, ClampLifetime: true, IgnoreInvalidLifetime: true,
 		PodLifetime: "eks.amazonaws.com/token-expiration", AccountLifetime: "eks.amazonaws.com/token-expiration",
 		MountPath: "/var/run/secrets/eks.amazonaws.com/serviceaccount",
-		Env: []admission.EnvVar{
+		Env: []furthervolume.EnvVar{
 			{Name: "AWS_ROLE_ARN", AccountAnnotation: "eks.amazonaws.com/role-arn", Group: "role"},
 			{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", TokenFile: true, Group: "role"},
 			{Name: "AWS_DEFAULT_REGION", Value: region, Group: "region"},
@@ -28,16 +28,16 @@ func AWSPodIdentity(region string) admission.FurtherVolume {
 
 // AzureWorkloadIdentity is the volume of azure-workload-identity
 // (pkg/webhook/webhook.go) for pods that ask for it.
-func AzureWorkloadIdentity(tenantID string) admission.FurtherVolume {
-	return admission.FurtherVolume{
+func AzureWorkloadIdentity(tenantID string) furthervolume.Volume {
+	return furthervolume.Volume{
 		Name:     "azure-workload-identity-reserved",
-		When:     admission.Condition{PodLabel: "azure.workload.identity/use=true"},
+		When:     furthervolume.Condition{PodLabel: "azure.workload.identity/use=true"},
 		Audience: "api://AzureADTokenExchange",
 		Lifetime: time.Hour, MinLifetime: time.Hour, MaxLifetime: 24 * time.Hour,
 		PodLifetime:     "azure.workload.identity/service-account-token-expiration",
 		AccountLifetime: "azure.workload.identity/service-account-token-expiration",
 		MountPath:       "/var/run/secrets/azure/wi", File: "token/azure-identity-token",
-		Env: []admission.EnvVar{
+		Env: []furthervolume.EnvVar{
 			{Name: "AZURE_CLIENT_ID", AccountAnnotation: "azure.workload.identity/client-id"},
 			{Name: "AZURE_TENANT_ID", AccountAnnotation: "azure.workload.identity/tenant-id", Value: tenantID},
 			{Name: "AZURE_FEDERATED_TOKEN_FILE", TokenFile: true},

@@ -25,6 +25,7 @@ import (
 
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
@@ -192,13 +193,13 @@ func BenchmarkRenew(b *testing.B) {
 func BenchmarkFurtherVolumes(b *testing.B) {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: admissionNamespace, Name: "default"}}
 	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: admissionNamespace}}, account)
-	further := []admission.FurtherVolume{
+	further := []furthervolume.Volume{
 		{Name: "vault", Audience: "vault", MountPath: "/var/run/secrets/vault"},
-		{Name: "aws", Audience: "sts.example.com", MountPath: "/var/run/secrets/aws", Env: []admission.EnvVar{{Name: "TOKEN_FILE", Value: "/var/run/secrets/aws/token"}}},
+		{Name: "aws", Audience: "sts.example.com", MountPath: "/var/run/secrets/aws", Env: []furthervolume.EnvVar{{Name: "TOKEN_FILE", Value: "/var/run/secrets/aws/token"}}},
 		{Name: "azure", Audience: "api://exchange", MountPath: "/var/run/secrets/azure", File: "azure-token"},
 	}
 	for _, containers := range []int{1, 10} {
-		for impl, volumes := range map[string][]admission.FurtherVolume{"raw": further[:1], "ours": further} {
+		for impl, volumes := range map[string][]furthervolume.Volume{"raw": further[:1], "ours": further} {
 			b.Run(fmt.Sprintf("containers=%d/impl=%s", containers, impl), func(b *testing.B) {
 				plugin := must(admission.New(admission.Config{ServiceAccounts: cluster.Reader(), DisableWait: true, FurtherVolumes: volumes}))
 				fresh := benchmarkPod(containers)

@@ -26,6 +26,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 	"github.com/kubesa/serviceaccount/admission/webhook"
 	"github.com/kubesa/serviceaccount/internal/compat/controlplane"
 	"github.com/kubesa/serviceaccount/keys"
@@ -160,9 +161,9 @@ func newNodeWorld(t *testing.T, e *endToEnd) *nodeWorld {
 			},
 		}, opts))
 	}
-	plugin := must(admission.New(admission.Config{ServiceAccounts: e.ours, DisableWait: true, FurtherVolumes: []admission.FurtherVolume{
+	plugin := must(admission.New(admission.Config{ServiceAccounts: e.ours, DisableWait: true, FurtherVolumes: []furthervolume.Volume{
 		{Name: "vault", Audience: "vault", MountPath: "/var/run/secrets/vault"},
-		{Name: "aws", Audience: "sts.example.com", Lifetime: 24 * time.Hour, MountPath: "/var/run/secrets/aws", Env: []admission.EnvVar{{Name: "TOKEN_FILE", Value: "/var/run/secrets/aws/token"}}},
+		{Name: "aws", Audience: "sts.example.com", Lifetime: 24 * time.Hour, MountPath: "/var/run/secrets/aws", Env: []furthervolume.EnvVar{{Name: "TOKEN_FILE", Value: "/var/run/secrets/aws/token"}}},
 		{Name: "azure", Audience: "api://exchange", MountPath: "/var/run/secrets/azure", File: "azure-token"},
 	}}))
 	return &nodeWorld{e, must(webhook.New(plugin, webhook.Config{}))}

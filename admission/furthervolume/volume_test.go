@@ -1,4 +1,4 @@
-package admission_test
+package furthervolume_test
 
 import (
 	"context"
@@ -13,21 +13,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
 )
 
 // eks does what amazon-eks-pod-identity-webhook does, but that a volume of another
 // audience is not used (WEB-1, WEB-11, WEB-14, WEB-16, WEB-21, WEB-23, WEB-25, WEB-26, WEB-27, WEB-28).
-func eks() admission.FurtherVolume {
-	return admission.FurtherVolume{
+func eks() furthervolume.Volume {
+	return furthervolume.Volume{
 		Name:            "aws-iam-token",
-		When:            admission.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
+		When:            furthervolume.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
 		Audience:        "sts.amazonaws.com",
 		AccountAudience: "eks.amazonaws.com/audience",
 		Lifetime:        24 * time.Hour, MinLifetime: time.Hour, ClampLifetime: true, IgnoreInvalidLifetime: true,
 		PodLifetime: "eks.amazonaws.com/token-expiration", AccountLifetime: "eks.amazonaws.com/token-expiration",
 		MountPath: "/var/run/secrets/eks.amazonaws.com/serviceaccount",
-		Env: []admission.EnvVar{
+		Env: []furthervolume.EnvVar{
 			{Name: "AWS_ROLE_ARN", AccountAnnotation: "eks.amazonaws.com/role-arn", Group: "role"},
 			{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", TokenFile: true, Group: "role"},
 			{Name: "AWS_DEFAULT_REGION", Value: "eu-west-1", Group: "region"},
@@ -38,16 +39,16 @@ func eks() admission.FurtherVolume {
 }
 
 // azure does what azure-workload-identity does.
-func azure() admission.FurtherVolume {
-	return admission.FurtherVolume{
+func azure() furthervolume.Volume {
+	return furthervolume.Volume{
 		Name:     "azure-identity-token",
-		When:     admission.Condition{PodLabel: "azure.workload.identity/use=true"},
+		When:     furthervolume.Condition{PodLabel: "azure.workload.identity/use=true"},
 		Audience: "api://AzureADTokenExchange",
 		Lifetime: time.Hour, MinLifetime: time.Hour, MaxLifetime: 24 * time.Hour,
 		PodLifetime:     "azure.workload.identity/service-account-token-expiration",
 		AccountLifetime: "azure.workload.identity/service-account-token-expiration",
 		MountPath:       "/var/run/secrets/azure/tokens", File: "azure-identity-token",
-		Env: []admission.EnvVar{
+		Env: []furthervolume.EnvVar{
 			{Name: "AZURE_CLIENT_ID", AccountAnnotation: "azure.workload.identity/client-id"},
 			{Name: "AZURE_TENANT_ID", AccountAnnotation: "azure.workload.identity/tenant-id", Value: "our-tenant"},
 			{Name: "AZURE_FEDERATED_TOKEN_FILE", TokenFile: true},
@@ -59,7 +60,7 @@ func azure() admission.FurtherVolume {
 
 // A furtherCase is a pod of an account with the annotations of both clouds.
 type furtherCase struct {
-	cfg     []admission.FurtherVolume
+	cfg     []furthervolume.Volume
 	pod     *corev1.Pod
 	account *corev1.ServiceAccount
 }
@@ -67,7 +68,7 @@ type furtherCase struct {
 func newFurtherCase() *furtherCase {
 	off := false
 	return &furtherCase{
-		cfg: []admission.FurtherVolume{eks(), azure()},
+		cfg: []furthervolume.Volume{eks(), azure()},
 		pod: &corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "shop", Labels: map[string]string{"azure.workload.identity/use": "true"}, Annotations: map[string]string{}},
 			Spec: corev1.PodSpec{
@@ -280,58 +281,58 @@ func TestFurtherVolumes(t *testing.T) {
 
 func TestFurtherVolumesConfig(t *testing.T) {
 	mode := int32(0o1000)
-	good := admission.FurtherVolume{Name: "a", Audience: "b", MountPath: "/c"}
+	good := furthervolume.Volume{Name: "a", Audience: "b", MountPath: "/c"}
 	for _, tt := range []struct {
 		name   string
-		change func(*admission.FurtherVolume)
+		change func(*furthervolume.Volume)
 		want   string // after "admission: Config.FurtherVolumes[1]."
 	}{
-		{"no name", func(f *admission.FurtherVolume) { f.Name = "" }, `Name is "", want the name of a volume`},
-		{"a name twice", func(f *admission.FurtherVolume) { f.Name = "z" }, `Name is "z", which another volume has`},
-		{"the prefix", func(f *admission.FurtherVolume) { f.Name = "kube-api-access-x" }, "Name is"},
-		{"no audience", func(f *admission.FurtherVolume) { f.Audience = "" }, "Audience is empty"},
-		{"no path", func(f *admission.FurtherVolume) { f.MountPath = "" }, `MountPath is ""`},
-		{"an unclean path", func(f *admission.FurtherVolume) { f.MountPath = "/c/" }, `MountPath is "/c/"`},
-		{"the default path", func(f *admission.FurtherVolume) { f.MountPath = admission.DefaultMountPath }, "MountPath is"},
-		{"a path twice", func(f *admission.FurtherVolume) { f.MountPath = "/z" }, `MountPath is "/z", where another volume is mounted`},
-		{"a file outside", func(f *admission.FurtherVolume) { f.File = "../x" }, `File is "../x"`},
-		{"too short", func(f *admission.FurtherVolume) { f.Lifetime = time.Minute }, "Lifetime is 1m0s"},
-		{"not whole seconds", func(f *admission.FurtherVolume) { f.MaxLifetime = time.Hour + 1 }, "MaxLifetime is"},
-		{"out of its bounds", func(f *admission.FurtherVolume) { f.MinLifetime = 2 * time.Hour }, "Lifetime is 1h0m0s, want from MinLifetime to MaxLifetime"},
-		{"bounds the wrong way round", func(f *admission.FurtherVolume) {
+		{"no name", func(f *furthervolume.Volume) { f.Name = "" }, `Name is "", want the name of a volume`},
+		{"a name twice", func(f *furthervolume.Volume) { f.Name = "z" }, `Name is "z", which another volume has`},
+		{"the prefix", func(f *furthervolume.Volume) { f.Name = "kube-api-access-x" }, "Name is"},
+		{"no audience", func(f *furthervolume.Volume) { f.Audience = "" }, "Audience is empty"},
+		{"no path", func(f *furthervolume.Volume) { f.MountPath = "" }, `MountPath is ""`},
+		{"an unclean path", func(f *furthervolume.Volume) { f.MountPath = "/c/" }, `MountPath is "/c/"`},
+		{"the default path", func(f *furthervolume.Volume) { f.MountPath = admission.DefaultMountPath }, "MountPath is"},
+		{"a path twice", func(f *furthervolume.Volume) { f.MountPath = "/z" }, `MountPath is "/z", where another volume is mounted`},
+		{"a file outside", func(f *furthervolume.Volume) { f.File = "../x" }, `File is "../x"`},
+		{"too short", func(f *furthervolume.Volume) { f.Lifetime = time.Minute }, "Lifetime is 1m0s"},
+		{"not whole seconds", func(f *furthervolume.Volume) { f.MaxLifetime = time.Hour + 1 }, "MaxLifetime is"},
+		{"out of its bounds", func(f *furthervolume.Volume) { f.MinLifetime = 2 * time.Hour }, "Lifetime is 1h0m0s, want from MinLifetime to MaxLifetime"},
+		{"bounds the wrong way round", func(f *furthervolume.Volume) {
 			f.MinLifetime, f.MaxLifetime, f.ClampLifetime = 2*time.Hour, time.Hour, true
 		}, "Lifetime is"},
-		{"a mode", func(f *admission.FurtherVolume) { f.Mode = &mode }, "Mode is 01000"},
-		{"a Secret", func(f *admission.FurtherVolume) {
+		{"a mode", func(f *furthervolume.Volume) { f.Mode = &mode }, "Mode is 01000"},
+		{"a Secret", func(f *furthervolume.Volume) {
 			f.Sources = []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{}}}
 		}, "Sources[0] has a secret of its own"},
-		{"a variable", func(f *admission.FurtherVolume) { f.Env = []admission.EnvVar{{Name: "A=B"}} }, `Env[0].Name is "A=B"`},
+		{"a variable", func(f *furthervolume.Volume) { f.Env = []furthervolume.EnvVar{{Name: "A=B"}} }, `Env[0].Name is "A=B"`},
 	} {
 		f := good
 		tt.change(&f)
-		_, err := admission.New(admission.Config{ServiceAccounts: admissiontest.Have(), FurtherVolumes: []admission.FurtherVolume{{Name: "z", Audience: "y", MountPath: "/z"}, f}})
+		_, err := admission.New(admission.Config{ServiceAccounts: admissiontest.Have(), FurtherVolumes: []furthervolume.Volume{{Name: "z", Audience: "y", MountPath: "/z"}, f}})
 		if _, ok := errors.AsType[*admission.ConfigError](err); !ok || !strings.Contains(err.Error(), "admission: Config.FurtherVolumes[1]."+tt.want) {
 			t.Errorf("%s: New() = %v, want %q", tt.name, err, tt.want)
 		}
 	}
-	if _, err := admission.New(admission.Config{ServiceAccounts: admissiontest.Have(), FurtherVolumes: make([]admission.FurtherVolume, 33)}); err == nil || !strings.Contains(err.Error(), "has 33 volumes, want at most 32") {
+	if _, err := admission.New(admission.Config{ServiceAccounts: admissiontest.Have(), FurtherVolumes: make([]furthervolume.Volume, 33)}); err == nil || !strings.Contains(err.Error(), "has 33 volumes, want at most 32") {
 		t.Errorf("New() of 33 volumes = %v", err)
 	}
 }
 
 // What the webhooks of cloud providers do, as configuration.
-func ExampleFurtherVolume() {
+func ExampleVolume() {
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "robot", Annotations: map[string]string{
 		"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/reader",
 	}}}
 	plugin, err := admission.New(admission.Config{
 		ServiceAccounts: admissiontest.Have(account),
-		FurtherVolumes: []admission.FurtherVolume{{
+		FurtherVolumes: []furthervolume.Volume{{
 			Name:      "aws-iam-token",
-			When:      admission.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
+			When:      furthervolume.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
 			Audience:  "sts.amazonaws.com",
 			MountPath: "/var/run/secrets/eks.amazonaws.com/serviceaccount",
-			Env: []admission.EnvVar{
+			Env: []furthervolume.EnvVar{
 				{Name: "AWS_ROLE_ARN", AccountAnnotation: "eks.amazonaws.com/role-arn"},
 				{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", TokenFile: true},
 			},
