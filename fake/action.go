@@ -1,12 +1,14 @@
 package fake
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/server"
 )
 
 // An Action is one call of the API and what became of it.
@@ -18,9 +20,6 @@ type Action struct {
 	Fault string
 	// Revision is the cluster's revision after the call.
 	Revision uint64
-
-	lag  int  // how many revisions back a read looks
-	drop *int // after how many events a watch is dropped
 }
 
 // String returns the action in the form "create secrets ci/builder-token",
@@ -53,9 +52,18 @@ func (a Action) IsWrite() bool {
 // not the API, nor what no client would send: a call whose context is done, or without
 // the name or the namespace of its object.
 func (c *Cluster) Actions() []Action {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.actions)
+	actions, _ := c.actionsFrom(0)
+	return actions
+}
+
+// actionsFrom returns the actions from the one with the number n, and that of the next.
+func (c *Cluster) actionsFrom(n int) ([]Action, int) {
+	found, next := c.api().ActionsFrom(n)
+	actions := make([]Action, len(found))
+	for i, a := range found {
+		actions[i] = Action(a)
+	}
+	return actions, next
 }
 
 // Writes returns the calls of [Cluster.Actions] that asked for a change.
@@ -64,10 +72,12 @@ func (c *Cluster) Writes() []Action {
 }
 
 // ClearActions forgets the calls so far, so that a test sees only its own.
-func (c *Cluster) ClearActions() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.actions = nil
+func (c *Cluster) ClearActions() { c.api().ClearActions() }
+
+// WithActor returns a context whose calls are recorded as those of actor, in
+// [fault.Op.Actor]. [Cluster.Settle] does it for controllers.
+func WithActor(ctx context.Context, actor string) context.Context {
+	return server.WithActor(ctx, actor)
 }
 
 // FormatActions returns actions as text for failure messages, one a line, with the

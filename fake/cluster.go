@@ -1,23 +1,14 @@
 package fake
 
 import (
-	"errors"
-	"fmt"
-	"strings"
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
-	"github.com/kubesa/serviceaccount/fake/internal/apirules"
-	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/fake/internal/server"
 	"github.com/kubesa/serviceaccount/fake/internal/settle"
-	"github.com/kubesa/serviceaccount/fake/internal/store"
-	"github.com/kubesa/serviceaccount/fake/internal/uid"
-	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
 // Epoch is the time of a [Cluster] that has no Now: its objects are all created
@@ -26,7 +17,12 @@ var Epoch = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
 
 // A Cluster is an API server and its storage in memory: Namespaces, Nodes,
 // ServiceAccounts, Secrets, Pods, ConfigMaps and ClusterTrustBundles with the
-// semantics of the real one. It implements every getter, Reader and Client interface of this module.
+// semantics of the real one. It implements every getter, Reader and Client interface of
+// this module.
+//
+// What is about an object that doesn't exist is NotFound. An object that is sent for an
+// update is a Conflict if its resourceVersion or UID isn't the stored one, if it has one,
+// and so are patches with such metadata and deletes with such preconditions.
 //
 // The zero value is an empty cluster, without any Namespace. Objects are copied
 // in and out, so neither side can change the other's. Nothing depends on a
@@ -49,18 +45,23 @@ type Cluster struct {
 	//	err := cluster.Load(objects...)
 	UIDSeed uint64
 
-	mu      sync.Mutex
-	state   store.Store
-	history store.History
-	uids    uid.Space
-	names   uint64       // how many names were generated
-	fields  FieldManager // nil: nobody owns fields
-	faults  fault.Set
-	actions []Action
-	readers []*Reader
-	watches map[*Watch]bool // those that are open
+	start   sync.Once
+	server  *server.Server // what api returns
+	settler settle.Settler
+}
 
-	settler settle.Settler // has a lock of its own
+// api returns the API server of c.
+func (c *Cluster) api() *server.Server {
+	c.start.Do(func() {
+		clock := func() time.Time {
+			if c.Now == nil {
+				return Epoch
+			}
+			return c.Now()
+		}
+		c.server = server.New(clock, func() uint64 { return c.UIDSeed })
+	})
+	return c.server
 }
 
 // New returns a Cluster that holds copies of objects. It is for literals in
@@ -81,128 +82,23 @@ func New(objects ...runtime.Object) *Cluster {
 //
 // The error names every object that can't be stored, because of its type, its
 // metadata or because it exists already; then nothing is stored.
-func (c *Cluster) Load(objects ...runtime.Object) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var errs []error
-	loaded := make([]object.Object, 0, len(objects))
-	seen := map[string]bool{}
-	for i, o := range objects {
-		k := object.KindOf(o)
-		if k == nil {
-			errs = append(errs, fmt.Errorf("fake: object %d: got a %T, want a non-nil Namespace, Node, ServiceAccount, Secret, Pod or ConfigMap", i, o))
-			continue
-		}
-		obj := object.DropEmpty(object.CopyOf(o.(object.Object)))
-		id := k.Resource + " " + obj.GetNamespace() + "/" + obj.GetName()
-		_, exists := c.state.Get(k, obj.GetNamespace(), obj.GetName())
-		switch err := apirules.ValidateMetadata(k, obj); {
-		case err != nil:
-			errs = append(errs, fmt.Errorf("fake: object %d: %w", i, err))
-		case exists || seen[id]:
-			errs = append(errs, fmt.Errorf("fake: object %d: %s %q exists already", i, k.Resource, strings.TrimPrefix(obj.GetNamespace()+"/"+obj.GetName(), "/")))
-		}
-		seen[id] = true
-		loaded = append(loaded, obj)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
-	}
-	for _, o := range loaded {
-		if id := o.GetUID(); id != "" {
-			c.uids.Take(id)
-		}
-	}
-	for _, o := range loaded {
-		if o, ok := o.(*corev1.Namespace); ok {
-			c.load(object.Namespaces, o)
-		}
-	}
-	for _, o := range loaded {
-		k := object.KindOf(o)
-		if k == object.Namespaces {
-			continue
-		}
-		if _, ok := c.state.Get(object.Namespaces, "", o.GetNamespace()); k.Namespaced && !ok {
-			c.load(object.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: o.GetNamespace()}})
-		}
-		c.load(k, o)
-	}
-	return nil
-}
-
-func (c *Cluster) load(k *object.Kind, o object.Object) {
-	phase := corev1.NamespacePhase("")
-	if ns, ok := o.(*corev1.Namespace); ok {
-		phase = ns.Status.Phase
-		if ns.DeletionTimestamp != nil {
-			phase = corev1.NamespaceTerminating
-		}
-	}
-	var status runtime.Object
-	if k.SetStatus != nil {
-		status = object.CopyOf(o)
-	}
-	apirules.PrepareCreate(o)
-	if k == object.Pods {
-		k.SetStatus(o, status.(object.Object))
-	}
-	if ns, ok := o.(*corev1.Namespace); ok && phase != "" {
-		ns.Status.Phase = phase
-	}
-	if o.GetUID() == "" {
-		o.SetUID(c.uids.Next(c.UIDSeed))
-	}
-	if created := o.GetCreationTimestamp(); created.IsZero() {
-		o.SetCreationTimestamp(c.now())
-	}
-	apirules.ClearTypeMeta(o)
-	c.commit(k, o, nil)
-}
-
-// now returns the time of the cluster, as precisely as objects can say it.
-func (c *Cluster) now() metav1.Time {
-	if c.Now == nil {
-		return metav1.NewTime(Epoch)
-	}
-	return metav1.NewTime(c.Now().Truncate(time.Second))
-}
-
-// nextName returns a generated name that does not exist yet.
-func (c *Cluster) nextName(k *object.Kind, namespace, base string) string {
-	for {
-		// A multiplier that has no factor with 27^5 visits every suffix once.
-		c.names++
-		name := tokensecret.GeneratedName(base, c.names*8831953%14348907)
-		if _, exists := c.state.Get(k, namespace, name); !exists {
-			return name
-		}
-	}
-}
-
-// commit stores o in place of old (nil for a new object), gives it the next
-// resourceVersion and tells the watchers. o belongs to the Cluster from then on.
-func (c *Cluster) commit(k *object.Kind, o, old object.Object) {
-	ch := &store.Change{Kind: k, Object: o, Old: old}
-	o.SetResourceVersion(store.FormatRevision(c.history.Next()))
-	c.state.Apply(ch)
-	c.history.Append(ch)
-}
-
-// expunge removes old for good.
-func (c *Cluster) expunge(k *object.Kind, old object.Object) object.Object {
-	last := object.CopyOf(old)
-	last.SetResourceVersion(store.FormatRevision(c.history.Next()))
-	ch := &store.Change{Kind: k, Object: last, Old: old, Deleted: true}
-	c.state.Apply(ch)
-	c.history.Append(ch)
-	return last
-}
+func (c *Cluster) Load(objects ...runtime.Object) error { return c.api().Load(objects...) }
 
 // Revision returns the resourceVersion of the last change, "0" if there was
 // none.
-func (c *Cluster) Revision() string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return store.FormatRevision(c.history.Last())
-}
+func (c *Cluster) Revision() string { return c.api().Revision() }
+
+// Inject adds a fault to the calls of c, [fault.Set.Inject] says how. It panics if
+// f is nil.
+func (c *Cluster) Inject(f *fault.Fault) { c.api().Faults.Inject(f) }
+
+// ClearFaults removes all faults: the cluster has recovered.
+func (c *Cluster) ClearFaults() { c.api().Faults.Clear() }
+
+// Unfired returns the faults that were injected but never fired, cleared ones
+// included. A test whose fault didn't fire has not tested it:
+//
+//	if unfired := cluster.Unfired(); len(unfired) > 0 {
+//		t.Errorf("faults that never fired: %v", unfired)
+//	}
+func (c *Cluster) Unfired() []*fault.Fault { return c.api().Faults.Unfired() }

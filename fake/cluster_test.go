@@ -424,8 +424,8 @@ func TestLoad(t *testing.T) {
 		var c fake.Cluster
 		var none *corev1.Secret
 		err := c.Load(&corev1.Secret{ObjectMeta: meta("ci", "good")}, none, &corev1.Service{}, &corev1.Secret{ObjectMeta: meta("ci", "good")}, &corev1.Node{ObjectMeta: meta("ci", "n")})
-		want := `fake: object 1: got a *v1.Secret, want a non-nil Namespace, Node, ServiceAccount, Secret, Pod or ConfigMap
-fake: object 2: got a *v1.Service, want a non-nil Namespace, Node, ServiceAccount, Secret, Pod or ConfigMap
+		want := `fake: object 1: got a *v1.Secret, want a non-nil Namespace, Node, ServiceAccount, Secret, Pod, ConfigMap or ClusterTrustBundle
+fake: object 2: got a *v1.Service, want a non-nil Namespace, Node, ServiceAccount, Secret, Pod, ConfigMap or ClusterTrustBundle
 fake: object 3: secrets "ci/good" exists already
 fake: object 4: Node "n" is invalid: metadata.namespace: Forbidden: not allowed on this type`
 		if err == nil || err.Error() != want {

@@ -3,6 +3,7 @@ package fake
 import (
 	"context"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,32 +24,44 @@ func (c *Cluster) CoreV1() CoreV1 { return CoreV1{c} }
 
 // Namespaces returns a client of the Namespaces.
 func (v CoreV1) Namespaces() *Client[corev1.Namespace, corev1.NamespaceList, *corev1.Namespace] {
-	return &Client[corev1.Namespace, corev1.NamespaceList, *corev1.Namespace]{v.cluster, object.Namespaces, ""}
+	return &Client[corev1.Namespace, corev1.NamespaceList, *corev1.Namespace]{v.cluster, ""}
 }
 
 // Nodes returns a client of the Nodes.
 func (v CoreV1) Nodes() *Client[corev1.Node, corev1.NodeList, *corev1.Node] {
-	return &Client[corev1.Node, corev1.NodeList, *corev1.Node]{v.cluster, object.Nodes, ""}
+	return &Client[corev1.Node, corev1.NodeList, *corev1.Node]{v.cluster, ""}
 }
 
 // ServiceAccounts returns a client of the ServiceAccounts of namespace.
 func (v CoreV1) ServiceAccounts(namespace string) *Client[corev1.ServiceAccount, corev1.ServiceAccountList, *corev1.ServiceAccount] {
-	return &Client[corev1.ServiceAccount, corev1.ServiceAccountList, *corev1.ServiceAccount]{v.cluster, object.ServiceAccounts, namespace}
+	return &Client[corev1.ServiceAccount, corev1.ServiceAccountList, *corev1.ServiceAccount]{v.cluster, namespace}
 }
 
 // Secrets returns a client of the Secrets of namespace.
 func (v CoreV1) Secrets(namespace string) *Client[corev1.Secret, corev1.SecretList, *corev1.Secret] {
-	return &Client[corev1.Secret, corev1.SecretList, *corev1.Secret]{v.cluster, object.Secrets, namespace}
+	return &Client[corev1.Secret, corev1.SecretList, *corev1.Secret]{v.cluster, namespace}
 }
 
 // Pods returns a client of the Pods of namespace.
 func (v CoreV1) Pods(namespace string) *Client[corev1.Pod, corev1.PodList, *corev1.Pod] {
-	return &Client[corev1.Pod, corev1.PodList, *corev1.Pod]{v.cluster, object.Pods, namespace}
+	return &Client[corev1.Pod, corev1.PodList, *corev1.Pod]{v.cluster, namespace}
 }
 
 // ConfigMaps returns a client of the ConfigMaps of namespace.
 func (v CoreV1) ConfigMaps(namespace string) *Client[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap] {
-	return &Client[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap]{v.cluster, object.ConfigMaps, namespace}
+	return &Client[corev1.ConfigMap, corev1.ConfigMapList, *corev1.ConfigMap]{v.cluster, namespace}
+}
+
+// CertificatesV1 gives access to a [Cluster] in the shape of client-go's
+// CertificatesV1(), as far as a Cluster has its kinds.
+type CertificatesV1 struct{ cluster *Cluster }
+
+// CertificatesV1 returns access to c in the shape of client-go's.
+func (c *Cluster) CertificatesV1() CertificatesV1 { return CertificatesV1{c} }
+
+// ClusterTrustBundles returns a client of the ClusterTrustBundles.
+func (v CertificatesV1) ClusterTrustBundles() *Client[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList, *certificatesv1.ClusterTrustBundle] {
+	return &Client[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList, *certificatesv1.ClusterTrustBundle]{v.cluster, ""}
 }
 
 // A Client reads and writes the objects T of one namespace, in lists L, with
@@ -56,7 +69,6 @@ func (v CoreV1) ConfigMaps(namespace string) *Client[corev1.ConfigMap, corev1.Co
 // [Cluster].
 type Client[T, L any, P object.Pointer[T]] struct {
 	cluster   *Cluster
-	kind      *object.Kind
 	namespace string
 }
 
@@ -66,7 +78,7 @@ func (c *Client[T, L, P]) Create(ctx context.Context, object P, opts metav1.Crea
 	if err != nil {
 		return nil, err
 	}
-	return one[T, P](c.cluster.create(ctx, c.kind, sent, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager}))
+	return create(ctx, c.cluster, sent, opts)
 }
 
 // Update replaces the object, but for its status.
@@ -85,39 +97,39 @@ func (c *Client[T, L, P]) update(ctx context.Context, subresource string, object
 	if err != nil {
 		return nil, err
 	}
-	return one[T, P](c.cluster.update(ctx, c.kind, subresource, sent, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager}))
+	return update(ctx, c.cluster, subresource, sent, opts)
 }
 
 // Delete deletes the object called name.
 func (c *Client[T, L, P]) Delete(ctx context.Context, name string, opts metav1.DeleteOptions) error {
-	_, err := c.cluster.delete(ctx, c.kind, c.namespace, name, opts)
-	return err
+	return remove[T, P](ctx, c.cluster, c.namespace, name, opts)
 }
 
 // DeleteCollection deletes what listOpts selects. It stops at the first error.
 func (c *Client[T, L, P]) DeleteCollection(ctx context.Context, opts metav1.DeleteOptions, listOpts metav1.ListOptions) error {
-	_, err := c.cluster.deleteCollection(ctx, c.kind, c.namespace, opts, listOpts)
+	_, err := c.cluster.api().DeleteCollection(ctx, object.KindFor[T, P](), c.namespace, opts, listOpts)
 	return err
 }
 
 // Get returns the object called name.
 func (c *Client[T, L, P]) Get(ctx context.Context, name string, _ metav1.GetOptions) (P, error) {
-	return one[T, P](c.cluster.get(ctx, c.kind, c.namespace, name))
+	return get[T, P](ctx, c.cluster, c.namespace, name)
 }
 
 // List returns what opts selects.
 func (c *Client[T, L, P]) List(ctx context.Context, opts metav1.ListOptions) (*L, error) {
-	found, err := c.cluster.list(ctx, c.kind, c.namespace, opts)
+	kind := object.KindFor[T, P]()
+	found, err := c.cluster.api().List(ctx, kind, c.namespace, opts)
 	if err != nil {
 		return nil, err
 	}
-	return any(c.kind.List(found)).(*L), nil
+	return any(kind.List(found)).(*L), nil
 }
 
 // Watch watches what opts selects, as [Watch.Interface] does; [Cluster.Watch] starts no
 // goroutine.
 func (c *Client[T, L, P]) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-	w, err := c.cluster.Watch(ctx, c.kind.Resource, c.namespace, opts)
+	w, err := c.cluster.Watch(ctx, object.KindFor[T, P]().Resource, c.namespace, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -130,19 +142,19 @@ func (c *Client[T, L, P]) Patch(ctx context.Context, name string, pt types.Patch
 	if len(subresources) > 0 {
 		subresource = subresources[0]
 	}
-	return one[T, P](c.cluster.patch(ctx, c.kind, subresource, c.namespace, name, pt, data, &writeOptions{dryRun: opts.DryRun, manager: opts.FieldManager, force: opts.Force, fields: opts.FieldValidation}))
+	return patch[T, P](ctx, c.cluster, subresource, c.namespace, name, pt, data, opts)
 }
 
 // address puts object into the client's namespace, as the path of a request
 // does.
-func (c *Client[T, L, P]) address(o P) (object.Object, error) {
+func (c *Client[T, L, P]) address(o P) (P, error) {
 	if object.KindOf(o) == nil || o.GetNamespace() == c.namespace {
 		return o, nil
 	}
 	if o.GetNamespace() != "" && c.namespace != "" {
 		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
-	sent := object.CopyOf(o)
+	sent := object.CopyOf(o).(P)
 	if c.namespace != "" {
 		sent.SetNamespace(c.namespace)
 	}

@@ -2,6 +2,7 @@ package fake
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 )
@@ -33,9 +34,10 @@ const maxWrites = 100
 // A livelock counts what is written while a Settle runs.
 type livelock struct {
 	cluster *Cluster
-	start   int // where its actions start
-	checked int // how many of its actions were counted
-	writes  map[written]int
+	next    int // the number of the first action that was not counted
+	counts  map[written]int
+	total   int
+	writes  []Action // the last ones
 }
 
 // written names an object that was written.
@@ -43,33 +45,34 @@ type written struct{ resource, namespace, name string }
 
 // watchWrites counts what is written from now on.
 func (c *Cluster) watchWrites() (check func(tooMany bool) error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	l := &livelock{cluster: c, start: len(c.actions), writes: map[written]int{}}
+	l := &livelock{cluster: c, counts: map[written]int{}}
+	_, l.next = c.api().ActionsFrom(math.MaxInt)
 	return l.check
 }
 
 // check counts what was done, and finds the cycle if it was too much.
 func (l *livelock) check(tooMany bool) error {
-	c := l.cluster
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	// ClearActions may have been called in between.
-	l.start = min(l.start, len(c.actions))
-	l.checked = min(max(l.checked, l.start), len(c.actions))
-	for _, a := range c.actions[l.checked:] {
-		if a.IsWrite() && a.Err == nil {
+	var actions []Action
+	actions, l.next = l.cluster.actionsFrom(l.next)
+	for _, a := range actions {
+		if !a.IsWrite() {
+			continue
+		}
+		l.total++
+		l.writes = append(l.writes, a)
+		if a.Err == nil {
 			key := written{a.Resource, a.Namespace, a.Name}
-			l.writes[key]++
-			tooMany = tooMany || l.writes[key] > maxWrites
+			l.counts[key]++
+			tooMany = tooMany || l.counts[key] > maxWrites
 		}
 	}
-	l.checked = len(c.actions)
+	if n := len(l.writes) - 3*maxCycle; n > 3*maxCycle {
+		l.writes = slices.Clone(l.writes[n:])
+	}
 	if !tooMany {
 		return nil
 	}
-	writes := slices.DeleteFunc(slices.Clone(c.actions[l.start:]), func(a Action) bool { return !a.IsWrite() })
-	return &LivelockError{Writes: len(writes), Cycle: cycleOf(writes)}
+	return &LivelockError{Writes: l.total, Cycle: cycleOf(l.writes)}
 }
 
 // maxCycle bounds the length of a cycle that is looked for.

@@ -2,139 +2,116 @@ package fake
 
 import (
 	"context"
+	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
-	"github.com/kubesa/serviceaccount/fake/internal/store"
+	"github.com/kubesa/serviceaccount/fake/internal/server"
 )
 
 // A Reader is a cache of a [Cluster] for controllers, like that of an informer. Its
 // reads are not API calls: they are not in [Cluster.Actions], and the cluster's faults
-// don't apply to them. It can be stale, and never goes back in time.
+// don't apply to them. It can be stale, and never goes back in time. Its methods return
+// objects as it has seen them.
 //
 // It is safe for concurrent use.
-type Reader struct {
-	cluster *Cluster
-
-	// What follows is guarded by cluster.mu.
-	state  store.Store
-	seen   uint64 // the revision that state is at
-	lag    uint64
-	faults fault.Set
-}
+type Reader struct{ cache *server.Reader }
 
 // Reader returns a new cache of c. It sees every change immediately until
 // [Reader.Lag] is called.
-func (c *Cluster) Reader() *Reader {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := &Reader{cluster: c, faults: fault.Set{Cache: true}}
-	c.readers = append(c.readers, r)
-	return r
-}
+func (c *Cluster) Reader() *Reader { return &Reader{c.api().Reader()} }
 
 // Lag makes r stale by n revisions from now on. It keeps what it has seen already.
-func (r *Reader) Lag(n uint64) {
-	r.cluster.mu.Lock()
-	defer r.cluster.mu.Unlock()
-	r.advance()
-	r.lag = n
-}
+func (r *Reader) Lag(n uint64) { r.cache.Lag(n) }
 
 // CatchUp makes r see every change so far, once; then it lags again.
 // [Cluster.Settle] does it when nothing else is left to do, and when a key has
 // failed ten times in a row: no cache is stale forever.
-func (r *Reader) CatchUp() {
-	r.cluster.mu.Lock()
-	defer r.cluster.mu.Unlock()
-	r.advanceTo(r.cluster.history.Last())
-}
+func (r *Reader) CatchUp() { r.cache.CatchUp() }
 
 // Inject adds a fault to what is read through r. It panics if f can't fire there:
 // verbs are get and list, and r is stale by [Reader.Lag].
-func (r *Reader) Inject(f *fault.Fault) {
-	r.cluster.mu.Lock()
-	defer r.cluster.mu.Unlock()
-	r.faults.Inject(f)
-}
+func (r *Reader) Inject(f *fault.Fault) { r.cache.Faults.Inject(f) }
 
 // ClearFaults removes the faults of r.
-func (r *Reader) ClearFaults() {
-	r.cluster.mu.Lock()
-	defer r.cluster.mu.Unlock()
-	r.faults.Clear()
-}
+func (r *Reader) ClearFaults() { r.cache.Faults.Clear() }
 
 // Unfired returns the faults of r that never fired; see [Cluster.Unfired].
-func (r *Reader) Unfired() []*fault.Fault {
-	r.cluster.mu.Lock()
-	defer r.cluster.mu.Unlock()
-	return r.faults.Unfired()
+func (r *Reader) Unfired() []*fault.Fault { return r.cache.Faults.Unfired() }
+
+// GetNamespace returns the Namespace called name, or the error NotFound.
+func (r *Reader) GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error) {
+	return one[corev1.Namespace](r.cache.Get(ctx, object.Namespaces, "", name))
 }
 
-// advance makes r see what it may see.
-func (r *Reader) advance() {
-	last := r.cluster.history.Last()
-	r.advanceTo(last - min(last, r.lag))
+// ListNamespaces returns all Namespaces.
+func (r *Reader) ListNamespaces(ctx context.Context) ([]*corev1.Namespace, error) {
+	return all[corev1.Namespace](r.cache.List(ctx, object.Namespaces, ""))
 }
 
-func (r *Reader) advanceTo(revision uint64) {
-	for r.seen < revision {
-		r.state.Apply(r.cluster.history.Changes[r.seen])
-		r.seen++
-	}
+// GetNode returns the Node called name, or the error NotFound.
+func (r *Reader) GetNode(ctx context.Context, name string) (*corev1.Node, error) {
+	return one[corev1.Node](r.cache.Get(ctx, object.Nodes, "", name))
 }
 
-// read runs do on what r sees, unless a fault decides otherwise.
-func (r *Reader) read(ctx context.Context, op fault.Op, do func() error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	r.cluster.mu.Lock()
-	defer r.cluster.mu.Unlock()
-	out := r.faults.Decide(op)
-	if err := r.cluster.delay(ctx, out.Wait); err != nil {
-		return err
-	}
-	if out.Err != nil && !out.After {
-		return out.Err
-	}
-	r.advance()
-	if err := do(); err != nil {
-		return err
-	}
-	return out.Err
+// ListNodes returns all Nodes.
+func (r *Reader) ListNodes(ctx context.Context) ([]*corev1.Node, error) {
+	return all[corev1.Node](r.cache.List(ctx, object.Nodes, ""))
 }
 
-func (r *Reader) get(ctx context.Context, k *object.Kind, namespace, name string) (found object.Object, err error) {
-	op := fault.Op{Verb: "get", Resource: k.Resource, Namespace: namespace, Name: name, Actor: actorFrom(ctx)}
-	err = r.read(ctx, op, func() error {
-		o, ok := r.state.Get(k, namespace, name)
-		if !ok {
-			return apierrors.NewNotFound(k.GroupResource(), name)
-		}
-		found = o
-		return nil
-	})
-	return found, err
+// GetServiceAccount returns the ServiceAccount called name, or the error NotFound.
+func (r *Reader) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
+	return one[corev1.ServiceAccount](r.cache.Get(ctx, object.ServiceAccounts, namespace, name))
 }
 
-func (r *Reader) list(ctx context.Context, k *object.Kind, namespace string) (found object.Page, err error) {
-	op := fault.Op{Verb: "list", Resource: k.Resource, Namespace: namespace, Actor: actorFrom(ctx)}
-	err = r.read(ctx, op, func() error {
-		found.Items = r.state.List(k, namespace)
-		return nil
-	})
-	return found, err
+// ListServiceAccounts returns the ServiceAccounts of namespace, or of every namespace if it is empty.
+func (r *Reader) ListServiceAccounts(ctx context.Context, namespace string) ([]*corev1.ServiceAccount, error) {
+	return all[corev1.ServiceAccount](r.cache.List(ctx, object.ServiceAccounts, namespace))
 }
 
-func (r *Reader) tokenSecrets(ctx context.Context, namespace, account string) (found object.Page, err error) {
-	op := fault.Op{Verb: "list", Resource: object.Secrets.Resource, Namespace: namespace, Actor: actorFrom(ctx)}
-	err = r.read(ctx, op, func() error {
-		found.Items = r.state.TokenSecrets(namespace, account)
-		return nil
-	})
-	return found, err
+// GetSecret returns the Secret called name, or the error NotFound.
+func (r *Reader) GetSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	return one[corev1.Secret](r.cache.Get(ctx, object.Secrets, namespace, name))
+}
+
+// ListSecrets returns the Secrets of namespace, or of every namespace if it is empty.
+func (r *Reader) ListSecrets(ctx context.Context, namespace string) ([]*corev1.Secret, error) {
+	return all[corev1.Secret](r.cache.List(ctx, object.Secrets, namespace))
+}
+
+// TokenSecrets returns the token Secrets of an account.
+func (r *Reader) TokenSecrets(ctx context.Context, namespace, serviceAccountName string) ([]*corev1.Secret, error) {
+	return all[corev1.Secret](r.cache.TokenSecrets(ctx, namespace, serviceAccountName))
+}
+
+// GetPod returns the Pod called name, or the error NotFound.
+func (r *Reader) GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
+	return one[corev1.Pod](r.cache.Get(ctx, object.Pods, namespace, name))
+}
+
+// ListPods returns the Pods of namespace, or of every namespace if it is empty.
+func (r *Reader) ListPods(ctx context.Context, namespace string) ([]*corev1.Pod, error) {
+	return all[corev1.Pod](r.cache.List(ctx, object.Pods, namespace))
+}
+
+// GetConfigMap returns the ConfigMap called name, or the error NotFound.
+func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
+	return one[corev1.ConfigMap](r.cache.Get(ctx, object.ConfigMaps, namespace, name))
+}
+
+// ListConfigMaps returns the ConfigMaps of namespace, or of every namespace if it is empty.
+func (r *Reader) ListConfigMaps(ctx context.Context, namespace string) ([]*corev1.ConfigMap, error) {
+	return all[corev1.ConfigMap](r.cache.List(ctx, object.ConfigMaps, namespace))
+}
+
+// ListClusterTrustBundles returns the ClusterTrustBundles of the signer, or all of them
+// if it is empty.
+func (r *Reader) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	bundles, err := all[certificatesv1.ClusterTrustBundle](r.cache.List(ctx, object.ClusterTrustBundles, ""))
+	return slices.DeleteFunc(bundles, func(b *certificatesv1.ClusterTrustBundle) bool {
+		return signerName != "" && b.Spec.SignerName != signerName
+	}), err
 }

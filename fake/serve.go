@@ -5,18 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
-	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
-
-// apiServer is the actor of what an API server looks up to answer a call.
-const apiServer = "kube-apiserver"
 
 // Do answers a call that is about no stored object with do, or as a fault wants it,
 // and records it in [Cluster.Actions]. It is for servers that are built on a Cluster:
@@ -26,28 +21,8 @@ const apiServer = "kube-apiserver"
 // The Actor of op is that of ctx. The error is that of a fault, of do, ctx's, or says
 // that the API has no such call.
 func (c *Cluster) Do(ctx context.Context, op fault.Op, do func(ctx context.Context) error) error {
-	resource := op.Resource
-	if op.Subresource != "" {
-		resource += "/" + op.Subresource
-	}
-	if !object.Has(op.Verb, resource) {
-		return fmt.Errorf("fake: the API has no %s of %s", op.Verb, resource)
-	}
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	action := &Action{Op: op}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.decided(ctx, action, func() error {
-		c.mu.Unlock()
-		defer c.mu.Lock()
-		return do(context.WithValue(WithActor(ctx, apiServer), lagKey{c}, action.lag))
-	})
+	return c.api().Do(ctx, op, do)
 }
-
-// lagKey is the key of how stale the reads of a Cluster are in a context.
-type lagKey struct{ cluster *Cluster }
 
 // serveHTTP answers r, which is op, with handler, or as a fault wants it.
 func (c *Cluster) serveHTTP(w http.ResponseWriter, r *http.Request, op fault.Op, handler http.Handler) {

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubesa/serviceaccount/fake/internal/server"
 	"github.com/kubesa/serviceaccount/fake/internal/settle"
-	"github.com/kubesa/serviceaccount/fake/internal/store"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
@@ -36,7 +36,7 @@ import (
 // [*LivelockError] if controllers kept writing. Keys that failed are tried again by the
 // next Settle. Calls of Settle wait for each other.
 func (c *Cluster) Settle(ctx context.Context, controllers ...sacontroller.Controller) error {
-	failed, err := c.settler.Settle(ctx, world{c}, c.watchWrites, controllers...)
+	failed, err := c.settler.Settle(ctx, world{c.api()}, c.watchWrites, controllers...)
 	if err != nil || len(failed) == 0 {
 		return err
 	}
@@ -83,35 +83,10 @@ func (c *Cluster) Waiting() []Waiting {
 }
 
 // A world is what a settler sees of a Cluster.
-type world struct{ *Cluster }
-
-func (w world) Look(look func(*store.Store, *store.History)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	look(&w.state, &w.history)
-}
-
-func (w world) Now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.now().Time
-}
+type world struct{ *server.Server }
 
 func (world) WithActor(ctx context.Context, controller string) context.Context {
 	return WithActor(ctx, controller)
-}
-
-func (w world) CatchUp() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	caughtUp := false
-	for _, r := range w.readers {
-		if r.seen < w.history.Last() {
-			caughtUp = caughtUp || r.lag > 0
-			r.advanceTo(w.history.Last())
-		}
-	}
-	return caughtUp
 }
 
 // A FailedKey is a key that didn't succeed.

@@ -12,154 +12,120 @@ import (
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
-// GetNamespace returns the Namespace called name. The error is NotFound if there is
-// none.
+// GetNamespace returns the Namespace called name, or the error NotFound.
 func (c *Cluster) GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error) {
-	return one[corev1.Namespace](c.get(ctx, object.Namespaces, "", name))
+	return get[corev1.Namespace](ctx, c, "", name)
 }
 
 // ListNamespaces returns all Namespaces in the order of their names.
 func (c *Cluster) ListNamespaces(ctx context.Context) ([]*corev1.Namespace, error) {
-	return all[corev1.Namespace](c.list(ctx, object.Namespaces, "", metav1.ListOptions{}))
+	return all[corev1.Namespace](c.api().List(ctx, object.Namespaces, "", metav1.ListOptions{}))
 }
 
-// CreateNamespace creates namespace and returns it as stored; see [Cluster]
-// for the rules of a create.
+// CreateNamespace creates namespace and returns it as stored.
 func (c *Cluster) CreateNamespace(ctx context.Context, namespace *corev1.Namespace) (*corev1.Namespace, error) {
-	return one[corev1.Namespace](c.create(ctx, object.Namespaces, namespace, nil))
+	return create(ctx, c, namespace, metav1.CreateOptions{})
 }
 
-// UpdateNamespace replaces namespace, but for its status and spec.finalizers. The error is Conflict if namespace
-// carries a resourceVersion or UID that is not the stored one.
+// UpdateNamespace replaces namespace, but for its status and spec.finalizers.
 func (c *Cluster) UpdateNamespace(ctx context.Context, namespace *corev1.Namespace) (*corev1.Namespace, error) {
-	return one[corev1.Namespace](c.update(ctx, object.Namespaces, "", namespace, nil))
+	return update(ctx, c, "", namespace, metav1.UpdateOptions{})
 }
 
-// UpdateNamespaceStatus replaces the status of namespace, and its labels, annotations
-// and finalizers, under the rules of [Cluster.UpdateNamespace].
+// UpdateNamespaceStatus replaces the status of namespace, and its labels, annotations and finalizers.
 func (c *Cluster) UpdateNamespaceStatus(ctx context.Context, namespace *corev1.Namespace) (*corev1.Namespace, error) {
-	return one[corev1.Namespace](c.update(ctx, object.Namespaces, "status", namespace, nil))
+	return update(ctx, c, "status", namespace, metav1.UpdateOptions{})
 }
 
-// PatchNamespace patches the Namespace called name. A metadata.uid or
-// metadata.resourceVersion in the patch is a precondition: the error is
-// Conflict if it is not the stored one.
+// PatchNamespace patches the Namespace called name.
 func (c *Cluster) PatchNamespace(ctx context.Context, name string, pt types.PatchType, data []byte) (*corev1.Namespace, error) {
-	return one[corev1.Namespace](c.patch(ctx, object.Namespaces, "", "", name, pt, data, nil))
+	return patch[corev1.Namespace](ctx, c, "", "", name, pt, data, metav1.PatchOptions{})
 }
 
-// DeleteNamespace deletes the Namespace called name. The error is NotFound if there
-// is none, and Conflict if it doesn't meet the preconditions of opts.
-// The Namespace stays, Terminating, until [Cluster.FinalizeNamespace] or
-// [Cluster.Settle] has removed what it holds.
+// DeleteNamespace deletes the Namespace called name. It stays,
+// Terminating, until [Cluster.FinalizeNamespace] or [Cluster.Settle] has removed what it
+// holds.
 func (c *Cluster) DeleteNamespace(ctx context.Context, name string, opts metav1.DeleteOptions) error {
-	_, err := c.delete(ctx, object.Namespaces, "", name, opts)
-	return err
+	return remove[corev1.Namespace](ctx, c, "", name, opts)
 }
 
-// GetNode returns the Node called name. The error is NotFound if there is
-// none.
+// GetNode returns the Node called name, or the error NotFound.
 func (c *Cluster) GetNode(ctx context.Context, name string) (*corev1.Node, error) {
-	return one[corev1.Node](c.get(ctx, object.Nodes, "", name))
+	return get[corev1.Node](ctx, c, "", name)
 }
 
 // ListNodes returns all Nodes in the order of their names.
 func (c *Cluster) ListNodes(ctx context.Context) ([]*corev1.Node, error) {
-	return all[corev1.Node](c.list(ctx, object.Nodes, "", metav1.ListOptions{}))
+	return all[corev1.Node](c.api().List(ctx, object.Nodes, "", metav1.ListOptions{}))
 }
 
-// CreateNode creates node and returns it as stored; see [Cluster]
-// for the rules of a create.
+// CreateNode creates node and returns it as stored.
 func (c *Cluster) CreateNode(ctx context.Context, node *corev1.Node) (*corev1.Node, error) {
-	return one[corev1.Node](c.create(ctx, object.Nodes, node, nil))
+	return create(ctx, c, node, metav1.CreateOptions{})
 }
 
-// UpdateNode replaces node, but for its status. The error is Conflict if node
-// carries a resourceVersion or UID that is not the stored one.
+// UpdateNode replaces node, but for its status.
 func (c *Cluster) UpdateNode(ctx context.Context, node *corev1.Node) (*corev1.Node, error) {
-	return one[corev1.Node](c.update(ctx, object.Nodes, "", node, nil))
+	return update(ctx, c, "", node, metav1.UpdateOptions{})
 }
 
-// UpdateNodeStatus replaces the status of node, and its labels, annotations
-// and finalizers, under the rules of [Cluster.UpdateNode].
+// UpdateNodeStatus replaces the status of node, and its labels, annotations and finalizers.
 func (c *Cluster) UpdateNodeStatus(ctx context.Context, node *corev1.Node) (*corev1.Node, error) {
-	return one[corev1.Node](c.update(ctx, object.Nodes, "status", node, nil))
+	return update(ctx, c, "status", node, metav1.UpdateOptions{})
 }
 
-// PatchNode patches the Node called name. A metadata.uid or
-// metadata.resourceVersion in the patch is a precondition: the error is
-// Conflict if it is not the stored one.
+// PatchNode patches the Node called name.
 func (c *Cluster) PatchNode(ctx context.Context, name string, pt types.PatchType, data []byte) (*corev1.Node, error) {
-	return one[corev1.Node](c.patch(ctx, object.Nodes, "", "", name, pt, data, nil))
+	return patch[corev1.Node](ctx, c, "", "", name, pt, data, metav1.PatchOptions{})
 }
 
-// DeleteNode deletes the Node called name. The error is NotFound if there
-// is none, and Conflict if it doesn't meet the preconditions of opts.
+// DeleteNode deletes the Node called name.
 func (c *Cluster) DeleteNode(ctx context.Context, name string, opts metav1.DeleteOptions) error {
-	_, err := c.delete(ctx, object.Nodes, "", name, opts)
-	return err
+	return remove[corev1.Node](ctx, c, "", name, opts)
 }
 
-// one returns a copy of o for the caller.
-func one[T any, P object.Pointer[T]](o object.Object, err error) (P, error) {
-	if err != nil {
-		return nil, err
-	}
-	return object.CopyOf(o).(P), nil
-}
-
-// all returns copies of what was found for the caller.
-func all[T any, P object.Pointer[T]](found object.Page, err error) ([]P, error) {
-	if err != nil {
-		return nil, err
-	}
-	list := make([]P, 0, len(found.Items))
-	for _, o := range found.Items {
-		list = append(list, object.CopyOf(o).(P))
-	}
-	return list, nil
-}
-
-// GetClusterTrustBundle returns the ClusterTrustBundle called name. The error is NotFound
-// if there is none.
+// GetClusterTrustBundle returns the ClusterTrustBundle called name, or the error NotFound.
 func (c *Cluster) GetClusterTrustBundle(ctx context.Context, name string) (*certificatesv1.ClusterTrustBundle, error) {
-	return one[certificatesv1.ClusterTrustBundle](c.get(ctx, object.ClusterTrustBundles, "", name))
+	return get[certificatesv1.ClusterTrustBundle](ctx, c, "", name)
 }
 
 // ListClusterTrustBundles returns the ClusterTrustBundles of the signer, or all of them
 // if it is empty, in the order of their names.
 func (c *Cluster) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
-	return all[certificatesv1.ClusterTrustBundle](c.list(ctx, object.ClusterTrustBundles, "", ofSigner(signerName)))
-}
-
-func ofSigner(name string) metav1.ListOptions {
-	if name == "" {
-		return metav1.ListOptions{}
+	opts := metav1.ListOptions{}
+	if signerName != "" {
+		opts.FieldSelector = fields.OneTermEqualSelector("spec.signerName", signerName).String()
 	}
-	return metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("spec.signerName", name).String()}
+	return all[certificatesv1.ClusterTrustBundle](c.api().List(ctx, object.ClusterTrustBundles, "", opts))
 }
 
-// CreateClusterTrustBundle creates bundle and returns it as stored; see [Cluster] for the
-// rules of a create.
+// CreateClusterTrustBundle creates bundle and returns it as stored.
 func (c *Cluster) CreateClusterTrustBundle(ctx context.Context, bundle *certificatesv1.ClusterTrustBundle) (*certificatesv1.ClusterTrustBundle, error) {
-	return one[certificatesv1.ClusterTrustBundle](c.create(ctx, object.ClusterTrustBundles, bundle, nil))
+	return create(ctx, c, bundle, metav1.CreateOptions{})
 }
 
-// UpdateClusterTrustBundle replaces bundle. The error is Conflict if bundle carries a
-// resourceVersion or UID that is not the stored one.
+// UpdateClusterTrustBundle replaces bundle.
 func (c *Cluster) UpdateClusterTrustBundle(ctx context.Context, bundle *certificatesv1.ClusterTrustBundle) (*certificatesv1.ClusterTrustBundle, error) {
-	return one[certificatesv1.ClusterTrustBundle](c.update(ctx, object.ClusterTrustBundles, "", bundle, nil))
+	return update(ctx, c, "", bundle, metav1.UpdateOptions{})
 }
 
-// PatchClusterTrustBundle patches the ClusterTrustBundle called name, under the rules of
-// [Cluster.PatchNamespace].
+// PatchClusterTrustBundle patches the ClusterTrustBundle called name.
 func (c *Cluster) PatchClusterTrustBundle(ctx context.Context, name string, pt types.PatchType, data []byte) (*certificatesv1.ClusterTrustBundle, error) {
-	return one[certificatesv1.ClusterTrustBundle](c.patch(ctx, object.ClusterTrustBundles, "", "", name, pt, data, nil))
+	return patch[certificatesv1.ClusterTrustBundle](ctx, c, "", "", name, pt, data, metav1.PatchOptions{})
 }
 
-// DeleteClusterTrustBundle deletes the ClusterTrustBundle called name. The error is
-// NotFound if there is none, and Conflict if it doesn't meet the preconditions of opts.
+// DeleteClusterTrustBundle deletes the ClusterTrustBundle called name.
 func (c *Cluster) DeleteClusterTrustBundle(ctx context.Context, name string, opts metav1.DeleteOptions) error {
-	_, err := c.delete(ctx, object.ClusterTrustBundles, "", name, opts)
-	return err
+	return remove[certificatesv1.ClusterTrustBundle](ctx, c, "", name, opts)
+}
+
+// FinalizeNamespace does what the namespace controller does for a Namespace
+// that is being deleted: it deletes what the Namespace holds, and when nothing
+// is left, the Namespace. Content that has finalizers stays, marked, and so
+// does the Namespace; call it again later. [Cluster.Settle] does it by itself.
+//
+// The error is NotFound if there is no such Namespace, and a Conflict if it is
+// not being deleted.
+func (c *Cluster) FinalizeNamespace(ctx context.Context, name string) error {
+	return c.api().FinalizeNamespace(ctx, name)
 }

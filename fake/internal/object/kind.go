@@ -156,6 +156,13 @@ func KindOf(o runtime.Object) *Kind {
 	if v := reflect.ValueOf(o); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return nil
 	}
+	return kindOf(o)
+}
+
+// KindFor returns the kind of the objects T.
+func KindFor[T any, P Pointer[T]]() *Kind { return kindOf(P(nil)) }
+
+func kindOf(o runtime.Object) *Kind {
 	switch o.(type) {
 	case *corev1.Namespace:
 		return Namespaces

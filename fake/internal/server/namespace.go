@@ -1,4 +1,4 @@
-package fake
+package server
 
 import (
 	"context"
@@ -17,19 +17,14 @@ import (
 // Namespace that is being deleted.
 const namespaceController = "namespace-controller"
 
-// FinalizeNamespace does what the namespace controller does for a Namespace
-// that is being deleted: it deletes what the Namespace holds, and when nothing
-// is left, the Namespace. Content that has finalizers stays, marked, and so
-// does the Namespace; call it again later. [Cluster.Settle] does it by itself.
-//
-// The error is NotFound if there is no such Namespace, and a Conflict if it is
-// not being deleted.
-func (c *Cluster) FinalizeNamespace(ctx context.Context, name string) error {
+// FinalizeNamespace deletes what a Namespace holds that is being deleted, and when
+// nothing is left, the Namespace.
+func (s *Server) FinalizeNamespace(ctx context.Context, name string) error {
 	if err := apirules.CheckPath(object.Namespaces, "", name); err != nil {
 		return err
 	}
 	ctx = WithActor(ctx, namespaceController)
-	ns, err := c.terminating(name)
+	ns, err := s.terminating(name)
 	if err != nil {
 		return err
 	}
@@ -38,9 +33,9 @@ func (c *Cluster) FinalizeNamespace(ctx context.Context, name string) error {
 		if !k.Namespaced {
 			continue
 		}
-		for _, o := range c.content(k, name) {
+		for _, o := range s.content(k, name) {
 			uid := o.GetUID()
-			_, err := c.delete(ctx, k, name, o.GetName(), metav1.DeleteOptions{
+			_, err := s.Delete(ctx, k, name, o.GetName(), metav1.DeleteOptions{
 				GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &uid},
 			})
 			if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
@@ -48,27 +43,27 @@ func (c *Cluster) FinalizeNamespace(ctx context.Context, name string) error {
 			}
 		}
 	}
-	action := &Action{Op: fault.Op{Verb: "update", Resource: object.Namespaces.Resource, Subresource: "finalize", Name: name}}
-	return c.call(ctx, action, func() error {
-		old, ok := c.state.Get(object.Namespaces, "", name)
-		if !ok || old.GetUID() != ns.GetUID() || c.state.Count(name) > 0 {
+	c := callOf(object.Namespaces, fault.Op{Verb: "update", Subresource: "finalize", Name: name})
+	return s.run(ctx, c, func() error {
+		old, ok := s.state.Get(object.Namespaces, "", name)
+		if !ok || old.GetUID() != ns.GetUID() || s.state.Count(name) > 0 {
 			return nil
 		}
 		o := object.CopyOf(old).(*corev1.Namespace)
 		o.Spec.Finalizers = nil
 		if apirules.Gone(o) {
-			c.expunge(object.Namespaces, old)
+			s.expunge(object.Namespaces, old)
 		} else if len(old.(*corev1.Namespace).Spec.Finalizers) > 0 {
-			c.commit(object.Namespaces, o, old)
+			s.commit(object.Namespaces, o, old)
 		}
 		return nil
 	})
 }
 
-func (c *Cluster) terminating(name string) (object.Object, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	o, ok := c.state.Get(object.Namespaces, "", name)
+func (s *Server) terminating(name string) (object.Object, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	o, ok := s.state.Get(object.Namespaces, "", name)
 	if !ok {
 		return nil, apierrors.NewNotFound(object.Namespaces.GroupResource(), name)
 	}
@@ -80,10 +75,10 @@ func (c *Cluster) terminating(name string) (object.Object, error) {
 
 // content returns the objects of kind k in a Namespace that a deletion has not
 // reached yet.
-func (c *Cluster) content(k *object.Kind, namespace string) []object.Object {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.DeleteFunc(c.state.List(k, namespace), func(o object.Object) bool {
+func (s *Server) content(k *object.Kind, namespace string) []object.Object {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(s.state.List(k, namespace), func(o object.Object) bool {
 		return o.GetDeletionTimestamp() != nil && len(o.GetFinalizers()) > 0
 	})
 }

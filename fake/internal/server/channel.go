@@ -1,4 +1,4 @@
-package fake
+package server
 
 import (
 	"context"
@@ -12,9 +12,8 @@ type channel struct {
 	events chan watch.Event
 }
 
-// Interface returns w in the shape that informers take. It starts a goroutine, which
-// ends when ctx is done or the result is stopped, and takes the events from then on:
-// don't call Next or Pending any more.
+// Interface returns w in the shape that informers take. A goroutine takes the events from
+// then on, until ctx is done or the result is stopped.
 func (w *Watch) Interface(ctx context.Context) watch.Interface {
 	ch := &channel{watch: w, events: make(chan watch.Event)}
 	go ch.run(ctx)
