@@ -24,11 +24,13 @@ var ErrLeadershipLost = errors.New("manager: the lease was lost")
 // Two processes never work at once: a renewal counts from when it was sent, the work
 // is cancelled RenewDeadline after the last one that was stored, and has
 // LeaseDuration less RenewDeadline to end before the lease can be another process's. The
-// lease is released only after the work has ended. Wrap the clients of the
-// controllers with [Guard], which says what can't be excluded.
+// lease is released only after the work has ended. A Lease that doesn't exist, or that
+// somebody has edited, may have a holder that doesn't know: the next one waits its own
+// LeaseDuration all the same, also when it is the first one ever. Wrap the clients of
+// the controllers with [Guard], which says what can't be excluded.
 type LeaderElection struct {
 	Namespace, Name string // of the Lease; required
-	Identity        string // required; another one for each process
+	Identity        string // required; another one for each process, also after a restart
 
 	// LeaseDuration is how long the other processes wait after the last renewal
 	// that they saw. It must be in whole seconds, as in a Lease. Zero means 15 seconds.

@@ -33,6 +33,21 @@ type leaseServer struct {
 	work    []interval // Reconcile calls that have ended
 }
 
+// newLeaseServer returns a server with a Lease that is released, so that the first
+// replica need not wait.
+func newLeaseServer() *leaseServer {
+	s := &leaseServer{lease: releasedLease("l")}
+	s.lease.ResourceVersion = "0"
+	return s
+}
+
+// releasedLease returns a Lease as a process leaves it whose work has ended.
+func releasedLease(name string) *coordinationv1.Lease {
+	lease := &coordinationv1.Lease{Spec: coordinationv1.LeaseSpec{HolderIdentity: new(""), LeaseDurationSeconds: new(int32(1))}}
+	lease.Namespace, lease.Name = "kube-system", name
+	return lease
+}
+
 // A write is one that was stored, by whom.
 type write struct {
 	by string
@@ -142,10 +157,38 @@ func (s *leaseServer) serve(by string, req *http.Request, body []byte) *http.Res
 	case req.Method == http.MethodPut && s.lease.ResourceVersion != lease.ResourceVersion:
 		return failure(http.StatusConflict, metav1.StatusReasonConflict)
 	}
+	if n := lease.Spec.LeaseTransitions; n != nil && *n < 0 {
+		return failure(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid)
+	}
 	s.version++
 	lease.ResourceVersion = strconv.Itoa(s.version)
 	s.lease = &lease
 	return reply(http.StatusOK, s.lease)
+}
+
+// edit changes the Lease as somebody with kubectl does; nil deletes it.
+func (s *leaseServer) edit(change func(*coordinationv1.Lease)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if change == nil {
+		s.lease = nil
+		return
+	}
+	s.version++
+	s.lease = s.lease.DeepCopy()
+	s.lease.ResourceVersion = strconv.Itoa(s.version)
+	change(s.lease)
+}
+
+// lastWrite returns who wrote last, and how long ago.
+func (s *leaseServer) lastWrite() (by string, ago time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.writes) == 0 {
+		return "nobody", 0
+	}
+	last := s.writes[len(s.writes)-1]
+	return last.by, time.Since(last.at)
 }
 
 func reply(status int, object any) *http.Response {

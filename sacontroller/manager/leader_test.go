@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 )
 
@@ -21,8 +23,12 @@ func candidate(identity string) func(*manager.Config) {
 func TestLeaderElection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(active("ns"))
+		if _, err := s.client.CoordinationV1().Leases("kube-system").Create(t.Context(), releasedLease("serviceaccount-manager"), metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
 		a, b := newProgram(t, s, candidate("a")), newProgram(t, s, candidate("b"))
 		a.start(t)
+		time.Sleep(time.Second)
 		b.start(t)
 		s.createToken(t, "ns", "t1", "default")
 		time.Sleep(time.Minute)

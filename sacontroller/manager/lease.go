@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	typedcoordinationv1 "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -26,7 +28,8 @@ type lease struct {
 
 	mu      sync.Mutex
 	stored  *coordinationv1.Lease // as it was last read or written; nil before
-	changed time.Time             // when stored was first seen
+	missing time.Time             // since when each read has found no Lease; zero if the last one didn't
+	began   time.Time             // the AcquireTime of what this process sent last
 	renewed time.Time             // when the last renewal that was stored was sent; zero if there is none
 	over    bool                  // this process will not work again
 	lose    context.CancelFunc    // ends the work
@@ -117,47 +120,84 @@ func (l *lease) callTimeout() time.Duration { return l.cfg.RenewDeadline / 2 }
 // Get returns the record that is stored, and with it, as what tells one record from
 // another, its resourceVersion: the times in it are those of the holder's clock,
 // which may stand still, and in whole seconds. A lease that is another's is lost.
+//
+// The elector takes what is expired, has no holder or doesn't exist. Somebody may have
+// edited or deleted the lease, and its holder not know yet: so this process waits its
+// own LeaseDuration at least, unless the lease was released.
 func (l *lease) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.callTimeout())
 	defer cancel()
 	stored, err := l.client.Get(ctx, l.cfg.Name, metav1.GetOptions{})
-	if err != nil {
-		return nil, nil, err
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.saw(stored)
+	if err != nil {
+		return l.absent(err)
+	}
+	l.stored, l.missing = stored, time.Time{}
 	record := resourcelock.LeaseSpecToLeaderElectionRecord(&stored.Spec)
-	if record.HolderIdentity != l.cfg.Identity && !l.renewed.IsZero() {
-		l.end()
+	if !l.owns(record) {
+		if !l.renewed.IsZero() {
+			l.end()
+		}
+		if !released(record) {
+			record.HolderIdentity = l.another(record.HolderIdentity)
+			record.LeaseDurationSeconds = max(record.LeaseDurationSeconds, int(l.cfg.LeaseDuration/time.Second))
+		}
 	}
 	raw, err := json.Marshal([]any{record, stored.UID, stored.ResourceVersion})
 	return record, raw, err
 }
 
-// saw remembers what is stored. The mutex must be held.
-func (l *lease) saw(stored *coordinationv1.Lease) {
-	if l.stored == nil || l.stored.UID != stored.UID || l.stored.ResourceVersion != stored.ResourceVersion {
-		l.changed = time.Now()
+// absent returns what Get does if no Lease could be read: if there is none, a record of
+// an unknown holder until that one, if there is any, has ended.
+func (l *lease) absent(err error) (*resourcelock.LeaderElectionRecord, []byte, error) {
+	if !apierrors.IsNotFound(err) {
+		l.missing = time.Time{} // it may have been there meanwhile
+		return nil, nil, err
 	}
-	l.stored = stored
+	free := !l.renewed.IsZero() || l.stored != nil && released(resourcelock.LeaseSpecToLeaderElectionRecord(&l.stored.Spec))
+	if l.missing.IsZero() {
+		l.missing = time.Now()
+	}
+	if free || time.Since(l.missing) >= l.cfg.LeaseDuration {
+		return nil, nil, err
+	}
+	record := &resourcelock.LeaderElectionRecord{HolderIdentity: l.another(""), LeaseDurationSeconds: int(l.cfg.LeaseDuration / time.Second)}
+	return record, []byte(l.missing.String()), nil
 }
 
-// Create creates the Lease, but not in place of one that was deleted while another
-// process held it: that one may not know yet.
-func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	l.mu.Lock()
-	stored, changed := l.stored, l.changed
-	l.mu.Unlock()
-	if stored != nil {
-		last := resourcelock.LeaseSpecToLeaderElectionRecord(&stored.Spec)
-		lasts := time.Duration(last.LeaseDurationSeconds) * time.Second
-		if last.HolderIdentity != "" && last.HolderIdentity != l.cfg.Identity && time.Since(changed) < lasts {
-			return fmt.Errorf("manager: the lease %s was deleted before it expired", l.Describe())
-		}
+// owns reports whether this process wrote record, and not another one that was given
+// the same identity.
+func (l *lease) owns(record *resourcelock.LeaderElectionRecord) bool {
+	// What is stored has microseconds.
+	began := record.AcquireTime.Truncate(time.Microsecond)
+	return record.HolderIdentity == l.cfg.Identity && began.Equal(l.began.Truncate(time.Microsecond))
+}
+
+// another returns identity, or a text that is not the Identity of this process.
+func (l *lease) another(identity string) string {
+	if identity == "" || identity == l.cfg.Identity {
+		return "a process other than " + l.cfg.Identity
 	}
+	return identity
+}
+
+// released reports whether record is what a holder leaves whose work has ended.
+func released(record *resourcelock.LeaderElectionRecord) bool {
+	return record.HolderIdentity == "" && record.LeaseDurationSeconds == 1
+}
+
+// specOf returns record as a Lease has it. Changes of the holder are counted up to what
+// a Lease can have: an API server rejects what would follow.
+func specOf(record resourcelock.LeaderElectionRecord) coordinationv1.LeaseSpec {
+	record.LeaderTransitions = min(record.LeaderTransitions, math.MaxInt32)
+	return resourcelock.LeaderElectionRecordToLeaseSpec(&record)
+}
+
+// Create creates the Lease.
+func (l *lease) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	return l.write(ctx, record, func(ctx context.Context) (*coordinationv1.Lease, error) {
-		created := &coordinationv1.Lease{Spec: resourcelock.LeaderElectionRecordToLeaseSpec(&record)}
+		created := &coordinationv1.Lease{Spec: specOf(record)}
 		created.Namespace, created.Name = l.cfg.Namespace, l.cfg.Name
 		return l.client.Create(ctx, created, metav1.CreateOptions{})
 	})
@@ -173,7 +213,7 @@ func (l *lease) Update(ctx context.Context, record resourcelock.LeaderElectionRe
 	}
 	return l.write(ctx, record, func(ctx context.Context) (*coordinationv1.Lease, error) {
 		updated := stored.DeepCopy()
-		updated.Spec = resourcelock.LeaderElectionRecordToLeaseSpec(&record)
+		updated.Spec = specOf(record)
 		return l.client.Update(ctx, updated, metav1.UpdateOptions{})
 	})
 }
@@ -182,6 +222,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 	sent := time.Now()
 	l.mu.Lock()
 	over := l.over
+	l.began = record.AcquireTime.Time
 	l.mu.Unlock()
 	if over {
 		return errOver
@@ -194,7 +235,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.saw(stored)
+	l.stored = stored
 	if l.over {
 		return errOver
 	}
@@ -223,11 +264,14 @@ func (l *lease) release(ctx context.Context) error {
 		return err
 	}
 	record := resourcelock.LeaseSpecToLeaderElectionRecord(&stored.Spec)
-	if record.HolderIdentity != l.cfg.Identity {
+	l.mu.Lock()
+	owns := l.owns(record)
+	l.mu.Unlock()
+	if !owns {
 		return nil
 	}
 	record.HolderIdentity, record.LeaseDurationSeconds = "", 1
-	stored.Spec = resourcelock.LeaderElectionRecordToLeaseSpec(record)
+	stored.Spec = specOf(*record)
 	_, err = l.client.Update(ctx, stored, metav1.UpdateOptions{})
 	return err
 }
