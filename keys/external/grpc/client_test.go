@@ -184,11 +184,15 @@ func TestClientFetchKeys(t *testing.T) {
 	}
 }
 
-// KEY-57
+// KEY-57; and a zero byte, which the kernel would take for the end of a path or for the
+// beginning of an abstract name.
 func TestDialRefuses(t *testing.T) {
-	for _, endpoint := range []string{"", "@", "@.", "@a..b", "@a b", "@a/b", "@a."} {
+	for _, endpoint := range []string{"", "@", "@.", "@a..b", "@a b", "@a/b", "@a.", "@a\x00", "@a\n", "\x00signer", "/run/signer.sock\x00", "signer\x00sock"} {
 		if client, err := externalgrpc.Dial(endpoint); err == nil || client != nil {
-			t.Errorf("%q was accepted", endpoint)
+			t.Errorf("Dial(%q) was accepted", endpoint)
+		}
+		if err := externalgrpc.Serve(t.Context(), endpoint, nil); err == nil || !strings.Contains(err.Error(), "endpoint") {
+			t.Errorf("Serve(%q) = %v, want an error about the endpoint", endpoint, err)
 		}
 	}
 	for _, endpoint := range []string{"/run/signer.sock", "signer.sock", "@signer", "@a.b-c_d"} {
