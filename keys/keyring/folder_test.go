@@ -114,7 +114,7 @@ func TestOpenImportRefuses(t *testing.T) {
 	}{
 		{"loose mode", keystest.PKCS1(keystest.RSAKey()), "", 0o640, "its mode is 0640, want 0600 or stricter"},
 		{"no key", "canary", "", 0o600, "data does not contain a valid RSA or ECDSA private key: it has no PEM block"},
-		{"weak key", keystest.PKCS1(keystest.WeakKey()), "", 0o600, "unusable key: RSA modulus of 1024 bits, want 2048 to 8192"},
+		{"weak key", keystest.PKCS1(keystest.WeakKey()), "", 0o600, "PEM block 1: unusable key: RSA modulus of 1024 bits, want 2048 to 8192"},
 		{"no public key", keystest.PKCS1(keystest.RSAKey()), "canary", 0o600, "data does not contain any valid RSA or ECDSA public keys: it has no PEM block"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -3,10 +3,11 @@ package keyring
 import (
 	"cmp"
 	"fmt"
-	"github.com/kubesa/serviceaccount/keys"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/kubesa/serviceaccount/keys"
 )
 
 // A State is what a key of a [Ring] does.

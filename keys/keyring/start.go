@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+
 	"github.com/kubesa/serviceaccount/keys"
 )
 
