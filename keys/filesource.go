@@ -22,6 +22,9 @@ import (
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 
+// hungLooks is how many looks at the files may hang.
+const hungLooks = 64
+
 // Files are read at most once a second, however many tokens name unknown keys,
 // and a file that nobody has touched for quietTime is not being written.
 const (
@@ -46,8 +49,9 @@ type FileSourceConfig struct {
 	Now func() time.Time
 }
 
-// A FileSource is a [Source] of the keys in files, which may change at any time. It
-// starts no goroutine: files are read when keys are asked for.
+// A FileSource is a [Source] of the keys in files, which may change at any time. They
+// are read when keys are asked for. A file on a network may never answer: whoever waits
+// for it gives up with his context, and meanwhile nobody else waits for known keys.
 //
 // A file may be read while it is being written. So a change counts only once all
 // files have been left alone for two seconds, or two readings have found the same. If
@@ -60,10 +64,12 @@ type FileSource struct {
 	every   time.Duration
 	observe func(context.Context, Event)
 	clock   age.Clock
+	guard   *flight.Guard // of what asks the operating system
 
 	current atomic.Pointer[Set]
 	err     atomic.Pointer[error]
-	read    atomic.Pointer[age.Time]      // when the last reading began
+	read    atomic.Pointer[age.Time]      // when the last reading that has ended began
+	reading atomic.Pointer[age.Time]      // when the one began that has not ended, nil if none
 	infos   atomic.Pointer[[]fs.FileInfo] // of the files whose keys are used
 
 	mu      sync.Mutex // held while reading
@@ -87,10 +93,9 @@ func OpenFileSource(ctx context.Context, cfg FileSourceConfig) (*FileSource, err
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &FileSource{files: slices.Clone(cfg.Files), every: cfg.ReloadEvery, observe: cfg.Observe, clock: cfg.Now}
+	s := &FileSource{files: slices.Clone(cfg.Files), every: cfg.ReloadEvery, observe: cfg.Observe, clock: cfg.Now, guard: flight.NewGuard("the file system", hungLooks)}
 	began := s.clock.Now()
-	// A file on a network may never answer.
-	found, err := flight.Do(ctx, flight.NewGuard("the file system", 1), func(context.Context) (*reading, error) { return s.readFiles() })
+	found, err := flight.Do(ctx, s.guard, func(context.Context) (*reading, error) { return s.readFiles() })
 	if err != nil {
 		return nil, err
 	}
@@ -105,28 +110,42 @@ func OpenFileSource(ctx context.Context, cfg FileSourceConfig) (*FileSource, err
 	return s, nil
 }
 
-// PublicKeys implements [Source]. The error wraps [ErrUnavailable]: the id is unknown, but
-// the files can't be read, or have changed and have not been read again or have not
-// settled.
+// PublicKeys implements [Source]. The error is that of ctx, or wraps [ErrUnavailable]: the
+// id is unknown, but the files can't be read, or have changed and have not been read
+// again or have not settled.
 func (s *FileSource) PublicKeys(ctx context.Context, id string) ([]PublicKey, error) {
-	s.reloadAfter(ctx, s.every)
+	if s.due(s.every) {
+		_, _ = s.look(ctx, func() bool { s.reloadAfter(ctx, s.every); return true }) // Err has what is wrong
+	}
 	list, _ := s.current.Load().PublicKeys(ctx, id)
 	if len(list) > 0 {
 		return list, nil
 	}
-	if !s.upToDate() {
-		s.reloadAfter(ctx, min(s.every, unknownInterval))
-		if list, _ = s.current.Load().PublicKeys(ctx, id); len(list) > 0 {
-			return list, nil
+	upToDate, err := s.look(ctx, func() bool {
+		if s.upToDate() {
+			return true
 		}
+		s.reloadAfter(ctx, min(s.every, unknownInterval))
+		return s.upToDate()
+	})
+	if list, _ = s.current.Load().PublicKeys(ctx, id); len(list) > 0 {
+		return list, nil
 	}
-	if err := s.Err(); err != nil {
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err := cmp.Or(err, s.Err()); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	if !s.upToDate() {
+	if !upToDate {
 		return nil, fmt.Errorf("%w: the files have changed", ErrUnavailable)
 	}
 	return nil, nil
+}
+
+// look calls f, which looks at the files, until ctx is done.
+func (s *FileSource) look(ctx context.Context, f func() bool) (bool, error) {
+	return flight.Do(ctx, s.guard, func(context.Context) (bool, error) { return f(), nil })
 }
 
 // upToDate reports whether the keys are those of the files.
@@ -140,25 +159,40 @@ func (s *FileSource) upToDate() bool {
 	return true
 }
 
-// Err returns why the keys are not those of the files as of the last reading: nil if
-// they are.
+// Err returns why the keys are not those of the files as of the last reading, or that one
+// does not end: nil if they are.
 func (s *FileSource) Err() error {
+	if began := s.reading.Load(); began != nil {
+		if age := s.clock.Now().Since(*began); age >= s.every {
+			return fmt.Errorf("keys: reading the public key files has not ended in %s", age.Round(time.Second))
+		}
+	}
 	if err := s.err.Load(); err != nil {
 		return *err
 	}
 	return nil
 }
 
+// due reports whether the last reading was that long ago.
+func (s *FileSource) due(interval time.Duration) bool {
+	return s.clock.Now().Since(*s.read.Load()) >= interval
+}
+
 // reloadAfter reads the files if the last time was that long ago and nobody is
 // reading them.
 func (s *FileSource) reloadAfter(ctx context.Context, interval time.Duration) {
 	now := s.clock.Now()
-	if now.Since(*s.read.Load()) < interval || !s.mu.TryLock() {
+	if !s.due(interval) || !s.mu.TryLock() {
 		return
 	}
-	before, failed, began := s.current.Load(), s.Err() != nil, time.Now()
+	before, failed, began := s.current.Load(), s.err.Load() != nil, time.Now()
+	s.reading.Store(&now)
 	err := s.reload()
-	s.err.Store(&err)
+	s.reading.Store(nil)
+	s.err.Store(nil)
+	if err != nil {
+		s.err.Store(&err)
+	}
 	s.read.Store(&now)
 	s.mu.Unlock()
 	if set := s.current.Load(); s.observe != nil && (err != nil || failed || set != before) {
