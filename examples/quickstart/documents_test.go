@@ -27,6 +27,14 @@ func TestLineNumbers(t *testing.T) {
 		{"JSON", good + "---\n{\n  \"kind\": \"Pod\",,\n}\n", "line 6: invalid character ','"},
 		{"JSON that ends early", good + "---\n{\n  \"kind\":\n", "line 6: unexpected EOF"},
 		{"a second JSON value", "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}\n\n{\n\"a\": 1,\n\"a\": 2}\n", "line 5: key \"a\" already set in map"},
+		{"what the parser counts from 0", good + "---\nkind: Pod\nimage: {REGISTRY}/x\n", "yaml: line 6: did not find expected key"},
+		{"what the parser counts from 0, an indent", good + "---\nl:\n  - a\n b: c\n", "yaml: line 7: did not find expected key"},
+		{"the first line, a key", "image: {REGISTRY}/x\n", "yaml: line 1: did not find expected key"},
+		{"the first line, a colon", good + "--- a: b: c\n", "yaml: line 4: mapping values are not allowed"},
+		{"the first line, a token", "a: @b\n", "yaml: line 1: found character that cannot start any token"},
+		{"a control character", good + "---\na: b\nc: \x01\n", "yaml: line 6: control characters are not allowed"},
+		{"no UTF-8", good + "---\na: b\nc: \"caf\xe9\"\n", "yaml: line 6: "},
+		{"no number where there is none", "a: *b\n", "yaml: unknown anchor 'b' referenced"},
 		{"a second JSON value that is bad", "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}\n\n{\n\"a\": x}\n", "line 4: invalid character 'x'"},
 	}
 	for _, tt := range tests {
@@ -44,13 +52,38 @@ func TestLineNumbers(t *testing.T) {
 	}
 }
 
+// What the parser ignores, here and in kubectl, isn't read as if it weren't there.
+func TestIgnoredByTheParser(t *testing.T) {
+	const good = "apiVersion: v1\nkind: Pod\nmetadata: {name: good}\n" // three lines
+	tests := []struct{ name, text, want string }{
+		{"less indented", " apiVersion: v1\n kind: Pod\nspec: {}\n", "yaml: line 3: did not find expected <document start>"},
+		{"after quotes", "\"a\"\nspec: {}\n", "yaml: line 2: did not find expected <document start>"},
+		{"a line of a Mako template", good + "% if x:\nspec: {}\n", "yaml: line 4: "},
+		{"a directive", good + "%YAML 1.1\n---\n" + good, "yaml: line 5: did not find expected <document start>"},
+		{"an end with a comment", good + "... # end\n" + good, "yaml: line 5: did not find expected <document start>"},
+		{"old line ends", strings.ReplaceAll(good+"---\n"+good, "\n", "\r"), "yaml: a document ends without a line \"---\""},
+	}
+	for _, tt := range tests {
+		docs := readDocuments("in", strings.NewReader(tt.text))
+		if docs[0].err == nil || !strings.HasPrefix(docs[0].err.Error(), tt.want) {
+			t.Errorf("%s: got %q, want the error %q", tt.name, summaries(docs), tt.want)
+		}
+	}
+	for _, text := range []string{"- " + good, good + "...\n", good + "# ---\n", "--- |\n  ---\n", "%YAML 1.1\n"} {
+		if docs := readDocuments("in", strings.NewReader(text)); strings.Contains(summaries(docs)[0], "kubectl ignores") {
+			t.Errorf("got %q", summaries(docs))
+		}
+	}
+}
+
 // What is no text is told as what it is.
 func TestNotText(t *testing.T) {
 	for name, tt := range map[string]struct{ data, want string }{
-		"binary":  {"\x7fELF\x00\x00", "not a text file"},
-		"UTF-16":  {"\xff\xfea\x00:\x00", "in UTF-16, want UTF-8"},
-		"latin 1": {"kind: Pod\nname: caf\xe9\n", "UTF-8"},
-		"control": {"kind: \x01\n", "control characters are not allowed"},
+		"binary":                {"\x7fELF\x00\x00", "not a text file"},
+		"UTF-16 without a mark": {"a\x00:\x00", "not a text file"},
+		"UTF-16 of a binary":    {"\xff\xfea\x00\x00\x00", "not a text file"},
+		"latin 1":               {"kind: Pod\nname: caf\xe9\n", "UTF-8"},
+		"control":               {"kind: \x01\n", "control characters are not allowed"},
 	} {
 		docs := readDocuments("in", strings.NewReader(tt.data))
 		if len(docs) != 1 || docs[0].err == nil || !strings.Contains(docs[0].err.Error(), tt.want) {
@@ -136,12 +169,22 @@ func TestTemplates(t *testing.T) {
 		{"ytt", "", "#@ load(\"@ytt:data\", \"data\")\napiVersion: v1\nkind: ServiceAccount\nmetadata:\n  name: #@ data.values.name\n", "a ytt template, which has #@ in line 1"},
 		{"placeholders", "", sa + "<your name>\n", "which has <your name> in this value"},
 		{"pillars", "", "kind: Pod\n__EXTRA_LINES__\nmetadata:\n", "a template, which has __EXTRA_LINES__ in line 2"},
+		{"format", "", "kind: Pod\nimage: {REGISTRY}/x\n", "a template, which has {REGISTRY} in line 2"},
 		{"kustomization", "kustomization.yaml", "resources: [a.yaml]\n", "a kustomization"},
+		{"kustomization with a kind", "", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n", "a kustomization"},
+		{"component", "", "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n", "a kustomization"},
+		{"SOPS", "", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata:\n  a: ENC[AES256_GCM,data:x]\n", "a file encrypted with SOPS, which has ENC[AES256_GCM, in line 5: decrypt it first"},
+		{"SOPS, with its own field", "", "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  a: ENC[AES256_GCM,data:x]\nsops: {}\n", "a file encrypted with SOPS"},
 		{"chart", "charts/x/Chart.yaml", "apiVersion: v2\nname: x\n", "a part of a Helm chart"},
 
 		{"a script in a good pod", "", strings.Replace(pod, "image: i", "image: i, args: [\"echo ${HOME} {{x}} $(date)\"]", 1), ""},
 		{"a script in a pod that is denied", "", strings.Replace(pod, "containers: [{", "serviceAccountName: ghost\n  containers: [{args: [\"${HOME}\"], ", 1), ""},
 		{"bad name", "", sa + "No_Name\n", ""},
+		{"no manifest at all", "", "on: push\njobs: [\"${{ x }}\"]\n", ""},
+		{"a patch", "", "- {op: add, path: /x, value: \"${X}\"}\n", ""},
+		{"an unknown field beside a script", "", strings.Replace(pod, "image: i", "image: i, args: [\"${HOME}\"], x: y", 1), ""},
+		{"an unknown kind beside a script", "", "apiVersion: apps/v1\nkind: Pod\nspec: \"{{x}}\"\n", ""},
+		{"a Flux Kustomization", "kustomization.yaml", "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\n", ""},
 		{"bad label", "", "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: a, labels: {a: \"-\"}}\n", ""},
 	}
 	for _, tt := range tests {

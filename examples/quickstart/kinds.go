@@ -57,6 +57,12 @@ func newScheme() *runtime.Scheme {
 	return scheme
 }
 
+// A contentError says what is wrong with a well-formed document, whatever values it will
+// have once it is rendered.
+type contentError string
+
+func (e contentError) Error() string { return string(e) }
+
 // maxNesting bounds Lists of Lists.
 const maxNesting = 10
 
@@ -68,6 +74,9 @@ func readObject(d document, value []byte) []document {
 	}
 	if !strings.HasPrefix(string(value), "{") {
 		d.err = errors.New("not a Kubernetes object: want a mapping with apiVersion and kind")
+		if value[0] == '[' {
+			d.err = contentError("not a Kubernetes object: got a list, want a mapping with apiVersion and kind")
+		}
 		return []document{d}
 	}
 	var head struct {
@@ -94,10 +103,10 @@ func readObject(d document, value []byte) []document {
 	var items []json.RawMessage
 	switch {
 	case d.kind.Kind == "" || d.kind.Version == "":
-		d.err = errors.New("not a Kubernetes object: apiVersion and kind are required")
+		d.err = contentError("not a Kubernetes object: apiVersion and kind are required")
 	case strings.HasSuffix(d.kind.Kind, "List") && json.Unmarshal(head.Items, &items) == nil:
 		if strings.Count(d.item, ".") == maxNesting {
-			d.err = errors.New("nested too deeply: a List in a List")
+			d.err = contentError("nested too deeply: a List in a List")
 			break
 		}
 		return readItems(d, items)
@@ -112,7 +121,7 @@ func readObject(d document, value []byte) []document {
 func readItems(list document, items []json.RawMessage) []document {
 	var all []document
 	for i, item := range items {
-		d := document{source: list.source, number: list.number, template: list.template, item: strings.TrimPrefix(fmt.Sprintf("%s.%d", list.item, i+1), ".")}
+		d := document{source: list.source, number: list.number, line: list.line, item: strings.TrimPrefix(fmt.Sprintf("%s.%d", list.item, i+1), ".")}
 		if kind := strings.TrimSuffix(list.kind.Kind, "List"); kind != "" {
 			d.kind = list.kind.GroupVersion().WithKind(kind)
 		}
@@ -134,9 +143,9 @@ func readTyped(d *document, value []byte) {
 		d.object = into
 		return
 	}
-	group := d.kind.Group == "" || d.kind.Group == appsv1.GroupName || d.kind.Group == batchv1.GroupName
-	if removed := removedIn[d.kind.GroupVersion().String()]; removed == "" && group && !scheme.Recognizes(d.kind) {
-		d.err = fmt.Errorf("no kind %q in version %q", d.kind.Kind, d.kind.GroupVersion())
+	known := d.kind.Group == "" || d.kind.Group == kustomizeGroup || d.kind.Group == appsv1.GroupName || d.kind.Group == batchv1.GroupName
+	if removed := removedIn[d.kind.GroupVersion().String()]; removed == "" && known && !scheme.Recognizes(d.kind) {
+		d.err = contentError(fmt.Sprintf("no kind %q in version %q", d.kind.Kind, d.kind.GroupVersion()))
 		return
 	}
 	if d.unchecked = uncheckedPods(d.kind, value); d.unchecked == "" {

@@ -5,16 +5,28 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
 
-// A patchSet is the files that kustomizations change others with: which one names each.
-type patchSet map[string]string
+// kustomizeGroup is the API group of kustomizations, which no server has.
+const kustomizeGroup = "kustomize.config.k8s.io"
 
-// add adds the patches that the kustomization called name lists. One that can't be read
+// isKustomization reports whether d is a kustomization, whose kind may be left out.
+func isKustomization(d document) bool {
+	name := strings.ToLower(filepath.Base(d.source))
+	return d.kind.Group == kustomizeGroup || d.kind.Kind == "" && (name == "kustomization.yaml" || name == "kustomization.yml")
+}
+
+// kustomizeParts is the files of which kustomizations make others, and which are no
+// manifests of their own: which kustomization names each.
+type kustomizeParts map[string]string
+
+// add adds the files that the kustomization called name lists. One that can't be read
 // lists none: it is reported for itself.
-func (p patchSet) add(name string) {
+func (p kustomizeParts) add(name string) {
 	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() { // a pipe would be waited for
 		return
 	}
@@ -24,29 +36,41 @@ func (p patchSet) add(name string) {
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxManifest))
+	type file struct{ Path, ValuesFile string }
+	type source struct{ Files, Envs []string }
 	var k struct {
-		Patches               []struct{ Path string }
-		PatchesStrategicMerge []string
-		PatchesJSON6902       []struct{ Path string } `json:"patchesJson6902"`
+		Patches, Replacements []file
+		PatchesJSON6902       []file `json:"patchesJson6902"`
+		HelmCharts            []file
+		OpenAPI               file
+		ConfigMapGenerator    []source
+		SecretGenerator       []source
+
+		PatchesStrategicMerge, Transformers, Generators, Validators, Configurations []string
 	}
 	if err != nil || yaml.Unmarshal(data, &k) != nil {
 		return
 	}
-	for _, patch := range append(k.Patches, k.PatchesJSON6902...) {
-		k.PatchesStrategicMerge = append(k.PatchesStrategicMerge, patch.Path)
+	paths := slices.Concat(k.PatchesStrategicMerge, k.Transformers, k.Generators, k.Validators, k.Configurations)
+	for _, f := range slices.Concat(k.Patches, k.Replacements, k.PatchesJSON6902, k.HelmCharts, []file{k.OpenAPI}) {
+		paths = append(paths, f.Path, f.ValuesFile)
 	}
-	for _, path := range k.PatchesStrategicMerge { // of those that are no path there is no file
+	for _, s := range slices.Concat(k.ConfigMapGenerator, k.SecretGenerator) {
+		for _, f := range slices.Concat(s.Files, s.Envs) {
+			paths = append(paths, f[strings.Index(f, "=")+1:]) // a key may stand before it
+		}
+	}
+	for _, path := range paths { // of those that are no path there is no file
 		p[filepath.Join(filepath.Dir(name), path)] = name
 	}
 }
 
-// mark says of the documents of patches what they are: parts of objects, which nobody
-// applies as they are.
-func (p patchSet) mark(all []document) {
+// mark says of the documents of parts what they are: nobody applies them as they are.
+func (p kustomizeParts) mark(all []document) {
 	for i := range all {
 		d := &all[i]
 		if by := p[d.source]; by != "" {
-			d.template = "a patch of " + by + ": build that first (kubectl kustomize)"
+			d.template = "a part of " + by + ": build that first (kubectl kustomize)"
 			d.object, d.unchecked, d.skipped, d.err = nil, "", false, errors.New("it is not an object of its own")
 		}
 	}

@@ -20,6 +20,7 @@ const maxManifest = 16 << 20
 type document struct {
 	source    string // file name, or "standard input"
 	number    int    // of the document within source, from 1; 0 if there is none
+	line      int    // of source in which the document begins, from 1
 	item      string // of the object within a List, from "1"; "2.1" in a List of a List; empty outside
 	kind      schema.GroupVersionKind
 	name      string // namespace/name, as far as it is known
@@ -27,7 +28,7 @@ type document struct {
 	skipped   bool   // the kind isn't one that service accounts have to do with
 	unchecked string // why nothing is known of the pods of the document, which has some
 	err       error  // the document can't be read
-	template  string // what the text looks like if it has to be rendered first
+	template  string // what the text looks like if it can't be read before it is rendered
 }
 
 // where returns the document's place, for people.
@@ -36,9 +37,9 @@ func (d document) where() string {
 	case d.number == 0:
 		return d.source
 	case d.item != "":
-		return fmt.Sprintf("%s, document %d, item %s", d.source, d.number, d.item)
+		return fmt.Sprintf("%s:%d, item %s", d.source, d.line, d.item)
 	}
-	return fmt.Sprintf("%s, document %d", d.source, d.number)
+	return fmt.Sprintf("%s:%d", d.source, d.line)
 }
 
 // readManifests reads every document of the named files, folders and, for "-",
@@ -68,7 +69,7 @@ func readManifests(names []string, stdin io.Reader) []document {
 // can't be opened are reported among them.
 func readFolder(folder string) []document {
 	var all []document
-	patches, found := patchSet{}, false
+	parts, found := kustomizeParts{}, false
 	walk := func(path string, entry fs.DirEntry, err error) error {
 		name := filepath.Join(folder, path)
 		switch {
@@ -77,16 +78,17 @@ func readFolder(folder string) []document {
 			all = append(all, document{source: name, err: plainPathError(err)})
 		case !entry.IsDir() && slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(path)):
 			found = true
-			all = append(all, readEntry(name)...)
-			if isKustomization(name) {
-				patches.add(name)
+			docs := readEntry(name)
+			if slices.ContainsFunc(docs, isKustomization) {
+				parts.add(name)
 			}
+			all = append(all, docs...)
 		}
 		return nil
 	}
 	// An error could only come from walk, which returns none.
 	_ = fs.WalkDir(os.DirFS(folder), ".", walk)
-	patches.mark(all)
+	parts.mark(all)
 	if !found {
 		return []document{{source: folder, err: errors.New("no .yaml, .yml or .json file in this folder")}}
 	}

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unicode/utf16"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -45,53 +48,59 @@ func TestReadDocuments(t *testing.T) {
 		{name: "comments only", text: "# nothing here\n---\n# nor here\n", want: nil},
 		{name: "several documents",
 			text: "---\n# comment\napiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\n",
-			want: []string{"in, document 1: Namespace shop", "in, document 2: Pod shop/p"}},
+			want: []string{"in:3: Namespace shop", "in:7: Pod shop/p"}},
 		{name: "markers with comments, text, carriage returns and an end",
 			text: "--- # first\r\napiVersion: v1\r\nkind: Pod\r\nmetadata: {name: a}\r\n...\r\n--- {apiVersion: v1, kind: Pod, metadata: {name: b}}\r\n---\r\n",
-			want: []string{"in, document 1: Pod a", "in, document 2: Pod b"}},
+			want: []string{"in:2: Pod a", "in:6: Pod b"}},
 		{name: "a marker inside of a text",
 			text: "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData:\n  cert: |\n    ---BEGIN\n    ---\n",
-			want: []string{"in, document 1: Secret s"}},
+			want: []string{"in:1: Secret s"}},
 		{name: "byte order mark", text: "\ufeffapiVersion: v1\nkind: Pod\nmetadata: {name: a}\n",
-			want: []string{"in, document 1: Pod a"}},
+			want: []string{"in:1: Pod a"}},
 		{name: "JSON values one after the other",
 			text: `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}` + "\n" + `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"b"}}`,
-			want: []string{"in, document 1: Pod a", "in, document 2: Pod b"}},
+			want: []string{"in:1: Pod a", "in:2: Pod b"}},
+		{name: "UTF-16", text: utf16Of("\ufeff", binary.LittleEndian) + utf16Of("apiVersion: v1\r\nkind: Pod\r\nmetadata: {name: ä}\r\n---\r\napiVersion: v1\r\nkind: Pod\r\nmetadata: {name: b}\r\n", binary.LittleEndian),
+			want: []string{"in:1: Pod ä", "in:5: Pod b"}},
+		{name: "UTF-16, big end first", text: utf16Of("\ufeff{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"}}", binary.BigEndian),
+			want: []string{"in:1: Pod a"}},
+		{name: "byte order marks of files that were joined", text: "---\n\ufeffapiVersion: v1\nkind: Pod\nmetadata: {name: a}\n\ufeff---\napiVersion: v1\nkind: Pod\nmetadata: {name: b}\n",
+			want: []string{"in:2: Pod a", "in:6: Pod b"}},
 		{name: "YAML in braces", text: "{apiVersion: v1, kind: Pod, metadata: {name: a}}",
-			want: []string{"in, document 1: Pod a"}},
+			want: []string{"in:1: Pod a"}},
 		{name: "every kind with a pod template",
 			text: manifestsOf("v1/PodTemplate", "v1/ReplicationController", "apps/v1/Deployment", "apps/v1/StatefulSet",
 				"apps/v1/DaemonSet", "apps/v1/ReplicaSet", "batch/v1/Job", "batch/v1/CronJob"),
 			want: []string{
-				"in, document 1: PodTemplate x with a pod template",
-				"in, document 2: ReplicationController x with a pod template",
-				"in, document 3: Deployment x with a pod template",
-				"in, document 4: StatefulSet x with a pod template",
-				"in, document 5: DaemonSet x with a pod template",
-				"in, document 6: ReplicaSet x with a pod template",
-				"in, document 7: Job x with a pod template",
-				"in, document 8: CronJob x with a pod template",
+				"in:2: PodTemplate x with a pod template",
+				"in:6: ReplicationController x with a pod template",
+				"in:11: Deployment x with a pod template",
+				"in:15: StatefulSet x with a pod template",
+				"in:19: DaemonSet x with a pod template",
+				"in:23: ReplicaSet x with a pod template",
+				"in:27: Job x with a pod template",
+				"in:31: CronJob x with a pod template",
 			}},
 		{name: "unknown kinds, groups and versions",
 			text: manifestsOf("v1/Service", "apps/v1beta1/Deployment", "example.com/v1/Pod", "v1/pod"),
 			want: []string{
-				"in, document 1: skipped Service x",
-				"in, document 2: unchecked Deployment x apps/v1beta1 was removed in Kubernetes v1.16, use apps/v1",
-				"in, document 3: skipped Pod x",
-				`in, document 4: error: no kind "pod" in version "v1"`,
+				"in:2: skipped Service x",
+				"in:6: unchecked Deployment x apps/v1beta1 was removed in Kubernetes v1.16, use apps/v1",
+				"in:10: skipped Pod x",
+				`in:14: error: no kind "pod" in version "v1"`,
 			}},
 		{name: "a List",
 			text: "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: a}}\n- {apiVersion: v1, kind: Service, metadata: {name: b}}\n- {kind: Pod}\n- 7\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: c}\n",
 			want: []string{
-				"in, document 1, item 1: Pod a",
-				"in, document 1, item 2: skipped Service b",
-				"in, document 1, item 3: error: not a Kubernetes object: apiVersion and kind are required",
-				"in, document 1, item 4: error: not a Kubernetes object: want a mapping with apiVersion and kind",
-				"in, document 2: Pod c",
+				"in:1, item 1: Pod a",
+				"in:1, item 2: skipped Service b",
+				"in:1, item 3: error: not a Kubernetes object: apiVersion and kind are required",
+				"in:1, item 4: error: not a Kubernetes object: want a mapping with apiVersion and kind",
+				"in:9: Pod c",
 			}},
 		{name: "a typed list whose items leave their kind to it",
 			text: `{"apiVersion":"v1","kind":"PodList","items":[{"metadata":{"name":"a","namespace":"n"}}]}`,
-			want: []string{"in, document 1, item 1: Pod n/a"}},
+			want: []string{"in:1, item 1: Pod n/a"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -100,6 +109,26 @@ func TestReadDocuments(t *testing.T) {
 				t.Errorf("readDocuments() (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func utf16Of(text string, order binary.AppendByteOrder) string {
+	var b []byte
+	for _, unit := range utf16.Encode([]rune(text)) {
+		b = order.AppendUint16(b, unit)
+	}
+	return string(b)
+}
+
+// Only documents are counted.
+func TestNumbers(t *testing.T) {
+	docs := readDocuments("in", strings.NewReader("# licence\n---\na: b\n---\n# nothing\n---\n---\nnull\n---\nc: d\n---\ne:: f: g\n"))
+	var got []int
+	for _, d := range docs {
+		got = append(got, d.number, d.line)
+	}
+	if want := []int{1, 3, 2, 10, 3, 12}; !slices.Equal(got, want) {
+		t.Errorf("got the numbers and lines %v, want %v", got, want)
 	}
 }
 
@@ -181,14 +210,14 @@ func TestReadManifests(t *testing.T) {
 		got[i] = strings.NewReplacer(link, "LINK", folder, "FOLDER", empty, "EMPTY").Replace(got[i])
 	}
 	want := []string{
-		"LINK/a.json, document 1: Pod a",
-		"LINK/b.yaml, document 1: Pod b",
-		"LINK/deeper/bad.yaml, document 1: error: line 1: unexpected EOF",
-		"LINK/deeper/c.yml, document 1: Pod c",
-		"standard input, document 1: Pod stdin",
+		"LINK/a.json:1: Pod a",
+		"LINK/b.yaml:1: Pod b",
+		"LINK/deeper/bad.yaml:1: error: line 1: unexpected EOF",
+		"LINK/deeper/c.yml:1: Pod c",
+		"standard input:1: Pod stdin",
 		"missing.yaml: error: no such file or directory",
 		"EMPTY: error: no .yaml, .yml or .json file in this folder",
-		"FOLDER/b.yaml, document 1: Pod b",
+		"FOLDER/b.yaml:1: Pod b",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("readManifests() (-want +got):\n%s", diff)
@@ -212,6 +241,8 @@ func FuzzReadDocuments(f *testing.F) {
 	f.Add("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\n---\n{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[{}]}")
 	f.Add("--- a\n...\n--- \n{}")
 	f.Add("kind: Pod\n\x00")
+	f.Add("\xff\xfea\x00:\x00 \x00b\x00\x00\xd8")
+	f.Add("# a\n\ufeff---\n{a: b}\rc: *d\n% if\n... # e\nimage: {A}/b")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, d := range readDocuments("in", strings.NewReader(text)) {
 			if d.number == 0 && d.err == nil {

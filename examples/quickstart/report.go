@@ -81,6 +81,7 @@ func count(findings []finding) map[outcome]int {
 type record struct {
 	Source     string         `json:"source"`
 	Document   int            `json:"document,omitempty"`
+	Line       int            `json:"line,omitempty"`
 	Item       string         `json:"item,omitempty"`
 	APIVersion string         `json:"apiVersion,omitempty"`
 	Kind       string         `json:"kind,omitempty"`
@@ -97,7 +98,7 @@ func reportJSON(w io.Writer, findings []finding) error {
 	}{Results: []record{}, Summary: count(findings)}
 	for _, f := range findings {
 		r := record{
-			Source: f.source, Document: f.number, Item: f.item,
+			Source: f.source, Document: f.number, Line: f.line, Item: f.item,
 			APIVersion: f.kind.GroupVersion().String(), Kind: f.kind.Kind, Name: f.name,
 			Outcome: f.outcome, Reason: f.reason,
 		}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,12 +47,17 @@ type finding struct {
 // deny sets the outcome of what the API, admission or a controller doesn't let through.
 func (f *finding) deny(reason string) {
 	f.outcome, f.reason = denied, reason
-	language := denialTemplate(reason)
-	if strings.Contains(f.template, ytt) { // whose values are comments
-		language = f.template
+	f.explain()
+}
+
+// explain says that a finding is about a template, if it is.
+func (f *finding) explain() {
+	what := f.template
+	if what == "" {
+		what = denialTemplate(f.reason)
 	}
-	if language != "" {
-		f.outcome, f.reason = template, "It looks like "+language+".\n"+reason
+	if what != "" {
+		f.outcome, f.reason = template, "It looks like "+what+".\n"+f.reason
 	}
 }
 
@@ -105,10 +112,9 @@ func (p *plane) review(ctx context.Context, docs []document, namespace string) (
 	for i, d := range docs {
 		findings[i].document = d
 		switch {
-		case d.err != nil && d.template != "":
-			findings[i].outcome, findings[i].reason = template, "It looks like "+d.template+".\n"+d.err.Error()
 		case d.err != nil:
 			findings[i].outcome, findings[i].reason = broken, d.err.Error()
+			findings[i].explain()
 		case d.unchecked != "":
 			findings[i].outcome, findings[i].reason = unchecked, d.unchecked
 		case d.skipped:
@@ -228,10 +234,36 @@ func (p *plane) decide(ctx context.Context, f *finding) {
 	}
 	if err != nil {
 		f.pod = nil
-		f.deny(err.Error())
+		f.deny(inTemplate(f.object, err).Error())
 		return
 	}
 	f.outcome = admitted
+}
+
+// inTemplate returns an error of the API server about the pod of a template as it says it
+// of the object that has the template: there is no pod yet.
+func inTemplate(o object, err error) error {
+	invalid, ok := errors.AsType[*apierrors.StatusError](err)
+	if isPod(o) || !ok || invalid.ErrStatus.Reason != metav1.StatusReasonInvalid {
+		return err
+	}
+	path := "spec.template."
+	switch o.(type) {
+	case *corev1.PodTemplate:
+		path = "template."
+	case *batchv1.CronJob:
+		path = "spec.jobTemplate.spec.template."
+	}
+	var problems []string
+	for _, cause := range invalid.ErrStatus.Details.Causes {
+		problems = append(problems, path+cause.Field+": "+cause.Message)
+	}
+	list := strings.Join(problems, ", ")
+	if len(problems) > 1 {
+		list = "[" + list + "]"
+	}
+	kind := o.GetObjectKind().GroupVersionKind().GroupKind()
+	return fmt.Errorf("%s %q is invalid: %s", kind, o.GetName(), list)
 }
 
 func isPod(o object) bool {

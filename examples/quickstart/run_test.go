@@ -106,7 +106,7 @@ func TestExitStatus(t *testing.T) {
 		{name: "only skipped", stdin: "apiVersion: v1\nkind: Service\n", args: "-f -", status: exitGood, stdout: "1 skipped\n"},
 		{name: "denied", stdin: strings.Replace(pod, "spec: {", "spec: {serviceAccountName: ghost, ", 1), args: "-f -", status: exitDenied, stdout: "1 denied\n"},
 		{name: "denied in JSON", stdin: strings.Replace(pod, "spec: {", "spec: {serviceAccountName: ghost, ", 1), args: "-o json -f -", status: exitDenied, stdout: `"denied": 1`},
-		{name: "broken", stdin: "{", args: "-f -", status: exitDenied, stdout: "standard input, document 1\n"},
+		{name: "broken", stdin: "{", args: "-f -", status: exitDenied, stdout: "standard input:1\n"},
 		{name: "one bad of two", stdin: "{\n---\n" + pod, args: "-f -", status: exitDenied, stdout: "1 admitted, 1 broken\n"},
 		{name: "missing file", args: "-f nowhere.yaml", status: exitDenied, stdout: "broken      nowhere.yaml\n            no such file or directory\n"},
 		{name: "file and standard input", stdin: pod, args: "-f testdata/good.yaml -f -", status: exitGood, stdout: "2 admitted, 1 created\n"},

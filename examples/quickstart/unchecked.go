@@ -25,7 +25,7 @@ var removedIn = map[string]string{
 
 // uncheckedPods says why nothing is known of the pods of a kind that this program
 // doesn't read: empty if it has none. Where they are is guessed: a pod is what has
-// containers.
+// containers, or the name of a service account.
 func uncheckedPods(kind schema.GroupVersionKind, value []byte) string {
 	var object map[string]any
 	if json.Unmarshal(value, &object) != nil {
@@ -39,7 +39,7 @@ func uncheckedPods(kind schema.GroupVersionKind, value []byte) string {
 	if where == "" {
 		return ""
 	}
-	return fmt.Sprintf("has a pod in %s, but this program doesn't know what %s %s does with it", where, kind.GroupVersion(), kind.Kind)
+	return fmt.Sprintf("%s, but this program doesn't know what %s %s does with it", where, kind.GroupVersion(), kind.Kind)
 }
 
 // isWorkload reports whether a kind that this program reads has this name.
@@ -55,7 +55,7 @@ func isWorkload(name string) bool {
 // maxPodDepth bounds how deep pods are looked for.
 const maxPodDepth = 12
 
-// podPath returns the path of the first pod below value.
+// podPath says where the first pod below value is: empty if there is none.
 func podPath(value any, path string, depth int) string {
 	if depth > maxPodDepth {
 		return ""
@@ -63,7 +63,12 @@ func podPath(value any, path string, depth int) string {
 	switch value := value.(type) {
 	case map[string]any:
 		if isPodSpec(value) {
-			return strings.TrimPrefix(path, ".")
+			return "has a pod in " + strings.TrimPrefix(path, ".")
+		}
+		for _, name := range []string{"serviceAccountName", "serviceAccount"} {
+			if account, ok := value[name].(string); ok && account != "" {
+				return fmt.Sprintf("names the ServiceAccount %q in %s", account, strings.TrimPrefix(path+"."+name, "."))
+			}
 		}
 		for _, name := range slices.Sorted(maps.Keys(value)) {
 			if found := podPath(value[name], path+"."+name, depth+1); found != "" {
@@ -81,9 +86,9 @@ func podPath(value any, path string, depth int) string {
 }
 
 // isPodSpec reports whether a mapping has containers with images, or one of them, as in
-// the templates of workflows. The schema of a custom resource has neither.
+// the templates of workflows and the steps of tasks. The schema of a custom resource has none.
 func isPodSpec(fields map[string]any) bool {
-	for _, name := range []string{"containers", "container", "initContainers"} {
+	for _, name := range []string{"containers", "container", "initContainers", "sidecars", "steps"} {
 		containers, ok := fields[name].([]any)
 		if !ok {
 			containers = []any{fields[name]}
