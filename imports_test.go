@@ -39,8 +39,9 @@ var importRules = map[string]struct{ ours, others []string }{
 	"keys/internal/files":      {},
 	"keys/internal/wrap":       {},
 
-	// For tests of the packages above.
-	"keys/internal/keystest": {ours: []string{"keys"}},
+	// For tests of the packages above, and of all constructors.
+	"internal/configerror/configtest": {ours: []string{"internal/configerror"}},
+	"keys/internal/keystest":          {ours: []string{"keys"}},
 
 	"tokens":                        {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/logvalue", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tenant", "tokens/internal/bounded", "tokens/internal/objects", "tokens/internal/payload", "tokens/internal/signing", "tokens/userinfo"}, others: kubernetes},
 	"tokens/inspect":                {ours: []string{"internal/jose", "internal/strictjson", "tokens", "tokens/internal/payload"}, others: kubernetes},

@@ -166,15 +166,15 @@ type ConfigError = configerror.Error
 func (c *Config) validate() error {
 	mistakes := configerror.List{Config: "admission.Config"}
 	mistakes.Require("ServiceAccounts", c.ServiceAccounts, "what looks up ServiceAccounts")
-	if c.Live != nil {
-		mistakes.Require("Live", c.Live, "what looks up ServiceAccounts, or an untyped nil") // a nil pointer
-	}
+	mistakes.Optional("Live", c.Live)
 	configerror.NotNegative(&mistakes, "WaitTimeout", c.WaitTimeout)
 	if c.TokenVolume != Projected && c.TokenVolume != SecretBacked {
 		mistakes.Add("TokenVolume", "is %v, want Projected or SecretBacked", c.TokenVolume)
 	}
 	if c.TokenVolume == SecretBacked {
 		mistakes.Require("Secrets", c.Secrets, "what looks up Secrets, for SecretBacked")
+	} else {
+		mistakes.Optional("Secrets", c.Secrets)
 	}
 	for _, n := range []struct{ field, name string }{{"DefaultAccount", c.DefaultAccount}, {"RootCAConfigMap", c.RootCAConfigMap}} {
 		if msgs := validation.IsDNS1123Subdomain(n.name); n.name != "" && len(msgs) > 0 {

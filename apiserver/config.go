@@ -84,8 +84,11 @@ func (cfg *Config) check() error {
 	for i, a := range cfg.Requests {
 		mistakes.Require(fmt.Sprintf("Requests[%d]", i), a, "an authenticator")
 	}
+	mistakes.Optional("Keys", cfg.Keys)
 	mistakes.Optional("Anonymous", cfg.Anonymous)
 	mistakes.Optional("Tracking", cfg.Tracking)
+	cfg.Live.check(&mistakes, "Live")
+	cfg.Cached.check(&mistakes, "Cached")
 	return mistakes.Err()
 }
 

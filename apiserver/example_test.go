@@ -79,4 +79,5 @@ func ExampleNew_mistakes() {
 	// tokens: AuthenticatorConfig.Issuers is empty, want at least one
 	// tokens: AuthenticatorConfig.Keys is required, want a keys.Source
 	// tokens: AuthenticatorConfig.ServiceAccounts is required, want a getter (ServiceAccountTokenGetter must be provided), or Lookups: LookupNothing to verify tokens with the issuer's keys alone
+	// tokenrequest: Config.ServiceAccounts is required, want a ServiceAccountGetter
 }

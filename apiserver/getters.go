@@ -9,6 +9,7 @@ import (
 	admissionregistrationv1listers "k8s.io/client-go/listers/admissionregistration/v1"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -21,6 +22,16 @@ type Getters struct {
 	Nodes           tokens.NodeGetter
 	Webhooks        tokens.WebhookGetter
 	Objects         tokens.ObjectGetter
+}
+
+// check adds a mistake for each getter that is a typed nil, of the field called field.
+func (g *Getters) check(mistakes *configerror.List, field string) {
+	mistakes.Optional(field+".ServiceAccounts", g.ServiceAccounts)
+	mistakes.Optional(field+".Secrets", g.Secrets)
+	mistakes.Optional(field+".Pods", g.Pods)
+	mistakes.Optional(field+".Nodes", g.Nodes)
+	mistakes.Optional(field+".Webhooks", g.Webhooks)
+	mistakes.Optional(field+".Objects", g.Objects)
 }
 
 // Or returns Getters of the kinds that live has, which ask live if g has no getter of a

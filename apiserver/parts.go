@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,25 +47,20 @@ type Parts struct {
 // New returns Parts, or an error that names every invalid field of cfg, each as a
 // [*ConfigError]. It does no I/O.
 func New(cfg Config) (*Parts, error) {
-	if err := cfg.check(); err != nil {
-		return nil, err
-	}
+	errs := []error{cfg.check()}
 	cfg.APIAudiences = cloneOr(cfg.APIAudiences, cfg.Issuer.Issuer)
 	p := &Parts{scheme: cfg.Scheme, cached: cfg.Cached, live: cfg.Live, audiences: cfg.APIAudiences}
-	var errs []error
 	var err error
 	p.Issuer, err = tokens.NewIssuer(cfg.Issuer)
 	errs = append(errs, err, p.addTracker(&cfg), p.addAuthenticators(&cfg))
 
 	request := cfg.tokenRequest()
-	request.Issuer = p.Issuer
+	request.Issuer = cmp.Or(p.Issuer, new(tokens.Issuer)) // whose mistakes are known
 	if request.Webhooks != nil && request.Attest == nil {
 		request.Attest = Attest(&p.authorizer)
 	}
-	if p.Issuer != nil {
-		p.TokenREST, err = NewTokenREST(cfg.Scheme, request)
-		errs = append(errs, err)
-	}
+	p.TokenREST, err = NewTokenREST(cfg.Scheme, request)
+	errs = append(errs, err)
 	if publisher, ok := cfg.publisher(); ok {
 		p.Publisher, err = discovery.NewPublisher(publisher)
 		errs = append(errs, err)

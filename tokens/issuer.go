@@ -82,6 +82,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 		mistakes.Add("Issuer", "%v", err)
 	}
 	mistakes.Require("Signer", cfg.Signer, "a keys.Signer")
+	mistakes.Optional("Keys", cfg.Keys)
 	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < time.Second || cfg.MaxLifetime > MaxLifetime) {
 		mistakes.Add("MaxLifetime", "is %v, want 0 or 1 s to 2^32 s", cfg.MaxLifetime)
 	}

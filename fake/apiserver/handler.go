@@ -106,14 +106,12 @@ func New(authority *fake.Authority, cfg Config) (*Handler, error) {
 	errs := configerror.List{Config: "apiserver.Config"}
 	if authority == nil || authority.Cluster == nil || authority.Authenticator == nil || authority.Discovery == nil {
 		errs.Add("authority", "is nil or incomplete, want one of fake.NewAuthority")
-		return nil, errs.Err()
-	}
-	if cfg.Controllers == nil {
+	} else if cfg.Controllers == nil {
 		cfg.Controllers = []sacontroller.Controller{authority.Accounts, authority.Secrets}
 	}
 	cfg.Controllers = slices.Clone(cfg.Controllers)
 	for i, controller := range cfg.Controllers {
-		errs.Require(fmt.Sprintf("Controllers[%d]", i), controller, "want a Controller")
+		errs.Require(fmt.Sprintf("Controllers[%d]", i), controller, "a Controller")
 	}
 	if err := errs.Err(); err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -153,9 +152,7 @@ func (cfg *RemoteConfig) check() (trust *url.URL, err error) {
 	if cfg.RootCAs != nil && cfg.Transport != nil {
 		list.Add("RootCAs", "is set together with Transport, want only one of them")
 	}
-	if v := reflect.ValueOf(cfg.Transport); v.Kind() == reflect.Pointer && v.IsNil() {
-		list.Add("Transport", "is a nil %T, want none or a usable one", cfg.Transport)
-	}
+	list.Optional("Transport", cfg.Transport)
 	return trust, list.Err()
 }
 

@@ -83,6 +83,8 @@ type Manager struct {
 func New(cfg Config) (*Manager, error) {
 	mistakes := configerror.List{Config: "manager.Config"}
 	mistakes.Require("Client", cfg.Client, "a kubernetes.Interface")
+	mistakes.Optional("Metadata", cfg.Metadata)
+	mistakes.Optional("Metrics", cfg.Metrics)
 	configerror.NotNegative(&mistakes, "ShutdownTimeout", cfg.ShutdownTimeout)
 	if cfg.LeaderElection != nil {
 		election := cfg.LeaderElection.withDefaults()
