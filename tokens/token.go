@@ -39,3 +39,6 @@ func (t Token) Format(f fmt.State, _ rune) { fmt.Fprint(f, t.String()) }
 // MarshalText returns what String returns, so that no encoder, that of JSON
 // included, writes the value.
 func (t Token) MarshalText() ([]byte, error) { return []byte(t.String()), nil }
+
+// MarshalBinary is MarshalText for encoding/gob.
+func (t Token) MarshalBinary() ([]byte, error) { return t.MarshalText() }

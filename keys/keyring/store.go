@@ -49,12 +49,27 @@ type Stored struct {
 	Entry func(name string) ([]byte, error)
 }
 
-// A Change is what becomes of a ring in one step.
+// A Change is what becomes of a ring in one step. New entries are private keys, so
+// whatever prints or encodes a Change leaves them out.
 type Change struct {
 	Index  []byte            // the next index
 	Add    map[string][]byte // new entries, by name
 	Remove []string          // entries that Index no longer names
 }
+
+// String returns the names of the entries.
+func (c Change) String() string {
+	return fmt.Sprintf("keyring.Change(add %q, remove %q)", slices.Sorted(maps.Keys(c.Add)), c.Remove)
+}
+
+// Format writes what String returns, whatever the verb.
+func (c Change) Format(f fmt.State, _ rune) { fmt.Fprint(f, c.String()) }
+
+// MarshalText returns what String returns.
+func (c Change) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// MarshalBinary is MarshalText for encoding/gob.
+func (c Change) MarshalBinary() ([]byte, error) { return c.MarshalText() }
 
 // A Memory is a [Store] in memory, for the rings of one process: in tests, replicas that
 // share one. Its zero value is empty and ready to use. It must not be copied after first

@@ -41,7 +41,8 @@ const (
 	maxMints    = 64 // that may hang
 )
 
-// A Want is the token that a Secret shall hold.
+// A Want is the token that a Secret shall hold. Whatever prints or encodes it leaves its
+// Data out.
 type Want struct {
 	// Namespace and Name are those of the account, UID its UID if it is known: a token
 	// of another one, which is revoked, is replaced.
@@ -67,6 +68,20 @@ type Want struct {
 	Render  func(token string) ([]byte, error)
 	TokenOf func(rendered []byte) (token string)
 }
+
+// String returns the account and the audiences.
+func (w Want) String() string {
+	return fmt.Sprintf("keeper.Want(%s/%s for %q)", w.Namespace, w.Name, w.Audiences)
+}
+
+// Format writes what String returns, whatever the verb.
+func (w Want) Format(s fmt.State, _ rune) { fmt.Fprint(s, w.String()) }
+
+// MarshalText returns what String returns.
+func (w Want) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// MarshalBinary is MarshalText for encoding/gob.
+func (w Want) MarshalBinary() ([]byte, error) { return w.MarshalText() }
 
 // A SecretGetter reads Secrets. It may read from a cache.
 type SecretGetter interface {

@@ -25,7 +25,8 @@ const (
 	maxNameBytes = 255
 )
 
-// A File is one of a volume.
+// A File is one of a volume. Its Data may be a token, so whatever prints or encodes a File
+// leaves them out.
 type File struct {
 	Data []byte
 	Mode fs.FileMode // the permissions; zero means 0600
@@ -33,6 +34,20 @@ type File struct {
 	// UID and GID, if set, are those of its owner. Setting them needs privileges.
 	UID, GID *int
 }
+
+// String returns the length and the mode.
+func (f File) String() string {
+	return fmt.Sprintf("keeper.File(%d bytes, mode %04o)", len(f.Data), f.Mode.Perm())
+}
+
+// Format writes what String returns, whatever the verb.
+func (f File) Format(s fmt.State, _ rune) { fmt.Fprint(s, f.String()) }
+
+// MarshalText returns what String returns.
+func (f File) MarshalText() ([]byte, error) { return []byte(f.String()), nil }
+
+// MarshalBinary is MarshalText for encoding/gob.
+func (f File) MarshalBinary() ([]byte, error) { return f.MarshalText() }
 
 // A PathError means that a file can't be in a volume, or that something else is in its
 // place: nothing was written.
