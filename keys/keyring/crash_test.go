@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -579,12 +578,15 @@ func TestRingFolderUnknownKey(t *testing.T) {
 	if list, err := other.PublicKeys(t.Context(), ids["b"]); err != nil || len(list) != 0 {
 		t.Errorf("an unknown key after the repair: %v, %v", list, err)
 	}
-	for name, mutex := range map[string]*sync.Mutex{"changed": &other.mu, "read": &other.loadMu} {
-		mutex.Lock()
+	for name, hold := range map[string]func() (release func()){
+		"changed": func() func() { other.steps <- struct{}{}; return func() { <-other.steps } },
+		"read":    func() func() { other.loadMu.Lock(); return other.loadMu.Unlock },
+	} {
+		release := hold()
 		if list, err := other.PublicKeys(t.Context(), ids["b"]); !errors.Is(err, keys.ErrUnavailable) || list != nil {
 			t.Errorf("an unknown key while the ring is being %s: %v, %v, want ErrUnavailable", name, list, err)
 		}
-		mutex.Unlock()
+		release()
 	}
 }
 

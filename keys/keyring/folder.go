@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
 )
 
@@ -51,10 +52,13 @@ type folder struct {
 // never came to its end. If that fails the ring opens nevertheless, and Observe gets the
 // error.
 //
-// Open waits, until ctx is done, for another process that takes a step. Steps need file
+// Open waits, until ctx is done, for another process that takes a step, and for a file
+// system on a network. Steps need file
 // locks and thus a Unix-like system; elsewhere use [New] or [OpenStore].
 func Open(ctx context.Context, dir string, cfg Config) (*Ring, error) {
-	return openRing(ctx, dir, cfg, files.Disk{InsecureParents: cfg.InsecureParents}, files.Lock)
+	return flight.Do(ctx, flight.NewGuard("the file system", 1), func(ctx context.Context) (*Ring, error) {
+		return openRing(ctx, dir, cfg, files.Disk{InsecureParents: cfg.InsecureParents}, files.Lock)
+	})
 }
 
 func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lock func(context.Context, string) (func() error, error)) (*Ring, error) {

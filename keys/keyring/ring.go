@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/age"
 )
@@ -75,12 +76,13 @@ type Ring struct {
 	rules   rotation
 	now     func() time.Time
 	clock   age.Clock
-	store   Store // nil if the ring is in memory only
-	remote  bool  // the store may take long
+	store   Store         // nil if the ring is in memory only
+	remote  bool          // the store may take long
+	guard   *flight.Guard // of calls of the store
 	every   time.Duration
 	observe func(context.Context, keys.Event)
 
-	mu      sync.Mutex // held while a step is taken
+	steps   chan struct{} // has one while a step is taken or the store is loaded
 	current atomic.Pointer[ringView]
 
 	loadMu  sync.Mutex               // held by the one that looks for changes
@@ -122,8 +124,10 @@ func newRing(cfg Config, store Store, remote bool) (*Ring, error) {
 		clock:   cfg.Now,
 		store:   store,
 		remote:  remote,
+		guard:   flight.NewGuard("the store of the ring", hungCalls),
 		every:   cfg.ReloadEvery,
 		observe: cfg.Observe,
+		steps:   make(chan struct{}, 1),
 	}
 	r.current.Store(newRingView(nil, map[string]*keys.LocalSigner{}, map[string]crypto.PublicKey{}))
 	return r, nil
@@ -263,8 +267,13 @@ func (r *Ring) step(ctx context.Context, added []newKey, decide func([]Key) ([]K
 }
 
 func (r *Ring) takeStep(ctx context.Context, added []newKey, decide func([]Key) ([]Key, error)) (before *ringView, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	before = r.current.Load()
+	select {
+	case r.steps <- struct{}{}:
+		defer func() { <-r.steps }()
+	case <-ctx.Done():
+		return before, ctx.Err()
+	}
 	before = r.current.Load()
 	if r.store != nil {
 		view, err := r.change(ctx, before, added, decide)
@@ -384,9 +393,6 @@ func (r *Ring) fresh(ctx context.Context) *ringView {
 
 // look loads the store and reports whether it did. The caller has locked loadMu.
 func (r *Ring) look(caller context.Context) bool {
-	if !r.remote {
-		return r.lookNow(caller)
-	}
 	// Whoever gives up keeps nobody from learning of revoked keys.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(caller), loadTimeout)
 	done := make(chan bool, 1)
@@ -394,20 +400,27 @@ func (r *Ring) look(caller context.Context) bool {
 		defer cancel()
 		done <- r.lookNow(ctx)
 	}()
+	wait := folderWait
+	if r.remote {
+		wait = loadWait
+	}
 	select {
 	case looked := <-done:
 		return looked
-	case <-time.After(loadWait):
+	case <-time.After(wait):
 	case <-caller.Done():
 	}
 	return false
 }
 
-// loadTimeout bounds the loading of a store, and loadWait how long the one that it is loaded
-// for waits, who then goes on with the keys that there are, as all others do.
+// loadTimeout bounds the loading of a store, and loadWait and folderWait how long the one
+// that it is loaded for waits, who then goes on with the keys that there are, as all others
+// do. Of calls that outlive that there are hungCalls at most.
 const (
 	loadTimeout = 10 * time.Second
 	loadWait    = time.Second / 2
+	folderWait  = 2 * time.Second
+	hungCalls   = 4
 )
 
 func (r *Ring) lookNow(ctx context.Context) bool {
@@ -423,10 +436,12 @@ func (r *Ring) lookNow(ctx context.Context) bool {
 
 // reload loads the store, unless a step is being taken, which does so too.
 func (r *Ring) reload(ctx context.Context) (looked bool, err error) {
-	if !r.mu.TryLock() {
+	select {
+	case r.steps <- struct{}{}:
+		defer func() { <-r.steps }()
+	default:
 		return false, nil
 	}
-	defer r.mu.Unlock()
 	view, err := r.load(ctx, r.current.Load())
 	if err != nil {
 		r.loadErr.Store(&err)

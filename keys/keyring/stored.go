@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
@@ -50,8 +51,24 @@ func (r *Ring) open(ctx context.Context) error {
 	return nil
 }
 
-// load returns view as it is after what others have done.
+// load returns view as it is after what others have done, or an error when ctx is done: a
+// store may hang, as a file system on a network does.
 func (r *Ring) load(ctx context.Context, view *ringView) (*ringView, error) {
+	type answer struct {
+		view *ringView
+		err  error
+	}
+	a, err := flight.Do(ctx, r.guard, func(ctx context.Context) (answer, error) {
+		view, err := r.loadNow(ctx, view)
+		return answer{view, err}, nil
+	})
+	if err != nil {
+		return nil, readingError(err)
+	}
+	return a.view, a.err
+}
+
+func (r *Ring) loadNow(ctx context.Context, view *ringView) (*ringView, error) {
 	for {
 		stored, err := r.store.Load(ctx)
 		switch {
@@ -174,7 +191,9 @@ func (r *Ring) change(ctx context.Context, view *ringView, added []newKey, decid
 		if err != nil {
 			return view, err
 		}
-		version, err := r.store.Swap(ctx, view.version, change)
+		version, err := flight.Do(ctx, r.guard, func(ctx context.Context) (string, error) {
+			return r.store.Swap(ctx, view.version, change)
+		})
 		if err == nil {
 			view = view.with(all, fresh)
 			view.version, view.stored = version, true
