@@ -166,14 +166,17 @@ func TestOpenDamaged(t *testing.T) {
 		want   string // after the name of the folder is cut out
 		keeps  bool   // whether an open ring goes on without noticing
 	}{
-		{"no JSON", file("ring.json", "canary"), "keyring: reading ring: ring.json is damaged", false},
-		{"cut short", file("ring.json", `{"version": 1`), "keyring: reading ring: ring.json is damaged", false},
-		{"empty", file("ring.json", ""), "keyring: reading ring: ring.json is damaged", false},
-		{"no keys", file("ring.json", `{"version": 1}`), "keyring: reading ring: ring.json is damaged", false},
+		{"no JSON", file("ring.json", "canary"), "keyring: reading ring: ring.json is damaged: not a JSON object at byte 0", false},
+		{"cut short", file("ring.json", `{"version": 1`), "keyring: reading ring: ring.json is damaged: neither a comma nor the end of an object at byte 13", false},
+		{"empty", file("ring.json", ""), "keyring: reading ring: ring.json is damaged: not a JSON object at byte 0", false},
+		{"no keys", file("ring.json", `{"version": 1}`), `keyring: reading ring: ring.json is damaged: no "keys"`, false},
 		{"another version", index(`"version": 1`, `"version": 2`), "keyring: reading ring: ring.json has version 2, want 1", false},
 		{"no version", index(`"version": 1,`, ``), "keyring: reading ring: ring.json has version 0, want 1", false},
-		{"unknown member", index(`"version"`, `"canary":1,"version"`), "keyring: reading ring: ring.json is damaged", false},
-		{"member in another case", index(`"keys"`, `"Keys"`), "keyring: reading ring: ring.json is damaged", false},
+		{"unknown member", index(`"version"`, `"canary":1,"version"`), "keyring: reading ring: ring.json is damaged: a member that is unknown or of the wrong type", false},
+		{"member in another case", index(`"keys"`, `"Keys"`), "keyring: reading ring: ring.json is damaged: name that differs from a known one only in case at byte 20", false},
+		{"null for keys", file("ring.json", `{"version": 1, "keys": null}`), `keyring: reading ring: ring.json is damaged: no "keys"`, false},
+		{"keys of another type", file("ring.json", `{"version": 1, "keys": {}}`), "keyring: reading ring: ring.json is damaged: a member that is unknown or of the wrong type", false},
+		{"a time that is none", index(`"added": "`, `"added": "canary`), "keyring: reading ring: ring.json is damaged: a member that is unknown or of the wrong type", false},
 		{"no time", index(`"added"`, `"demoted"`), "keyring: reading ring: ring.json is damaged: a key that was never added", false},
 		{"two signing", index(`"alg": "ES384"`, `"alg": "ES384","promoted":"2026-01-01T00:00:00Z"`), "keyring: reading ring: ring.json is damaged: two keys that sign", false},
 		{"id of a path", index(id1, "../../../../../../../../../../../etc/passwd/x"), "keyring: reading ring: ring.json is damaged: a bad or repeated id", false},

@@ -61,8 +61,8 @@ var indexNames = []string{"version", "keys", "removed", "adding", "id", "alg", "
 // parseIndex reads an index as strictly as it is written. Its errors go on
 // after the name of the file.
 func parseIndex(data []byte) (*ringIndex, error) {
-	if strictjson.Check(string(data), 3, indexNames) != nil {
-		return nil, errors.New("is damaged")
+	if err := strictjson.Check(string(data), 3, indexNames); err != nil {
+		return nil, fmt.Errorf("is damaged: %w", err)
 	}
 	var version struct {
 		Version int `json:"version"`
@@ -73,8 +73,11 @@ func parseIndex(data []byte) (*ringIndex, error) {
 	var index ringIndex
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
-	if decoder.Decode(&index) != nil || index.Keys == nil {
-		return nil, errors.New("is damaged")
+	switch {
+	case decoder.Decode(&index) != nil:
+		return nil, errors.New("is damaged: a member that is unknown or of the wrong type")
+	case index.Keys == nil:
+		return nil, errors.New(`is damaged: no "keys"`)
 	}
 	if fault := index.check(); fault != "" {
 		return nil, errors.New("is damaged: " + fault)
