@@ -80,6 +80,8 @@ func TestAlgorithmOf(t *testing.T) {
 		{"P-224", &ecdsa.PublicKey{Curve: elliptic.P224(), X: point.X, Y: point.Y}, "", jose.FaultCurve},
 		{"false P-256", &ecdsa.PublicKey{Curve: fakeCurve{elliptic.P256()}, X: point.X, Y: point.Y}, "", jose.FaultCurve},
 		{"no curve", &ecdsa.PublicKey{X: point.X, Y: point.Y}, "", jose.FaultMissing},
+		{"no X", &ecdsa.PublicKey{Curve: elliptic.P256(), Y: point.Y}, "", jose.FaultMissing},
+		{"no Y", &ecdsa.PublicKey{Curve: elliptic.P256(), X: point.X}, "", jose.FaultMissing},
 		{"no point", &ecdsa.PublicKey{Curve: elliptic.P256()}, "", jose.FaultMissing},
 
 		{"nil", nil, "", jose.FaultMissing},
