@@ -106,3 +106,25 @@ func TestAlgorithmOf(t *testing.T) {
 		})
 	}
 }
+
+// SECURITY K02: the mark is one only if it is there modulo each of the primes.
+func TestAlgorithmOfROCAPrimes(t *testing.T) {
+	primes := []int64{11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157}
+	for _, without := range primes {
+		// n is 1, a power of everything, modulo the other primes and the neighbours of
+		// this one, which divides it.
+		p, others := big.NewInt(without), big.NewInt(without*without-1)
+		for _, prime := range primes {
+			if prime != without && without*without%prime != 1 {
+				others.Mul(others, big.NewInt(prime))
+			}
+		}
+		n := new(big.Int).ModInverse(others, p)
+		n.Mul(n.Sub(p, n), others).Add(n, big.NewInt(1)) // 1 - others/others modulo p
+		period := new(big.Int).Mul(others, p)
+		n.Add(n, period.Mul(period, new(big.Int).Div(modulus(2050), period)))
+		if alg, err := jose.AlgorithmOf(&rsa.PublicKey{N: n, E: 65537}); err != nil || alg != "RS256" {
+			t.Errorf("without a mark modulo %d: AlgorithmOf() = %q, %v", without, alg, err)
+		}
+	}
+}
