@@ -67,15 +67,15 @@ func (a *Keys) check() (*keys.Set, error) {
 			return nil, errors.New("found empty public key")
 		}
 		if len(key.PKIX) > maxKeyBytes {
-			return nil, fmt.Errorf("found a public key of %d bytes, want at most %d", len(key.PKIX), maxKeyBytes)
+			return nil, fmt.Errorf("found a public key %.64q of %d bytes, want at most %d", key.ID, len(key.PKIX), maxKeyBytes)
 		}
 		pub, err := x509.ParsePKIXPublicKey(key.PKIX)
 		if err != nil {
-			return nil, errors.New("while parsing external public keys: not PKIX DER")
+			return nil, fmt.Errorf("while parsing external public keys: key %.64q: not PKIX DER", key.ID)
 		}
 		public, err := keys.NewPublicKey(pub)
 		if err != nil {
-			return nil, wrap.Errorf(err, "while parsing external public keys")
+			return nil, wrap.Errorf(err, "while parsing external public keys: key %.64q", key.ID)
 		}
 		public.ID, public.Unpublished = key.ID, key.ExcludeFromDiscovery
 		list[i] = public

@@ -209,17 +209,21 @@ func TestSignerChecksKeys(t *testing.T) {
 		{"negative hint", func(a *external.Keys) { a.RefreshHint = -5 * time.Second }, "found invalid refresh hint (-5s)"},
 		{"no keys", func(a *external.Keys) { a.Keys = nil }, "found no keys"},
 		{"65 keys", func(a *external.Keys) { a.Keys = slices.Repeat(a.Keys, 65) }, "found 65 public keys, want at most 64"},
-		{"large key", func(a *external.Keys) { a.Keys[0].PKIX = append(a.Keys[0].PKIX, make([]byte, 2<<10)...) }, "found a public key of 2139 bytes, want at most 2048"},
+		{"large key", func(a *external.Keys) { a.Keys[0].PKIX = append(a.Keys[0].PKIX, make([]byte, 2<<10)...) }, "found a public key \"KEY\" of 2139 bytes, want at most 2048"},
 		{"no id", func(a *external.Keys) { a.Keys[0].ID = "" }, `found invalid public key id ""`},
 		{"long id", func(a *external.Keys) { a.Keys[0].ID = strings.Repeat("k", 1025) }, "found invalid public key id"},
 		{"no key", func(a *external.Keys) { a.Keys[0].PKIX = nil }, "found empty public key"},
-		{"garbage", func(a *external.Keys) { a.Keys[0].PKIX = []byte("secret") }, "while parsing external public keys: not PKIX DER"},
+		{"garbage", func(a *external.Keys) { a.Keys[0].PKIX = []byte("secret") }, "while parsing external public keys: key \"KEY\": not PKIX DER"},
+		{"weak key", func(a *external.Keys) {
+			a.Keys[0].PKIX = keystest.Must(x509.MarshalPKIXPublicKey(keystest.WeakKey().Public()))
+		}, "while parsing external public keys: key \"KEY\": unusable key: RSA modulus of 1024 bits, want 2048 to 8192"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			svc, id := newService(t)
 			s := newSigner(t, external.SignerConfig{Service: svc})
 			tt.change(&svc.answer)
+			tt.want = strings.ReplaceAll(tt.want, "KEY", id)
 			err := s.Refresh(t.Context())
 			if err == nil || !strings.Contains(err.Error(), "while fetching token verification keys: "+tt.want) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("got %v, want %s", err, tt.want)
