@@ -208,6 +208,9 @@ func TestRingRefuses(t *testing.T) {
 	if err == nil || err.Error() != mistakes {
 		t.Errorf("New() =\n%v\nwant\n%s", err, mistakes)
 	}
+	if _, err := keyring.New(keyring.Config{ReloadEvery: time.Minute - 1}); err != nil {
+		t.Errorf("New() with ReloadEvery just below a minute = %v", err)
+	}
 	for _, cfg := range []keyring.Config{{MaxAge: -1}, {MaxTokenLifetime: -1}, {ReloadEvery: -1}, {ReloadEvery: time.Minute}} {
 		_, err := keyring.New(cfg)
 		if _, ok := errors.AsType[*keyring.ConfigError](err); !ok {

@@ -191,7 +191,7 @@ func (r rotation) start(all []Key, now time.Time) (_ []Key, id string, err error
 		return all, all[i].ID, nil
 	}
 	for _, key := range all {
-		if key.VerifyOnly || key.State() != Published {
+		if key.State() != Published {
 			continue
 		}
 		promoted, perr := r.promote(all, key.ID, now)
