@@ -122,11 +122,8 @@ func (r *Remote) get(ctx context.Context, u *url.URL, limit int64, accept string
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := r.client.Do(req)
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return nil, nil, fmt.Errorf("getting %s: %w", shown(u), e.Err)
-	}
-	if err != nil {
-		return nil, nil, err
+	if err != nil { // an *url.Error, which quotes the query
+		return nil, nil, fmt.Errorf("getting %s: %w", shown(u), errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
 	switch status := resp.StatusCode; {

@@ -111,6 +111,8 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 	}{
 		{"500", fail(500), "answered 500"},
 		{"404", fail(404), "answered 404"},
+		{"400", fail(400), "answered 400"},
+		{"399", fail(399), "answered 399, want 200: redirects are not followed"},
 		{"redirect", func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "http://elsewhere.example/", http.StatusFound)
 		}, "https://issuer.example/.well-known/openid-configuration answered 302, want 200: redirects are not followed"},
@@ -186,6 +188,8 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 			keystest.WantUnavailable(t, r, id, tt.want)
 			if err := r.Err(); !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("Err is %v, want ErrUnavailable without the answer's text", err)
+			} else if strings.Contains(err.Error(), "redirects") != strings.Contains(tt.want, "redirects") {
+				t.Errorf("Err is %v, want %q", err, tt.want)
 			}
 			for _, request := range n.requests {
 				if !strings.HasPrefix(request, "https://issuer.example/") {
@@ -193,6 +197,47 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Documents are read up to their limits, to the byte, and an error names three keys.
+func TestRemoteLimits(t *testing.T) {
+	key, id := keystest.KeyAndID(t)
+	good := publish(t, key.Public())
+	const config = `{"issuer":"https://issuer.example","jwks_uri":"https://issuer.example/openid/v1/jwks","x":PADDING}`
+	jwks := strings.Replace(string(keystest.Must(keystest.Must(keys.NewSet(key.Public())).JWKS())), "{", `{"x":PADDING,`, 1)
+	filled := func(text string, size int) string {
+		return strings.Replace(text, "PADDING", `"`+strings.Repeat("x", size-len(text)+len("PADDING")-2)+`"`, 1)
+	}
+	deep := func(n int) string {
+		return strings.Replace(config, "PADDING", strings.Repeat("[", n-1)+strings.Repeat("]", n-1), 1)
+	}
+	skipped := func(n int) string { return `{"keys":[{}` + strings.Repeat(",{}", n-1) + `]}` }
+	for _, tt := range []struct{ name, path, body, want string }{
+		{"keys of 1 MiB", discovery.JWKSPath, filled(jwks, 1<<20), ""},
+		{"a byte more", discovery.JWKSPath, filled(jwks, 1<<20+1), "https://issuer.example/openid/v1/jwks answered with more than 1048576 bytes"},
+		{"configuration of 64 KiB", discovery.ConfigPath, filled(config, 64<<10), ""},
+		{"a byte more of it", discovery.ConfigPath, filled(config, 64<<10+1), "https://issuer.example/.well-known/openid-configuration answered with more than 65536 bytes"},
+		{"16 levels", discovery.ConfigPath, deep(16), ""},
+		{"17 levels", discovery.ConfigPath, deep(17), "the discovery document is malformed: nested too deeply"},
+		{"three keys left out", discovery.JWKSPath, skipped(3), `key #2: unusable key: no "kty"`},
+		{"four keys left out", discovery.JWKSPath, skipped(4), "key #2: unusable key: no \"kty\"\nand 1 more"},
+	} {
+		n := network(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == tt.path {
+				answer("application/json", tt.body)(w, r)
+				return
+			}
+			good(w, r)
+		})
+		r := newRemote(t, discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: n})
+		list, err := r.PublicKeys(t.Context(), id)
+		switch {
+		case tt.want == "" && (err != nil || len(list) != 1):
+			t.Errorf("%s: %d keys, %v, want the key", tt.name, len(list), err)
+		case tt.want != "" && (err == nil || !strings.HasSuffix(err.Error(), tt.want) && !strings.Contains(err.Error(), tt.want+" at byte")):
+			t.Errorf("%s: %v, want %s", tt.name, err, tt.want)
+		}
 	}
 }
 
