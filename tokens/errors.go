@@ -146,7 +146,7 @@ func (e *InvalidError) text() string {
 
 // An UnavailableError means that keys or an object could not be looked up. It
 // says nothing about the token, which is not accepted: retry. It wraps the
-// error of the lookup.
+// error of the lookup, unless that is about another token.
 type UnavailableError struct {
 	Subject string // "verification keys", or the kind of object
 	Err     error
@@ -156,8 +156,14 @@ func (e *UnavailableError) Error() string {
 	return fmt.Sprintf("tokens: looking up the %s: %v", e.Subject, e.Err)
 }
 
-// Unwrap returns what the lookup returned.
-func (e *UnavailableError) Unwrap() error { return e.Err }
+// Unwrap returns what the lookup returned, but not what would be taken for an answer
+// about this token: a getter may have been refused with a token of its own.
+func (e *UnavailableError) Unwrap() error {
+	if _, invalid := errors.AsType[*InvalidError](e.Err); invalid || errors.Is(e.Err, ErrNotRecognized) {
+		return nil
+	}
+	return e.Err
+}
 
 // A RequestError means that a token can't be issued as asked. Only another
 // request helps.

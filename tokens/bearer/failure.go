@@ -42,12 +42,12 @@ func FailureOf(err error) Failure {
 	invalid, _ := errors.AsType[*tokens.InvalidError](err)
 	_, forbidden := errors.AsType[*ForbiddenError](err)
 	switch {
+	case forbidden, invalid != nil && invalid.Reason == tokens.ReasonPolicy: // whatever Authorize returned
+		f.Status, f.Code, f.Text = http.StatusForbidden, "insufficient_scope", "the service account may not do this"
 	case errors.Is(err, ErrNoToken):
 		f.Status, f.Text = http.StatusUnauthorized, "a bearer token is required"
 	case errors.Is(err, ErrHeader):
 		f.Status, f.Code, f.Text = http.StatusBadRequest, "invalid_request", "the header Authorization is malformed, want one with one bearer token"
-	case forbidden, invalid != nil && invalid.Reason == tokens.ReasonPolicy:
-		f.Status, f.Code, f.Text = http.StatusForbidden, "insufficient_scope", "the service account may not do this"
 	case invalid != nil, errors.Is(err, tokens.ErrNotRecognized):
 		f.Status, f.Code, f.Text = http.StatusUnauthorized, "invalid_token", "the bearer token is not valid here"
 	default:

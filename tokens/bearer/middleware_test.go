@@ -82,6 +82,12 @@ func TestMiddleware(t *testing.T) {
 				return nil
 			}
 		}, status: 200, accepted: true},
+		{name: "denied as if there were no token", header: []string{"Bearer good"}, mutate: func(c *bearer.Config, _ *verifier) {
+			c.Authorize = func(r *http.Request, _ *tokens.Identity) error {
+				_, err := bearer.Token(r.Header.Values("X-On-Behalf-Of"))
+				return err
+			}
+		}, status: 403, challenge: `Bearer error="insufficient_scope", error_description="the service account may not do this"`, text: "may not", accepted: true},
 		{name: "Authorize can't tell", header: []string{"Bearer good"}, mutate: func(c *bearer.Config, _ *verifier) {
 			c.Authorize = func(*http.Request, *tokens.Identity) error { return down }
 		}, status: 503, text: "try again", accepted: true},

@@ -204,10 +204,16 @@ func (v *Verifier) answer(ctx context.Context, token string, audiences []string)
 		switch {
 		case err != nil:
 			return answer{err: unavailable(err)}, how
-		case a.identity == nil, !call.Began().Before(began), a.counts(time.Now()):
+		case !isAnswer(a.err), !call.Began().Before(began), a.counts(time.Now()):
 			return a, how
 		}
 	}
+}
+
+// isAnswer reports whether an error of the Verifier, or none, says what the token is.
+func isAnswer(err error) bool {
+	_, invalid := errors.AsType[*tokens.InvalidError](err)
+	return err == nil || invalid || errors.Is(err, tokens.ErrNotRecognized)
 }
 
 func unavailable(err error) error { return &tokens.UnavailableError{Subject: "token", Err: err} }
@@ -233,9 +239,7 @@ func (v *Verifier) ask(ctx context.Context, k key, token string, audiences []str
 	if a.err == nil && a.identity == nil {
 		a.err = errors.New("the Verifier returned neither an Identity nor an error")
 	}
-	_, invalid := errors.AsType[*tokens.InvalidError](a.err)
-	isAnswer := a.err == nil || invalid || errors.Is(a.err, tokens.ErrNotRecognized)
-	if !isAnswer {
+	if !isAnswer(a.err) {
 		if _, ok := errors.AsType[*tokens.UnavailableError](a.err); !ok {
 			a.err = unavailable(a.err)
 		}
@@ -255,7 +259,7 @@ func (v *Verifier) ask(ctx context.Context, k key, token string, audiences []str
 		if a.ttl > 0 {
 			v.accepted.Add(k, a, bounded.SizeOf(&a, v.cfg.MaxBytes))
 		}
-	case isAnswer && v.cfg.NegativeTTL > 0:
+	case isAnswer(a.err) && v.cfg.NegativeTTL > 0:
 		a.ttl = v.cfg.NegativeTTL
 		v.rejected.Add(k, a, bounded.SizeOf(&a, v.cfg.MaxBytes))
 	}

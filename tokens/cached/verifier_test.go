@@ -253,6 +253,38 @@ func TestSlowCalls(t *testing.T) {
 	})
 }
 
+// A rejection counts for those who asked before it was decided on only, and then for
+// NegativeTTL: a token may have become valid since.
+func TestSlowRejections(t *testing.T) {
+	for _, tt := range []struct {
+		negativeTTL, took time.Duration
+		calls             int32
+	}{
+		{0, 5 * time.Second, 2},
+		{4 * time.Second, 5 * time.Second, 2},
+		{6 * time.Second, 5 * time.Second, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			v := &verifier{took: tt.took, err: &tokens.InvalidError{Reason: tokens.ReasonRefused}}
+			c := newCached(t, v, func(cfg *cached.Config) { cfg.NegativeTTL = tt.negativeTTL })
+			var wg sync.WaitGroup
+			wg.Go(func() { c.Authenticate(t.Context(), "x") })
+			time.Sleep(time.Second)
+			for range 100 {
+				wg.Go(func() {
+					if _, err := c.Authenticate(t.Context(), "x"); err == nil {
+						t.Error("the token was accepted")
+					}
+				})
+			}
+			wg.Wait()
+			if got := v.calls.Load(); got != tt.calls {
+				t.Errorf("NegativeTTL %v: %d calls, want %d", tt.negativeTTL, got, tt.calls)
+			}
+		})
+	}
+}
+
 // A hanging Verifier ends with Timeout, whatever the callers do.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
