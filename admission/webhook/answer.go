@@ -29,17 +29,14 @@ func (a *answer) encode(uid string) []byte {
 		status, _ := json.Marshal(a.denial.ErrStatus) // a struct of texts and numbers always can be
 		buf = append(buf, status...)
 	}
-	if a.denial == nil && len(a.patch) > 0 {
+	if len(a.patch) > 0 { // never beside a denial
 		buf = append(buf, `,"patch":"`...)
 		buf = base64.StdEncoding.AppendEncode(buf, a.patch)
 		buf = append(buf, `","patchType":"JSONPatch"`...)
 	}
-	for i, warning := range a.warnings {
-		buf = append(buf, []string{`,"warnings":[`, ","}[min(i, 1)]...)
-		buf = strictjson.AppendText(buf, warning)
-	}
 	if len(a.warnings) > 0 {
-		buf = append(buf, ']')
+		warnings, _ := json.Marshal(a.warnings) // texts always can be
+		buf = append(append(buf, `,"warnings":`...), warnings...)
 	}
 	return append(buf, "}}\n"...)
 }

@@ -26,9 +26,7 @@ func (h *Handler) answer(ctx context.Context, rq *reviewRequest, p *patch, e *Ev
 
 func (h *Handler) decide(ctx context.Context, rq *reviewRequest, p *patch) answer {
 	switch admissionv1.Operation(rq.operation) {
-	case admissionv1.Create, admissionv1.Update:
-	case admissionv1.Delete, admissionv1.Connect:
-		return answer{}
+	case admissionv1.Create, admissionv1.Update, admissionv1.Delete, admissionv1.Connect:
 	default:
 		return answer{denial: denyBadRequest("unknown operation " + names.Quote(rq.operation))}
 	}

@@ -80,6 +80,8 @@ func TestHandlerRefusesWhatIsNotAReview(t *testing.T) {
 		{"two values", good + good, nil, 400, "more than one JSON value"},
 		{"depth 20,000", deep(20_000), nil, 400, "nested too deeply"},
 		{"depth 100", deep(100), nil, 200, ""},
+		{"depth 256", deep(252), nil, 200, ""},
+		{"depth 257", deep(253), nil, 400, "nested too deeply"},
 		{"cut off", good[:len(good)-1], nil, 400, "end of an object"},
 		{"comma at the end", replace(`}}`, `},}`), nil, 400, "no name"},
 		{"invalid UTF-8", replace(`"web"`, "\"w\xffb\""), nil, 400, "invalid UTF-8"},
@@ -90,6 +92,7 @@ func TestHandlerRefusesWhatIsNotAReview(t *testing.T) {
 		{"no kind", replace(`"kind":"AdmissionReview",`, ``), nil, 400, `got kind "" of "admission.k8s.io/v1"`},
 		{"kind Pod", rawPod(t, pod()), nil, 400, `got kind "Pod" of "v1"`},
 		{"kind List", replace(`"AdmissionReview"`, `"List"`), nil, 400, `got kind "List"`},
+		{"no group", replace(`"admission.k8s.io/v1"`, `"v1"`), nil, 400, `got kind "AdmissionReview" of "v1"`},
 		{"a list", `[]`, nil, 400, "not a JSON object"},
 		{"null", `null`, nil, 400, "not a JSON object"},
 		// H06
@@ -144,6 +147,7 @@ func TestHandlerDecides(t *testing.T) {
 		{name: "dry run", object: in, changes: []change{func(r *admissionv1.AdmissionRequest) { r.DryRun = new(bool); *r.DryRun = true }}, patched: true},
 		{name: "not found", object: rawPod(t, pod(runsAs("gone"))), want: forbidden(`error looking up service account shop/gone: serviceaccount "gone" not found`)},
 		{name: "name of the request counts", object: strings.Replace(rawPod(t, pod(runsAs("gone"))), `"name":"web"`, `"name":"other"`, 1), want: forbidden(`error looking up service account shop/gone: serviceaccount "gone" not found`)},
+		{name: "generated name", object: `{"metadata":{"generateName":"web"},"spec":{"serviceAccountName":"gone"}}`, changes: []change{func(r *admissionv1.AdmissionRequest) { r.Name = "" }}, want: forbidden(`error looking up service account shop/gone: serviceaccount "gone" not found`)},
 		{name: "another case of spec", object: strings.Replace(in, `"spec":`, `"SPEC":{"serviceAccountName":"gone"},"Spec":{"serviceAccountName":"gone"},"spec":`, 1), patched: true}, // H06
 		{name: "namespace of the request counts", object: strings.Replace(in, `"namespace":"shop"`, `"namespace":"other"`, 1), patched: true},
 		// ADM-2, ADM-T2
@@ -165,6 +169,8 @@ func TestHandlerDecides(t *testing.T) {
 		{name: "not a pod", object: in, changes: []change{func(r *admissionv1.AdmissionRequest) { r.Kind.Kind = "Namespace" }}, want: badRequest(`got an object of kind "v1/Namespace", want v1/Pod`)},
 		{name: "pod of another version", object: in, changes: []change{func(r *admissionv1.AdmissionRequest) { r.Resource.Version = "v2" }}, want: badRequest(`got pods of version "v2", want v1`)},
 		{name: "object says that it is not a pod", object: `{"kind":"Namespace","apiVersion":"v1"}`, want: badRequest(`got an object of kind "Namespace" of "v1", want Pod of v1`)},
+		{name: "object says that it is another pod", object: `{"kind":"Pod","apiVersion":"v2"}`, want: badRequest(`got an object of kind "Pod" of "v2", want Pod of v1`)},
+		{name: "old object with a name that is none", object: in, changes: []change{func(r *admissionv1.AdmissionRequest) { r.OldObject.Raw = []byte(`{"metadata":{"name":7}}`) }}, patched: true},
 		{name: "no namespace", object: in, changes: []change{func(r *admissionv1.AdmissionRequest) { r.Namespace = "" }}, want: badRequest("the request has no namespace")},
 		{name: "account is a number", object: `{"spec":{"serviceAccountName":7}}`, want: badRequest("the object is not a pod: not a string at byte N")},
 		{name: "volumes are an object", object: `{"spec":{"volumes":{}}}`, want: badRequest("the object is not a pod: not an array at byte N")},
@@ -234,6 +240,9 @@ func TestHandlerWarnings(t *testing.T) {
 		{"account gets it", reviewOf(with, accounts(admissionv1.Update, without)), []string{kubernetes}},
 		{"account had it", reviewOf(with, accounts(admissionv1.Update, with)), nil},
 		{"account loses it", reviewOf(without, accounts(admissionv1.Update, with)), nil},
+		{"account without it", reviewOf(without, accounts(admissionv1.Create, "")), nil},
+		{"account gets it, which had something else of that name", reviewOf(with, accounts(admissionv1.Update, `{"spec":{"annotations":{"kubernetes.io/enforce-mountable-secrets":"x"}}}`)), []string{kubernetes}},
+		{"token of an account", reviewOf(with, accounts(admissionv1.Create, ""), func(r *admissionv1.AdmissionRequest) { r.SubResource = "token" }), nil},
 		{"pod of an account with it", reviewOf(rawPod(t, pod(runsAs("limited")))), nil},
 		// A06
 		{"pod of an account with a value that is not a boolean", reviewOf(rawPod(t, pod(runsAs("wrong")))), []string{
@@ -335,6 +344,10 @@ func TestHandlerObserves(t *testing.T) {
 	}
 	if got.Took = 0; !cmp.Equal(got, want) {
 		t.Errorf("observed (-want +got):\n%s", cmp.Diff(want, got))
+	}
+	respond(t, h, bigReview(t, 1))
+	if got.DryRun {
+		t.Error("observed a dry run, want none")
 	}
 	respond(t, h, reviewOf(rawPod(t, pod(runsAs("gone")))))
 	if got.Allowed || got.Err == nil || !strings.Contains(got.Err.Error(), `"gone" not found`) {

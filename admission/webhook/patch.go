@@ -15,17 +15,12 @@ type patch struct {
 	buf []byte
 }
 
-// editsPerCheck is how many edits are written between two looks at the context.
-const editsPerCheck = 256
-
 // write makes edits to the pod that in was read from, and marks in as having what
 // is added. It writes nothing if all of the pod stays. The error is that of ctx.
 func (p *patch) write(ctx context.Context, in *podJSON, edits []admission.Edit) error {
 	for i := range edits {
-		if (i+1)%editsPerCheck == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if !edits[i].Keep {
 			p.add(in, &edits[i])
@@ -46,9 +41,7 @@ func (p *patch) add(in *podJSON, e *admission.Edit) {
 	switch e.Field {
 	case "volumes":
 		p.addTo(spec.Volumes == nil, e, "/spec/volumes")
-		if spec.Volumes == nil {
-			spec.Volumes = []corev1.Volume{}
-		}
+		spec.Volumes = []corev1.Volume{} // no longer missing
 	case "initContainers":
 		p.addToContainer(&spec.InitContainers[e.Container], in.isNull(e), e)
 	case "containers":
@@ -62,23 +55,19 @@ func (p *patch) add(in *podJSON, e *admission.Edit) {
 // addToContainer adds a mount or a variable to c, which is null in the raw JSON if null
 // says so.
 func (p *patch) addToContainer(c *corev1.Container, null bool, e *admission.Edit) {
-	index, empty := strconv.Itoa(e.Container), c.VolumeMounts == nil && c.Env == nil
-	list, missing := "volumeMounts", c.VolumeMounts == nil
-	if e.Env {
-		list, missing = "env", c.Env == nil
-	}
+	index, missing := strconv.Itoa(e.Container), c.VolumeMounts == nil
 	switch {
-	case missing && e.Env:
+	case e.Env:
+		p.addTo(c.Env == nil, e, "/spec/", e.Field, "/", index, "/env")
 		c.Env = []corev1.EnvVar{}
-	case missing:
-		c.VolumeMounts = []corev1.VolumeMount{}
-	}
-	if null && empty {
-		p.op("replace", "/spec/", e.Field, "/", index)
-		p.value(e, `{"`+list+`":[`, "]}")
 		return
+	case null && missing: // a mount comes first
+		p.op("replace", "/spec/", e.Field, "/", index)
+		p.value(e, `{"volumeMounts":[`, "]}")
+	default:
+		p.addTo(missing, e, "/spec/", e.Field, "/", index, "/volumeMounts")
 	}
-	p.addTo(missing, e, "/spec/", e.Field, "/", index, "/", list)
+	c.VolumeMounts = []corev1.VolumeMount{} // no longer missing
 }
 
 // addTo adds an element to the list at path, and the list if it is missing.

@@ -344,9 +344,11 @@ func TestFurtherPatchesAreWhatAdmitDoes(t *testing.T) {
 
 func TestPatch(t *testing.T) {
 	const (
-		mount  = `{"name":"kube-api-access-abc12","readOnly":true,"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount"}`
-		volume = `{"name":"kube-api-access-abc12","projected":{"sources":[{"serviceAccountToken":{"expirationSeconds":3607,"path":"token"}},{"configMap":{"name":"kube-root-ca.crt","items":[{"key":"ca.crt","path":"ca.crt"}]}},{"downwardAPI":{"items":[{"path":"namespace","fieldRef":{"apiVersion":"v1","fieldPath":"metadata.namespace"}}]}}],"defaultMode":420}}`
-		names  = `{"op":"add","path":"/spec/serviceAccountName","value":"default"},{"op":"add","path":"/spec/serviceAccount","value":"default"}`
+		mount    = `{"name":"kube-api-access-abc12","readOnly":true,"mountPath":"/var/run/secrets/kubernetes.io/serviceaccount"}`
+		volume   = `{"name":"kube-api-access-abc12","projected":{"sources":[{"serviceAccountToken":{"expirationSeconds":3607,"path":"token"}},{"configMap":{"name":"kube-root-ca.crt","items":[{"key":"ca.crt","path":"ca.crt"}]}},{"downwardAPI":{"items":[{"path":"namespace","fieldRef":{"apiVersion":"v1","fieldPath":"metadata.namespace"}}]}}],"defaultMode":420}}`
+		volumeOf = `{"name":"q1","projected":{"sources":[{"serviceAccountToken":{"audience":"q1","expirationSeconds":3600,"path":"token"}}]}}`
+		mountOf  = `{"name":"q1","readOnly":true,"mountPath":"/q1"}`
+		names    = `{"op":"add","path":"/spec/serviceAccountName","value":"default"},{"op":"add","path":"/spec/serviceAccount","value":"default"}`
 	)
 	tests := []struct{ name, object, want string }{
 		{"no spec", `{}`, `[{"op":"add","path":"/spec","value":{}},` + names + `]`},
@@ -357,9 +359,18 @@ func TestPatch(t *testing.T) {
 		{"null container", `{"spec":{"serviceAccountName":"default","serviceAccount":"default","containers":[null]}}`, `[{"op":"add","path":"/spec/volumes","value":[` + volume + `]},{"op":"replace","path":"/spec/containers/0","value":{"volumeMounts":[` + mount + `]}}]`},
 		{"generated name", `{"metadata":{"generateName":"web-"},"spec":{"automountServiceAccountToken":false,"serviceAccount":"default"}}`, `[{"op":"add","path":"/spec/serviceAccountName","value":"default"}]`},
 		{"pull secrets", `{"spec":{"serviceAccountName":"robot","serviceAccount":"robot"}}`, `[{"op":"add","path":"/spec/imagePullSecrets","value":[{"name":"registry"},{}]}]`},
+		{"null container, two volumes", `{"metadata":{"labels":{"two":"yes"}},"spec":{"automountServiceAccountToken":false,"serviceAccountName":"default","serviceAccount":"default","containers":[null]}}`, `[{"op":"add","path":"/spec/volumes","value":[` + volumeOf + `]},{"op":"replace","path":"/spec/containers/0","value":{"volumeMounts":[` + mountOf + `]}},{"op":"add","path":"/spec/containers/0/env","value":[{"name":"A","value":"a"}]},{"op":"add","path":"/spec/containers/0/env/-","value":{"name":"B","value":"b"}},` +
+			`{"op":"add","path":"/spec/volumes/-","value":` + strings.ReplaceAll(volumeOf, "q1", "q2") + `},{"op":"add","path":"/spec/containers/0/volumeMounts/-","value":` + strings.ReplaceAll(mountOf, "q1", "q2") + `}]`},
 		{"nothing to do", `{"spec":{"serviceAccountName":"default","serviceAccount":"default"}}`, ``},
 	}
-	h := handlerOf(t, have(account("default"), account("robot", pulls("registry", ""))))
+	further := func(c *admission.Config) {
+		when := furthervolume.Condition{PodLabel: "two=yes"}
+		c.FurtherVolumes = []furthervolume.Volume{
+			{Name: "q1", When: when, Audience: "q1", MountPath: "/q1", Env: []furthervolume.EnvVar{{Name: "A", Value: "a"}, {Name: "B", Value: "b"}}},
+			{Name: "q2", When: when, Audience: "q2", MountPath: "/q2"},
+		}
+	}
+	h := handlerOf(t, have(account("default"), account("robot", pulls("registry", ""))), further)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			got := respond(t, h, reviewOf(tt.object))
@@ -495,6 +506,7 @@ func TestVolumesThatAreNone(t *testing.T) {
 		`"sources":[{"configMap":{"items":[{"mode":`:              `1.5}]}}]`,
 		`"sources":[{"downwardAPI":{"items":[{"fieldRef":`:        `"metadata.name"}]}}]`,
 		`"sources":[{"clusterTrustBundle":`:                       `true}]`,
+		`"sources":[{"clusterTrustBundle":{"name":`:               `7}}]`,
 	} {
 		got := respond(t, h, reviewOf(`{"spec":{"volumes":[{"projected":{`+field+value+`}}]}}`))
 		if got.Allowed || !strings.Contains(got.Result.Message, "the object is not a pod: not a") {

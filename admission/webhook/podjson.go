@@ -164,9 +164,6 @@ func readMount(s *scanner, m *corev1.VolumeMount) { m.MountPath = s.field("mount
 // readEnv keeps the variables that come from Secrets, and if all is set the names of the
 // others.
 func readEnv(s *scanner, all bool) (env []corev1.EnvVar) {
-	if all && s.Next() == '[' {
-		env = []corev1.EnvVar{}
-	}
 	for range s.Elements {
 		var name string
 		var ref *corev1.LocalObjectReference

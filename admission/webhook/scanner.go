@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -45,10 +44,13 @@ func (s *scanner) end() error {
 
 // keep reports whether one more item may be kept.
 func (s *scanner) keep() bool {
-	if s.items++; s.items > maxItems && s.Mismatch == nil {
+	if s.items++; s.items <= maxItems {
+		return true
+	}
+	if s.Mismatch == nil {
 		s.Mismatch = &strictjson.Error{Problem: fmt.Sprintf("more than %d containers, volumes, mounts and references", maxItems)}
 	}
-	return s.items <= maxItems
+	return false
 }
 
 // present reports whether an object comes next. If not, the value is read.
@@ -69,9 +71,6 @@ func list[T any](s *scanner, read func(*scanner, *T)) []T {
 	for range s.Elements {
 		if !s.keep() {
 			continue
-		}
-		if n := len(l); n == cap(l) && n < 64 {
-			l = slices.Grow(l, 3*n+1) // most lists have 1 or up to 5 elements
 		}
 		l = append(l, *new(T))
 		read(s, &l[len(l)-1])

@@ -1,8 +1,6 @@
 package webhook
 
 import (
-	"math"
-
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -206,9 +204,6 @@ func readField(s *scanner, v *corev1.DownwardAPIVolumeFile) {
 		case "path":
 			v.Path = s.Text()
 		case "fieldRef":
-			if !s.present() {
-				continue
-			}
 			v.FieldRef = new(corev1.ObjectFieldSelector)
 			for key := range s.Members {
 				switch key {
@@ -228,15 +223,16 @@ func readField(s *scanner, v *corev1.DownwardAPIVolumeFile) {
 	}
 }
 
-// readMode reads the mode of a file. One that is none is -1.
+// readMode reads the mode of a file. One that is none is 0, which no file of a token
+// volume has.
 func readMode(s *scanner) *int32 {
 	n := s.Int()
 	if n == nil {
 		return nil
 	}
-	mode := int32(-1)
-	if *n >= 0 && *n <= math.MaxInt32 {
-		mode = int32(*n)
+	mode := int32(*n)
+	if int64(mode) != *n {
+		return new(int32)
 	}
 	return &mode
 }
