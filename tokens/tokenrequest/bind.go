@@ -209,7 +209,7 @@ type webhookTarget struct {
 // webhook looks the configuration up that ref names.
 func (r *Requester) webhook(ctx context.Context, ref *authenticationv1.BoundObjectReference) (metav1.Object, []webhookTarget, error) {
 	if !names.Valid(ref.Name) {
-		return nil, nil, apierrors.NewNotFound(schema.GroupResource{Group: admissionregistrationv1.GroupName, Resource: ref.Kind}, ref.Name)
+		return nil, nil, apierrors.NewNotFound(schema.GroupResource{}, ref.Name)
 	}
 	var targets []webhookTarget
 	if ref.Kind == objects.MutatingWebhook {

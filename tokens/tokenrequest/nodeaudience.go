@@ -115,18 +115,16 @@ func (cfg *NodeRuleConfig) driversGrant(ctx context.Context, namespace string, p
 			break
 		}
 		driver, err := cfg.driverOf(ctx, namespace, source)
-		if err == nil && driver != "" && !asked[driver] {
+		if driver != "" && !asked[driver] {
 			asked[driver] = true
 			granted, err = cfg.driverGrants(ctx, driver, audience)
 		}
 		if granted {
 			return true, nil
 		}
-		if err != nil {
-			errs = append(errs, err)
-		}
+		errs = append(errs, err)
 	}
-	return false, utilerrors.NewAggregate(errs)
+	return false, utilerrors.NewAggregate(errs) // without those that are nil
 }
 
 // A driverSource says where the CSI driver of a volume stands: it is known, or the

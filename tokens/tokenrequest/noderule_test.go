@@ -81,7 +81,9 @@ type nodeCase struct {
 }
 
 func newNodeCase() *nodeCase {
-	projected := &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{}}}}
+	projected := &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{}}, {ConfigMap: &corev1.ConfigMapProjection{}},
+	}}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "job", UID: "1"},
 		Spec: corev1.PodSpec{NodeName: "worker", Volumes: []corev1.Volume{
@@ -196,7 +198,21 @@ func TestNodeRule(t *testing.T) {
 			c.cfg.CSIDrivers, c.cfg.PersistentVolumeClaims, c.cfg.PersistentVolumes = nil, nil, nil
 			c.ask("vault")
 			c.mount(claim("data"))
+			c.mount(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "csi.example"}})
 		}, want: forbidden + `system:node:worker is not authorized to request tokens for audience "vault"`, asked: "ci/job"},
+		{name: "no getters of claims", mutate: func(c *nodeCase) {
+			c.cfg.PersistentVolumeClaims, c.cfg.PersistentVolumes = nil, nil
+			c.ask("vault")
+			c.mount(claim("data"))
+		}, want: forbidden + `system:node:worker is not authorized to request tokens for audience "vault"`, asked: "ci/job"},
+		{name: "an ephemeral volume without a claim", mutate: func(c *nodeCase) {
+			c.ask("vault")
+			c.mount(corev1.VolumeSource{Ephemeral: &corev1.EphemeralVolumeSource{}})
+		}, want: forbidden + `system:node:worker is not authorized to request tokens for audience "vault"`, asked: "ci/job"},
+		{name: "a driver that isn't there", mutate: func(c *nodeCase) {
+			c.ask("vault")
+			c.mount(corev1.VolumeSource{CSI: &corev1.CSIVolumeSource{Driver: "gone"}})
+		}, want: forbidden + `error validating audience "vault": csidrivers.storage.k8s.io "gone" not found`, asked: "ci/job gone"},
 		{name: "authorized", mutate: func(c *nodeCase) {
 			c.ask("registry")
 			c.cfg.AuthorizeAudience = func(_ context.Context, node authenticationv1.UserInfo, namespace, name, audience string) (bool, error) {
@@ -257,7 +273,35 @@ func TestNodeRule(t *testing.T) {
 	}
 }
 
-// A pod with thousands of claims doesn't cost thousands of lookups.
+// NOD-18: the volumes of plugins that CSI drivers have replaced, in pods and behind claims.
+func TestNodeRuleInTree(t *testing.T) {
+	for driver, source := range map[string]struct {
+		inline corev1.VolumeSource
+		volume corev1.PersistentVolumeSource
+	}{
+		"pd.csi.storage.gke.io":    {corev1.VolumeSource{GCEPersistentDisk: &corev1.GCEPersistentDiskVolumeSource{}}, corev1.PersistentVolumeSource{GCEPersistentDisk: &corev1.GCEPersistentDiskVolumeSource{}}},
+		"ebs.csi.aws.com":          {corev1.VolumeSource{AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{}}, corev1.PersistentVolumeSource{AWSElasticBlockStore: &corev1.AWSElasticBlockStoreVolumeSource{}}},
+		"cinder.csi.openstack.org": {corev1.VolumeSource{Cinder: &corev1.CinderVolumeSource{}}, corev1.PersistentVolumeSource{Cinder: &corev1.CinderPersistentVolumeSource{}}},
+		"disk.csi.azure.com":       {corev1.VolumeSource{AzureDisk: &corev1.AzureDiskVolumeSource{}}, corev1.PersistentVolumeSource{AzureDisk: &corev1.AzureDiskVolumeSource{}}},
+		"file.csi.azure.com":       {corev1.VolumeSource{AzureFile: &corev1.AzureFileVolumeSource{}}, corev1.PersistentVolumeSource{AzureFile: &corev1.AzureFilePersistentVolumeSource{}}},
+		"csi.vsphere.vmware.com":   {corev1.VolumeSource{VsphereVolume: &corev1.VsphereVirtualDiskVolumeSource{}}, corev1.PersistentVolumeSource{VsphereVolume: &corev1.VsphereVirtualDiskVolumeSource{}}},
+		"pxd.portworx.com":         {corev1.VolumeSource{PortworxVolume: &corev1.PortworxVolumeSource{}}, corev1.PersistentVolumeSource{PortworxVolume: &corev1.PortworxVolumeSource{}}},
+	} {
+		for _, mounted := range []corev1.VolumeSource{source.inline, claim("data")} {
+			c := newNodeCase()
+			c.cluster.volumes["volume"] = source.volume
+			c.cluster.drivers = map[string][]string{driver: {"cloud"}}
+			c.ask("cloud")
+			c.mount(mounted)
+			if err := must(tokenrequest.NewNodeRule(c.cfg))(t.Context(), "ci", "builder", c.request); err != nil {
+				t.Errorf("%s: %v, want its audience to be allowed", driver, err)
+			}
+		}
+	}
+}
+
+// A pod with thousands of claims doesn't cost thousands of lookups. Volumes without a
+// claim or a driver don't count.
 func TestNodeRuleLookups(t *testing.T) {
 	c := newNodeCase()
 	c.ask("vault")
@@ -268,8 +312,22 @@ func TestNodeRuleLookups(t *testing.T) {
 	if err := admit(t.Context(), "ci", "builder", c.request); !apierrors.IsForbidden(err) {
 		t.Errorf("got %v, want Forbidden", err)
 	}
-	if len(c.cluster.asked) > 300 {
-		t.Errorf("%d lookups, want at most 300", len(c.cluster.asked))
+	if len(c.cluster.asked) != 1+64 {
+		t.Errorf("%d lookups, want one of the pod and 64 of claims", len(c.cluster.asked))
+	}
+
+	for granting, want := range map[int]string{64: "", 65: "the pod has more than 64 volumes of claims and CSI drivers"} {
+		c := newNodeCase()
+		c.ask("vault")
+		for i := range granting - 1 {
+			c.mount(claim(fmt.Sprintf("gone-%d", i)))
+			c.mount(corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}})
+		}
+		c.mount(claim("data"))
+		err := must(tokenrequest.NewNodeRule(c.cfg))(t.Context(), "ci", "builder", c.request)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("the %dth claim has the audience: %v, want %q", granting, err, want)
+		}
 	}
 }
 
@@ -281,6 +339,8 @@ func TestNewNodeRule(t *testing.T) {
 	}{
 		{tokenrequest.NodeRuleConfig{}, "tokenrequest: NodeRuleConfig.User is required, want a function that returns the user of a request\ntokenrequest: NodeRuleConfig.Pods is required, want a PodGetter"},
 		{func() tokenrequest.NodeRuleConfig { c := newNodeCase().cfg; c.CSIDrivers = nil; return c }(),
+			"tokenrequest: NodeRuleConfig.PersistentVolumeClaims is set without PersistentVolumes or CSIDrivers, or they without it, want all"},
+		{func() tokenrequest.NodeRuleConfig { c := newNodeCase().cfg; c.PersistentVolumes = nil; return c }(),
 			"tokenrequest: NodeRuleConfig.PersistentVolumeClaims is set without PersistentVolumes or CSIDrivers, or they without it, want all"},
 		{func() tokenrequest.NodeRuleConfig {
 			c := newNodeCase().cfg
@@ -300,7 +360,7 @@ func TestNewNodeRule(t *testing.T) {
 func TestAdmit(t *testing.T) {
 	world := tokentest.NewWorld()
 	cfg := tokenrequest.Config{Issuer: tokentest.NewIssuer(t, nil), APIAudiences: []string{api}, ServiceAccounts: world}
-	for _, want := range []error{errors.New("no"), apierrors.NewNotFound(corev1.Resource("pod"), "x")} {
+	for _, want := range []error{errors.New("no"), apierrors.NewNotFound(corev1.Resource("pod"), "x"), nil} {
 		cfg.Admit = func(_ context.Context, namespace, name string, request *authenticationv1.TokenRequest) error {
 			if namespace != "ci" || name != "builder" || len(request.Spec.Audiences) > 0 || request.Spec.ExpirationSeconds != nil || world.Lookups > 0 {
 				t.Errorf("Admit got %s/%s, %+v after %d lookups", namespace, name, request.Spec, world.Lookups)
@@ -308,7 +368,13 @@ func TestAdmit(t *testing.T) {
 			request.Spec.Audiences = []string{"changed"}
 			return want
 		}
-		_, err := must(tokenrequest.New(cfg)).Create(t.Context(), "ci", "builder", &authenticationv1.TokenRequest{})
+		got, err := must(tokenrequest.New(cfg)).Create(t.Context(), "ci", "builder", &authenticationv1.TokenRequest{})
+		if want == nil {
+			if err != nil || got == nil || got.Status.Token == "" || got.Spec.Audiences[0] != api {
+				t.Errorf("Create() of what Admit allows = %+v, %v, want a token for the API", got, err)
+			}
+			continue
+		}
 		if apierrors.IsNotFound(want) && err != want || !apierrors.IsNotFound(want) && (!apierrors.IsForbidden(err) || !strings.HasSuffix(err.Error(), ": no")) {
 			t.Errorf("Create() = %v, want %v", err, want)
 		}

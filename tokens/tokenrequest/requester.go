@@ -1,6 +1,7 @@
 package tokenrequest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -139,8 +140,8 @@ func New(cfg Config) (*Requester, error) {
 	if cfg.PodNodes == nil {
 		cfg.PodNodes = cfg.Nodes
 	}
-	if own := cfg.Issuer.MaxLifetime(); own != 0 && (cfg.MaxLifetime == 0 || own < cfg.MaxLifetime) {
-		cfg.MaxLifetime = own
+	if own := cfg.Issuer.MaxLifetime(); own != 0 {
+		cfg.MaxLifetime = min(cmp.Or(cfg.MaxLifetime, own), own)
 	}
 	return &Requester{cfg: cfg}, nil
 }
@@ -259,12 +260,7 @@ func (r *Requester) setDefaults(tr *authenticationv1.TokenRequest, account *core
 	if len(tr.Spec.Audiences) == 0 {
 		tr.Spec.Audiences = slices.Clone(r.cfg.APIAudiences)
 	}
-	if tr.Name == "" {
-		tr.Name = account.Name
-	}
-	if tr.Namespace == "" {
-		tr.Namespace = account.Namespace
-	}
+	tr.Name, tr.Namespace = account.Name, account.Namespace
 	if tr.UID == "" {
 		tr.UID = account.UID
 	}

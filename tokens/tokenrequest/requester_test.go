@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,6 +91,12 @@ func TestTokenRequestDefaults(t *testing.T) {
 	w.request = &authenticationv1.TokenRequest{
 		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"a": "b"}, CreationTimestamp: metav1.Unix(1, 0)},
 		Status:     authenticationv1.TokenRequestStatus{Token: "x"},
+	}
+	w.cfg.Authorize = func(_ context.Context, _ *corev1.ServiceAccount, tr *authenticationv1.TokenRequest) error {
+		if tr.Status.Token != "" || tr.Name != "builder" || tr.Namespace != "ci" || tr.UID != "uid-of-builder" {
+			t.Errorf("Authorize got %+v, want it with its defaults and without a status", tr)
+		}
+		return nil
 	}
 	got, err := w.create(t)
 	if err != nil {
@@ -188,7 +195,23 @@ func TestTokenRequestRefuses(t *testing.T) {
 		{"node of the pod unavailable", func(w *requestWorld) { w.bindTo("v1", "Pod", "job"); w.cfg.Nodes = unavailable{} }, 500, "Internal error occurred: no connection"},
 		{"no node", bound("v1", "Node", "x"), 404, `nodes "x" not found`},
 		{"no secret", bound("v1", "Secret", "x"), 404, `secrets "x" not found`},
+		{"node recreated", func(w *requestWorld) { w.bindTo("v1", "Node", "worker"); w.request.Spec.BoundObjectRef.UID = "x" }, 409, `Operation cannot be fulfilled on Node "worker": the UID`},
+		{"Secret recreated", func(w *requestWorld) { w.bindTo("v1", "Secret", "settings"); w.request.Spec.BoundObjectRef.UID = "x" }, 409, `Operation cannot be fulfilled on Secret "settings": the UID`},
+		{"a name that no Secret can have", bound("v1", "Secret", "A"), 404, `secrets "A" not found`},
 		{"no getter", func(w *requestWorld) { w.bindTo("v1", "Pod", "job"); w.cfg.Pods = nil }, 400, "cannot bind token to object of type /v1, Kind=Pod"},
+		{"no getter of nodes", func(w *requestWorld) { w.bindTo("v1", "Node", "worker"); w.cfg.Nodes = nil }, 400, "cannot bind token to object of type /v1, Kind=Node"},
+		{"no getter of Secrets", func(w *requestWorld) { w.bindTo("v1", "Secret", "settings"); w.cfg.Secrets = nil }, 400, "cannot bind token to object of type /v1, Kind=Secret"},
+		{"other kind of the webhooks' group", bound(admission, "ValidatingAdmissionPolicy", "x"), 400, "cannot bind token to object of type admissionregistration.k8s.io/v1, Kind=ValidatingAdmissionPolicy"},
+		{"webhook of another group", bound("apps/v1", "ValidatingWebhookConfiguration", "x"), 400, "cannot bind token to object of type apps/v1, Kind=ValidatingWebhookConfiguration"},
+		{"mutating webhook, bindings off", func(w *requestWorld) {
+			webhook(groups("apps"))(w)
+			w.request.Spec.BoundObjectRef.Kind = "MutatingWebhookConfiguration"
+		}, 400, "cannot bind token to object of type admissionregistration.k8s.io/v1, Kind=MutatingWebhookConfiguration (feature gate APIServerWebhookAuthenticationToken is disabled)"},
+		{"hook refuses with the last code of a client's mistake", func(w *requestWorld) {
+			w.cfg.Authorize = func(context.Context, *corev1.ServiceAccount, *authenticationv1.TokenRequest) error {
+				return &apierrors.StatusError{ErrStatus: metav1.Status{Code: 499, Message: "gone home"}}
+			}
+		}, 499, "gone home"},
 		{"other group", bound("apps/v1", "Pod", "job"), 400, "cannot bind token to object of type apps/v1, Kind=Pod"},
 		{"other version", bound("v2", "Pod", "job"), 400, "cannot bind token to object of type /v2, Kind=Pod"},
 		{"three parts", bound("a/b/c", "Pod", "job"), 400, "cannot bind token to object of type /, Kind=Pod"},
@@ -214,6 +237,16 @@ func TestTokenRequestRefuses(t *testing.T) {
 			var status apierrors.APIStatus
 			if !errors.As(err, &status) || got != nil || status.Status().Code != tt.code || !strings.Contains(err.Error(), tt.text) {
 				t.Fatalf("Create() = %v, %v, want %d %s", got, err, tt.code, tt.text)
+			}
+			if gate := "feature gate"; strings.Contains(err.Error(), gate) != strings.Contains(tt.text, gate) {
+				t.Errorf("Create() = %v, want %s", err, tt.text)
+			}
+			result := tokenrequest.ResultDenied
+			if tt.code >= 500 {
+				result = tokenrequest.ResultFailed
+			}
+			if e := w.event; e.Result != result || e.Reason != status.Status().Reason || e.Err != err || e.Namespace != "ci" || e.Name != "builder" || e.CredentialID != "" {
+				t.Errorf("the event is %+v, want the result %s, and the error and its reason", e, result)
 			}
 			if len(w.audit) != 0 {
 				t.Errorf("audited %v for a refusal", w.audit)
@@ -277,6 +310,29 @@ func TestTokenRequestOrder(t *testing.T) {
 	}
 }
 
+// REQ-55: an error that is no status is returned as it is, and is a failure.
+func TestTokenRequestGetterFails(t *testing.T) {
+	w := newRequestWorld()
+	w.World.Err = errors.New("no connection")
+	if _, err := w.create(t); err != w.World.Err || w.event.Result != tokenrequest.ResultFailed || w.event.Reason != "" || w.event.Err != err {
+		t.Errorf("Create() = %v with the event %+v, want the error of the getter", err, w.event)
+	}
+}
+
+// Took is the time that Create took, hooks included.
+func TestTokenRequestTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newRequestWorld()
+		w.cfg.Authorize = func(context.Context, *corev1.ServiceAccount, *authenticationv1.TokenRequest) error {
+			time.Sleep(2 * time.Second)
+			return nil
+		}
+		if _, err := w.create(t); err != nil || w.event.Took != 2*time.Second || w.event.Result != tokenrequest.ResultIssued {
+			t.Errorf("Create() = %v with the event %+v, want that it took 2 s", err, w.event)
+		}
+	})
+}
+
 // An unavailable getter can't be asked.
 type unavailable struct{}
 
@@ -310,6 +366,13 @@ func TestTokenRequestBinds(t *testing.T) {
 		want   tokens.Identity // only what it is bound to
 	}{
 		{"nothing", func(*requestWorld) {}, tokens.Identity{}},
+		{"nothing, of the very account", func(w *requestWorld) {
+			w.request.Name, w.request.Namespace, w.request.UID = "builder", "ci", "uid-of-builder"
+		}, tokens.Identity{}},
+		{"pod, its node from elsewhere", func(w *requestWorld) {
+			w.bindTo("v1", "Pod", "job")
+			w.cfg.PodNodes = &tokentest.World{Nodes: map[string]*corev1.Node{"worker": {ObjectMeta: metav1.ObjectMeta{Name: "worker", UID: "cached"}}}}
+		}, tokens.Identity{Pod: ref("job"), Node: tokens.ObjectRef{Name: "worker", UID: "cached"}}},
 		{"pod", func(w *requestWorld) { w.bindTo("v1", "Pod", "job") }, tokens.Identity{Pod: ref("job"), Node: ref("worker")}},
 		{"pod with UID, no version", func(w *requestWorld) { w.bindTo("", "Pod", "job"); w.request.Spec.BoundObjectRef.UID = "uid-of-job" }, tokens.Identity{Pod: ref("job"), Node: ref("worker")}},
 		{"pod on an unknown node", func(w *requestWorld) { w.bindTo("v1", "Pod", "job"); delete(w.Nodes, "worker") }, tokens.Identity{Pod: ref("job"), Node: tokens.ObjectRef{Name: "worker"}}},
@@ -358,6 +421,8 @@ func TestTokenRequestLifetime(t *testing.T) {
 		{"the smallest maximum", 3600, func(w *requestWorld) { w.cfg.MaxLifetime = 10 * time.Minute }, 600, 600, "requested expiration of 3600 seconds shortened to 600 seconds"},
 		{"the maximum", 3600, func(w *requestWorld) { w.cfg.MaxLifetime = time.Hour }, 3600, 3600, ""},
 		{"the Issuer's maximum, below the minimum", 600, func(w *requestWorld) { w.cfg.MaxLifetime, w.issuer.MaxLifetime = time.Hour, time.Minute }, 60, 60, "requested expiration of 600 seconds shortened to 60 seconds"},
+		{"the Issuer's maximum of a second", 600, func(w *requestWorld) { w.issuer.MaxLifetime = time.Second }, 1, 1, "requested expiration of 600 seconds shortened to 1 seconds"},
+		{"the Issuer's maximum alone", 7200, func(w *requestWorld) { w.issuer.MaxLifetime = time.Hour }, 3600, 3600, "requested expiration of 7200 seconds shortened to 3600 seconds"},
 		{"the Issuer's maximum is larger", 7200, func(w *requestWorld) { w.cfg.MaxLifetime, w.issuer.MaxLifetime = time.Hour, 2*time.Hour }, 3600, 3600, "requested expiration of 7200 seconds shortened to 3600 seconds"},
 		{"pod", 3607, func(w *requestWorld) { w.bindTo("v1", "Pod", "job") }, 3607, year, ""},
 		{"pod, subset of the API audiences", 3607, func(w *requestWorld) {
@@ -454,6 +519,8 @@ func TestTokenRequestForWebhook(t *testing.T) {
 		{"no rules", "https://norules.example", "apps", nil, 403, denied},
 		{"group of another webhook", "https://a.example/x", "policy", nil, 403, denied},
 		{"missing", "https://b.example", "apps", func(w *requestWorld) { delete(w.Validating, "checks") }, 403, denied},
+		{"missing, every group", "https://b.example", "*", func(w *requestWorld) { delete(w.Validating, "checks") }, 403, denied},
+		{"may not attest, without a reason", "https://b.example", "quiet.example", nil, 403, `in API group "authentication.k8s.io" at the cluster scope`},
 		{"deleted", "https://b.example", "apps", func(w *requestWorld) {
 			w.Validating["checks"].DeletionTimestamp = &metav1.Time{Time: now.Add(-time.Second)}
 		}, 403, denied},
@@ -478,6 +545,9 @@ func TestTokenRequestForWebhook(t *testing.T) {
 				if group == "down.example" {
 					return false, "", errors.New("no connection")
 				}
+				if group == "quiet.example" {
+					return false, "", nil
+				}
 				return group != "secret.example", "no rule", nil
 			}
 			if tt.change != nil {
@@ -486,7 +556,7 @@ func TestTokenRequestForWebhook(t *testing.T) {
 			got, err := w.create(t)
 			if tt.code != 0 {
 				var status apierrors.APIStatus
-				if !errors.As(err, &status) || status.Status().Code != tt.code || !strings.Contains(err.Error(), tt.text) {
+				if !errors.As(err, &status) || status.Status().Code != tt.code || !strings.Contains(err.Error(), tt.text) || strings.HasSuffix(err.Error(), ": ") {
 					t.Fatalf("Create() = %v, %v, want %d %s", got, err, tt.code, tt.text)
 				}
 				return
@@ -573,11 +643,27 @@ func TestNewTokenRequesterRefuses(t *testing.T) {
 		"Webhooks is a nil *tokentest.World":                       func(cfg *tokenrequest.Config) { cfg.Webhooks = (*tokentest.World)(nil) },
 		"Objects is a nil *tokentest.Jobs":                         func(cfg *tokenrequest.Config) { cfg.Objects = (*tokentest.Jobs)(nil) },
 		"ExtendedLifetime is -1ns":                                 func(cfg *tokenrequest.Config) { cfg.ExtendedLifetime = -1 },
+		"ExtendedLifetime is 1193046h28m16.000000001s":             func(cfg *tokenrequest.Config) { cfg.ExtendedLifetime = tokens.MaxLifetime + 1 },
+		"MaxLifetime is 1193046h28m16.000000001s":                  func(cfg *tokenrequest.Config) { cfg.MaxLifetime = tokens.MaxLifetime + 1 },
+		`APIAudiences is ["api" ""]`:                               func(cfg *tokenrequest.Config) { cfg.APIAudiences = []string{"api", ""} },
+		"PodNodes is a nil *tokentest.World":                       func(cfg *tokenrequest.Config) { cfg.PodNodes = (*tokentest.World)(nil) },
+		"PodNodes is set without Nodes":                            func(cfg *tokenrequest.Config) { cfg.PodNodes, cfg.Nodes = cfg.Nodes, nil },
 	} {
 		cfg := requesterConfig(tokentest.NewWorld(), tokentest.NewIssuer(t, nil))
 		change(&cfg)
 		if _, err := tokenrequest.New(cfg); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("NewTokenRequester() = %v, want %q", err, name)
 		}
+	}
+
+	// The limits themselves are good, and what the caller does with the slice later doesn't count.
+	cfg := requesterConfig(tokentest.NewWorld(), tokentest.NewIssuer(t, nil))
+	cfg.MaxLifetime, cfg.ExtendedLifetime = tokens.MaxLifetime, tokens.MaxLifetime
+	must(tokenrequest.New(cfg))
+	cfg.MaxLifetime, cfg.ExtendedLifetime = 0, time.Second
+	r := must(tokenrequest.New(cfg))
+	cfg.APIAudiences[0] = "changed"
+	if got, err := r.Create(t.Context(), "ci", "builder", &authenticationv1.TokenRequest{}); err != nil || got.Spec.Audiences[0] != api {
+		t.Errorf("Create() = %+v, %v, want a token for %s", got, err, api)
 	}
 }
