@@ -116,6 +116,10 @@ func TestClientAnswers(t *testing.T) {
 			c.Issuers = []string{clusterIssuer}
 		}, foreign: tokens.ReasonForeignIssuer},
 		{name: "another issuer's, unless told", token: unsignedFrom("https://b"), audiences: []string{"vault"}, sent: []string{"vault"}},
+		{name: "an odd claim", token: unsignedFrom(clusterIssuer + `","exp":"soon`), audiences: []string{"vault"}, sent: []string{"vault"}},
+		{name: "an odd claim, with issuers", token: unsignedFrom(clusterIssuer + `","exp":"soon`), mutate: func(c *tokenreview.ClientConfig, _ *authenticationv1.TokenReviewStatus) {
+			c.Issuers = []string{clusterIssuer}
+		}, foreign: tokens.ReasonForeignIssuer},
 		{name: "one of the issuers'", mutate: func(c *tokenreview.ClientConfig, _ *authenticationv1.TokenReviewStatus) {
 			c.Issuers = []string{"https://b", clusterIssuer}
 		}, audiences: []string{"vault"}, sent: []string{"vault"}},
@@ -166,6 +170,9 @@ func TestClientAnswers(t *testing.T) {
 			if diff := cmp.Diff(tt.sent, sent); diff != "" {
 				t.Errorf("audiences sent (-want +got):\n%s", diff)
 			}
+			if len(event.Attempts) > 0 && event.Attempts[0].HTTPStatus != http.StatusCreated {
+				t.Errorf("Observe got %v, want the answer 201", event.Attempts)
+			}
 			if event.Detail != tt.detail || event.Err != err || event.Identity != id || len(event.Attempts) != len(c.got) {
 				t.Errorf("Observe got %+v, want the detail %q, and what was returned", event, tt.detail)
 			}
@@ -199,13 +206,24 @@ func TestClientRetries(t *testing.T) {
 		{"409", status(409, 0), 1, false},
 		{"422", status(422, 0), 1, false},
 		{"canceled", fmt.Errorf("post: %w", context.Canceled), 1, false},
+		{"its own deadline", fmt.Errorf("post: %w", context.DeadlineExceeded), 1, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := &creator{errs: slices.Repeat([]error{tt.err}, 10)}
-				client := must(tokenreview.NewClient(tokenreview.ClientConfig{Reviews: c, Audiences: []string{"vault"}}))
+				var event tokenreview.ClientEvent
+				client := must(tokenreview.NewClient(tokenreview.ClientConfig{
+					Reviews: c, Audiences: []string{"vault"}, Observe: func(_ context.Context, e tokenreview.ClientEvent) { event = e },
+				}))
 				start := time.Now()
 				_, err := client.Authenticate(t.Context(), unsignedFrom(clusterIssuer))
+				code := 0
+				if answer, ok := errors.AsType[*apierrors.StatusError](tt.err); ok {
+					code = int(answer.Status().Code)
+				}
+				if event.Took != time.Since(start) || len(event.Attempts) != tt.calls || event.Attempts[0].HTTPStatus != code {
+					t.Errorf("Observe got %v after %v, want %d attempts with the answer %d", event.Attempts, event.Took, tt.calls, code)
+				}
 				if _, ok := errors.AsType[*tokens.UnavailableError](err); !ok || !errors.Is(err, tt.err) {
 					t.Errorf("Authenticate() = %v, want an UnavailableError that wraps %v", err, tt.err)
 				}
@@ -240,7 +258,11 @@ func TestClientTimeout(t *testing.T) {
 			{creator{errs: []error{down}, hang: true}, 10 * time.Second, down},
 			{creator{errs: slices.Repeat([]error{down}, 9)}, time.Second, down},
 		} {
-			cfg := tokenreview.ClientConfig{Reviews: &tt.creator, Audiences: []string{"vault"}, Timeout: tt.timeout}
+			sent := 0
+			cfg := tokenreview.ClientConfig{
+				Reviews: &tt.creator, Audiences: []string{"vault"}, Timeout: tt.timeout,
+				Observe: func(_ context.Context, e tokenreview.ClientEvent) { sent = len(e.Attempts) },
+			}
 			if tt.timeout == 10*time.Second {
 				cfg.Timeout = 0
 			}
@@ -248,6 +270,9 @@ func TestClientTimeout(t *testing.T) {
 			_, err := must(tokenreview.NewClient(cfg)).Authenticate(t.Context(), unsignedFrom(clusterIssuer))
 			if took := time.Since(start); took != tt.timeout || !errors.Is(err, tt.want) {
 				t.Errorf("Authenticate() = %v after %v, want %v after %v", err, took, tt.want, tt.timeout)
+			}
+			if sent != len(tt.creator.got) {
+				t.Errorf("Observe got %d attempts, want %d, as many as were sent", sent, len(tt.creator.got))
 			}
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -272,12 +297,15 @@ func TestClientFaults(t *testing.T) {
 		},
 	} {
 		client := must(tokenreview.NewClient(tokenreview.ClientConfig{
-			Reviews: f, Audiences: []string{"vault"}, Attempts: 1,
+			Reviews: f, Audiences: []string{"vault"}, Attempts: map[string]int{"nothing": 1, "panic": 5}[name],
 			Observe: func(_ context.Context, e tokenreview.ClientEvent) { event = e },
 		}))
 		id, err := client.Authenticate(t.Context(), unsignedFrom(clusterIssuer))
 		if _, ok := errors.AsType[*tokens.UnavailableError](err); !ok || id != nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: Authenticate() = %v, %v, want an UnavailableError", name, id, err)
+		}
+		if len(event.Attempts) != 1 {
+			t.Errorf("%s: sent %d TokenReviews, want 1", name, len(event.Attempts))
 		}
 		if (event.Panic == "hunter2" && len(event.Stack) > 0) != (name == "panic") {
 			t.Errorf("%s: Observe got the panic %v", name, event.Panic)
@@ -299,6 +327,38 @@ tokenreview: ClientConfig.MaxConcurrent is -1, want 0 for the default or a posit
 	if _, ok := errors.AsType[*tokenreview.ConfigError](err); !ok || err.Error() != want {
 		t.Errorf("NewClient() =\n%v\nwant\n%s", err, want)
 	}
+	if _, err := tokenreview.NewClient(tokenreview.ClientConfig{Reviews: &creator{}}); err == nil || !strings.Contains(err.Error(), "ClientConfig.Audiences is []") {
+		t.Errorf("NewClient() without audiences = %v, want an error", err)
+	}
+}
+
+// What the caller does with the slices of the config later doesn't count.
+func TestClientKeepsItsConfig(t *testing.T) {
+	c := &creator{status: builderStatus()}
+	c.status.Audiences = nil
+	audiences, issuers, implicit := []string{"vault"}, []string{clusterIssuer}, []string{"vault"}
+	client := must(tokenreview.NewClient(tokenreview.ClientConfig{Reviews: c, Audiences: audiences, Issuers: issuers, ImplicitAudiences: implicit}))
+	audiences[0], issuers[0], implicit[0] = "changed", "changed", "changed"
+	if id, err := client.Authenticate(t.Context(), unsignedFrom(clusterIssuer)); err != nil || !slices.Equal(id.Audiences, []string{"vault"}) {
+		t.Errorf("Authenticate() = %+v, %v, want the audience vault", id, err)
+	}
+}
+
+// One attempt and one call at a time are no defaults. A call that hangs keeps its place.
+func TestClientBounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &creator{errs: []error{io.ErrUnexpectedEOF, io.ErrUnexpectedEOF}, hang: true}
+		client := must(tokenreview.NewClient(tokenreview.ClientConfig{Reviews: c, Audiences: []string{"vault"}, Attempts: 2, MaxConcurrent: 1, Timeout: time.Minute}))
+		if _, err := client.Authenticate(t.Context(), unsignedFrom(clusterIssuer)); err == nil || len(c.got) != 2 {
+			t.Errorf("Authenticate() = %v after %d TokenReviews, want an error after 2", err, len(c.got))
+		}
+		for range 2 {
+			if _, err := client.Authenticate(t.Context(), unsignedFrom(clusterIssuer)); err == nil || len(c.got) != 3 {
+				t.Errorf("Authenticate() = %v after %d TokenReviews, want an error, and no further one while the third hangs", err, len(c.got))
+			}
+		}
+		time.Sleep(2 * time.Hour) // until the Creator has returned
+	})
 }
 
 func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

@@ -148,7 +148,7 @@ func (h *reviewHandler) review(ctx context.Context, body string, e *Event) ([]by
 		fault = reviewFault(review)
 	}
 	switch {
-	case fault != "" && ctx.Err() != nil:
+	case ctx.Err() != nil:
 		return nil, h.endpoint.Error(http.StatusServiceUnavailable, "the review could not be read in time")
 	case fault != "":
 		return nil, h.endpoint.Error(http.StatusBadRequest, "bad TokenReview: "+fault)

@@ -142,6 +142,30 @@ func TestReviewHandlerRefusesWhatIsNotAReview(t *testing.T) {
 		})
 	}
 
+	small := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{MaxBytes: 100})
+	if w := postReview(small, good); w.Code != 413 || !strings.Contains(w.Body.String(), "100 bytes") {
+		t.Errorf("got HTTP %d %s, want 413 over 100 bytes", w.Code, w.Body)
+	}
+
+	// A client that is gone by the time that its review was read is not authenticated.
+	ctx, cancel := context.WithCancel(t.Context())
+	w := postReview(h, good, func(r *http.Request) {
+		*r = *r.WithContext(ctx)
+		r.Body = io.NopCloser(io.MultiReader(strings.NewReader(good), ending(cancel)))
+	})
+	if w.Code != 503 || !strings.Contains(w.Body.String(), "could not be read in time") {
+		t.Errorf("got HTTP %d %s, want 503", w.Code, w.Body)
+	}
+
+	// The flag that makes kube-apiserver send v1 is no cure for other versions.
+	for _, v1beta1 := range []bool{false, true} {
+		h := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{V1beta1: v1beta1})
+		w := postReview(h, replace("authentication.k8s.io/v1", "authentication.k8s.io/v9"))
+		if w.Code != 400 || strings.Contains(w.Body.String(), "--authentication-token-webhook-version") {
+			t.Errorf("with V1beta1 %v: HTTP %d %s, want 400 without the flag", v1beta1, w.Code, w.Body)
+		}
+	}
+
 	// The kind of the request is the kind of the answer.
 	for _, version := range []string{"authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"} {
 		h := newHandler(tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil), tokenreview.HandlerConfig{V1beta1: true})
@@ -156,6 +180,14 @@ func TestReviewHandlerRefusesWhatIsNotAReview(t *testing.T) {
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// ending is the end of a body, and calls a function when it is read.
+type ending func()
+
+func (f ending) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
+}
 
 // H13: the answer has the kind and the status, and the outcome no token.
 func TestReviewHandlerAnswers(t *testing.T) {
@@ -236,6 +268,27 @@ func TestReviewHandlerSurvivesAPanic(t *testing.T) {
 	}
 }
 
+// A panicking Verifier does so for every token.
+type panicking struct{}
+
+func (panicking) Authenticate(context.Context, string, ...string) (*tokens.Identity, error) {
+	panic("s3cr3t")
+}
+
+// H08: a Verifier that panics itself rejects the token, as a getter does.
+func TestReviewHandlerSurvivesAVerifier(t *testing.T) {
+	var event tokenreview.Event
+	h := newHandler(panicking{}, tokenreview.HandlerConfig{Observe: func(_ context.Context, e tokenreview.Event) { event = e }})
+	const text = "tokens: the token could not be verified, try again"
+	const want = `{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","status":{"user":{},"error":"` + text + `"}}` + "\n"
+	if rec := postReview(h, reviewBody("x")); rec.Code != 200 || rec.Body.String() != want {
+		t.Errorf("got HTTP %d %s, want %s", rec.Code, rec.Body, want)
+	}
+	if event.Panic != "s3cr3t" || len(event.Stack) == 0 || event.Err == nil || event.Err.Error() != text {
+		t.Errorf("observed %+v, want the panic, and an error without it", event)
+	}
+}
+
 // H09, H10: what is judged at once, what waits and what is turned away is
 // bounded, and ends with its time.
 func TestReviewHandlerFlood(t *testing.T) {
@@ -256,35 +309,42 @@ func TestReviewHandlerFlood(t *testing.T) {
 			})
 		}), tokenreview.HandlerConfig{MaxConcurrent: 2, Timeout: time.Second})
 		body := reviewBody(tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
-		start := time.Now()
-		codes := map[int]int{}
-		var wg sync.WaitGroup
-		for range 100 {
-			wg.Go(func() {
-				rec := postReview(h, body)
-				mu.Lock()
-				defer mu.Unlock()
-				codes[rec.Code]++
-				if strings.Contains(rec.Body.String(), "true") {
-					t.Error("authenticated")
-				}
-				if retry := rec.Header().Get("Retry-After"); (retry == "1") != (rec.Code == 429) {
-					t.Errorf("HTTP %d has the header Retry-After: %q", rec.Code, retry)
-				}
-			})
+		for range 2 { // the second time, all places are free again
+			start := time.Now()
+			codes := map[int]int{}
+			var wg sync.WaitGroup
+			for range 100 {
+				wg.Go(func() {
+					rec := postReview(h, body)
+					mu.Lock()
+					defer mu.Unlock()
+					codes[rec.Code]++
+					if strings.Contains(rec.Body.String(), "true") {
+						t.Error("authenticated")
+					}
+					if retry := rec.Header().Get("Retry-After"); (retry == "1") != (rec.Code == 429) {
+						t.Errorf("HTTP %d has the header Retry-After: %q", rec.Code, retry)
+					}
+				})
+			}
+			synctest.Wait()
+			mu.Lock()
+			if codes[429] != 90 || running != 2 {
+				t.Errorf("at once: answers %v, %d are judged; want 90 turned away and 2 judged", codes, running)
+			}
+			mu.Unlock()
+			wg.Wait()
+			if most > 2 || time.Since(start) != time.Second {
+				t.Errorf("%d at once, all ended after %v; want at most 2 and a second", most, time.Since(start))
+			}
+			if codes[200]+codes[429] != 100 || codes[200] < 2 {
+				t.Errorf("answers %v", codes)
+			}
 		}
-		synctest.Wait()
-		mu.Lock()
-		if codes[429] != 90 || running != 2 {
-			t.Errorf("at once: answers %v, %d are judged; want 90 turned away and 2 judged", codes, running)
-		}
-		mu.Unlock()
-		wg.Wait()
-		if most > 2 || time.Since(start) != time.Second {
-			t.Errorf("%d at once, all ended after %v; want at most 2 and a second", most, time.Since(start))
-		}
-		if codes[200]+codes[429] != 100 || codes[200] < 2 {
-			t.Errorf("answers %v", codes)
+		for range 20 { // more than wait at once
+			if rec := postReview(h, body); rec.Code != 200 {
+				t.Fatalf("one after the other: HTTP %d %s, want an answer", rec.Code, rec.Body)
+			}
 		}
 	})
 }

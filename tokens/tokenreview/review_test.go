@@ -113,7 +113,17 @@ func TestReview(t *testing.T) {
 	if got := tokenreview.Review(ctx, reviewOf(token), tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil)); got.Status.Authenticated || !strings.Contains(got.Status.Error, "try again") {
 		t.Errorf("Review() of a cancelled context = %+v", got.Status)
 	}
+	for name, verifier := range map[string]tokens.Verifier{"no": nil, "a silent": silent{}} {
+		if got := tokenreview.Review(t.Context(), reviewOf(token), verifier); got.Status.Authenticated || got.Status.Error != "tokens: the token could not be verified, try again" {
+			t.Errorf("Review() with %s Verifier = %+v", name, got.Status)
+		}
+	}
 }
+
+// A silent Verifier returns neither an Identity nor an error.
+type silent struct{}
+
+func (silent) Authenticate(context.Context, string, ...string) (*tokens.Identity, error) { return nil, nil }
 
 // V02: issuers that don't trust each other have an Authenticator each, and the
 // key of one is nothing to the other, even under the same key id.
