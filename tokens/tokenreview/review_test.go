@@ -123,7 +123,9 @@ func TestReview(t *testing.T) {
 // A silent Verifier returns neither an Identity nor an error.
 type silent struct{}
 
-func (silent) Authenticate(context.Context, string, ...string) (*tokens.Identity, error) { return nil, nil }
+func (silent) Authenticate(context.Context, string, ...string) (*tokens.Identity, error) {
+	return nil, nil
+}
 
 // V02: issuers that don't trust each other have an Authenticator each, and the
 // key of one is nothing to the other, even under the same key id.
