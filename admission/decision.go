@@ -56,18 +56,16 @@ func (d Decision) Apply(pod *corev1.Pod) {
 		case fieldPullSecrets:
 			spec.ImagePullSecrets = slices.Clone(e.account.ImagePullSecrets)
 		case podrules.Volumes:
-			n := len(spec.Volumes)
-			spec.Volumes = spec.Volumes[:n+1] // makeRoom has made it
-			e.setVolume(&spec.Volumes[n])
+			spec.Volumes = append(spec.Volumes, corev1.Volume{})
+			e.setVolume(&spec.Volumes[len(spec.Volumes)-1])
 		default:
 			c := e.containerOf(spec)
 			if e.Env {
 				c.Env = append(c.Env, e.further.Add.(corev1.EnvVar))
 				continue
 			}
-			n := len(c.VolumeMounts)
-			c.VolumeMounts = c.VolumeMounts[:n+1]
-			e.setMount(&c.VolumeMounts[n])
+			c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{})
+			e.setMount(&c.VolumeMounts[len(c.VolumeMounts)-1])
 		}
 	}
 }
