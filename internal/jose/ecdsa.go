@@ -66,13 +66,13 @@ var errASN1 = errors.New("the key returned no ASN.1 ECDSA signature of its curve
 
 // fromASN1 appends r||s, each half size bytes long, for a signature in ASN.1.
 func fromASN1(dst, der []byte, size int) ([]byte, error) {
-	body, rest, ok := element(der, tagSequence)
-	if !ok || len(rest) != 0 {
+	body, rest := element(der, tagSequence)
+	if len(rest) != 0 {
 		return nil, errASN1
 	}
 	for range 2 {
 		var number []byte
-		if number, body, ok = element(body, tagInteger); !ok || len(number) == 0 || number[0]&0x80 != 0 {
+		if number, body = element(body, tagInteger); len(number) == 0 || number[0]&0x80 != 0 {
 			return nil, errASN1
 		}
 		number = trimZeros(number)
@@ -91,19 +91,19 @@ func fromASN1(dst, der []byte, size int) ([]byte, error) {
 }
 
 // element returns the content of the DER element that b begins with, and what
-// follows it.
-func element(b []byte, tag byte) (content, rest []byte, ok bool) {
-	if len(b) < 2 || b[0] != tag {
-		return nil, nil, false
+// follows it: nothing if there is none, or one without content.
+func element(b []byte, tag byte) (content, rest []byte) {
+	if len(b) < 3 || b[0] != tag {
+		return nil, nil
 	}
 	n, b := int(b[1]), b[2:]
-	if n == 0x81 && len(b) > 0 {
+	if n == 0x81 {
 		n, b = int(b[0]), b[1:]
 	} else if n >= 0x80 {
-		return nil, nil, false
+		return nil, nil
 	}
 	if len(b) < n {
-		return nil, nil, false
+		return nil, nil
 	}
-	return b[:n], b[n:], true
+	return b[:n], b[n:]
 }

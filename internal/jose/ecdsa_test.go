@@ -18,6 +18,7 @@ func TestECDSASpelling(t *testing.T) {
 		full := new(big.Int).Lsh(big.NewInt(1), uint(8*size))
 		return []*big.Int{
 			new(big.Int), big.NewInt(1), big.NewInt(127), big.NewInt(128), big.NewInt(255), big.NewInt(256),
+			new(big.Int).Lsh(big.NewInt(1), uint(8*size)-40), new(big.Int).Lsh(big.NewInt(1), uint(8*size)-48), // on P-521, 128 and 127 bytes together
 			new(big.Int).Rsh(full, 1), new(big.Int).Rsh(full, 9), full.Sub(full, big.NewInt(1)),
 		}
 	}
@@ -74,6 +75,18 @@ func TestECDSASpellingRefuses(t *testing.T) {
 		if got, err := fromASN1(nil, der, 32); !errors.Is(err, errASN1) {
 			t.Errorf("%s: fromASN1() = %x, %v; want errASN1", name, got, err)
 		}
+	}
+}
+
+// A length of more than 127 bytes takes two bytes.
+func TestECDSASpellingLength(t *testing.T) {
+	number := new(big.Int).Lsh(big.NewInt(1), 8*61)
+	der := written(t, asn1Signature{number, number})
+	if der[1] != 0x81 || der[2] != 0x80 {
+		t.Fatalf("encoding/asn1 writes %x", der)
+	}
+	if got, err := fromASN1(nil, append([]byte{0x30}, der[2:]...), 66); !errors.Is(err, errASN1) {
+		t.Errorf("fromASN1() = %x, %v; want errASN1", got, err)
 	}
 }
 

@@ -130,6 +130,7 @@ func TestParseJWKSRefuses(t *testing.T) {
 		{name: "key_ops empty", change: map[string]any{"key_ops": []string{}}, fault: jose.FaultUse},
 		{name: "kid number", change: map[string]any{"kid": 7}, fault: jose.FaultMissing},
 		{name: "long kid", change: map[string]any{"kid": strings.Repeat("k", 1025)}, fault: jose.FaultKeyID},
+		{name: "kid of the other key, for encryption", change: map[string]any{"kid": "other", "use": "enc"}, fault: jose.FaultUse},
 		{name: "kid of the other key", change: map[string]any{"kid": "other"}, fault: jose.FaultKeyID},
 
 		{name: "alg of another type", change: map[string]any{"alg": "RS256"}, fault: jose.FaultUse},
@@ -224,8 +225,8 @@ func TestParseJWKSSkips(t *testing.T) {
 		t.Fatalf("skipped %v, want %q", skipped, want)
 	}
 	for i, err := range skipped {
-		if err.Error() != want[i] {
-			t.Errorf("skipped %v, want %s", err, want[i])
+		if e, ok := errors.AsType[*jose.KeyError](err); !ok || e != err.Err || err.Error() != want[i] {
+			t.Errorf("skipped %v, want a KeyError: %s", err, want[i])
 		}
 	}
 }
@@ -330,6 +331,9 @@ func TestParseJWKSBounds(t *testing.T) {
 	}
 	if last := skipped[66]; last.Index != 130 || last.KeyID != "65" || last.Err.Fault != jose.FaultTooMany {
 		t.Errorf("the last usable key is left out with %v, want one too many", last)
+	}
+	if last := skipped[67]; last.Index != 131 || last.Err.Fault != jose.FaultType {
+		t.Errorf("the last key is left out with %v, want its type", last)
 	}
 	entries := func(n int) []byte { return []byte(`{"keys":[{}` + strings.Repeat(",{}", n-1) + `]}`) }
 	if _, skipped, err := jose.ParseJWKS(entries(1024)); err != nil || len(skipped) != 1024 {
