@@ -81,6 +81,18 @@ func TestFileSourceReload(t *testing.T) {
 	check("RS256 ES512")
 }
 
+// Known keys are returned without a look at the files.
+func TestFileSourceKnownKey(t *testing.T) {
+	clock := keystest.NewClock()
+	file := keyFile{t, filepath.Join(t.TempDir(), "sa.pub"), clock}
+	file.write(keystest.PEMs(keystest.RSAKey()))
+	source := keystest.Must(keys.OpenFileSource(t.Context(), keys.FileSourceConfig{Files: []string{file.name}, Now: clock.Now}))
+	id := keystest.ID(keystest.RSAKey())
+	if n := testing.AllocsPerRun(100, func() { _, _ = source.PublicKeys(t.Context(), id) }); n > 0 {
+		t.Errorf("PublicKeys() of a known key makes %v allocations", n)
+	}
+}
+
 // A key that isn't known is looked for at once, but once a second at most.
 func TestFileSourceUnknownKey(t *testing.T) {
 	clock := keystest.NewClock()

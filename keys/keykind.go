@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -74,7 +75,7 @@ func publicCurveKind(curve asn1.RawValue, point []byte) string {
 	switch kind := curveKind(curve); {
 	case kind == numberedECDSA:
 		return kind + ": convert it with openssl ec -pubin -in FILE -pubout -param_enc named_curve"
-	case kind == damagedECDSA && len(point) > 0 && (point[0] == 2 || point[0] == 3):
+	case kind == damagedECDSA && (bytes.HasPrefix(point, []byte{2}) || bytes.HasPrefix(point, []byte{3})):
 		return "an ECDSA key with a compressed point: convert it with openssl ec -pubin -in FILE -pubout -conv_form uncompressed"
 	default:
 		return kind

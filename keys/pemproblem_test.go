@@ -15,6 +15,23 @@ import (
 	"github.com/kubesa/serviceaccount/keys/internal/keystest"
 )
 
+// An error about a key says in which block it is.
+func TestPEMBlockNumber(t *testing.T) {
+	weak := keystest.PKCS1(keystest.WeakKey())
+	for data, want := range map[string]string{
+		weak:                        "keys: PEM block 1: unusable key: RSA modulus of 1024 bits, want 2048 to 8192",
+		"x\n" + ecParameters + weak: "keys: PEM block 2: unusable key: RSA modulus of 1024 bits, want 2048 to 8192",
+	} {
+		_, private := keys.ParsePrivateKey([]byte(data))
+		_, public := keys.ParsePublicKeys([]byte(data))
+		for _, err := range []error{private, public} {
+			if !isKeyError(err) || err.Error() != want {
+				t.Errorf("got %v, want %s", err, want)
+			}
+		}
+	}
+}
+
 // What other programs write is told by its kind: the files begin with the two problems.
 func TestPEMKinds(t *testing.T) {
 	files := keystest.Must(filepath.Glob("testdata/kinds/*.pem"))
@@ -92,6 +109,7 @@ func TestPEMProblems(t *testing.T) {
 		{"damaged public", keystest.Block("PUBLIC KEY", canary), [2]string{"block 1 is a public key, want a private one", "block 1 is a public key that is neither RSA nor ECDSA, or is damaged"}},
 		{"damaged private", keystest.Block("EC PRIVATE KEY", canary), same("block 1 is a private key that is neither RSA nor ECDSA, or is damaged")},
 		{"private of another form", keystest.Block("EC PRIVATE KEY", x509.MarshalPKCS1PrivateKey(keystest.RSAKey())), [2]string{"block 1 is a key in another form than its BEGIN line says", ""}},
+		{"PKCS#8 of another form", keystest.Block("RSA PRIVATE KEY", keystest.Must(x509.MarshalPKCS8PrivateKey(keystest.P256Key()))), [2]string{"block 1 is a key in another form than its BEGIN line says", ""}},
 		{"large", keystest.Block("PRIVATE KEY", make([]byte, 9<<10)), [2]string{"block 1 is longer than 8 KiB, which no private key is", "block 1 is a private key that is neither RSA nor ECDSA, or is damaged"}},
 		{"as large as a key may be", keystest.Block("PRIVATE KEY", make([]byte, 8<<10)), same("block 1 is a private key that is neither RSA nor ECDSA, or is damaged")},
 		{"a byte larger", keystest.Block("PRIVATE KEY", make([]byte, 8<<10+1)), [2]string{"block 1 is longer than 8 KiB, which no private key is", "block 1 is a private key that is neither RSA nor ECDSA, or is damaged"}},

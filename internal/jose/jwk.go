@@ -109,16 +109,16 @@ func splitJWKS(data []byte) (list []json.RawMessage, problem string) {
 		return nil, "too long"
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
-	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+	if start, _ := decoder.Token(); start != json.Delim('{') {
 		return nil, noObject(data)
 	}
 	var keys json.RawMessage
-	others := make(map[string]bool) // of the members that say what an object without keys is
+	single, document := false, false
 	for decoder.More() {
-		token, err := decoder.Token()
+		token, _ := decoder.Token()
 		name, _ := token.(string)
 		var value json.RawMessage
-		if err != nil || decoder.Decode(&value) != nil {
+		if decoder.Decode(&value) != nil { // and so after a name that is none
 			return nil, noObject(data)
 		}
 		switch {
@@ -126,8 +126,10 @@ func splitJWKS(data []byte) (list []json.RawMessage, problem string) {
 			return nil, `more than one "keys", or one in other letters`
 		case name == "keys":
 			keys = value
-		case name == "kty", name == "jwks_uri":
-			others[name] = true
+		case name == "kty":
+			single = true
+		case name == "jwks_uri":
+			document = true
 		}
 	}
 	if _, err := decoder.Token(); err != nil {
@@ -137,9 +139,9 @@ func splitJWKS(data []byte) (list []json.RawMessage, problem string) {
 		return nil, "something after the JSON object"
 	}
 	switch {
-	case keys == nil && others["kty"]:
+	case keys == nil && single:
 		return nil, `a single key, want an object with an array "keys"`
-	case keys == nil && others["jwks_uri"]:
+	case keys == nil && document:
 		return nil, `a discovery document, want what is at its "jwks_uri"`
 	case keys == nil:
 		return nil, `no "keys"`

@@ -371,6 +371,10 @@ func TestParseJWKSMalformed(t *testing.T) {
 		{"gzip", "\x1f\x8b\x08\x00", noObject + ": it is compressed with gzip"},
 		{"PEM", "-----BEGIN PUBLIC KEY-----\n", noObject + ": it is PEM"},
 		{"JWT", "eyJhbGciOiJub25lIn0.e30.", noObject},
+		{"no name", `{1:2}`, noObject},
+		{"no colon", `{"keys"}`, noObject},
+		{"no value", `{"keys":}`, noObject},
+		{"comma", `{"keys":[],}`, noObject},
 		{"comment", good + "/**/", "something after the JSON object"},
 		{"no keys", "{}", `no "keys"`},
 		{"certificates by id", `{"a":"-----BEGIN CERTIFICATE-----"}`, `no "keys"`},
@@ -397,6 +401,7 @@ func TestParseJWKSMalformed(t *testing.T) {
 	}
 	for name, data := range map[string]string{
 		"no keys":           `{"keys":[]}`,
+		"members of others": `{"kty":"x","jwks_uri":"y","keys":[]}`,
 		"other members":     `{"x":1,"keys":[],"y":{"Keys":[],"kty":[{}]}}`,
 		"deep other member": `{"keys":[],"x":` + strings.Repeat("[", 100) + strings.Repeat("]", 100) + `}`,
 		"white space":       " \n{ \"keys\" : [ ] }\r\n",
