@@ -12,7 +12,7 @@ import (
 
 // CertificatesV1 gives live access to the ClusterTrustBundles of a Kubernetes API server,
 // as [CoreV1] does to other objects: it is Reader and Client of
-// sacontroller.TrustBundlePublisher. [FromCertificatesV1] returns one; the methods of the
+// rootca.TrustBundles. [FromCertificatesV1] returns one; the methods of the
 // zero value return an error.
 type CertificatesV1 struct {
 	bundles resource[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList]
@@ -22,7 +22,7 @@ type CertificatesV1 struct {
 // making this module depend on client-go: the type argument is inferred.
 //
 //	bundles := serviceaccount.FromCertificatesV1(clientset.CertificatesV1())
-//	controller, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: bundles, Client: bundles, …})
+//	controller, err := rootca.NewTrustBundles(rootca.TrustBundlesConfig{Reader: bundles, Client: bundles, …})
 //
 // It does no I/O. Kubernetes has had the version v1 of ClusterTrustBundles since 1.37; an
 // older API server answers with 404. If certificates is a nil pointer, every method of the

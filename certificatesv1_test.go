@@ -11,13 +11,13 @@ import (
 
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/fake"
-	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // CertificatesV1 is the Reader and the Client of the publisher.
 var _ interface {
-	sacontroller.TrustBundlePublisherReader
-	sacontroller.TrustBundlePublisherClient
+	rootca.TrustBundlesReader
+	rootca.TrustBundlesClient
 } = (*serviceaccount.CertificatesV1)(nil)
 
 // Each method is one request of the typed client.

@@ -19,6 +19,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // everything is what the packages of this module ask of a cluster.
@@ -29,12 +32,12 @@ type everything interface {
 	sacontroller.ServiceAccountsClient
 	sacontroller.TokensReader
 	sacontroller.TokensClient
-	sacontroller.LegacyTokenCleanerReader
-	sacontroller.LegacyTokenCleanerClient
-	sacontroller.LegacyTokenTrackerReader
-	sacontroller.LegacyTokenTrackerClient
-	sacontroller.RootCAPublisherReader
-	sacontroller.RootCAPublisherClient
+	legacytoken.CleanerReader
+	legacytoken.CleanerClient
+	legacytoken.TrackerReader
+	legacytoken.TrackerClient
+	rootca.ConfigMapsReader
+	rootca.ConfigMapsClient
 	tokens.ServiceAccountGetter
 	tokens.SecretGetter
 	tokens.PodGetter

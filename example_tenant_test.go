@@ -10,6 +10,8 @@ import (
 	"github.com/kubesa/serviceaccount/tenant"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // One controller keeps the accounts of two tenants, each with an API server of its own.
@@ -42,7 +44,7 @@ func ExampleCertificatesByTenant() {
 	clients.Join("red", serviceaccount.FromCertificatesV1(fake.New().CertificatesV1())) // in production, a clientset's
 	all := serviceaccount.CertificatesByTenant(clients.Of)
 	for _, name := range []string{"red", "blue"} {
-		bundles, err := all.ListClusterTrustBundles(tenant.NewContext(context.Background(), name), sacontroller.ServingSigner)
+		bundles, err := all.ListClusterTrustBundles(tenant.NewContext(context.Background(), name), rootca.ServingSigner)
 		fmt.Println(len(bundles), err)
 	}
 

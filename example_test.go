@@ -14,6 +14,8 @@ import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // A namespace gets its account, a pod is admitted, a token is issued and
@@ -78,11 +80,11 @@ func ExampleFromCoreV1() {
 func ExampleFromCertificatesV1() {
 	clientset := new(fake.Cluster)
 	bundles := serviceaccount.FromCertificatesV1(clientset.CertificatesV1())
-	_, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: bundles, Client: bundles, RootCA: []byte("not PEM")})
+	_, err := rootca.NewTrustBundles(rootca.TrustBundlesConfig{Reader: bundles, Client: bundles, RootCA: []byte("not PEM")})
 	fmt.Println(err)
 
 	// Output:
-	// sacontroller: TrustBundlePublisherConfig.RootCA is rejected: sacontroller: CA bundle holds no certificate, want at least one in PEM
+	// rootca: TrustBundlesConfig.RootCA is rejected: sacontroller: CA bundle holds no certificate, want at least one in PEM
 }
 
 func must[T any](value T, err error) T {

@@ -16,6 +16,8 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/external"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/bearer"
 	"github.com/kubesa/serviceaccount/tokens/cached"
@@ -29,7 +31,7 @@ import (
 
 // events has every Event of the module, empty.
 var events = []any{
-	webhook.Event{}, keys.Event{}, external.Event{}, sacontroller.Event{}, tokens.Event{}, bearer.Event{}, cached.Event{}, keeper.Event{},
+	webhook.Event{}, keys.Event{}, external.Event{}, legacytoken.Event{}, rootca.Event{}, tokens.Event{}, bearer.Event{}, cached.Event{}, keeper.Event{},
 	lastused.Event{}, objectcache.Event{}, tokenrequest.Event{}, tokenreview.Event{}, tokenreview.ClientEvent{}, tokensource.Event{}, tokensource.FileEvent{},
 }
 
@@ -151,8 +153,8 @@ func fill(t *testing.T, v reflect.Value) {
 			*value = &tokens.Identity{Namespace: "ci", Name: "builder"}
 		case **tokens.LegacyUse:
 			*value = &tokens.LegacyUse{Namespace: "ci", Secret: "a"}
-		case **sacontroller.CleanupReport:
-			*value = &sacontroller.CleanupReport{Decisions: []sacontroller.CleanupDecision{{Action: sacontroller.CleanupKeep}}}
+		case **legacytoken.Report:
+			*value = &legacytoken.Report{Decisions: []legacytoken.Decision{{Action: legacytoken.Keep}}}
 		case *[]tokenreview.Attempt:
 			*value = []tokenreview.Attempt{{HTTPStatus: 201, Took: time.Second}}
 		default:

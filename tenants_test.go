@@ -25,6 +25,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // tenantNames are the tenants of these tests: their objects have the same names and, but
@@ -314,7 +317,7 @@ func TestRootCAsOfTenants(t *testing.T) {
 		return []byte("CA of " + tenant.Of(ctx))
 	}
 	secrets := must(sacontroller.NewTokens(sacontroller.TokensConfig{Reader: w.clients, Client: w.clients, Issuer: w.issuer, RootCA: []byte("CA of all"), RootCAOf: of}))
-	publisher := must(sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: w.clients, Client: w.clients, RootCA: []byte("CA of all"), RootCAOf: of}))
+	publisher := must(rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: w.clients, Client: w.clients, RootCA: []byte("CA of all"), RootCAOf: of}))
 	for _, name := range tenantNames {
 		ctx, want := tenant.NewContext(t.Context(), name), "CA of "+name
 		if name == "green" {
@@ -337,13 +340,11 @@ func TestTrackingOfTenants(t *testing.T) {
 	all := serviceaccount.ByTenant(clients.Of)
 	now := time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC)
 	clock := func() time.Time { return now }
-	tracker := must(sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{Reader: all, Client: all, Now: clock}))
+	tracker := must(legacytoken.NewTracker(legacytoken.TrackerConfig{Reader: all, Client: all, Now: clock}))
 	rounds := map[string]int{}
-	cleaner := must(sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{Reader: all, Client: all, Now: clock, CleanupPeriod: time.Hour,
-		Observe: func(ctx context.Context, e sacontroller.Event) {
-			if e.Cleanup != nil {
-				rounds[fmt.Sprintf("%s of %d", tenant.Of(ctx), len(e.Cleanup.Decisions))]++
-			}
+	cleaner := must(legacytoken.NewCleaner(legacytoken.CleanerConfig{Reader: all, Client: all, Now: clock, CleanupPeriod: time.Hour,
+		Observe: func(ctx context.Context, e legacytoken.Event) {
+			rounds[fmt.Sprintf("%s of %d", tenant.Of(ctx), len(e.Report.Decisions))]++
 		}}))
 	keyOf := func(name string) sacontroller.Key {
 		return sacontroller.Key{Tenant: name, Kind: "ConfigMap", Namespace: "kube-system", Name: "kube-apiserver-legacy-service-account-token-tracking"}

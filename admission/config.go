@@ -127,7 +127,7 @@ type Config struct {
 	RootCAConfigMap string
 	// RootCASigner, if set, is projected instead of the RootCAConfigMap: ca.crt has the
 	// CAs of all ClusterTrustBundles of this signer, usually that of
-	// sacontroller.TrustBundlePublisher. It takes nodes of Kubernetes 1.37, and pods
+	// rootca.TrustBundles. It takes nodes of Kubernetes 1.37, and pods
 	// start only once there is such a bundle.
 	RootCASigner string
 	// TokenLifetime is how long a projected token lives: whole seconds, from ten

@@ -18,7 +18,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/apiserver/openapi"
 	"github.com/kubesa/serviceaccount/keys/discovery"
-	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/lastused"
 )
@@ -41,7 +41,7 @@ type Parts struct {
 	cached, live Getters
 	audiences    []string
 	authorizer   laterAuthorizer
-	tracking     *sacontroller.LegacyTokenTracker
+	tracking     *legacytoken.Tracker
 }
 
 // New returns Parts, or an error that names every invalid field of cfg, each as a
@@ -85,7 +85,7 @@ func (p *Parts) addTracker(cfg *Config) (err error) {
 	if p.Tracker, err = lastused.New(last); err != nil || cfg.Tracking == nil {
 		return err
 	}
-	p.tracking, err = sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{Reader: cfg.Tracking, Client: cfg.Tracking, Now: cfg.Issuer.Now})
+	p.tracking, err = legacytoken.NewTracker(legacytoken.TrackerConfig{Reader: cfg.Tracking, Client: cfg.Tracking, Now: cfg.Issuer.Now})
 	return err
 }
 

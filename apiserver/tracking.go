@@ -11,12 +11,13 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 )
 
 // Tracking reads and writes ConfigMaps.
 type Tracking interface {
-	sacontroller.LegacyTokenTrackerReader
-	sacontroller.LegacyTokenTrackerClient
+	legacytoken.TrackerReader
+	legacytoken.TrackerClient
 }
 
 // A ConfigMapStorage is storage of ConfigMaps, such as a store of the generic registry.
@@ -66,7 +67,7 @@ const (
 )
 
 // keepTracking keeps the ConfigMap until ctx is done.
-func keepTracking(ctx context.Context, tracker *sacontroller.LegacyTokenTracker) {
+func keepTracking(ctx context.Context, tracker *legacytoken.Tracker) {
 	added := sacontroller.Change{Type: watch.Added, Object: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}}}
 	for {
 		pause := trackingPeriod

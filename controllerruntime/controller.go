@@ -18,6 +18,8 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // ControllerOptions are controller-runtime's own options for a controller.
@@ -119,11 +121,11 @@ func watchedBy(c sacontroller.Controller) []client.Object {
 		return []client.Object{&corev1.Namespace{}, &corev1.ServiceAccount{}}
 	case *sacontroller.Tokens:
 		return []client.Object{&corev1.Namespace{}, &corev1.ServiceAccount{}, &corev1.Secret{}}
-	case *sacontroller.LegacyTokenCleaner:
+	case *legacytoken.Cleaner:
 		return []client.Object{&corev1.Namespace{}, &corev1.ServiceAccount{}, &corev1.Secret{}, &corev1.Pod{}, &corev1.ConfigMap{}}
-	case *sacontroller.LegacyTokenTracker, *sacontroller.RootCAPublisher:
+	case *legacytoken.Tracker, *rootca.ConfigMaps:
 		return []client.Object{&corev1.Namespace{}, &corev1.ConfigMap{}}
-	case *sacontroller.TrustBundlePublisher:
+	case *rootca.TrustBundles:
 		return []client.Object{&corev1.Namespace{}, &certificatesv1.ClusterTrustBundle{}}
 	}
 	return nil

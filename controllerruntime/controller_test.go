@@ -28,6 +28,7 @@ import (
 	saruntime "github.com/kubesa/serviceaccount/controllerruntime"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 var quiet = logr.Discard()
@@ -293,7 +294,7 @@ func TestCacheOfTheManager(t *testing.T) {
 func TestTrustBundle(t *testing.T) {
 	w := newWorld(t)
 	ctx, bundles := t.Context(), w.runtime.Certificates()
-	publisher := must(sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{
+	publisher := must(rootca.NewTrustBundles(rootca.TrustBundlesConfig{
 		Reader: w.runtime.Reader(), Client: bundles, RootCA: trustAnchors(),
 	}))
 	if err := w.runtime.Add(publisher, saruntime.Options{}); err != nil {
@@ -303,7 +304,7 @@ func TestTrustBundle(t *testing.T) {
 	published := func() (name string) {
 		t.Helper()
 		eventually(t, func() string {
-			list, err := bundles.ListClusterTrustBundles(ctx, sacontroller.ServingSigner)
+			list, err := bundles.ListClusterTrustBundles(ctx, rootca.ServingSigner)
 			if err != nil || len(list) != 1 {
 				return "no ClusterTrustBundle"
 			}

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
-	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // A Reader reads from the cache of a [Runtime]: it has the methods of every Reader of
@@ -104,7 +104,7 @@ func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*cor
 }
 
 // GetClusterTrustBundle returns the ClusterTrustBundle called name. Without [Config.Cache]
-// it must be one of [sacontroller.ServingSigner], by the prefix of its name.
+// it must be one of [rootca.ServingSigner], by the prefix of its name.
 func (r *Reader) GetClusterTrustBundle(ctx context.Context, name string) (*certificatesv1.ClusterTrustBundle, error) {
 	if r.own && !strings.HasPrefix(name, servingPrefix) {
 		return nil, fmt.Errorf("saruntime: the ClusterTrustBundle %.100q is not watched, want Config.Cache set to a cache that has it", name)
@@ -116,14 +116,14 @@ func (r *Reader) GetClusterTrustBundle(ctx context.Context, name string) (*certi
 	return bundle, err
 }
 
-// servingPrefix is that of the names of the ClusterTrustBundles of [sacontroller.ServingSigner].
-var servingPrefix = strings.ReplaceAll(sacontroller.ServingSigner, "/", ":") + ":"
+// servingPrefix is that of the names of the ClusterTrustBundles of [rootca.ServingSigner].
+var servingPrefix = strings.ReplaceAll(rootca.ServingSigner, "/", ":") + ":"
 
 // ListClusterTrustBundles returns the ClusterTrustBundles of the signer, or all of them if
 // it is empty, in the order of their names. Without [Config.Cache] it must be
-// [sacontroller.ServingSigner].
+// [rootca.ServingSigner].
 func (r *Reader) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
-	if r.own && signerName != sacontroller.ServingSigner {
+	if r.own && signerName != rootca.ServingSigner {
 		return nil, fmt.Errorf("saruntime: ClusterTrustBundles of the signer %.100q are not watched, want Config.Cache set to a cache that has them", signerName)
 	}
 	var list certificatesv1.ClusterTrustBundleList

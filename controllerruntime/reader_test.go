@@ -24,6 +24,8 @@ import (
 	fakecontrollerruntime "github.com/kubesa/serviceaccount/fake/clientgo/controllerruntime"
 	"github.com/kubesa/serviceaccount/fake/clustertest"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens/keeper"
 )
 
@@ -31,11 +33,11 @@ import (
 var (
 	_ sacontroller.ServiceAccountsReader    = (*saruntime.Reader)(nil)
 	_ sacontroller.TokensReader             = (*saruntime.Reader)(nil)
-	_ sacontroller.LegacyTokenCleanerReader = (*saruntime.Reader)(nil)
-	_ sacontroller.LegacyTokenTrackerReader = (*saruntime.Reader)(nil)
-	_ sacontroller.RootCAPublisherReader    = (*saruntime.Reader)(nil)
+	_ legacytoken.CleanerReader = (*saruntime.Reader)(nil)
+	_ legacytoken.TrackerReader = (*saruntime.Reader)(nil)
+	_ rootca.ConfigMapsReader    = (*saruntime.Reader)(nil)
 
-	_ sacontroller.TrustBundlePublisherReader = (*saruntime.Reader)(nil)
+	_ rootca.TrustBundlesReader = (*saruntime.Reader)(nil)
 
 	_ keeper.TrustBundleReader = (*saruntime.Reader)(nil)
 )
@@ -45,11 +47,11 @@ func TestReaderIsNoClient(t *testing.T) {
 	for name, is := range map[string]bool{
 		"ServiceAccountsClient":    is[sacontroller.ServiceAccountsClient](r),
 		"TokensClient":             is[sacontroller.TokensClient](r),
-		"LegacyTokenCleanerClient": is[sacontroller.LegacyTokenCleanerClient](r),
-		"LegacyTokenTrackerClient": is[sacontroller.LegacyTokenTrackerClient](r),
-		"RootCAPublisherClient":    is[sacontroller.RootCAPublisherClient](r),
+		"CleanerClient": is[legacytoken.CleanerClient](r),
+		"TrackerClient": is[legacytoken.TrackerClient](r),
+		"ConfigMapsClient":    is[rootca.ConfigMapsClient](r),
 
-		"TrustBundlePublisherClient": is[sacontroller.TrustBundlePublisherClient](r),
+		"TrustBundlesClient": is[rootca.TrustBundlesClient](r),
 	} {
 		if is {
 			t.Errorf("the cache is a %s", name)
@@ -167,8 +169,8 @@ func TestReaderOfTrustBundles(t *testing.T) {
 				Spec:       certificatesv1.ClusterTrustBundleSpec{SignerName: signer, TrustBundle: string(trustAnchors())},
 			}))
 		}
-		bundle("kubernetes.io:kube-apiserver-serving:b", sacontroller.ServingSigner)
-		bundle("kubernetes.io:kube-apiserver-serving:a", sacontroller.ServingSigner)
+		bundle("kubernetes.io:kube-apiserver-serving:b", rootca.ServingSigner)
+		bundle("kubernetes.io:kube-apiserver-serving:a", rootca.ServingSigner)
 		bundle("example.com:mine:a", "example.com/mine")
 		bundle("unsigned", "")
 	})
@@ -178,13 +180,13 @@ func TestReaderOfTrustBundles(t *testing.T) {
 	for _, tt := range []struct {
 		what, signer, own, shared string
 	}{
-		{"the API server's signer", sacontroller.ServingSigner, served, served},
+		{"the API server's signer", rootca.ServingSigner, served, served},
 		{"another signer", "example.com/mine", "", "/example.com:mine:a"},
 		{"a signer without bundles", "example.com/none", "", ""},
 		{"all", "", "", all + served + " /unsigned"},
 	} {
 		list, err := w.runtime.Reader().ListClusterTrustBundles(ctx, tt.signer)
-		if tt.signer != sacontroller.ServingSigner {
+		if tt.signer != rootca.ServingSigner {
 			if err == nil || apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "are not watched, want Config.Cache") {
 				t.Errorf("the runtime's own cache answers for %s: %v, %v, want an error that says what to do", tt.what, list, err)
 			}
@@ -208,7 +210,7 @@ func TestReaderOfTrustBundles(t *testing.T) {
 	if !apierrors.IsNotFound(err) || !strings.Contains(err.Error(), "clustertrustbundles.certificates.k8s.io") {
 		t.Errorf("one that isn't there: %v, want NotFound", err)
 	}
-	one, other := must(w.runtime.Reader().ListClusterTrustBundles(ctx, sacontroller.ServingSigner)), must(w.runtime.Reader().ListClusterTrustBundles(ctx, sacontroller.ServingSigner))
+	one, other := must(w.runtime.Reader().ListClusterTrustBundles(ctx, rootca.ServingSigner)), must(w.runtime.Reader().ListClusterTrustBundles(ctx, rootca.ServingSigner))
 	if one[0] == other[0] {
 		t.Error("two lists share their elements, so a caller's change would reach the other")
 	}
@@ -216,7 +218,7 @@ func TestReaderOfTrustBundles(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() string {
-		if got := namesOf(w.runtime.Reader().ListClusterTrustBundles(ctx, sacontroller.ServingSigner)); got != "/"+one[1].Name {
+		if got := namesOf(w.runtime.Reader().ListClusterTrustBundles(ctx, rootca.ServingSigner)); got != "/"+one[1].Name {
 			return "after a delete the cache has " + got
 		}
 		return ""

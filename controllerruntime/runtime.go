@@ -16,7 +16,7 @@ import (
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/trim"
-	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // Config configures [New].
@@ -30,7 +30,7 @@ type Config struct {
 	//
 	// If nil, New makes a cache that holds little: of Secrets only token Secrets, of
 	// ConfigMaps those called kube-root-ca.crt and those of kube-system, of
-	// ClusterTrustBundles those of [sacontroller.ServingSigner], no status of pods and
+	// ClusterTrustBundles those of [rootca.ServingSigner], no status of pods and
 	// no managed fields. It also tells when it has listed again, so that
 	// controllers look at every object once more. The manager starts it.
 	Cache cache.Cache
@@ -91,7 +91,7 @@ func (r *Runtime) Reader() *Reader { return r.reader }
 func (r *Runtime) Client() *serviceaccount.CoreV1 { return serviceaccount.FromCoreV1(r.live) }
 
 // Certificates returns live access to ClusterTrustBundles, which need Kubernetes 1.37:
-// the Client of a [sacontroller.TrustBundlePublisher].
+// the Client of a [rootca.TrustBundles].
 func (r *Runtime) Certificates() *serviceaccount.CertificatesV1 {
 	return serviceaccount.FromCertificatesV1(r.live)
 }
@@ -133,7 +133,7 @@ func (r *Runtime) addCache() error {
 			},
 			&certificatesv1.ClusterTrustBundle{}: {
 				Transform: cache.TransformStripManagedFields(),
-				Field:     fields.OneTermEqualSelector("spec.signerName", sacontroller.ServingSigner),
+				Field:     fields.OneTermEqualSelector("spec.signerName", rootca.ServingSigner),
 			},
 			&corev1.ConfigMap{}: {
 				Transform: new(trim.Trimmer).Trim,

@@ -8,6 +8,8 @@ import (
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -22,16 +24,16 @@ var (
 	_ sacontroller.TokensReader          = (*fake.Cluster)(nil)
 	_ sacontroller.TokensClient          = (*fake.Cluster)(nil)
 
-	_ sacontroller.LegacyTokenCleanerReader = (*fake.Cluster)(nil)
-	_ sacontroller.LegacyTokenCleanerClient = (*fake.Cluster)(nil)
-	_ sacontroller.LegacyTokenTrackerClient = (*fake.Cluster)(nil)
-	_ sacontroller.RootCAPublisherReader    = (*fake.Cluster)(nil)
-	_ sacontroller.RootCAPublisherClient    = (*fake.Cluster)(nil)
+	_ legacytoken.CleanerReader = (*fake.Cluster)(nil)
+	_ legacytoken.CleanerClient = (*fake.Cluster)(nil)
+	_ legacytoken.TrackerClient = (*fake.Cluster)(nil)
+	_ rootca.ConfigMapsReader    = (*fake.Cluster)(nil)
+	_ rootca.ConfigMapsClient    = (*fake.Cluster)(nil)
 
 	_ sacontroller.ServiceAccountsReader    = (*fake.Reader)(nil)
 	_ sacontroller.TokensReader             = (*fake.Reader)(nil)
-	_ sacontroller.LegacyTokenCleanerReader = (*fake.Reader)(nil)
-	_ sacontroller.RootCAPublisherReader    = (*fake.Reader)(nil)
+	_ legacytoken.CleanerReader = (*fake.Reader)(nil)
+	_ rootca.ConfigMapsReader    = (*fake.Reader)(nil)
 )
 
 // The Cluster has every method that client-go's clients get from FromCoreV1,

@@ -11,7 +11,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/admission/webhook"
-	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // Webhook returns a func for [webhook.Config.Observe] that calls next too, unless that is
@@ -66,32 +67,36 @@ func newControllerMetrics(r *registration) controllerMetrics {
 	}
 }
 
-// Controller returns a func for the Observe hooks of the configs of package sacontroller
-// that calls next too, unless that is nil.
-func (m *Metrics) Controller(next func(context.Context, sacontroller.Event)) func(context.Context, sacontroller.Event) {
-	c := &m.controllers
-	return hook(func(e *sacontroller.Event) {
-		if publisher, ok := c.publishers[e.Controller]; ok {
+// RootCA returns a func for the Observe hooks of the configs of package rootca that calls
+// next too, unless that is nil.
+func (m *Metrics) RootCA(next func(context.Context, rootca.Event)) func(context.Context, rootca.Event) {
+	return hook(func(e *rootca.Event) {
+		if publisher, ok := m.controllers.publishers[e.Controller]; ok {
 			publisher.count(e.Took, codeOf(e.Err))
-		}
-		if e.Cleanup != nil && e.Cleanup.Problem == "" {
-			c.countCleanup(e.Cleanup)
 		}
 	}, next)
 }
 
-func (c *controllerMetrics) countCleanup(report *sacontroller.CleanupReport) {
-	found := map[sacontroller.CleanupReason]int{}
-	for _, d := range report.Decisions {
-		found[d.Reason]++
-		if d.Action != sacontroller.CleanupKeep && !report.DryRun {
-			c.cleanups.WithLabelValues(strings.ToLower(string(d.Action)), resultOf(d.Err)).Inc()
+// Cleaner returns a func for [legacytoken.CleanerConfig.Observe] that calls next too,
+// unless that is nil.
+func (m *Metrics) Cleaner(next func(context.Context, legacytoken.Event)) func(context.Context, legacytoken.Event) {
+	c := &m.controllers
+	return hook(func(e *legacytoken.Event) {
+		if e.Report == nil || e.Report.Problem != "" {
+			return
 		}
-	}
-	c.legacy.Reset()
-	for reason, n := range found {
-		c.legacy.WithLabelValues(string(reason)).Set(float64(n))
-	}
+		found := map[legacytoken.Reason]int{}
+		for _, d := range e.Report.Decisions {
+			found[d.Reason]++
+			if d.Action != legacytoken.Keep && !e.Report.DryRun {
+				c.cleanups.WithLabelValues(strings.ToLower(string(d.Action)), resultOf(d.Err)).Inc()
+			}
+		}
+		c.legacy.Reset()
+		for reason, n := range found {
+			c.legacy.WithLabelValues(string(reason)).Set(float64(n))
+		}
+	}, next)
 }
 
 // codeOf returns the code that Kubernetes counts for the error of a controller.

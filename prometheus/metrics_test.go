@@ -19,7 +19,8 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/external"
 	saprometheus "github.com/kubesa/serviceaccount/prometheus"
-	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/bearer"
 	"github.com/kubesa/serviceaccount/tokens/cached"
@@ -241,18 +242,18 @@ serviceaccount_admission_reviews_total{operation="UPDATE",result="allowed"} 1
 serviceaccount_admission_reviews_total{operation="other",result="bad"} 1
 serviceaccount_panics_total{hook="webhook"} 1`},
 		{"controllers", func(m *saprometheus.Metrics) { // CTB-18
-			observe := m.Controller(nil)
+			observe, clean := m.RootCA(nil), m.Cleaner(nil)
 			const publisher = "root-ca-certificate-publisher-controller"
-			observe(ctx, sacontroller.Event{Controller: publisher})
-			observe(ctx, sacontroller.Event{Controller: publisher, Err: fmt.Errorf("creating: %w", apierrors.NewConflict(schema.GroupResource{}, "a", errRefused))})
-			observe(ctx, sacontroller.Event{Controller: "kube-apiserver-serving-clustertrustbundle-publisher-controller", Err: errRefused})
-			observe(ctx, sacontroller.Event{Controller: "cleaner", Cleanup: &sacontroller.CleanupReport{Decisions: []sacontroller.CleanupDecision{
-				{Action: sacontroller.CleanupKeep, Reason: sacontroller.CleanupMounted},
+			observe(ctx, rootca.Event{Controller: publisher})
+			observe(ctx, rootca.Event{Controller: publisher, Err: fmt.Errorf("creating: %w", apierrors.NewConflict(schema.GroupResource{}, "a", errRefused))})
+			observe(ctx, rootca.Event{Controller: "kube-apiserver-serving-clustertrustbundle-publisher-controller", Err: errRefused})
+			clean(ctx, legacytoken.Event{Report: &legacytoken.Report{Decisions: []legacytoken.Decision{
+				{Action: legacytoken.Keep, Reason: legacytoken.Mounted},
 			}}})
-			observe(ctx, sacontroller.Event{Controller: "cleaner", Cleanup: &sacontroller.CleanupReport{Decisions: []sacontroller.CleanupDecision{
-				{Action: sacontroller.CleanupKeep, Reason: sacontroller.CleanupUsed},
-				{Action: sacontroller.CleanupInvalidate, Reason: sacontroller.CleanupUnused},
-				{Action: sacontroller.CleanupDelete, Reason: sacontroller.CleanupInvalid, Err: errRefused},
+			clean(ctx, legacytoken.Event{Report: &legacytoken.Report{Decisions: []legacytoken.Decision{
+				{Action: legacytoken.Keep, Reason: legacytoken.Used},
+				{Action: legacytoken.Invalidate, Reason: legacytoken.Unused},
+				{Action: legacytoken.Delete, Reason: legacytoken.Invalid, Err: errRefused},
 			}}})
 		}, `
 clustertrustbundle_publisher_sync_duration_seconds{code="500"} 1

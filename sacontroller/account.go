@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 )
 
 // reconcileAccount deletes the token Secrets of an account that doesn't exist, or
@@ -170,7 +171,7 @@ func (a *attempt) removeReferences(ctx context.Context, live *corev1.ServiceAcco
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil // CTL-67
 	}
-	return writeError(err, "removing references from ServiceAccount %s/%s", live.Namespace, live.Name)
+	return apicall.WriteError(err, "sacontroller: removing references from ServiceAccount %s/%s", live.Namespace, live.Name)
 }
 
 // isOrphanLive reports whether secret, read live and perhaps nil, is an orphaned

@@ -14,6 +14,8 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/names"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
+	"github.com/kubesa/serviceaccount/tenant"
 )
 
 // A ServiceAccountsReader is what [ServiceAccounts] decides from. The package
@@ -116,8 +118,8 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 	if key.Kind != kindNamespace || !names.ValidNamespace(key.Name) {
 		return Result{}, nil
 	}
-	ctx = key.in(ctx)
-	namespace, err := namespaceIfExists(ctx, c.reader.GetNamespace, key.Name)
+	ctx = tenant.NewContext(ctx, key.Tenant)
+	namespace, err := apicall.Namespace(ctx, c.reader.GetNamespace, key.Name)
 	if err != nil {
 		return Result{}, err
 	}
@@ -126,17 +128,17 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 	}
 	var missing []*corev1.ServiceAccount
 	for i := range c.accounts {
-		account, err := getIfExists(ctx, c.reader.GetServiceAccount, key.Name, c.accounts[i].Name)
+		account, err := apicall.Get(ctx, c.reader.GetServiceAccount, key.Name, c.accounts[i].Name)
 		if err != nil {
 			// SAC-8: a reader that can't answer says nothing of the accounts
 			// that follow, so those missing so far are all there is to do.
-			return Result{}, errors.Join(c.create(ctx, missing, saysTerminating), err)
+			return Result{}, errors.Join(c.create(ctx, missing, apicall.SaysTerminating), err)
 		}
 		if account == nil {
 			missing = append(missing, newAccount(&c.accounts[i], key.Name))
 		}
 	}
-	err = c.create(ctx, missing, saysTerminating)
+	err = c.create(ctx, missing, apicall.SaysTerminating)
 	if allPermanent(err) {
 		err = &TerminalError{Err: err}
 	}
@@ -147,9 +149,9 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 // help with.
 func allPermanent(err error) bool {
 	if errs, ok := err.(createErrors); ok {
-		return !slices.ContainsFunc(errs, func(err error) bool { return !isPermanent(err) })
+		return !slices.ContainsFunc(errs, func(err error) bool { return !apicall.Permanent(err) })
 	}
-	return isPermanent(err)
+	return apicall.Permanent(err)
 }
 
 // Ensure creates the accounts in namespace at once, without asking the Reader,
@@ -176,7 +178,7 @@ func (c *ServiceAccounts) Ensure(ctx context.Context, namespace string) error {
 func (c *ServiceAccounts) create(ctx context.Context, accounts []*corev1.ServiceAccount, ignore func(error) bool) error {
 	var errs []error
 	for _, account := range accounts {
-		_, err := requireObject(c.client.CreateServiceAccount(ctx, account))
+		_, err := apicall.Require(c.client.CreateServiceAccount(ctx, account))
 		if err == nil || apierrors.IsAlreadyExists(err) || ignore != nil && ignore(err) {
 			continue
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 )
 
 func named(name string) corev1.ServiceAccount {
@@ -39,9 +40,9 @@ func newAccounts(t testing.TB, cluster *fake.Cluster, mutate ...func(*sacontroll
 func TestServiceAccountsReconcile(t *testing.T) {
 	const createDefault, createManaged = "create serviceaccounts ns/default", "create serviceaccounts ns/managed"
 	account := func(name string) *corev1.ServiceAccount { a := named(name); return &a }
-	phaseless := active("ns")
+	phaseless := satest.Active("ns")
 	phaseless.Status.Phase = "Pending"
-	endingButActive := terminating("ns")
+	endingButActive := satest.Terminating("ns")
 	endingButActive.Status.Phase = corev1.NamespaceActive
 	tests := []struct {
 		name    string
@@ -51,28 +52,28 @@ func TestServiceAccountsReconcile(t *testing.T) {
 		want    []string
 		wantErr string
 	}{
-		{name: "active, none", cached: objects(active("ns")), want: []string{createDefault, createManaged}},
-		{name: "active, managed exists", cached: objects(active("ns"), account("managed")), want: []string{createDefault}},
-		{name: "active, default exists", cached: objects(active("ns"), account("default")), want: []string{createManaged}},
-		{name: "active, both exist", cached: objects(active("ns"), account("default"), account("managed"))},
-		{name: "active, others exist", cached: objects(active("ns"), account("other")), want: []string{createDefault, createManaged}},
-		{name: "terminating", cached: objects(terminating("ns"))},
-		{name: "active and being deleted", cached: objects(endingButActive)}, // SAC-5
-		{name: "neither active nor terminating", cached: objects(phaseless)},
+		{name: "active, none", cached: satest.Objects(satest.Active("ns")), want: []string{createDefault, createManaged}},
+		{name: "active, managed exists", cached: satest.Objects(satest.Active("ns"), account("managed")), want: []string{createDefault}},
+		{name: "active, default exists", cached: satest.Objects(satest.Active("ns"), account("default")), want: []string{createManaged}},
+		{name: "active, both exist", cached: satest.Objects(satest.Active("ns"), account("default"), account("managed"))},
+		{name: "active, others exist", cached: satest.Objects(satest.Active("ns"), account("other")), want: []string{createDefault, createManaged}},
+		{name: "terminating", cached: satest.Objects(satest.Terminating("ns"))},
+		{name: "active and being deleted", cached: satest.Objects(endingButActive)}, // SAC-5
+		{name: "neither active nor terminating", cached: satest.Objects(phaseless)},
 		{name: "unknown"}, // SAC-3
-		{name: "reader fails", cached: objects(active("ns")), reader: fault.On("get", "namespaces", errBusy), wantErr: `reading Namespace ns: `},
+		{name: "reader fails", cached: satest.Objects(satest.Active("ns")), reader: fault.On("get", "namespaces", satest.ErrBusy), wantErr: `reading Namespace ns: `},
 		{
-			name: "reader fails on the second account", cached: objects(active("ns")), want: []string{createDefault}, // SAC-8
-			reader: fault.Nth(2, "get", "serviceaccounts", errBusy), wantErr: `reading ServiceAccount ns/managed: `,
+			name: "reader fails on the second account", cached: satest.Objects(satest.Active("ns")), want: []string{createDefault}, // SAC-8
+			reader: fault.Nth(2, "get", "serviceaccounts", satest.ErrBusy), wantErr: `reading ServiceAccount ns/managed: `,
 		},
-		{name: "both created meanwhile", cached: objects(active("ns")), fault: fault.On("create", "", apierrors.NewAlreadyExists(corev1.Resource("serviceaccounts"), "x")), want: []string{createDefault, createManaged}}, // SAC-9
-		{name: "one create fails", cached: objects(active("ns")), fault: fault.First(1, "create", "", errBusy), want: []string{createDefault, createManaged}, wantErr: errBusy.Error()},                                   // SAC-11
+		{name: "both created meanwhile", cached: satest.Objects(satest.Active("ns")), fault: fault.On("create", "", apierrors.NewAlreadyExists(corev1.Resource("serviceaccounts"), "x")), want: []string{createDefault, createManaged}}, // SAC-9
+		{name: "one create fails", cached: satest.Objects(satest.Active("ns")), fault: fault.First(1, "create", "", satest.ErrBusy), want: []string{createDefault, createManaged}, wantErr: satest.ErrBusy.Error()},                     // SAC-11
 		{
-			name: "both creates fail", cached: objects(active("ns")), want: []string{createDefault, createManaged}, // SAC-11
-			fault:   fault.Any(fault.Nth(1, "create", "", errBusy), fault.Nth(2, "create", "", apierrors.NewTooManyRequests("busy too", 1))),
-			wantErr: "[" + errBusy.Error() + ", busy too]",
+			name: "both creates fail", cached: satest.Objects(satest.Active("ns")), want: []string{createDefault, createManaged}, // SAC-11
+			fault:   fault.Any(fault.Nth(1, "create", "", satest.ErrBusy), fault.Nth(2, "create", "", apierrors.NewTooManyRequests("busy too", 1))),
+			wantErr: "[" + satest.ErrBusy.Error() + ", busy too]",
 		},
-		{name: "namespace vanished", cached: objects(active("ns")), fault: fault.On("create", "", fault.NotFound), want: []string{createDefault, createManaged}, wantErr: "not found"}, // SAC-12
+		{name: "namespace vanished", cached: satest.Objects(satest.Active("ns")), fault: fault.On("create", "", fault.NotFound), want: []string{createDefault, createManaged}, wantErr: "not found"}, // SAC-12
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -89,7 +90,7 @@ func TestServiceAccountsReconcile(t *testing.T) {
 			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
 				t.Errorf("Reconcile() = %v, want an error with %q", err, tt.wantErr)
 			}
-			diff(t, "calls", tt.want, calls(cluster))
+			satest.Diff(t, "calls", tt.want, satest.Calls(cluster))
 		})
 	}
 }
@@ -97,12 +98,12 @@ func TestServiceAccountsReconcile(t *testing.T) {
 // SAC-10: the answer to a create in a Namespace that is being deleted, which the
 // Reader doesn't know yet.
 func TestServiceAccountsTerminating(t *testing.T) {
-	api, cache := fake.New(terminating("ns")), fake.New(active("ns"))
+	api, cache := fake.New(satest.Terminating("ns")), fake.New(satest.Active("ns"))
 	c := newAccounts(t, api, func(cfg *sacontroller.ServiceAccountsConfig) { cfg.Reader = cache.Reader() })
 	if _, err := c.Reconcile(t.Context(), sacontroller.Key{Kind: "Namespace", Name: "ns"}); err != nil {
 		t.Errorf("Reconcile() = %v, want nil", err)
 	}
-	if n := len(calls(api)); n != 2 {
+	if n := len(satest.Calls(api)); n != 2 {
 		t.Errorf("there were %d calls, want two creates", n)
 	}
 	err := c.Ensure(t.Context(), "ns")
@@ -124,17 +125,17 @@ func TestServiceAccountsTemplates(t *testing.T) {
 		ImagePullSecrets:             []corev1.LocalObjectReference{{Name: "pull"}},
 		AutomountServiceAccountToken: &off,
 	}
-	cluster := fake.New(active("a"), active("b"), active("kube-system"), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "builder", Namespace: "b"}})
+	cluster := fake.New(satest.Active("a"), satest.Active("b"), satest.Active("kube-system"), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "builder", Namespace: "b"}})
 	c := newAccounts(t, cluster, func(cfg *sacontroller.ServiceAccountsConfig) {
 		cfg.Accounts = []corev1.ServiceAccount{template}
 		cfg.Namespaces = func(ns *corev1.Namespace) bool { return !strings.HasPrefix(ns.Name, "kube-") }
 	})
 	template.Labels["team"] = "changed after New"
-	settle(t, cluster, c)
-	diff(t, "writes", []string{"create serviceaccounts a/builder"}, writes(cluster))
+	satest.Settle(t, cluster, c)
+	satest.Diff(t, "writes", []string{"create serviceaccounts a/builder"}, writes(cluster))
 	got := getAccount(t, cluster, "a", "builder").DeepCopy()
 	got.UID, got.ResourceVersion, got.CreationTimestamp = "", "", metav1.Time{}
-	diff(t, "account", &corev1.ServiceAccount{
+	satest.Diff(t, "account", &corev1.ServiceAccount{
 		ObjectMeta: metav1.ObjectMeta{
 			Name: "builder", Namespace: "a",
 			Labels: map[string]string{"team": "a"}, Annotations: map[string]string{"kubernetes.io/enforce-mountable-secrets": "true"},
@@ -148,17 +149,17 @@ func TestServiceAccountsTemplates(t *testing.T) {
 // SAC-13, SAC-15: deleted accounts come back, with another UID, however often the
 // API fails in between.
 func TestServiceAccountsComeBack(t *testing.T) {
-	cluster := fake.New(active("ns"))
+	cluster := fake.New(satest.Active("ns"))
 	c := newAccounts(t, cluster)
-	settle(t, cluster, c)
+	satest.Settle(t, cluster, c)
 	before := getAccount(t, cluster, "ns", "default").UID
-	cluster.Inject(fault.First(100, "create", "serviceaccounts", errBusy))
+	cluster.Inject(fault.First(100, "create", "serviceaccounts", satest.ErrBusy))
 	for _, name := range []string{"default", "managed"} {
 		if err := cluster.DeleteServiceAccount(t.Context(), "ns", name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	settle(t, cluster, c)
+	satest.Settle(t, cluster, c)
 	if after := getAccount(t, cluster, "ns", "default").UID; after == before {
 		t.Errorf("the account that came back has the UID of the deleted one, %s", after)
 	}
@@ -167,7 +168,7 @@ func TestServiceAccountsComeBack(t *testing.T) {
 
 // Ensure asks nobody and gives every account at once.
 func TestServiceAccountsEnsure(t *testing.T) {
-	cluster := fake.New(active("ns"), func() *corev1.ServiceAccount { a := named("default"); return &a }())
+	cluster := fake.New(satest.Active("ns"), func() *corev1.ServiceAccount { a := named("default"); return &a }())
 	c := newAccounts(t, cluster, func(cfg *sacontroller.ServiceAccountsConfig) { cfg.Reader = fake.New().Reader() })
 	if err := c.Ensure(t.Context(), "ns"); err != nil {
 		t.Fatal(err)
@@ -176,11 +177,11 @@ func TestServiceAccountsEnsure(t *testing.T) {
 	if err := c.Ensure(t.Context(), "../kube-system"); err == nil || !strings.Contains(err.Error(), "a Namespace can't be called") {
 		t.Errorf("Ensure() in what can't be a Namespace = %v, want an error that says so", err)
 	}
-	if n := len(calls(cluster)); n != 2 {
+	if n := len(satest.Calls(cluster)); n != 2 {
 		t.Errorf("there were %d calls, want two creates", n)
 	}
-	cluster.Inject(fault.First(1, "create", "", errBusy))
-	if err := c.Ensure(t.Context(), "ns"); err == nil || err.Error() != errBusy.Error() {
+	cluster.Inject(fault.First(1, "create", "", satest.ErrBusy))
+	if err := c.Ensure(t.Context(), "ns"); err == nil || err.Error() != satest.ErrBusy.Error() {
 		t.Errorf("Ensure() with one create that fails = %v, want its error alone", err) // SAC-11
 	}
 	if err := c.Ensure(t.Context(), "gone"); !apierrors.IsNotFound(err) {

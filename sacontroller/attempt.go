@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/kubesa/serviceaccount/internal/names"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -35,7 +36,7 @@ func (a *attempt) spend() error {
 	return nil
 }
 
-// get is [getIfExists], counted. A name that no object can have needs no call.
+// get is [apicall.Get], counted. A name that no object can have needs no call.
 func get[T any](ctx context.Context, a *attempt, from func(ctx context.Context, namespace, name string) (*T, error), namespace, name string) (*T, error) {
 	if !names.Valid(name) {
 		return nil, nil
@@ -43,7 +44,7 @@ func get[T any](ctx context.Context, a *attempt, from func(ctx context.Context, 
 	if err := a.spend(); err != nil {
 		return nil, err
 	}
-	return getIfExists(ctx, from, namespace, name)
+	return apicall.Get(ctx, from, namespace, name)
 }
 
 func (a *attempt) cachedAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
@@ -67,7 +68,7 @@ func (a *attempt) tokenSecrets(ctx context.Context, namespace, account string) (
 	if err := a.spend(); err != nil {
 		return nil, err
 	}
-	secrets, err := requireObjects(a.reader.TokenSecrets(ctx, namespace, account))
+	secrets, err := apicall.RequireAll(a.reader.TokenSecrets(ctx, namespace, account))
 	if err != nil {
 		return nil, fmt.Errorf("sacontroller: listing the token Secrets of ServiceAccount %s/%s: %w", namespace, account, err)
 	}
@@ -78,7 +79,7 @@ func (a *attempt) updateAccount(ctx context.Context, account *corev1.ServiceAcco
 	if err := a.spend(); err != nil {
 		return err
 	}
-	_, err := requireObject(a.client.UpdateServiceAccount(ctx, account))
+	_, err := apicall.Require(a.client.UpdateServiceAccount(ctx, account))
 	return err
 }
 
@@ -88,8 +89,8 @@ func (a *attempt) frozen(ctx context.Context, namespace string) (bool, error) {
 	if err := a.spend(); err != nil {
 		return false, err
 	}
-	ns, err := namespaceIfExists(ctx, a.reader.GetNamespace, namespace)
-	return ns != nil && isTerminating(ns), err
+	ns, err := apicall.Namespace(ctx, a.reader.GetNamespace, namespace)
+	return ns != nil && apicall.Terminating(ns), err
 }
 
 // issue signs the token for secret.

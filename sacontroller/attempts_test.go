@@ -10,6 +10,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 )
 
 const (
@@ -21,11 +22,11 @@ const (
 
 // One attempt at an account, call by call, those of the Reader too.
 func TestAccountAttempt(t *testing.T) {
-	orphaned := tokenWith(func(s *corev1.Secret) {
+	orphaned := satest.TokenWith(func(s *corev1.Secret) {
 		s.Name, s.Annotations = listed, map[string]string{corev1.ServiceAccountNameKey: "nobody"}
 	})
-	its := tokenWith(func(s *corev1.Secret) { s.Name = listed })
-	other := opaque()
+	its := satest.TokenWith(func(s *corev1.Secret) { s.Name = listed })
+	other := satest.Opaque()
 	other.Name = listed
 	tests := []struct {
 		name         string
@@ -37,27 +38,27 @@ func TestAccountAttempt(t *testing.T) {
 		want         []string
 		wantErr      string
 	}{
-		{name: "lists nothing", cached: objects(account()), reads: []string{getNS, getSA}},
-		{name: "lists its token", cached: objects(accountListing(listed), its), reads: []string{getNS, getSA, getListed}},
-		{name: "lists its token, token wanted", auto: true, cached: objects(accountListing(listed), its), reads: []string{getNS, getSA, listTokens, getListed}},
-		{name: "lists other names", cached: objects(accountListing("a", "default-token-", "default-token-a", "default-token-a/b")), reads: []string{getNS, getSA}},
-		{name: "lists a missing Secret", cached: objects(accountListing(listed)), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, updateSA}},
-		{name: "lists a Secret of another type that the Reader lacks", cached: objects(accountListing(listed)), live: objects(accountListing(listed), other), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed}},
-		{name: "lists a token that the Reader lacks, token wanted", auto: true, cached: objects(accountListing(listed)), live: objects(accountListing(listed), its), reads: []string{getNS, getSA, listTokens, getListed}, want: []string{getSA, getListed}},
-		{name: "lists an orphan that the Reader lacks", cached: objects(accountListing(listed)), live: objects(accountListing(listed), orphaned), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, "get serviceaccounts ns/nobody"}, wantErr: "Secret ns/" + listed + " is orphaned"},
-		{name: "lists an orphan and a missing Secret", cached: objects(accountListing(listed, "default-token-zzzzz")), live: objects(accountListing(listed, "default-token-zzzzz"), orphaned), reads: []string{getNS, getSA, getListed, "get secrets ns/default-token-zzzzz"}, want: []string{getSA, getListed, "get serviceaccounts ns/nobody", "get secrets ns/default-token-zzzzz", updateSA}, wantErr: "Secret ns/" + listed + " is orphaned"},
-		{name: "no answer about the owner", cached: objects(accountListing(listed)), live: objects(accountListing(listed), orphaned), fault: fault.Nth(2, "get", "serviceaccounts", errBusy), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, "get serviceaccounts ns/nobody"}, wantErr: "etcd is busy"},
-		{name: "has another version", cached: objects(accountListing(listed)), live: objects(opaque(), accountListing(listed)), reads: []string{getNS, getSA, getListed}, want: []string{getSA}, wantErr: "the Reader is stale"},
-		{name: "is another one", cached: objects(accountListing(listed)), live: objects(again(accountListing(listed))), reads: []string{getNS, getSA, getListed}, want: []string{getSA}, wantErr: "the Reader is stale"},
-		{name: "is gone", cached: objects(accountListing(listed)), live: objects(opaque()), reads: []string{getNS, getSA, getListed}, want: []string{getSA}, wantErr: "the Reader is stale"},
-		{name: "no answer about the Secret in the cache", cached: objects(accountListing(listed)), reader: fault.On("get", "secrets", errBusy), reads: []string{getNS, getSA, getListed}, wantErr: "etcd is busy"},
-		{name: "no answer about the tokens in the cache, token wanted", auto: true, cached: objects(account()), reader: fault.First(1, "list", "secrets", errBusy), reads: []string{getNS, getSA, listTokens}, wantErr: "listing the token Secrets of ServiceAccount ns/default: "},
-		{name: "no answer about the tokens in the cache before one is made", auto: true, cached: objects(account()), reader: fault.Nth(2, "list", "secrets", errBusy), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA}, wantErr: "listing the token Secrets of ServiceAccount ns/default: "},
-		{name: "no answer about the token that it has but doesn't list", auto: true, cached: objects(account(), its), fault: fault.On("get", "secrets", errBusy), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed}, wantErr: "etcd is busy"},
-		{name: "is gone, its token not", cached: objects(token()), reads: []string{getNS, getSA, listTokens}, want: []string{getSA, getSec, deleteSec}},
-		{name: "is gone, no answer about its tokens", cached: objects(token()), reader: fault.On("list", "secrets", errBusy), reads: []string{getNS, getSA, listTokens}, wantErr: "etcd is busy"},
-		{name: "has a token, and lists a name that no object can have", auto: true, cached: objects(accountListing("default-token-a/b"), its), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed, updateSA}},
-		{name: "has a token that it doesn't list", auto: true, cached: objects(account(), its), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed, updateSA}},
+		{name: "lists nothing", cached: satest.Objects(satest.Account()), reads: []string{getNS, getSA}},
+		{name: "lists its token", cached: satest.Objects(satest.AccountListing(listed), its), reads: []string{getNS, getSA, getListed}},
+		{name: "lists its token, token wanted", auto: true, cached: satest.Objects(satest.AccountListing(listed), its), reads: []string{getNS, getSA, listTokens, getListed}},
+		{name: "lists other names", cached: satest.Objects(satest.AccountListing("a", "default-token-", "default-token-a", "default-token-a/b")), reads: []string{getNS, getSA}},
+		{name: "lists a missing Secret", cached: satest.Objects(satest.AccountListing(listed)), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, updateSA}},
+		{name: "lists a Secret of another type that the Reader lacks", cached: satest.Objects(satest.AccountListing(listed)), live: satest.Objects(satest.AccountListing(listed), other), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed}},
+		{name: "lists a token that the Reader lacks, token wanted", auto: true, cached: satest.Objects(satest.AccountListing(listed)), live: satest.Objects(satest.AccountListing(listed), its), reads: []string{getNS, getSA, listTokens, getListed}, want: []string{getSA, getListed}},
+		{name: "lists an orphan that the Reader lacks", cached: satest.Objects(satest.AccountListing(listed)), live: satest.Objects(satest.AccountListing(listed), orphaned), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, "get serviceaccounts ns/nobody"}, wantErr: "Secret ns/" + listed + " is orphaned"},
+		{name: "lists an orphan and a missing Secret", cached: satest.Objects(satest.AccountListing(listed, "default-token-zzzzz")), live: satest.Objects(satest.AccountListing(listed, "default-token-zzzzz"), orphaned), reads: []string{getNS, getSA, getListed, "get secrets ns/default-token-zzzzz"}, want: []string{getSA, getListed, "get serviceaccounts ns/nobody", "get secrets ns/default-token-zzzzz", updateSA}, wantErr: "Secret ns/" + listed + " is orphaned"},
+		{name: "no answer about the owner", cached: satest.Objects(satest.AccountListing(listed)), live: satest.Objects(satest.AccountListing(listed), orphaned), fault: fault.Nth(2, "get", "serviceaccounts", satest.ErrBusy), reads: []string{getNS, getSA, getListed}, want: []string{getSA, getListed, "get serviceaccounts ns/nobody"}, wantErr: "etcd is busy"},
+		{name: "has another version", cached: satest.Objects(satest.AccountListing(listed)), live: satest.Objects(satest.Opaque(), satest.AccountListing(listed)), reads: []string{getNS, getSA, getListed}, want: []string{getSA}, wantErr: "the Reader is stale"},
+		{name: "is another one", cached: satest.Objects(satest.AccountListing(listed)), live: satest.Objects(again(satest.AccountListing(listed))), reads: []string{getNS, getSA, getListed}, want: []string{getSA}, wantErr: "the Reader is stale"},
+		{name: "is gone", cached: satest.Objects(satest.AccountListing(listed)), live: satest.Objects(satest.Opaque()), reads: []string{getNS, getSA, getListed}, want: []string{getSA}, wantErr: "the Reader is stale"},
+		{name: "no answer about the Secret in the cache", cached: satest.Objects(satest.AccountListing(listed)), reader: fault.On("get", "secrets", satest.ErrBusy), reads: []string{getNS, getSA, getListed}, wantErr: "etcd is busy"},
+		{name: "no answer about the tokens in the cache, token wanted", auto: true, cached: satest.Objects(satest.Account()), reader: fault.First(1, "list", "secrets", satest.ErrBusy), reads: []string{getNS, getSA, listTokens}, wantErr: "listing the token Secrets of ServiceAccount ns/default: "},
+		{name: "no answer about the tokens in the cache before one is made", auto: true, cached: satest.Objects(satest.Account()), reader: fault.Nth(2, "list", "secrets", satest.ErrBusy), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA}, wantErr: "listing the token Secrets of ServiceAccount ns/default: "},
+		{name: "no answer about the token that it has but doesn't list", auto: true, cached: satest.Objects(satest.Account(), its), fault: fault.On("get", "secrets", satest.ErrBusy), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed}, wantErr: "etcd is busy"},
+		{name: "is gone, its token not", cached: satest.Objects(satest.Token()), reads: []string{getNS, getSA, listTokens}, want: []string{getSA, getSec, deleteSec}},
+		{name: "is gone, no answer about its tokens", cached: satest.Objects(satest.Token()), reader: fault.On("list", "secrets", satest.ErrBusy), reads: []string{getNS, getSA, listTokens}, wantErr: "etcd is busy"},
+		{name: "has a token, and lists a name that no object can have", auto: true, cached: satest.Objects(satest.AccountListing("default-token-a/b"), its), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed, updateSA}},
+		{name: "has a token that it doesn't list", auto: true, cached: satest.Objects(satest.Account(), its), reads: []string{getNS, getSA, listTokens, listTokens}, want: []string{getSA, getListed, updateSA}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -77,8 +78,8 @@ func TestAccountAttempt(t *testing.T) {
 			if (err != nil) != (tt.wantErr != "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
 				t.Errorf("Reconcile() = %v, want the error %q", err, tt.wantErr)
 			}
-			diff(t, "calls of the Reader", tt.reads, calls(cache))
-			diff(t, "calls of the Client", tt.want, calls(api))
+			satest.Diff(t, "calls of the Reader", tt.reads, satest.Calls(cache))
+			satest.Diff(t, "calls of the Client", tt.want, satest.Calls(api))
 		})
 	}
 }
@@ -88,11 +89,11 @@ func TestAccountAttempt(t *testing.T) {
 func TestAccountAttempts(t *testing.T) {
 	const n = 600
 	for _, auto := range []bool{false, true} {
-		cluster := fake.New(active("ns"), accountListing(generatedNames(n)...))
-		cluster.Inject(fault.Nth(37, "get", "secrets", errBusy))
-		cluster.Inject(fault.Nth(1000, "get", "secrets", errBusy))
+		cluster := fake.New(satest.Active("ns"), satest.AccountListing(generatedNames(n)...))
+		cluster.Inject(fault.Nth(37, "get", "secrets", satest.ErrBusy))
+		cluster.Inject(fault.Nth(1000, "get", "secrets", satest.ErrBusy))
 		c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader, cfg.AutoGenerate = cluster, auto })
-		settle(t, cluster, c)
+		satest.Settle(t, cluster, c)
 		count := map[string]int{}
 		for _, a := range cluster.Actions() {
 			count[a.Verb+" "+a.Resource]++
@@ -104,13 +105,13 @@ func TestAccountAttempts(t *testing.T) {
 		if auto {
 			want = map[string]int{"get namespaces": 49, "get serviceaccounts": 49 + 2*2, "get secrets": 2*n + 4, "list secrets": 5, "create secrets": 1, "update serviceaccounts": 2}
 		}
-		diff(t, "calls", want, count)
+		satest.Diff(t, "calls", want, count)
 	}
 }
 
 // A Secret that is created while the account is searched keeps its reference.
 func TestAccountAttemptsMeanwhile(t *testing.T) {
-	cluster := fake.New(active("ns"), accountListing(generatedNames(30)...))
+	cluster := fake.New(satest.Active("ns"), satest.AccountListing(generatedNames(30)...))
 	c := newTokens(t, cluster)
 	if result, err := c.Reconcile(t.Context(), accountKey); err != nil || result.RequeueAfter != sacontroller.Yield {
 		t.Fatalf("Reconcile() = %v, %v, want it to yield", result, err)
@@ -120,14 +121,14 @@ func TestAccountAttemptsMeanwhile(t *testing.T) {
 	if _, err := cluster.CreateSecret(t.Context(), created); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, cluster, c)
-	diff(t, "references", []string{created.Name}, references(getAccount(t, cluster, "ns", "default")))
+	satest.Settle(t, cluster, c)
+	satest.Diff(t, "references", []string{created.Name}, references(getAccount(t, cluster, "ns", "default")))
 }
 
 // What was found of an account that was changed, or is another one by now, is
 // looked up again.
 func TestAccountAttemptsAnew(t *testing.T) {
-	cluster := fake.New(active("ns"), accountListing(generatedNames(30)...))
+	cluster := fake.New(satest.Active("ns"), satest.AccountListing(generatedNames(30)...))
 	c := newTokens(t, cluster)
 	if result, err := c.Reconcile(t.Context(), accountKey); err != nil || result.RequeueAfter != sacontroller.Yield {
 		t.Fatalf("Reconcile() = %v, %v, want it to yield", result, err)
@@ -142,8 +143,8 @@ func TestAccountAttemptsAnew(t *testing.T) {
 	if _, err := cluster.UpdateServiceAccount(t.Context(), changed); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, cluster, c)
-	diff(t, "references", []string{created.Name}, references(getAccount(t, cluster, "ns", "default")))
+	satest.Settle(t, cluster, c)
+	satest.Diff(t, "references", []string{created.Name}, references(getAccount(t, cluster, "ns", "default")))
 	if n := c.Searches(); n != 0 {
 		t.Errorf("%d searches are remembered, want none", n)
 	}

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 )
 
 // BenchmarkTokens fills the token Secrets of the accounts of one namespace, one
@@ -61,7 +62,7 @@ func BenchmarkTokens(b *testing.B) {
 // for each, in one namespace.
 func namespaceOfAccounts(b *testing.B, n int) *fake.Cluster {
 	b.Helper()
-	cluster := fake.New(active("ns"))
+	cluster := fake.New(satest.Active("ns"))
 	for i := range n {
 		name := fmt.Sprintf("sa-%d", i)
 		if err := cluster.Load(

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,9 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // maxCalls is how many calls one attempt may make, of the Reader and the Client
@@ -50,14 +54,6 @@ func (m *metered) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 	return result, err
 }
 
-func numberedNames(n int, format string) []string {
-	all := make([]string, n)
-	for i := range all {
-		all[i] = fmt.Sprintf(format, i)
-	}
-	return all
-}
-
 // generatedNames returns n names that look generated for the account "default".
 func generatedNames(n int) []string {
 	const alphabet = "bcdfghjklmnpqrstvwxz2456789"
@@ -77,8 +73,8 @@ func generatedNames(n int) []string {
 func secretsNamed(names []string, mutate func(*corev1.Secret)) []runtime.Object {
 	var all []runtime.Object
 	for i, name := range names {
-		all = append(all, tokenWith(func(s *corev1.Secret) {
-			s.Name, s.UID = name, *uid(fmt.Sprint("s", i))
+		all = append(all, satest.TokenWith(func(s *corev1.Secret) {
+			s.Name, s.UID = name, *satest.UID(fmt.Sprint("s", i))
 			mutate(s)
 		}))
 	}
@@ -105,66 +101,66 @@ func TestCallsPerAttempt(t *testing.T) {
 		refs   func(n int) int // that the account lists afterwards; -1 if there is none
 	}{
 		{name: "lists made-up generated names", world: func(n int) []runtime.Object {
-			return objects(accountListing(generatedNames(n)...))
+			return satest.Objects(satest.AccountListing(generatedNames(n)...))
 		}},
 		{name: "lists made-up generated names, each twice", world: func(n int) []runtime.Object {
-			return objects(accountListing(append(generatedNames(n/2), generatedNames(n/2)...)...))
+			return satest.Objects(satest.AccountListing(append(generatedNames(n/2), generatedNames(n/2)...)...))
 		}},
 		{name: "lists made-up generated names, token wanted", auto: true, refs: func(int) int { return 1 }, world: func(n int) []runtime.Object {
-			return objects(accountListing(generatedNames(n)...))
+			return satest.Objects(satest.AccountListing(generatedNames(n)...))
 		}},
 		{name: "lists made-up names, token wanted", auto: true, refs: func(n int) int { return n + 1 }, world: func(n int) []runtime.Object {
-			return objects(accountListing(numberedNames(n, "default-token-%d")...))
+			return satest.Objects(satest.AccountListing(satest.NumberedNames(n, "default-token-%d")...))
 		}},
 		{name: "lists any names, token wanted", auto: true, refs: func(n int) int { return n + 1 }, world: func(n int) []runtime.Object {
-			return objects(accountListing(numberedNames(n, "x-%d")...))
+			return satest.Objects(satest.AccountListing(satest.NumberedNames(n, "x-%d")...))
 		}},
 		{name: "lists made-up names, token wanted, conflicts", auto: true, storm: 4, refs: func(n int) int { return n + 1 }, world: func(n int) []runtime.Object {
-			return objects(accountListing(numberedNames(n, "default-token-%d")...))
+			return satest.Objects(satest.AccountListing(satest.NumberedNames(n, "default-token-%d")...))
 		}},
 		{name: "lists names that are paths, token wanted", auto: true, refs: func(n int) int { return n + 1 }, world: func(n int) []runtime.Object {
-			return objects(accountListing(numberedNames(n, "default-token-/../../../namespaces/kube-system/secrets/%d")...))
+			return satest.Objects(satest.AccountListing(satest.NumberedNames(n, "default-token-/../../../namespaces/kube-system/secrets/%d")...))
 		}},
 		{name: "lists Secrets of another type, token wanted", auto: true, refs: func(n int) int { return n + 1 }, world: func(n int) []runtime.Object {
-			return append(secretsNamed(generatedNames(n), isOpaque), accountListing(generatedNames(n)...))
+			return append(secretsNamed(generatedNames(n), isOpaque), satest.AccountListing(generatedNames(n)...))
 		}},
 		{name: "lists its tokens", auto: true, refs: func(n int) int { return n }, world: func(n int) []runtime.Object {
-			return append(secretsNamed(generatedNames(n), func(*corev1.Secret) {}), accountListing(generatedNames(n)...))
+			return append(secretsNamed(generatedNames(n), func(*corev1.Secret) {}), satest.AccountListing(generatedNames(n)...))
 		}},
 		{name: "has tokens that it doesn't list", auto: true, refs: func(int) int { return 1 }, world: func(n int) []runtime.Object {
-			return append(secretsNamed(generatedNames(n), empty), account())
+			return append(secretsNamed(generatedNames(n), empty), satest.Account())
 		}},
 		{name: "image pull secrets", auto: true, refs: func(int) int { return 1 }, world: func(n int) []runtime.Object {
-			a := account()
+			a := satest.Account()
 			for _, name := range generatedNames(n) {
 				a.ImagePullSecrets = append(a.ImagePullSecrets, corev1.LocalObjectReference{Name: name})
 			}
-			return objects(a)
+			return satest.Objects(a)
 		}},
 		{name: "is deleted with its tokens", before: remove, refs: func(int) int { return -1 }, world: func(n int) []runtime.Object {
-			return append(secretsNamed(generatedNames(n), func(*corev1.Secret) {}), accountListing(generatedNames(n)...))
+			return append(secretsNamed(generatedNames(n), func(*corev1.Secret) {}), satest.AccountListing(generatedNames(n)...))
 		}},
 		{name: "tokens of no account", refs: func(int) int { return -1 }, world: func(n int) []runtime.Object {
 			return secretsNamed(generatedNames(n), func(*corev1.Secret) {})
 		}},
 		{name: "unused tokens in a round of the cleaner", refs: func(n int) int { return n }, world: func(n int) []runtime.Object {
 			all := secretsNamed(generatedNames(n), func(s *corev1.Secret) { s.CreationTimestamp = metav1.NewTime(fake.Epoch.AddDate(-3, 0, 0)) })
-			return append(all, accountListing(generatedNames(n)...))
+			return append(all, satest.AccountListing(generatedNames(n)...))
 		}},
 		{name: "unused tokens of as many accounts in a round of the cleaner", refs: func(int) int { return -1 }, world: func(n int) []runtime.Object {
 			var all []runtime.Object
-			for i, name := range numberedNames(n, "x-%d") {
-				a := accountListing("t-" + name)
-				a.Name, a.UID = name, *uid(fmt.Sprint("a", i))
-				s := unused(nil)
-				s.Name, s.UID, s.Annotations = "t-"+name, *uid(fmt.Sprint("s", i)), map[string]string{corev1.ServiceAccountNameKey: name}
+			for i, name := range satest.NumberedNames(n, "x-%d") {
+				a := satest.AccountListing("t-" + name)
+				a.Name, a.UID = name, *satest.UID(fmt.Sprint("a", i))
+				s := satest.Unused(nil)
+				s.Name, s.UID, s.Annotations = "t-"+name, *satest.UID(fmt.Sprint("s", i)), map[string]string{corev1.ServiceAccountNameKey: name}
 				all = append(all, a, s)
 			}
 			return all
 		}},
 		{name: "many pods", auto: true, refs: func(int) int { return 1 }, world: func(n int) []runtime.Object {
-			all := objects(account())
-			for _, name := range numberedNames(n, "p-%d") {
+			all := satest.Objects(satest.Account())
+			for _, name := range satest.NumberedNames(n, "p-%d") {
 				all = append(all, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}})
 			}
 			return all
@@ -174,17 +170,17 @@ func TestCallsPerAttempt(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			perObject := map[int]float64{}
 			for _, n := range []int{60, 600} {
-				cluster := fake.New(append(tt.world(n), active("ns"), active("kube-system"), tracking(map[string]string{"since": "2020-01-01"}))...)
+				cluster := fake.New(append(tt.world(n), satest.Active("ns"), satest.Active("kube-system"), satest.Tracking(map[string]string{"since": "2020-01-01"}))...)
 				m := &meter{}
 				tokens := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader, cfg.AutoGenerate = cluster, tt.auto })
 				controllers := []sacontroller.Controller{
 					tokens,
-					newCleaner(t, cluster, func(cfg *sacontroller.LegacyTokenCleanerConfig) { cfg.Reader = cluster }),
-					orPanic(sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: cluster, Client: cluster, RootCA: []byte("CA")})),
-					orPanic(sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{Reader: cluster, Client: cluster})),
+					satest.Must(legacytoken.NewCleaner(legacytoken.CleanerConfig{Reader: cluster, Client: cluster, Now: func() time.Time { return fake.Epoch }})),
+					satest.Must(rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: cluster, Client: cluster, RootCA: []byte("CA")})),
+					satest.Must(legacytoken.NewTracker(legacytoken.TrackerConfig{Reader: cluster, Client: cluster})),
 				}
 				if tt.before != nil {
-					settle(t, cluster, controllers...)
+					satest.Settle(t, cluster, controllers...)
 					tt.before(t, cluster)
 					for _, c := range controllers {
 						cluster.Forget(c)
@@ -199,7 +195,7 @@ func TestCallsPerAttempt(t *testing.T) {
 					all = append(all, &metered{Controller: c, meter: m})
 					controllers[i] = all[i]
 				}
-				settle(t, cluster, controllers...)
+				satest.Settle(t, cluster, controllers...)
 				for _, c := range all {
 					if c.most > maxCalls {
 						t.Errorf("n = %d: an attempt of the %s made %d calls, want at most %d", n, c.Name(), c.most, maxCalls)

@@ -12,6 +12,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 )
 
 // overtaken is a Client whose account is changed by another writer right before
@@ -54,11 +55,11 @@ func TestGenerateConflicts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	held := account()
+	held := satest.Account()
 	held.Finalizers = []string{"a/b"}
 	tests := []struct {
 		name       string
-		account    *corev1.ServiceAccount // account() if nil
+		account    *corev1.ServiceAccount // satest.Account() if nil
 		before     func(*testing.T, *fake.Cluster)
 		beforeRead func(*testing.T, *fake.Cluster)
 		fault      *fault.Fault
@@ -77,7 +78,7 @@ func TestGenerateConflicts(t *testing.T) {
 		}, wantWrites: []string{updateSA, "delete secrets"}, references: []string{"token-secret-1"}},
 		{name: "lists another token, which the Reader has", before: func(t *testing.T, cluster *fake.Cluster) {
 			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: "token-secret-1"}} })
-		}, fault: fault.On("get", "secrets", errBusy), wantWrites: []string{updateSA, "delete secrets"}, references: []string{"token-secret-1"}},
+		}, fault: fault.On("get", "secrets", satest.ErrBusy), wantWrites: []string{updateSA, "delete secrets"}, references: []string{"token-secret-1"}},
 		{name: "lists it already", before: func(t *testing.T, cluster *fake.Cluster) {
 			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: generated}} })
 		}, wantWrites: []string{updateSA}, references: []string{generated}},
@@ -94,14 +95,14 @@ func TestGenerateConflicts(t *testing.T) {
 		}, wantWrites: []string{updateSA, "delete secrets"}, references: []string{}},
 		{name: "no answer about the Secrets that it lists", before: func(t *testing.T, cluster *fake.Cluster) {
 			update(t, cluster, func(a *corev1.ServiceAccount) { a.Secrets = []corev1.ObjectReference{{Name: "opaque"}} })
-		}, fault: fault.On("get", "secrets", errBusy), wantErr: "etcd is busy", wantWrites: []string{updateSA}, references: []string{"opaque"}},
+		}, fault: fault.On("get", "secrets", satest.ErrBusy), wantErr: "etcd is busy", wantWrites: []string{updateSA}, references: []string{"opaque"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.account == nil {
-				tt.account = account()
+				tt.account = satest.Account()
 			}
-			cluster := fake.New(tt.account, token(), opaque())
+			cluster := fake.New(tt.account, satest.Token(), satest.Opaque())
 			client := &overtaken{Cluster: cluster, before: func() {
 				tt.before(t, cluster)
 				cluster.ClearActions()
@@ -124,9 +125,9 @@ func TestGenerateConflicts(t *testing.T) {
 				}
 				got = append(got, w)
 			}
-			diff(t, "writes after the change", tt.wantWrites, got)
+			satest.Diff(t, "writes after the change", tt.wantWrites, got)
 			if tt.references != nil {
-				diff(t, "references", tt.references, references(getAccount(t, cluster, "ns", "default")))
+				satest.Diff(t, "references", tt.references, references(getAccount(t, cluster, "ns", "default")))
 			}
 			if n := c.Pending(); (n > 0) != (tt.wantErr != "") {
 				t.Errorf("%d Secrets are remembered as unfinished", n)
@@ -140,9 +141,9 @@ func TestGenerateConflicts(t *testing.T) {
 
 // What the Reader can't say after a conflict is an error, and the Secret stays.
 func TestGenerateConflictReaderFails(t *testing.T) {
-	cluster := fake.New(account(), opaque())
+	cluster := fake.New(satest.Account(), satest.Opaque())
 	reader := cluster.Reader()
-	reader.Inject(fault.On("get", "secrets", errBusy))
+	reader.Inject(fault.On("get", "secrets", satest.ErrBusy))
 	client := &overtaken{Cluster: cluster, before: func() {
 		a := getAccount(t, cluster, "ns", "default").DeepCopy()
 		a.Secrets = []corev1.ObjectReference{{Name: "opaque"}}
@@ -154,7 +155,7 @@ func TestGenerateConflictReaderFails(t *testing.T) {
 	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || !strings.Contains(err.Error(), "etcd is busy") {
 		t.Errorf("Reconcile() = %v, want the Reader's error", err)
 	}
-	diff(t, "Secrets", []string{"default-token-xxxx2", "opaque"}, secretNames(t, cluster, "ns"))
+	satest.Diff(t, "Secrets", []string{"default-token-xxxx2", "opaque"}, satest.SecretNames(t, cluster, "ns"))
 	if c.Pending() != 1 {
 		t.Errorf("%d Secrets are remembered as unfinished, want one", c.Pending())
 	}
@@ -162,8 +163,8 @@ func TestGenerateConflictReaderFails(t *testing.T) {
 
 // What is remembered of an account is forgotten with it.
 func TestGenerateForgetsDeletedAccounts(t *testing.T) {
-	cluster := fake.New(account())
-	cluster.Inject(fault.On("create", "secrets", errBusy))
+	cluster := fake.New(satest.Account())
+	cluster.Inject(fault.On("create", "secrets", satest.ErrBusy))
 	c := newTokens(t, cluster, autoGenerate)
 	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || c.Pending() != 1 {
 		t.Fatalf("Reconcile() = %v, %d Secrets are remembered, want an error and one", err, c.Pending())
@@ -178,13 +179,13 @@ func TestGenerateForgetsDeletedAccounts(t *testing.T) {
 
 // An account whose Secrets can't be read gets no second token.
 func TestGenerateCannotReadListed(t *testing.T) {
-	cluster := fake.New(accountListing("default-token-1"), tokenWith(func(s *corev1.Secret) { s.Name = "default-token-1" }))
-	cluster.Inject(fault.On("get", "secrets", errBusy))
+	cluster := fake.New(satest.AccountListing("default-token-1"), satest.TokenWith(func(s *corev1.Secret) { s.Name = "default-token-1" }))
+	cluster.Inject(fault.On("get", "secrets", satest.ErrBusy))
 	c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) { cfg.Reader = noTokens{cluster.Reader()} })
 	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || !strings.Contains(err.Error(), "reading Secret ns/default-token-1: ") {
 		t.Errorf("Reconcile() = %v, want an error about the listed Secret", err)
 	}
-	diff(t, "calls", []string{getSA, "get secrets ns/default-token-1"}, calls(cluster))
+	satest.Diff(t, "calls", []string{getSA, "get secrets ns/default-token-1"}, satest.Calls(cluster))
 }
 
 // unversioned is a Reader that doesn't know resourceVersions.
@@ -202,22 +203,22 @@ func (u unversioned) GetSecret(ctx context.Context, namespace, name string) (*co
 // A write without a resourceVersion would overwrite anything: the Secret is read
 // live first (CTL-46).
 func TestFillWithoutResourceVersion(t *testing.T) {
-	cluster := fake.New(account(), tokenWith(empty))
+	cluster := fake.New(satest.Account(), satest.TokenWith(empty))
 	c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader = unversioned{cluster.Reader()} })
 	if _, err := c.Reconcile(t.Context(), secretKey); err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "calls", []string{"get secrets ns/token-secret-1", updateSec}, calls(cluster))
+	satest.Diff(t, "calls", []string{"get secrets ns/token-secret-1", updateSec}, satest.Calls(cluster))
 }
 
 // Another writer empties the Secret each time: SECURITY C15.
 func TestTokensFight(t *testing.T) {
 	now := fake.Epoch
-	cluster := fake.New(account(), token())
+	cluster := fake.New(satest.Account(), satest.Token())
 	c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Now = func() time.Time { return now } })
 	waited := 0
 	for range 500 {
-		s := getSecret(t, cluster, "ns", "token-secret-1").DeepCopy()
+		s := satest.GetSecret(t, cluster, "ns", "token-secret-1").DeepCopy()
 		s.Data = nil
 		if _, err := cluster.UpdateSecret(fake.WithActor(t.Context(), "somebody"), s); err != nil {
 			t.Fatal(err)
@@ -244,23 +245,5 @@ func TestTokensFight(t *testing.T) {
 	}
 	if waited == 0 || ours > 2*60+1 {
 		t.Errorf("it wrote %d times in two minutes and waited %d times, want at most 60 writes a minute", ours, waited)
-	}
-}
-
-// Another writer deletes the ConfigMap each time: SECURITY C15.
-func TestRootCAPublisherFightsDeletes(t *testing.T) {
-	cluster := fake.New(active("ns"))
-	c := newPublisher(t, cluster, func(cfg *sacontroller.RootCAPublisherConfig) { cfg.Now = func() time.Time { return fake.Epoch } })
-	key := sacontroller.Key{Kind: "Namespace", Name: "ns"}
-	for i := range 61 {
-		result, err := c.Reconcile(t.Context(), key)
-		if err != nil || (result.RequeueAfter > 0) != (i == 60) {
-			t.Fatalf("attempt %d: Reconcile() = %v, %v, want it to wait from the 61st on", i+1, result, err)
-		}
-		if i < 60 {
-			if err := cluster.DeleteConfigMap(t.Context(), "ns", "kube-root-ca.crt", metav1.DeleteOptions{}); err != nil {
-				t.Fatal(err)
-			}
-		}
 	}
 }

@@ -11,9 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
-	"github.com/kubesa/serviceaccount/internal/logvalue"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/cabundle"
-	"github.com/kubesa/serviceaccount/tenant"
 )
 
 // A Controller reconciles one kind of thing in a cluster. It starts nothing by
@@ -97,9 +96,6 @@ func (k Key) String() string {
 	return b.String()
 }
 
-// in returns ctx as one of the tenant of k.
-func (k Key) in(ctx context.Context) context.Context { return tenant.NewContext(ctx, k.Tenant) }
-
 // LogValue returns what String does, for log/slog.
 func (k Key) LogValue() slog.Value { return slog.StringValue(k.String()) }
 
@@ -133,30 +129,11 @@ type Result struct {
 // next one goes on from there. It is short enough for a driver that doesn't know it.
 const Yield = time.Nanosecond
 
-// A TerminalError says that a key can't succeed until an object changes, and why.
-// A driver must not retry the key: the change makes it due again. Until then the
-// driver should show the error to people, as it does with other errors.
-type TerminalError struct {
-	Err error // never nil
-}
-
-func (e *TerminalError) Error() string { return e.Err.Error() }
-
-// Unwrap returns Err.
-func (e *TerminalError) Unwrap() error { return e.Err }
-
-// An Event tells an Observe func what a controller did.
-type Event struct {
-	Controller string        // the controller's Name
-	Took       time.Duration // by Reconcile; by the last attempt, of a round
-	Err        error         // as returned, or why Reconcile waits
-
-	// Cleanup is the report of one round of a [LegacyTokenCleaner].
-	Cleanup *CleanupReport
-}
-
-// LogValue returns e for log/slog.
-func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
+// A TerminalError says that a key can't succeed until an object changes, and why:
+// its field Err, which Unwrap returns, is never nil. A driver must not retry the key:
+// the change makes it due again. Until then the driver should show the error to
+// people, as it does with other errors.
+type TerminalError = apicall.TerminalError
 
 // A ConfigError is one mistake in a config struct. Constructors return all
 // mistakes at once, joined: [errors.As] finds the first. Config is the struct,

@@ -21,10 +21,9 @@
 //   - [Tokens] fills Secrets of type kubernetes.io/service-account-token, deletes
 //     orphaned ones, and removes references to those that don't exist. With
 //     AutoGenerate each account gets a token Secret of its own.
-//   - [LegacyTokenCleaner] invalidates and deletes unused generated token
-//     Secrets; [LegacyTokenTracker] keeps the date since when use is recorded.
-//   - [RootCAPublisher] publishes a CA bundle in every Namespace.
-//   - [TrustBundlePublisher] publishes it as a ClusterTrustBundle.
+//
+// Package legacytoken has the controllers that retire unused generated tokens, and
+// package rootca those that publish the CA bundle.
 //
 // # Readers and Clients
 //

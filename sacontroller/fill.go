@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 )
 
 // reconcileSecret fills a token Secret, deletes it if it is orphaned, or removes
@@ -36,7 +37,7 @@ func (a *attempt) secretPresent(ctx context.Context, key Key, secret *corev1.Sec
 		return nil
 	case !isSegment(name):
 		// An API server can't be asked for it, and Kubernetes leaves the Secret alone.
-		return terminalf("Secret %s/%s is annotated with the ServiceAccount %s, which can't exist, want another name", secret.Namespace, secret.Name, names.Quote(name))
+		return apicall.Terminalf("sacontroller: Secret %s/%s is annotated with the ServiceAccount %s, which can't exist, want another name", secret.Namespace, secret.Name, names.Quote(name))
 	}
 	account, err := a.cachedAccount(ctx, secret.Namespace, name)
 	if err != nil {
@@ -71,7 +72,7 @@ func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, acco
 		return err // CTL-44
 	}
 	if wait := a.throttle.Wait(key); wait > 0 {
-		return reverted(key, wait)
+		return apicall.Reverted(key, wait)
 	}
 	// A write without a resourceVersion would overwrite whatever is stored.
 	if secret.ResourceVersion != "" {
@@ -110,7 +111,7 @@ func (a *attempt) lacking(ctx context.Context, secret *corev1.Secret, account *c
 // more is success (CTL-52).
 func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount, lacking tokensecret.Fill) error {
 	if secret.Immutable != nil && *secret.Immutable {
-		return terminalf("Secret %s/%s is immutable and incomplete, want it deleted and created again", secret.Namespace, secret.Name)
+		return apicall.Terminalf("sacontroller: Secret %s/%s is immutable and incomplete, want it deleted and created again", secret.Namespace, secret.Name)
 	}
 	token := ""
 	if lacking.Token {
@@ -121,7 +122,7 @@ func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secre
 	}
 	complete := tokensecret.Filled(secret, account, lacking, a.rootCA.Get(ctx), token)
 	if size := tokensecret.DataSize(complete); size > corev1.MaxSecretSize {
-		return terminalf("Secret %s/%s would hold %d bytes once it is filled, want at most %d", secret.Namespace, secret.Name, size, corev1.MaxSecretSize)
+		return apicall.Terminalf("sacontroller: Secret %s/%s would hold %d bytes once it is filled, want at most %d", secret.Namespace, secret.Name, size, corev1.MaxSecretSize)
 	}
 	if lacking.Token && a.replaceInvalid {
 		// A check that accepts nothing would have the token replaced for ever.
@@ -136,14 +137,14 @@ func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secre
 	if err := a.spend(); err != nil {
 		return err
 	}
-	_, err := requireObject(a.client.UpdateSecret(ctx, complete))
+	_, err := apicall.Require(a.client.UpdateSecret(ctx, complete))
 	if err == nil {
 		a.throttle.Wrote(key)
 	}
 	if err == nil || apierrors.IsNotFound(err) {
 		return nil
 	}
-	return writeError(err, "filling Secret %s/%s", secret.Namespace, secret.Name)
+	return apicall.WriteError(err, "sacontroller: filling Secret %s/%s", secret.Namespace, secret.Name)
 }
 
 // secretGone removes the references to a Secret that the Reader no longer has

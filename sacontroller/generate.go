@@ -3,12 +3,14 @@ package sacontroller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 )
 
 // generateToken gives live, an account just read, a token Secret unless it lists
@@ -72,18 +74,18 @@ func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccoun
 		if err := a.spend(); err != nil {
 			return nil, err
 		}
-		created, err := requireObject(a.client.CreateSecret(ctx, tokensecret.New(account, name, rootCA, token)))
+		created, err := apicall.Require(a.client.CreateSecret(ctx, tokensecret.New(account, name, rootCA, token)))
 		switch {
 		case err == nil:
 			return created, nil
-		case saysTerminating(err):
+		case apicall.SaysTerminating(err):
 			a.pending.Forget(account.UID)
 			return nil, nil
 		case !apierrors.IsAlreadyExists(err):
-			if isPermanent(err) {
+			if apicall.Permanent(err) {
 				a.pending.Forget(account.UID)
 			}
-			return nil, writeError(err, "creating a token Secret for ServiceAccount %s/%s", account.Namespace, account.Name)
+			return nil, apicall.WriteError(err, "sacontroller: creating a token Secret for ServiceAccount %s/%s", account.Namespace, account.Name)
 		}
 		live, err := a.liveSecret(ctx, account.Namespace, name)
 		if err != nil {
@@ -114,8 +116,8 @@ func (a *attempt) addReference(ctx context.Context, account *corev1.ServiceAccou
 		case apierrors.IsNotFound(err):
 			return a.discard(ctx, account, secret) // CTL-91
 		case !apierrors.IsConflict(err):
-			err = writeError(err, "listing a new token Secret in ServiceAccount %s/%s", account.Namespace, account.Name)
-			if isTerminal(err) {
+			err = apicall.WriteError(err, "sacontroller: listing a new token Secret in ServiceAccount %s/%s", account.Namespace, account.Name)
+			if _, ok := errors.AsType[*TerminalError](err); ok {
 				return cmp.Or(a.discard(ctx, account, secret), err)
 			}
 			return err

@@ -15,6 +15,8 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // numbered gives generated Secrets the suffixes xxxx2, xxxx4, …
@@ -29,41 +31,41 @@ func numbered(cfg *sacontroller.TokensConfig) {
 
 // CTL-80, CTL-85, CTL-89, CTL-92
 func TestGenerate(t *testing.T) {
-	cluster := fake.New(accountListing("opaque", "missing", "default-token-missing"), opaque())
+	cluster := fake.New(satest.AccountListing("opaque", "missing", "default-token-missing"), satest.Opaque())
 	c := newTokens(t, cluster, numbered)
 	if _, err := c.Reconcile(t.Context(), accountKey); err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "calls", []string{
+	satest.Diff(t, "calls", []string{
 		getSA, "get secrets ns/default-token-missing", // it might be one that the Reader lacks
 		"create secrets ns/default-token-xxxx2", updateSA,
-	}, calls(cluster))
-	diff(t, "references", []string{"opaque", "missing", "default-token-missing", "default-token-xxxx2"}, references(getAccount(t, cluster, "ns", "default")))
-	want := token()
+	}, satest.Calls(cluster))
+	satest.Diff(t, "references", []string{"opaque", "missing", "default-token-missing", "default-token-xxxx2"}, references(getAccount(t, cluster, "ns", "default")))
+	want := satest.Token()
 	want.Name = "default-token-xxxx2"
 	want.Data["token"] = []byte("token(ns/default/12345/default-token-xxxx2)")
-	got := getSecret(t, cluster, "ns", "default-token-xxxx2").DeepCopy()
+	got := satest.GetSecret(t, cluster, "ns", "default-token-xxxx2").DeepCopy()
 	got.UID, got.ResourceVersion, got.CreationTimestamp = want.UID, "", metav1.Time{}
-	diff(t, "Secret", want, got)
+	satest.Diff(t, "Secret", want, got)
 
 	// The events that follow from it lead to nothing: CTL-88.
 	cluster.ClearActions()
-	settle(t, cluster, c)
-	diff(t, "calls afterwards", []string(nil), calls(cluster))
+	satest.Settle(t, cluster, c)
+	satest.Diff(t, "calls afterwards", []string(nil), satest.Calls(cluster))
 }
 
 // CTL-81..87, CTL-90, CTL-91, CTL-93, CTL-94
 func TestGenerateCases(t *testing.T) {
 	const create = "create secrets ns/default-token-xxxx2"
-	changed := account()
+	changed := satest.Account()
 	changed.Labels = map[string]string{"a": "b"}
-	deleting := account()
+	deleting := satest.Account()
 	deleting.DeletionTimestamp, deleting.Finalizers = &metav1.Time{Time: fake.Epoch}, []string{"a/b"}
-	taken := opaque()
+	taken := satest.Opaque()
 	taken.Name = "default-token-xxxx2"
-	its := tokenWith(func(s *corev1.Secret) { s.Name = "default-token-1" })
-	replicas := tokenWith(func(s *corev1.Secret) { s.Name = "default-token-xxxx2" })
-	left := tokenWith(func(s *corev1.Secret) { s.Name = "default-token-x7k2q" })
+	its := satest.TokenWith(func(s *corev1.Secret) { s.Name = "default-token-1" })
+	replicas := satest.TokenWith(func(s *corev1.Secret) { s.Name = "default-token-xxxx2" })
+	left := satest.TokenWith(func(s *corev1.Secret) { s.Name = "default-token-x7k2q" })
 	leaving := left.DeepCopy()
 	leaving.DeletionTimestamp, leaving.Finalizers = &metav1.Time{Time: fake.Epoch}, []string{"a/b"}
 	tests := []struct {
@@ -76,73 +78,73 @@ func TestGenerateCases(t *testing.T) {
 		secrets      []string // names afterwards
 		refs         []string
 	}{
-		{name: "lists a token", cached: objects(accountListing("token-secret-1"), token()), secrets: []string{"token-secret-1"}, refs: []string{"token-secret-1"}},
+		{name: "lists a token", cached: satest.Objects(satest.AccountListing("token-secret-1"), satest.Token()), secrets: []string{"token-secret-1"}, refs: []string{"token-secret-1"}},
 		{
-			name: "unlisted token doesn't count", cached: objects(account(), token()), // CTL-82
+			name: "unlisted token doesn't count", cached: satest.Objects(satest.Account(), satest.Token()), // CTL-82
 			want: []string{getSA, create, updateSA}, secrets: []string{"default-token-xxxx2", "token-secret-1"}, refs: []string{"default-token-xxxx2"},
 		},
 		{
-			name: "lists a token that the cache lacks", cached: objects(accountListing("default-token-1")), live: objects(accountListing("default-token-1"), its), // CTL-88
+			name: "lists a token that the cache lacks", cached: satest.Objects(satest.AccountListing("default-token-1")), live: satest.Objects(satest.AccountListing("default-token-1"), its), // CTL-88
 			want: []string{getSA, "get secrets ns/default-token-1"}, secrets: []string{"default-token-1"}, refs: []string{"default-token-1"},
 		},
 		{
-			name: "lists the token of a namesake", cached: objects(again(accountListing("token-secret-1")), token()),
+			name: "lists the token of a namesake", cached: satest.Objects(again(satest.AccountListing("token-secret-1")), satest.Token()),
 			secrets: []string{"token-secret-1"}, refs: []string{"token-secret-1"},
 		},
-		{name: "account gone by now", cached: objects(account()), live: objects(active("ns")), want: []string{getSA}, wantErr: "another version"}, // CTL-83
-		{name: "account changed by now", cached: objects(account()), live: objects(opaque(), changed), want: []string{getSA}, wantErr: "another version", secrets: []string{"opaque"}, refs: []string{}},
-		{name: "no answer about the account", cached: objects(account()), fault: fault.On("get", "serviceaccounts", errBusy), want: []string{getSA}, wantErr: "etcd is busy", refs: []string{}},
-		{name: "account being deleted", cached: objects(deleting), refs: []string{}},
-		{name: "namespace being deleted", cached: objects(terminating("ns"), account()), refs: []string{}},
+		{name: "account gone by now", cached: satest.Objects(satest.Account()), live: satest.Objects(satest.Active("ns")), want: []string{getSA}, wantErr: "another version"}, // CTL-83
+		{name: "account changed by now", cached: satest.Objects(satest.Account()), live: satest.Objects(satest.Opaque(), changed), want: []string{getSA}, wantErr: "another version", secrets: []string{"opaque"}, refs: []string{}},
+		{name: "no answer about the account", cached: satest.Objects(satest.Account()), fault: fault.On("get", "serviceaccounts", satest.ErrBusy), want: []string{getSA}, wantErr: "etcd is busy", refs: []string{}},
+		{name: "account being deleted", cached: satest.Objects(deleting), refs: []string{}},
+		{name: "namespace being deleted", cached: satest.Objects(satest.Terminating("ns"), satest.Account()), refs: []string{}},
 		{
-			name: "namespace being deleted, unknown to the cache", cached: objects(active("ns"), account()), live: objects(terminating("ns"), account()),
+			name: "namespace being deleted, unknown to the cache", cached: satest.Objects(satest.Active("ns"), satest.Account()), live: satest.Objects(satest.Terminating("ns"), satest.Account()),
 			want: []string{getSA, create}, refs: []string{}, // CTL-87
 		},
-		{name: "signer fails", cached: objects(account()), signer: 1, want: []string{getSA}, wantErr: "signer is down", refs: []string{}},                                           // CTL-86
-		{name: "create fails", cached: objects(account()), fault: fault.On("create", "secrets", errBusy), want: []string{getSA, create}, wantErr: "etcd is busy", refs: []string{}}, // CTL-87
+		{name: "signer fails", cached: satest.Objects(satest.Account()), signer: 1, want: []string{getSA}, wantErr: "signer is down", refs: []string{}},                                                  // CTL-86
+		{name: "create fails", cached: satest.Objects(satest.Account()), fault: fault.On("create", "secrets", satest.ErrBusy), want: []string{getSA, create}, wantErr: "etcd is busy", refs: []string{}}, // CTL-87
 		{
-			name: "name taken", cached: objects(account(), taken),
+			name: "name taken", cached: satest.Objects(satest.Account(), taken),
 			want: []string{getSA, create, "get secrets ns/default-token-xxxx2", "create secrets ns/default-token-xxxx4", updateSA},
 			refs: []string{"default-token-xxxx4"}, secrets: []string{"default-token-xxxx2", "default-token-xxxx4"},
 		},
 		{
-			name: "name taken, no answer by what", cached: objects(account(), taken), fault: fault.On("get", "secrets", errBusy),
+			name: "name taken, no answer by what", cached: satest.Objects(satest.Account(), taken), fault: fault.On("get", "secrets", satest.ErrBusy),
 			want: []string{getSA, create, "get secrets ns/default-token-xxxx2"}, wantErr: "etcd is busy", refs: []string{}, secrets: []string{"default-token-xxxx2"},
 		},
 		{
-			name: "created by another replica", cached: objects(account()), live: objects(account(), replicas),
+			name: "created by another replica", cached: satest.Objects(satest.Account()), live: satest.Objects(satest.Account(), replicas),
 			want: []string{getSA, create, "get secrets ns/default-token-xxxx2", updateSA}, refs: []string{"default-token-xxxx2"}, secrets: []string{"default-token-xxxx2"},
 		},
 		{
-			name: "unlisted token is being deleted by now", cached: objects(account(), left), live: objects(account(), leaving),
+			name: "unlisted token is being deleted by now", cached: satest.Objects(satest.Account(), left), live: satest.Objects(satest.Account(), leaving),
 			want: []string{getSA, "get secrets ns/default-token-x7k2q", create, updateSA}, refs: []string{"default-token-xxxx2"}, secrets: []string{"default-token-x7k2q", "default-token-xxxx2"},
 		},
 		{
-			name: "no answer about the account after a conflict", cached: objects(account()),
-			fault: fault.Any(fault.On("update", "serviceaccounts", fault.Conflict), fault.Nth(2, "get", "serviceaccounts", errBusy)),
+			name: "no answer about the account after a conflict", cached: satest.Objects(satest.Account()),
+			fault: fault.Any(fault.On("update", "serviceaccounts", fault.Conflict), fault.Nth(2, "get", "serviceaccounts", satest.ErrBusy)),
 			want:  []string{getSA, create, updateSA, getSA}, wantErr: "etcd is busy", refs: []string{}, secrets: []string{"default-token-xxxx2"},
 		},
 		{
-			name: "account gone while the token is made", cached: objects(account()), fault: fault.On("update", "serviceaccounts", fault.NotFound), // CTL-90, CTL-91
+			name: "account gone while the token is made", cached: satest.Objects(satest.Account()), fault: fault.On("update", "serviceaccounts", fault.NotFound), // CTL-90, CTL-91
 			want: []string{getSA, create, updateSA, "delete secrets ns/default-token-xxxx2 uid 00000000-0000-4000-8000-000000000002"}, refs: []string{},
 		},
 		{
-			name: "account gone while the token is made, delete fails", cached: objects(account()),
-			fault: fault.Any(fault.On("update", "serviceaccounts", fault.NotFound), fault.On("delete", "secrets", errBusy)), wantErr: "etcd is busy",
+			name: "account gone while the token is made, delete fails", cached: satest.Objects(satest.Account()),
+			fault: fault.Any(fault.On("update", "serviceaccounts", fault.NotFound), fault.On("delete", "secrets", satest.ErrBusy)), wantErr: "etcd is busy",
 			want: []string{getSA, create, updateSA, "delete secrets ns/default-token-xxxx2 uid 00000000-0000-4000-8000-000000000002"}, refs: []string{}, secrets: []string{"default-token-xxxx2"},
 		},
 		{
-			name: "one conflict, what was looked up is known", cached: objects(accountListing("default-token-1", "default-token-2")), fault: fault.First(1, "update", "serviceaccounts", fault.Conflict),
+			name: "one conflict, what was looked up is known", cached: satest.Objects(satest.AccountListing("default-token-1", "default-token-2")), fault: fault.First(1, "update", "serviceaccounts", fault.Conflict),
 			want: []string{getSA, "get secrets ns/default-token-1", "get secrets ns/default-token-2", create, updateSA, getSA, updateSA},
 			refs: []string{"default-token-1", "default-token-2", "default-token-xxxx2"}, secrets: []string{"default-token-xxxx2"},
 		},
 		{
-			name: "conflicts without end", cached: objects(account()), fault: fault.On("update", "serviceaccounts", fault.Conflict), // CTL-89
+			name: "conflicts without end", cached: satest.Objects(satest.Account()), fault: fault.On("update", "serviceaccounts", fault.Conflict), // CTL-89
 			want: []string{getSA, create, updateSA, getSA, updateSA, getSA, updateSA, getSA, updateSA, getSA, updateSA, getSA}, wantErr: "keeps changing",
 			refs: []string{}, secrets: []string{"default-token-xxxx2"},
 		},
 		{
-			name: "answer lost when listing", cached: objects(account()), fault: fault.On("update", "serviceaccounts", fault.AnswerLost),
+			name: "answer lost when listing", cached: satest.Objects(satest.Account()), fault: fault.On("update", "serviceaccounts", fault.AnswerLost),
 			want: []string{getSA, create, updateSA}, wantErr: "Timeout", refs: []string{"default-token-xxxx2"}, secrets: []string{"default-token-xxxx2"},
 		},
 	}
@@ -168,16 +170,16 @@ func TestGenerateCases(t *testing.T) {
 			if tt.name == "lists the token of a namesake" {
 				return
 			}
-			diff(t, "calls", tt.want, calls(api))
+			satest.Diff(t, "calls", tt.want, satest.Calls(api))
 			if n := c.Pending(); tt.wantErr == "" && n > 0 {
 				t.Errorf("%d Secrets are remembered as unfinished", n)
 			}
 			if tt.secrets == nil {
 				tt.secrets = []string{}
 			}
-			diff(t, "Secrets", tt.secrets, secretNames(t, api, "ns"))
+			satest.Diff(t, "Secrets", tt.secrets, satest.SecretNames(t, api, "ns"))
 			if tt.refs != nil {
-				diff(t, "references", tt.refs, references(getAccount(t, api, "ns", "default")))
+				satest.Diff(t, "references", tt.refs, references(getAccount(t, api, "ns", "default")))
 			}
 		})
 	}
@@ -189,12 +191,12 @@ func TestGenerateRecovers(t *testing.T) {
 	faults := map[string]*fault.Fault{
 		"create answered with a timeout":        fault.First(1, "create", "secrets", fault.Timeout),
 		"create stored, answer lost":            fault.First(1, "create", "secrets", fault.AnswerLost),
-		"create stored, answered with a 500":    fault.First(1, "create", "secrets", fault.After(errBusy)),
+		"create stored, answered with a 500":    fault.First(1, "create", "secrets", fault.After(satest.ErrBusy)),
 		"update conflicts seven times":          fault.First(7, "update", "serviceaccounts", fault.Conflict),
-		"update fails three times":              fault.First(3, "update", "serviceaccounts", errBusy),
+		"update fails three times":              fault.First(3, "update", "serviceaccounts", satest.ErrBusy),
 		"update stored, answer lost":            fault.First(1, "update", "serviceaccounts", fault.AnswerLost),
 		"update stored, answered with conflict": fault.First(1, "update", "serviceaccounts", fault.After(fault.Conflict)),
-		"reads fail":                            fault.First(4, "get", "", errBusy),
+		"reads fail":                            fault.First(4, "get", "", satest.ErrBusy),
 		"both lost": fault.Any(
 			fault.First(1, "create", "secrets", fault.AnswerLost),
 			fault.First(1, "update", "serviceaccounts", fault.AnswerLost)),
@@ -202,16 +204,16 @@ func TestGenerateRecovers(t *testing.T) {
 	for name, f := range faults {
 		for _, named := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, numbered names %t", name, named), func(t *testing.T) {
-				cluster := fake.New(account())
+				cluster := fake.New(satest.Account())
 				cluster.Inject(f)
 				c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) {
 					if named {
 						numbered(cfg)
 					}
 				})
-				settle(t, cluster, c)
+				satest.Settle(t, cluster, c)
 				cluster.ClearFaults()
-				settle(t, cluster, c)
+				satest.Settle(t, cluster, c)
 				checkOneToken(t, cluster)
 			})
 		}
@@ -220,7 +222,7 @@ func TestGenerateRecovers(t *testing.T) {
 
 func checkOneToken(t *testing.T, cluster *fake.Cluster) {
 	t.Helper()
-	names, refs := secretNames(t, cluster, "ns"), references(getAccount(t, cluster, "ns", "default"))
+	names, refs := satest.SecretNames(t, cluster, "ns"), references(getAccount(t, cluster, "ns", "default"))
 	if len(names) != 1 || len(refs) != 1 || names[0] != refs[0] {
 		t.Errorf("there are the Secrets %q, and the account lists %q, want one and the same\n%s", names, refs, fake.FormatActions(cluster.Actions()))
 	}
@@ -230,7 +232,7 @@ func checkOneToken(t *testing.T, cluster *fake.Cluster) {
 // and the cache of Secrets is behind: SECURITY C13.
 func TestGenerateRemembersWhatItStarted(t *testing.T) {
 	for _, named := range []bool{false, true} {
-		cluster := fake.New(account())
+		cluster := fake.New(satest.Account())
 		cluster.Inject(fault.First(1, "create", "secrets", fault.AnswerLost))
 		c := newTokens(t, cluster, autoGenerate, func(cfg *sacontroller.TokensConfig) {
 			cfg.Reader = noTokens{cluster.Reader()}
@@ -267,13 +269,13 @@ func (noTokens) GetSecret(_ context.Context, _, name string) (*corev1.Secret, er
 // A user lists a token of another kind between two attempts: what was started is
 // taken back (CTL-90).
 func TestGenerateTakesBack(t *testing.T) {
-	cluster := fake.New(account(), token())
-	cluster.Inject(fault.First(1, "update", "serviceaccounts", errBusy))
+	cluster := fake.New(satest.Account(), satest.Token())
+	cluster.Inject(fault.First(1, "update", "serviceaccounts", satest.ErrBusy))
 	c := newTokens(t, cluster, autoGenerate)
 	if _, err := c.Reconcile(t.Context(), accountKey); err == nil {
 		t.Fatal("Reconcile() with a failing update = nil, want an error")
 	}
-	if n := len(secretNames(t, cluster, "ns")); n != 2 {
+	if n := len(satest.SecretNames(t, cluster, "ns")); n != 2 {
 		t.Fatalf("there are %d Secrets, want the generated one beside the other", n)
 	}
 	listing := getAccount(t, cluster, "ns", "default").DeepCopy()
@@ -290,9 +292,9 @@ func TestGenerateTakesBack(t *testing.T) {
 // Two replicas with caches of their own: SECURITY C14, S11.
 func TestGenerateTwoReplicas(t *testing.T) {
 	for seed := range uint64(200) {
-		cluster := fake.New(account())
+		cluster := fake.New(satest.Account())
 		cluster.Shuffle(seed)
-		settle(t, cluster, newTokens(t, cluster, autoGenerate), newTokens(t, cluster, autoGenerate))
+		satest.Settle(t, cluster, newTokens(t, cluster, autoGenerate), newTokens(t, cluster, autoGenerate))
 		checkOneToken(t, cluster)
 	}
 }
@@ -300,13 +302,13 @@ func TestGenerateTwoReplicas(t *testing.T) {
 // Deleting a generated Secret revokes its token for good: the one that follows has
 // another name, and so another token (CTL-57).
 func TestGenerateAgain(t *testing.T) {
-	cluster := fake.New(account())
+	cluster := fake.New(satest.Account())
 	c := newTokens(t, cluster, autoGenerate)
-	settle(t, cluster, c)
+	satest.Settle(t, cluster, c)
 	seen := map[string]bool{}
 	for range 20 {
 		checkOneToken(t, cluster)
-		name := secretNames(t, cluster, "ns")[0]
+		name := satest.SecretNames(t, cluster, "ns")[0]
 		if seen[name] {
 			t.Fatalf("Secret %s came back after it was deleted, want another name", name)
 		}
@@ -314,7 +316,7 @@ func TestGenerateAgain(t *testing.T) {
 		if err := cluster.DeleteSecret(t.Context(), "ns", name, metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		settle(t, cluster, c)
+		satest.Settle(t, cluster, c)
 	}
 }
 
@@ -323,9 +325,9 @@ func TestGenerateAgain(t *testing.T) {
 func TestCrashAnywhere(t *testing.T) {
 	errCrash := errors.New("the process is gone")
 	scenario := func(t *testing.T, inject func(*fake.Cluster)) *fake.Cluster {
-		cluster := fake.New(active("ns"), active("kube-system"), accountListing("default-token-x7k2q"),
-			tokenWith(func(s *corev1.Secret) { s.Data = nil }),
-			tokenWith(func(s *corev1.Secret) {
+		cluster := fake.New(satest.Active("ns"), satest.Active("kube-system"), satest.AccountListing("default-token-x7k2q"),
+			satest.TokenWith(func(s *corev1.Secret) { s.Data = nil }),
+			satest.TokenWith(func(s *corev1.Secret) {
 				s.Name, s.UID, s.Annotations[corev1.ServiceAccountUIDKey] = "orphan", "4", "gone"
 			}))
 		inject(cluster)
@@ -334,7 +336,7 @@ func TestCrashAnywhere(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			publisher, err := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: cluster.Reader(), Client: cluster, RootCA: []byte("CA Data")})
+			publisher, err := rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: cluster.Reader(), Client: cluster, RootCA: []byte("CA Data")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -344,7 +346,7 @@ func TestCrashAnywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		cluster.ClearFaults()
-		settle(t, cluster, controllers()...)
+		satest.Settle(t, cluster, controllers()...)
 		return cluster
 	}
 	state := func(cluster *fake.Cluster) string {

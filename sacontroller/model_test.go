@@ -18,6 +18,8 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // TestModel runs random users, faults, stale caches, crashes and one or two
@@ -159,7 +161,7 @@ type work struct {
 // runModel returns what went wrong, or "".
 func runModel(seed uint64, steps []step, trace *strings.Builder) string {
 	w := &model{
-		cluster: seeded(seed+1, active("n0")), issuer: &stubIssuer{}, auto: seed%2 == 0, trace: trace,
+		cluster: seeded(seed+1, satest.Active("n0")), issuer: &stubIssuer{}, auto: seed%2 == 0, trace: trace,
 		faults: map[int]int{}, users: map[int]step{}, generated: map[types.UID]bool{}, tampered: map[types.UID]bool{}, abandoned: map[types.UID]bool{},
 	}
 	w.truth = w.cluster.Reader()
@@ -207,7 +209,7 @@ func (w *model) start(name string) *replica {
 	if err != nil {
 		panic(err)
 	}
-	publisher, err := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: r.view, Client: r.client, RootCA: []byte("CA Data"), Now: now})
+	publisher, err := rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: r.view, Client: r.client, RootCA: []byte("CA Data"), Now: now})
 	if err != nil {
 		panic(err)
 	}
@@ -308,7 +310,7 @@ func (w *model) faultOf(verb string, call int) error {
 		return nil
 	}
 	delete(w.faults, call)
-	faults := []error{errBusy, fault.After(errBusy), fault.Timeout, fault.AnswerLost}
+	faults := []error{satest.ErrBusy, fault.After(satest.ErrBusy), fault.Timeout, fault.AnswerLost}
 	if verb == "update" {
 		faults = append(faults, fault.Conflict, fault.After(fault.Conflict))
 	}

@@ -42,3 +42,9 @@ func TestOrphansOf(t *testing.T) {
 		t.Errorf("orphansOf() (-want +got):\n%s", diff)
 	}
 }
+
+func secretWith(mutate func(*corev1.Secret)) *corev1.Secret {
+	s := goodSecret()
+	mutate(s)
+	return s
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 )
 
 // CTL-25 as we differ: an account is deleted and the deletion of its Secret is
@@ -17,15 +18,15 @@ import (
 // the Secret, and yet it must not stay.
 func TestOrphanAfterConflict(t *testing.T) {
 	for _, k := range []int{1, 10} {
-		cluster := fake.New(account(), token())
+		cluster := fake.New(satest.Account(), satest.Token())
 		c := newTokens(t, cluster)
-		settle(t, cluster, c)
+		satest.Settle(t, cluster, c)
 		cluster.Inject(fault.First(k, "delete", "secrets", fault.Conflict))
 		if err := cluster.DeleteServiceAccount(t.Context(), "ns", "default", metav1.DeleteOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		settle(t, cluster, c)
-		diff(t, "Secrets", []string{}, secretNames(t, cluster, "ns"))
+		satest.Settle(t, cluster, c)
+		satest.Diff(t, "Secrets", []string{}, satest.SecretNames(t, cluster, "ns"))
 	}
 }
 
@@ -48,23 +49,23 @@ func (r replacing) DeleteSecret(ctx context.Context, namespace, name string, opt
 // CTL-25: a Secret of the same name that isn't the one to delete stays, and the key
 // is done.
 func TestOrphanReplaced(t *testing.T) {
-	cluster := fake.New(token())
+	cluster := fake.New(satest.Token())
 	c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Client = replacing{cluster} })
 	if _, err := c.Reconcile(t.Context(), secretKey); err != nil {
 		t.Errorf("Reconcile() = %v, want nil: the Secret is another one", err)
 	}
-	diff(t, "Secrets", []string{"token-secret-1"}, secretNames(t, cluster, "ns"))
+	satest.Diff(t, "Secrets", []string{"token-secret-1"}, satest.SecretNames(t, cluster, "ns"))
 }
 
 // CTL-60 as we differ: an account lists a generated Secret that was its predecessor's.
 // The Secret is an orphan; once it is deleted the account must not list it.
 func TestOrphanListedByNamesake(t *testing.T) {
 	const name = "default-token-x7k2q"
-	cluster := fake.New(accountListing(name, "other"), tokenWith(func(s *corev1.Secret) {
+	cluster := fake.New(satest.AccountListing(name, "other"), satest.TokenWith(func(s *corev1.Secret) {
 		s.Name, s.UID = name, "9"
 		s.Annotations[corev1.ServiceAccountUIDKey] = "of-the-predecessor"
 	}))
-	settle(t, cluster, newTokens(t, cluster))
-	diff(t, "Secrets", []string{}, secretNames(t, cluster, "ns"))
-	diff(t, "references", []string{"other"}, references(getAccount(t, cluster, "ns", "default")))
+	satest.Settle(t, cluster, newTokens(t, cluster))
+	satest.Diff(t, "Secrets", []string{}, satest.SecretNames(t, cluster, "ns"))
+	satest.Diff(t, "references", []string{"other"}, references(getAccount(t, cluster, "ns", "default")))
 }

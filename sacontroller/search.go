@@ -7,6 +7,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 )
 
 // A search remembers so many names or Secrets. An attempt that could not be
@@ -67,11 +69,11 @@ func (a *attempt) resume(account types.UID, version string) *search {
 }
 
 // keep remembers s and returns err, why its attempt ended. If there is no room, it
-// returns a [*pauseError] instead.
+// returns a [*apicall.PauseError] instead.
 func (a *attempt) keep(account types.UID, s *search, err error) error {
 	s.missing = slices.Clip(s.missing)
 	if !a.searches.Put(account, s) {
-		return &pauseError{"many accounts list many Secrets, this one waits for its turn", searchPause}
+		return &apicall.PauseError{Problem: "many accounts list many Secrets, this one waits for its turn", Wait: searchPause}
 	}
 	return err
 }

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 )
 
 // A TokenCheck says what is wrong with the token in secret, a token Secret of
@@ -38,8 +39,7 @@ type InvalidToken struct {
 //
 // Secrets without a token and those that are being deleted don't count. It is an
 // error if there is no CheckToken, if the Reader has no method ListSecrets like that
-// of [LegacyTokenCleanerReader], or if a check failed: then nothing is known of the
-// whole.
+// of fake.Cluster, or if a check failed: then nothing is known of the whole.
 func (c *Tokens) InvalidTokens(ctx context.Context) ([]InvalidToken, error) {
 	if c.check == nil {
 		return nil, errors.New("sacontroller: TokensConfig.CheckToken is nil, want a TokenCheck to find invalid tokens")
@@ -50,7 +50,7 @@ func (c *Tokens) InvalidTokens(ctx context.Context) ([]InvalidToken, error) {
 	if !ok {
 		return nil, fmt.Errorf("sacontroller: TokensConfig.Reader is a %T, want one with ListSecrets to find invalid tokens", c.reader)
 	}
-	secrets, err := requireObjects(lister.ListSecrets(ctx, ""))
+	secrets, err := apicall.RequireAll(lister.ListSecrets(ctx, ""))
 	if err != nil {
 		return nil, fmt.Errorf("sacontroller: listing Secrets: %w", err)
 	}
@@ -60,7 +60,7 @@ func (c *Tokens) InvalidTokens(ctx context.Context) ([]InvalidToken, error) {
 		if name == "" || s.DeletionTimestamp != nil || len(s.Data[corev1.ServiceAccountTokenKey]) == 0 {
 			continue
 		}
-		account, err := getIfExists(ctx, c.reader.GetServiceAccount, s.Namespace, name)
+		account, err := apicall.Get(ctx, c.reader.GetServiceAccount, s.Namespace, name)
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 )
 
 // stubCheck accepts the tokens of stubIssuer that were signed with one of keys.
@@ -39,20 +40,20 @@ func checking(replace bool, check sacontroller.TokenCheck) func(*sacontroller.To
 // invalidWorld holds one Secret of each kind that a check can meet.
 func invalidWorld() *fake.Cluster {
 	variant := func(name string, mutate func(*corev1.Secret)) *corev1.Secret {
-		return tokenWith(func(s *corev1.Secret) {
-			s.Name, s.UID = name, *uid(name)
-			s.Data["token"] = []byte(stubToken("NEW", account(), s))
+		return satest.TokenWith(func(s *corev1.Secret) {
+			s.Name, s.UID = name, *satest.UID(name)
+			s.Data["token"] = []byte(stubToken("NEW", satest.Account(), s))
 			if mutate != nil {
 				mutate(s)
 			}
 		})
 	}
-	return fake.New(account(), opaque(),
+	return fake.New(satest.Account(), satest.Opaque(),
 		variant("good", nil),
-		variant("old", func(s *corev1.Secret) { s.Data["token"] = []byte(stubToken("OLD", account(), s)) }),
+		variant("old", func(s *corev1.Secret) { s.Data["token"] = []byte(stubToken("OLD", satest.Account(), s)) }),
 		variant("garbage", func(s *corev1.Secret) { s.Data["token"] = []byte("garbage") }),
-		variant("another-uid", func(s *corev1.Secret) { s.Data["token"] = []byte(stubToken("NEW", again(account()), s)) }),
-		variant("another-secret", func(s *corev1.Secret) { s.Data["token"] = []byte(stubToken("NEW", account(), opaque())) }),
+		variant("another-uid", func(s *corev1.Secret) { s.Data["token"] = []byte(stubToken("NEW", again(satest.Account()), s)) }),
+		variant("another-secret", func(s *corev1.Secret) { s.Data["token"] = []byte(stubToken("NEW", satest.Account(), satest.Opaque())) }),
 		variant("deleting", func(s *corev1.Secret) {
 			s.Data["token"] = []byte("garbage")
 			s.DeletionTimestamp, s.Finalizers = &metav1.Time{Time: fake.Epoch}, []string{"a/b"}
@@ -79,21 +80,21 @@ func TestInvalidTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "InvalidTokens()", want, got)
+	satest.Diff(t, "InvalidTokens()", want, got)
 	if n := len(cluster.Writes()); n != 0 {
 		t.Errorf("InvalidTokens() made %d writes, want none", n)
 	}
-	settle(t, cluster, c)
+	satest.Settle(t, cluster, c)
 	got, err = c.InvalidTokens(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	diff(t, "InvalidTokens() after a Settle without ReplaceInvalid", want, got)
+	satest.Diff(t, "InvalidTokens() after a Settle without ReplaceInvalid", want, got)
 
 	replacing := newTokens(t, cluster, checking(true, stubCheck("NEW")))
 	cluster.ClearActions()
-	settle(t, cluster, replacing)
-	diff(t, "writes of ReplaceInvalid", []string{
+	satest.Settle(t, cluster, replacing)
+	satest.Diff(t, "writes of ReplaceInvalid", []string{
 		"update secrets ns/another-secret", "update secrets ns/another-uid", "update secrets ns/garbage", "update secrets ns/old",
 	}, writes(cluster))
 	if got, err = replacing.InvalidTokens(t.Context()); err != nil || len(got) != 0 {
@@ -105,27 +106,27 @@ func TestInvalidTokens(t *testing.T) {
 func TestRecheck(t *testing.T) {
 	retired := false
 	old, after := stubCheck("OLD", "NEW"), stubCheck("NEW")
-	cluster := fake.New(account(), tokenWith(func(s *corev1.Secret) { s.Data["token"] = []byte(stubToken("OLD", account(), s)) }))
+	cluster := fake.New(satest.Account(), satest.TokenWith(func(s *corev1.Secret) { s.Data["token"] = []byte(stubToken("OLD", satest.Account(), s)) }))
 	c := newTokens(t, cluster, checking(true, func(ctx context.Context, a *corev1.ServiceAccount, s *corev1.Secret) (string, error) {
 		if retired {
 			return after(ctx, a, s)
 		}
 		return old(ctx, a, s)
 	}))
-	settle(t, cluster, c)
-	diff(t, "writes before", []string(nil), writes(cluster))
+	satest.Settle(t, cluster, c)
+	satest.Diff(t, "writes before", []string(nil), writes(cluster))
 	retired = true
 	c.Recheck()
 	<-c.Resync()
 	cluster.Forget(c) // what a driver does for a resync
-	settle(t, cluster, c)
-	diff(t, "writes after", []string{updateSec}, writes(cluster))
+	satest.Settle(t, cluster, c)
+	satest.Diff(t, "writes after", []string{updateSec}, writes(cluster))
 }
 
 // A check that fails, and one that accepts nothing, lead to no write and to no
 // deletion.
 func TestReplaceInvalidErrors(t *testing.T) {
-	garbage := tokenWith(func(s *corev1.Secret) { s.Data["token"] = []byte("garbage-token") })
+	garbage := satest.TokenWith(func(s *corev1.Secret) { s.Data["token"] = []byte("garbage-token") })
 	checks := map[string]sacontroller.TokenCheck{
 		"checking the token of Secret ns/token-secret-1: no keys": func(context.Context, *corev1.ServiceAccount, *corev1.Secret) (string, error) {
 			return "", errors.New("no keys")
@@ -135,7 +136,7 @@ func TestReplaceInvalidErrors(t *testing.T) {
 		},
 	}
 	for want, check := range checks {
-		cluster := fake.New(account(), garbage)
+		cluster := fake.New(satest.Account(), garbage)
 		c := newTokens(t, cluster, checking(true, check))
 		_, err := c.Reconcile(t.Context(), secretKey)
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -144,7 +145,7 @@ func TestReplaceInvalidErrors(t *testing.T) {
 		if strings.Contains(err.Error(), "garbage-token") {
 			t.Errorf("Reconcile() = %q, which shows the token", err)
 		}
-		diff(t, "calls", []string(nil), calls(cluster))
+		satest.Diff(t, "calls", []string(nil), satest.Calls(cluster))
 	}
 }
 
@@ -154,9 +155,9 @@ func TestInvalidTokensErrors(t *testing.T) {
 		return "", errors.New("no keys")
 	}
 	broken := cluster.Reader()
-	broken.Inject(fault.On("list", "secrets", errBusy))
+	broken.Inject(fault.On("list", "secrets", satest.ErrBusy))
 	noAccounts := cluster.Reader()
-	noAccounts.Inject(fault.On("get", "serviceaccounts", errBusy))
+	noAccounts.Inject(fault.On("get", "serviceaccounts", satest.ErrBusy))
 	tests := []struct {
 		want   string
 		mutate func(*sacontroller.TokensConfig)

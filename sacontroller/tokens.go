@@ -9,8 +9,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/cabundle"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/memory"
+	"github.com/kubesa/serviceaccount/tenant"
 )
 
 // A TokensReader is what [Tokens] decides from. The package documentation says
@@ -179,7 +181,7 @@ func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) { // CT
 	if !key.workable() {
 		return Result{}, nil
 	}
-	ctx = key.in(ctx)
+	ctx = tenant.NewContext(ctx, key.Tenant)
 	a := &attempt{Tokens: c, tokensMemory: c.tenants.Of(key.Tenant), calls: maxCalls}
 	frozen, err := a.frozen(ctx, key.Namespace)
 	switch {
@@ -196,8 +198,8 @@ func (c *Tokens) Reconcile(ctx context.Context, key Key) (Result, error) { // CT
 	if frozen {
 		return Result{RequeueAfter: frozenPause}, nil
 	}
-	if pause, ok := errors.AsType[*pauseError](err); ok {
-		return Result{RequeueAfter: pause.wait}, nil
+	if pause, ok := errors.AsType[*apicall.PauseError](err); ok {
+		return Result{RequeueAfter: pause.Wait}, nil
 	}
 	return Result{}, err
 }

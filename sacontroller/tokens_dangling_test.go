@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 )
 
 // CTL-60, CTL-69: a Secret that is created again keeps its reference, but if it then
@@ -19,21 +20,21 @@ func TestTokensDanglingReference(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(8) {
-				cluster := fake.New(active("ns"), accountListing("token-secret-1"), token())
+				cluster := fake.New(satest.Active("ns"), satest.AccountListing("token-secret-1"), satest.Token())
 				cluster.Shuffle(seed)
 				tokens := newTokens(t, cluster)
-				settle(t, cluster, tokens)
+				satest.Settle(t, cluster, tokens)
 				if err := cluster.DeleteSecret(t.Context(), "ns", "token-secret-1", metav1.DeleteOptions{}); err != nil {
 					t.Fatal(err)
 				}
-				again := token()
+				again := satest.Token()
 				again.UID, again.Annotations = "", annotations
 				if _, err := cluster.CreateSecret(t.Context(), again); err != nil {
 					t.Fatal(err)
 				}
-				settle(t, cluster, tokens)
-				diff(t, "the Secrets", []string{}, secretNames(t, cluster, "ns"))
-				diff(t, "the references", []string{}, references(getAccount(t, cluster, "ns", "default")))
+				satest.Settle(t, cluster, tokens)
+				satest.Diff(t, "the Secrets", []string{}, satest.SecretNames(t, cluster, "ns"))
+				satest.Diff(t, "the references", []string{}, references(getAccount(t, cluster, "ns", "default")))
 			}
 		})
 	}

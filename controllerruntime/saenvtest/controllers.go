@@ -18,6 +18,7 @@ import (
 	saruntime "github.com/kubesa/serviceaccount/controllerruntime"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -66,7 +67,7 @@ func addControllers(mgr manager.Manager, rootCA []byte, signer keys.Signer) erro
 	}
 	accounts, err1 := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: sa.Reader(), Client: sa.Client()})
 	secrets, err2 := sacontroller.NewTokens(sacontroller.TokensConfig{Reader: sa.Reader(), Client: sa.Client(), Issuer: issuer, RootCA: rootCA})
-	publisher, err3 := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: sa.Reader(), Client: sa.Client(), RootCA: rootCA})
+	publisher, err3 := rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: sa.Reader(), Client: sa.Client(), RootCA: rootCA})
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return fmt.Errorf("saenvtest: %w", err)
 	}

@@ -13,7 +13,9 @@ import (
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 )
@@ -54,9 +56,9 @@ func newControllers(admin *rest.Config, ring *keyring.Ring, rootCA []byte, ident
 	client, reader := serviceaccount.ByTenant(c.clients.Of), c.manager.Reader()
 	accounts, err1 := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: reader, Client: client})
 	secrets, err2 := sacontroller.NewTokens(sacontroller.TokensConfig{Reader: reader, Client: client, Issuer: issuer, RootCA: rootCA})
-	publisher, err3 := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: reader, Client: client, RootCA: rootCA})
-	tracker, err4 := sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{Reader: reader, Client: client})
-	cleaner, err5 := sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{Reader: reader, Client: client})
+	publisher, err3 := rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: reader, Client: client, RootCA: rootCA})
+	tracker, err4 := legacytoken.NewTracker(legacytoken.TrackerConfig{Reader: reader, Client: client})
+	cleaner, err5 := legacytoken.NewCleaner(legacytoken.CleanerConfig{Reader: reader, Client: client})
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return nil, err
 	}

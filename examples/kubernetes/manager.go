@@ -15,6 +15,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -83,7 +84,7 @@ func addControllers(m *manager.Manager, client kubernetes.Interface, issuer *tok
 	secrets, err2 := sacontroller.NewTokens(sacontroller.TokensConfig{
 		Reader: m.Reader(), Client: clients, Issuer: m.CountIssued(issuer), RootCA: rootCA, AutoGenerate: autoGenerate,
 	})
-	publisher, err3 := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: m.Reader(), Client: clients, RootCA: rootCA})
+	publisher, err3 := rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: m.Reader(), Client: clients, RootCA: rootCA})
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/objectcache"
@@ -57,12 +58,12 @@ type (
 	Reader interface {
 		sacontroller.ServiceAccountsReader
 		sacontroller.TokensReader
-		sacontroller.RootCAPublisherReader
+		rootca.ConfigMapsReader
 	}
 	Client interface {
 		sacontroller.ServiceAccountsClient
 		sacontroller.TokensClient
-		sacontroller.RootCAPublisherClient
+		rootca.ConfigMapsClient
 	}
 )
 
@@ -91,6 +92,6 @@ func NewShardControllers(reader Reader, client Client, keyFile string, rootCA []
 	if err != nil {
 		return nil, err
 	}
-	publisher, err := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: reader, Client: client, RootCA: rootCA})
+	publisher, err := rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: reader, Client: client, RootCA: rootCA})
 	return []sacontroller.Controller{accounts, secrets, publisher}, err
 }

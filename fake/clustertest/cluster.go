@@ -8,6 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -23,11 +25,11 @@ type Cluster interface {
 	sacontroller.ServiceAccountsClient
 	sacontroller.TokensReader
 	sacontroller.TokensClient
-	sacontroller.LegacyTokenCleanerReader
-	sacontroller.LegacyTokenCleanerClient
-	sacontroller.LegacyTokenTrackerClient
-	sacontroller.RootCAPublisherReader
-	sacontroller.RootCAPublisherClient
+	legacytoken.CleanerReader
+	legacytoken.CleanerClient
+	legacytoken.TrackerClient
+	rootca.ConfigMapsReader
+	rootca.ConfigMapsClient
 	tokens.PodGetter
 	tokens.NodeGetter
 

@@ -28,6 +28,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/internal/compat/generate"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -225,7 +226,7 @@ func (c *eventCase) run(t *testing.T) {
 		Reader: reader, Client: ours.cluster, Issuer: failingIssuer{ours, benchmarkIssuer(key)}, RootCA: []byte(eventsRootCA),
 	}))
 	accounts := must(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: reader, Client: ours.cluster}))
-	publisher := must(sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: reader, Client: ours.cluster, RootCA: []byte(eventsRootCA)}))
+	publisher := must(rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: reader, Client: ours.cluster, RootCA: []byte(eventsRootCA)}))
 	for _, step := range append([]*eventStep{{text: "start", do: func(*eventWorld) error { return nil }, settle: true}}, c.steps...) {
 		theirErr, ourErr := step.do(theirs), step.do(ours)
 		c.done = append(c.done, fmt.Sprintf("%s: %v", step.text, ourErr))

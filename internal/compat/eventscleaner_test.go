@@ -22,7 +22,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/internal/compat/generate"
-	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 )
 
 const cleanUpPeriod = 30 * 24 * time.Hour
@@ -113,7 +113,7 @@ func runCleanUp(t *testing.T, objects []runtime.Object, days int, count map[stri
 		<-done
 		factory.Shutdown()
 	}()
-	ours := must(sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{
+	ours := must(legacytoken.NewCleaner(legacytoken.CleanerConfig{
 		Reader: sides[1].Reader(), Client: sides[1], CleanupPeriod: cleanUpPeriod, CleanupInterval: 24 * time.Hour,
 	}))
 	for day := range days {

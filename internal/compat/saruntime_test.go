@@ -38,6 +38,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/compat/controlplane"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -94,12 +95,12 @@ func programs(t *testing.T) string {
 func controllersOf(reader interface {
 	sacontroller.ServiceAccountsReader
 	sacontroller.TokensReader
-	sacontroller.RootCAPublisherReader
+	rootca.ConfigMapsReader
 }, live *serviceaccount.CoreV1, issuer sacontroller.LegacyIssuer) []sacontroller.Controller {
 	return []sacontroller.Controller{
 		must(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: reader, Client: live})),
 		must(sacontroller.NewTokens(sacontroller.TokensConfig{Reader: reader, Client: live, Issuer: issuer, RootCA: []byte(eventsRootCA)})),
-		must(sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: reader, Client: live, RootCA: []byte(eventsRootCA)})),
+		must(rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: reader, Client: live, RootCA: []byte(eventsRootCA)})),
 	}
 }
 
@@ -159,7 +160,7 @@ func (e *envtestProgram) startProgram(t *testing.T) {
 	sa := must(saruntime.New(saruntime.Config{Manager: mgr}))
 	key := must(keys.ParsePrivateKey(must(os.ReadFile(filepath.Join(e.ControlPlane.APIServer.CertDir, "sa-signer.key")))))
 	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://issuer.example", Signer: must(keys.NewSigner(key))}))
-	anchors := must(sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: sa.Reader(), Client: sa.Certificates(), RootCA: e.api.CAData}))
+	anchors := must(rootca.NewTrustBundles(rootca.TrustBundlesConfig{Reader: sa.Reader(), Client: sa.Certificates(), RootCA: e.api.CAData}))
 	for _, c := range append(controllersOf(sa.Reader(), sa.Client(), issuer), anchors) {
 		if err := sa.Add(c, saruntime.Options{Controller: saruntime.ControllerOptions{MaxConcurrentReconciles: 3}}); err != nil {
 			t.Fatal(err)
@@ -213,7 +214,7 @@ func (e *envtestProgram) checkTrustBundle(t *testing.T) {
 	bundles := must(saruntime.NewCertificatesClient(e.direct))
 	published := func() (name string) {
 		eventually(t, func() error {
-			list, err := bundles.ListClusterTrustBundles(t.Context(), sacontroller.ServingSigner)
+			list, err := bundles.ListClusterTrustBundles(t.Context(), rootca.ServingSigner)
 			if err != nil || len(list) != 1 {
 				return fmt.Errorf("%d ClusterTrustBundles, %v", len(list), err)
 			}

@@ -16,6 +16,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // On a real API server our publisher writes the bundle that Kubernetes' writes, but for the
@@ -27,13 +28,13 @@ func TestEndToEndTrustBundles(t *testing.T) {
 	ca := append([]byte("# the serving CA\n"), e.server.CA()...)
 	key := sacontroller.Key{Kind: "ClusterTrustBundle", Name: "kubernetes.io:kube-apiserver-serving"}
 	list := func() []*certificatesv1.ClusterTrustBundle {
-		return must(bundles.ListClusterTrustBundles(ctx, sacontroller.ServingSigner))
+		return must(bundles.ListClusterTrustBundles(ctx, rootca.ServingSigner))
 	}
-	publisher := must(sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: bundles, Client: bundles, RootCA: ca}))
+	publisher := must(rootca.NewTrustBundles(rootca.TrustBundlesConfig{Reader: bundles, Client: bundles, RootCA: ca}))
 
 	run, stop := context.WithCancel(ctx)
 	defer stop()
-	upstream := must(clustertrustbundlepublisher.NewGAClusterTrustBundlePublisher(sacontroller.ServingSigner, must(dynamiccertificates.NewStaticCAContent("ca", ca)), e.client))
+	upstream := must(clustertrustbundlepublisher.NewGAClusterTrustBundlePublisher(rootca.ServingSigner, must(dynamiccertificates.NewStaticCAContent("ca", ca)), e.client))
 	done := make(chan struct{})
 	go func() { defer close(done); upstream.Run(run) }()
 	waitFor(t, patience, "Kubernetes' publisher", func(context.Context) []string {
@@ -58,7 +59,7 @@ func TestEndToEndTrustBundles(t *testing.T) {
 		t.Fatal(err)
 	}
 	ours := list()
-	if len(ours) != 1 || ours[0].Labels[sacontroller.OwnerLabel] == "" {
+	if len(ours) != 1 || ours[0].Labels[rootca.OwnerLabel] == "" {
 		t.Fatalf("bundles %v, want ours, with its label", ours)
 	}
 	if d := cmp.Diff([]any{theirs.Name, theirs.Spec}, []any{ours[0].Name, ours[0].Spec}); d != "" {

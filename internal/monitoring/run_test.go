@@ -37,7 +37,9 @@ import (
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	saprometheus "github.com/kubesa/serviceaccount/prometheus"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/bearer"
 	"github.com/kubesa/serviceaccount/tokens/cached"
@@ -166,14 +168,14 @@ func newProgram(t *testing.T, registry prometheus.Registerer) *program {
 		middleware(http.NotFoundHandler()),
 		must(webhook.New(plugin, webhook.Config{Observe: m.Webhook(nil)})),
 	}
-	observe := m.Controller(nil)
+	observe := m.RootCA(nil)
 	must(cluster.CreateConfigMap(ctx, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-apiserver-legacy-service-account-token-tracking"}, Data: map[string]string{"since": "1999-01-01"},
 	}))
 	p.control = []sacontroller.Controller{
-		must(sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: cluster.Reader(), Client: f, RootCA: caOf(t), Observe: observe})),
-		must(sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: cluster, Client: cluster, RootCA: caOf(t), Observe: observe})),
-		must(sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{Reader: cluster, Client: cluster, Observe: observe})),
+		must(rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: cluster.Reader(), Client: f, RootCA: caOf(t), Observe: observe})),
+		must(rootca.NewTrustBundles(rootca.TrustBundlesConfig{Reader: cluster, Client: cluster, RootCA: caOf(t), Observe: observe})),
+		must(legacytoken.NewCleaner(legacytoken.CleanerConfig{Reader: cluster, Client: cluster, Observe: m.Cleaner(nil)})),
 	}
 	secret := must(cluster.CreateSecret(ctx, tokenSecret("used")))
 	p.secret = must(p.issuer.IssueLegacy(ctx, p.account, secret))

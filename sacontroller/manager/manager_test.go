@@ -17,6 +17,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // SAC-1, SAC-2, CTL-5, CTL-6: from a namespace to a token and back, by events
@@ -76,7 +77,7 @@ func TestWatchesOnlyWhatIsNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(active("ns"))
 		p := newProgram(t, s)
-		publisher, err := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: p.Reader(), Client: s, RootCA: []byte("CA Data")})
+		publisher, err := rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: p.Reader(), Client: s, RootCA: []byte("CA Data")})
 		if err != nil {
 			t.Fatal(err)
 		}

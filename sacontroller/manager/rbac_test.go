@@ -16,7 +16,9 @@ import (
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // Every controller does all that it can do, and the manifests allow every request,
@@ -71,15 +73,15 @@ func actionsOfEverything(t *testing.T) map[string]bool {
 		})
 	p := newProgram(t, s, candidate("a"))
 	clients := serviceaccount.FromCoreV1(s.client.CoreV1())
-	cleaner, err := sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{Reader: p.Reader(), Client: clients})
+	cleaner, err := legacytoken.NewCleaner(legacytoken.CleanerConfig{Reader: p.Reader(), Client: clients})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tracker, err := sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{Reader: p.Reader(), Client: clients})
+	tracker, err := legacytoken.NewTracker(legacytoken.TrackerConfig{Reader: p.Reader(), Client: clients})
 	if err != nil {
 		t.Fatal(err)
 	}
-	publisher, err := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: p.Reader(), Client: clients, RootCA: []byte("CA Data")})
+	publisher, err := rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: p.Reader(), Client: clients, RootCA: []byte("CA Data")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +90,7 @@ func actionsOfEverything(t *testing.T) map[string]bool {
 		t.Fatal(err)
 	}
 	certificates := serviceaccount.FromCertificatesV1(s.client.CertificatesV1())
-	bundles, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{
+	bundles, err := rootca.NewTrustBundles(rootca.TrustBundlesConfig{
 		Reader: p.Reader(), Client: certificates, RootCA: newCA(t), Now: func() time.Time { return fake.Epoch.Add(100 * time.Hour) },
 	})
 	if err != nil {
@@ -111,7 +113,7 @@ func actionsOfEverything(t *testing.T) map[string]bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := s.ListClusterTrustBundles(t.Context(), sacontroller.ServingSigner)
+	all, err := s.ListClusterTrustBundles(t.Context(), rootca.ServingSigner)
 	if err != nil || len(all) != 1 {
 		t.Fatalf("%d ClusterTrustBundles, %v, want one", len(all), err)
 	}

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
-	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tenant"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -15,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // A Reader reads from the caches of a [Manager]. It has the methods of every Reader
@@ -83,7 +84,7 @@ func (r *Reader) GetConfigMap(ctx context.Context, namespace, name string) (*cor
 // ListClusterTrustBundles returns the ClusterTrustBundles of the signer, which must be that
 // of [ServingTrustBundles], in the order of their names.
 func (r *Reader) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
-	if signerName != sacontroller.ServingSigner {
+	if signerName != rootca.ServingSigner {
 		return nil, fmt.Errorf("manager: ClusterTrustBundles of the signer %.100q are not watched", signerName)
 	}
 	bundles, err := listIn[certificatesv1.ClusterTrustBundle](ctx, r, ServingTrustBundles, "", "")

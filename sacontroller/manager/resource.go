@@ -14,6 +14,9 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // A Resource is something that a [Manager] can watch. Each is watched once,
@@ -41,7 +44,7 @@ const (
 	// use of Secret-based tokens is recorded.
 	TrackingConfigMap Resource = "tracking-configmap"
 	// ServingTrustBundles are the ClusterTrustBundles of the signer
-	// [sacontroller.ServingSigner]. The API server sends no others. One without
+	// [rootca.ServingSigner]. The API server sends no others. One without
 	// ClusterTrustBundles of v1, which Kubernetes has had since 1.37, can't be
 	// watched.
 	ServingTrustBundles Resource = "serving-trust-bundles"
@@ -78,13 +81,13 @@ func resourcesOf(c sacontroller.Controller) []Resource {
 		return []Resource{Namespaces, ServiceAccountMetadata}
 	case *sacontroller.Tokens:
 		return []Resource{Namespaces, ServiceAccounts, TokenSecrets}
-	case *sacontroller.LegacyTokenCleaner:
+	case *legacytoken.Cleaner:
 		return []Resource{Namespaces, ServiceAccounts, TokenSecrets, Pods, TrackingConfigMap}
-	case *sacontroller.LegacyTokenTracker:
+	case *legacytoken.Tracker:
 		return []Resource{Namespaces, TrackingConfigMap}
-	case *sacontroller.RootCAPublisher:
+	case *rootca.ConfigMaps:
 		return []Resource{Namespaces, RootCAConfigMaps}
-	case *sacontroller.TrustBundlePublisher:
+	case *rootca.TrustBundles:
 		return []Resource{Namespaces, ServingTrustBundles}
 	}
 	return nil
@@ -119,7 +122,7 @@ func newInformer(client kubernetes.Interface, md metadata.Interface, r Resource,
 		selector := fields.OneTermEqualSelector(metav1.ObjectNameField, trackingName)
 		informer = inform(listWatch(client, core.ConfigMaps(trackingNamespace), selector.String(), listed), &corev1.ConfigMap{}, nil)
 	case ServingTrustBundles: // CTB-10
-		selector := fields.OneTermEqualSelector("spec.signerName", sacontroller.ServingSigner)
+		selector := fields.OneTermEqualSelector("spec.signerName", rootca.ServingSigner)
 		bundles := client.CertificatesV1().ClusterTrustBundles()
 		informer = inform(listWatch(client, bundles, selector.String(), listed), &certificatesv1.ClusterTrustBundle{}, nil)
 	default:

@@ -19,7 +19,7 @@ import (
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
-	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens/keeper"
 )
 
@@ -188,11 +188,11 @@ func TestVolumeOfTheRootCASigner(t *testing.T) {
 	server.StartTLS()
 	defer server.Close()
 	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
-	publisher, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: cluster, Client: cluster, RootCA: []byte("# the CA\n" + ca)})
+	publisher, err := rootca.NewTrustBundles(rootca.TrustBundlesConfig{Reader: cluster, Client: cluster, RootCA: []byte("# the CA\n" + ca)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	plugin, err := admission.New(admission.Config{ServiceAccounts: cluster, RootCASigner: sacontroller.ServingSigner})
+	plugin, err := admission.New(admission.Config{ServiceAccounts: cluster, RootCASigner: rootca.ServingSigner})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +210,7 @@ func TestVolumeOfTheRootCASigner(t *testing.T) {
 		return keeper.WriteVolume(dir, files)
 	}
 	_, err = write()
-	if none, ok := errors.AsType[*keeper.NoTrustBundleError](err); !ok || none.SignerName != sacontroller.ServingSigner {
+	if none, ok := errors.AsType[*keeper.NoTrustBundleError](err); !ok || none.SignerName != rootca.ServingSigner {
 		t.Errorf("before the CA is published: %v, want a NoTrustBundleError", err)
 	}
 	if err := cluster.Settle(ctx, publisher); err != nil {
@@ -224,7 +224,7 @@ func TestVolumeOfTheRootCASigner(t *testing.T) {
 	if data, err := os.ReadFile(filepath.Join(dir, "ca.crt")); err != nil || string(data) != ca {
 		t.Errorf("ca.crt is %q, %v, want the CA alone", data, err)
 	}
-	again := bundle("kubernetes.io:kube-apiserver-serving:again", sacontroller.ServingSigner, ca+"# again\n", nil)
+	again := bundle("kubernetes.io:kube-apiserver-serving:again", rootca.ServingSigner, ca+"# again\n", nil)
 	if _, err := cluster.CreateClusterTrustBundle(ctx, again); err != nil {
 		t.Fatal(err)
 	}

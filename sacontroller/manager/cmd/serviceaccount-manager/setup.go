@@ -19,6 +19,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // rootCAPeriod is how often the CA file is looked at.
@@ -127,7 +130,7 @@ func (s *setup) addPublisher(opts *options, m *manager.Manager, clients *service
 		s.log.Info("Controller is disabled: there is no --root-ca-file, and no CA in the kubeconfig", "controller", publisherName)
 		return nil
 	}
-	c, err := sacontroller.NewRootCAPublisher(sacontroller.RootCAPublisherConfig{Reader: m.Reader(), Client: clients, RootCA: s.rootCA})
+	c, err := rootca.NewConfigMaps(rootca.ConfigMapsConfig{Reader: m.Reader(), Client: clients, RootCA: s.rootCA})
 	if err != nil {
 		return err
 	}
@@ -148,7 +151,7 @@ func (s *setup) addTrustBundles(ctx context.Context, opts *options, m *manager.M
 	if len(s.rootCA) == 0 { // CTB-3
 		return disabled("there is no --root-ca-file, and no CA in the kubeconfig")
 	}
-	if err := sacontroller.CheckTrustAnchors(s.rootCA); err != nil { // CTB-24
+	if err := rootca.CheckTrustAnchors(s.rootCA); err != nil { // CTB-24
 		return disabled(err.Error())
 	}
 	served, err := servesTrustBundles(ctx, client.Discovery())
@@ -159,7 +162,7 @@ func (s *setup) addTrustBundles(ctx context.Context, opts *options, m *manager.M
 		return disabled("the API server has no ClusterTrustBundles of " + certificatesv1.SchemeGroupVersion.String())
 	}
 	clients := serviceaccount.FromCertificatesV1(client.CertificatesV1())
-	c, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: m.Reader(), Client: clients, RootCA: s.rootCA})
+	c, err := rootca.NewTrustBundles(rootca.TrustBundlesConfig{Reader: m.Reader(), Client: clients, RootCA: s.rootCA})
 	if err != nil {
 		return err
 	}
@@ -198,7 +201,7 @@ func (s *setup) addCleaner(opts *options, m *manager.Manager, clients *serviceac
 	if !opts.controllers[cleanerName] {
 		return nil
 	}
-	c, err := sacontroller.NewLegacyTokenCleaner(sacontroller.LegacyTokenCleanerConfig{
+	c, err := legacytoken.NewCleaner(legacytoken.CleanerConfig{
 		Reader: m.Reader(), Client: clients, CleanupPeriod: opts.legacyCleanUpPeriod, Observe: s.observe,
 	})
 	if err != nil {
@@ -211,7 +214,7 @@ func (s *setup) addTracker(opts *options, m *manager.Manager, clients *serviceac
 	if !opts.controllers[trackerName] {
 		return nil
 	}
-	c, err := sacontroller.NewLegacyTokenTracker(sacontroller.LegacyTokenTrackerConfig{Reader: m.Reader(), Client: clients})
+	c, err := legacytoken.NewTracker(legacytoken.TrackerConfig{Reader: m.Reader(), Client: clients})
 	if err != nil {
 		return err
 	}
@@ -219,15 +222,15 @@ func (s *setup) addTracker(opts *options, m *manager.Manager, clients *serviceac
 }
 
 // observe logs what the cleaner did, and its failures.
-func (s *setup) observe(ctx context.Context, e sacontroller.Event) {
-	if e.Cleanup.Problem != "" {
-		s.log.InfoContext(ctx, "No cleanup", "problem", e.Cleanup.Problem)
+func (s *setup) observe(ctx context.Context, e legacytoken.Event) {
+	if e.Report.Problem != "" {
+		s.log.InfoContext(ctx, "No cleanup", "problem", e.Report.Problem)
 		return
 	}
-	for _, d := range e.Cleanup.Decisions {
+	for _, d := range e.Report.Decisions {
 		if d.Err != nil {
 			s.log.WarnContext(ctx, "Cleanup failed", "namespace", d.Namespace, "secret", d.Name, "error", d.Err)
-		} else if d.Action != sacontroller.CleanupKeep {
+		} else if d.Action != legacytoken.Keep {
 			s.log.InfoContext(ctx, "Cleaned up", "namespace", d.Namespace, "secret", d.Name, "action", d.Action, "reason", d.Reason)
 		}
 	}

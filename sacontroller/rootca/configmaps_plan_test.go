@@ -1,4 +1,4 @@
-package sacontroller
+package rootca
 
 import (
 	"testing"
@@ -6,6 +6,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubesa/serviceaccount/internal/tokensecret/tokensecrettest"
 )
 
 func goodRootCA() *corev1.ConfigMap {
@@ -44,7 +46,7 @@ func TestPlanRootCA(t *testing.T) {
 		{name: "no data", current: good(func(m *corev1.ConfigMap) { m.Data = nil }), want: goodRootCA()},
 		{name: "another CA", current: good(func(m *corev1.ConfigMap) { m.Data["ca.crt"] = "x" }), want: goodRootCA()},
 		{name: "another key", current: good(func(m *corev1.ConfigMap) { m.Data["foo"] = "bar" }), want: goodRootCA()},
-		{name: "being deleted", current: good(func(m *corev1.ConfigMap) { m.Data, m.DeletionTimestamp = nil, &deletedAt })},
+		{name: "being deleted", current: good(func(m *corev1.ConfigMap) { m.Data, m.DeletionTimestamp = nil, &tokensecrettest.DeletedAt })},
 		{
 			name: "wrong beside what is not ours",
 			current: good(func(m *corev1.ConfigMap) {
@@ -70,40 +72,6 @@ func TestPlanRootCA(t *testing.T) {
 			}
 			if got != nil && planRootCA(got, "ns", []byte("CA Data")) != nil {
 				t.Error("planRootCA() of its own result asks for another write, want none")
-			}
-		})
-	}
-}
-
-// CLN-2, CLN-6, CLN-7
-func TestPlanTracking(t *testing.T) {
-	tests := []struct {
-		name     string
-		data     map[string]string
-		absent   bool
-		deleting bool
-		want     trackingPlan
-	}{
-		{name: "good", data: map[string]string{"since": "2024-01-31"}, want: trackingGood},
-		{name: "absent", absent: true, want: trackingCreate},
-		{name: "no data", want: trackingUpdate},
-		{name: "no date", data: map[string]string{"x": "y"}, want: trackingUpdate},
-		{name: "RFC 3339", data: map[string]string{"since": "2024-01-31T00:00:00Z"}, want: trackingUpdate},
-		{name: "garbage", data: map[string]string{"since": "BAD_TIMESTAMP"}, want: trackingUpdate},
-		{name: "no such day", data: map[string]string{"since": "2024-02-31"}, want: trackingUpdate},
-		{name: "being deleted", deleting: true, want: trackingGood},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			m := &corev1.ConfigMap{Data: tt.data}
-			if tt.absent {
-				m = nil
-			}
-			if tt.deleting {
-				m.DeletionTimestamp = &deletedAt
-			}
-			if got := planTracking(m); got != tt.want {
-				t.Errorf("planTracking() = %d, want %d", got, tt.want)
 			}
 		})
 	}

@@ -1,4 +1,4 @@
-package sacontroller_test
+package rootca_test
 
 import (
 	"context"
@@ -17,10 +17,13 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 func certificate(t testing.TB, serial int64) []byte {
@@ -37,17 +40,21 @@ func certificate(t testing.TB, serial int64) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
-func newPublisher(t testing.TB, cluster *fake.Cluster, mutate ...func(*sacontroller.RootCAPublisherConfig)) *sacontroller.RootCAPublisher {
+func newPublisher(t testing.TB, cluster *fake.Cluster, mutate ...func(*rootca.ConfigMapsConfig)) *rootca.ConfigMaps {
 	t.Helper()
-	cfg := sacontroller.RootCAPublisherConfig{Reader: cluster.Reader(), Client: cluster, RootCA: []byte("CA Data")}
+	cfg := rootca.ConfigMapsConfig{Reader: cluster.Reader(), Client: cluster, RootCA: []byte("CA Data")}
 	for _, m := range mutate {
 		m(&cfg)
 	}
-	c, err := sacontroller.NewRootCAPublisher(cfg)
+	c, err := rootca.NewConfigMaps(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return c
+}
+
+func publishedMap(name string) *corev1.ConfigMap {
+	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: name}}
 }
 
 func published(t testing.TB, cluster *fake.Cluster, namespace string) string {
@@ -60,11 +67,11 @@ func published(t testing.TB, cluster *fake.Cluster, namespace string) string {
 }
 
 // Observe gets each attempt at a Namespace, with its error.
-func TestRootCAPublisherObserve(t *testing.T) {
+func TestConfigMapsObserve(t *testing.T) {
 	cluster := fake.New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ns"}})
-	var events []sacontroller.Event
-	c := newPublisher(t, cluster, func(cfg *sacontroller.RootCAPublisherConfig) {
-		cfg.Observe = func(_ context.Context, e sacontroller.Event) { events = append(events, e) }
+	var events []rootca.Event
+	c := newPublisher(t, cluster, func(cfg *rootca.ConfigMapsConfig) {
+		cfg.Observe = func(_ context.Context, e rootca.Event) { events = append(events, e) }
 	})
 	cluster.Inject(fault.Nth(1, "create", "configmaps", apierrors.NewInternalError(errors.New("etcd is down"))))
 	_, err := c.Reconcile(t.Context(), sacontroller.Key{Kind: "Namespace", Name: "ns"})
@@ -76,7 +83,7 @@ func TestRootCAPublisherObserve(t *testing.T) {
 }
 
 // RCA-1..11, RCA-T1, SECURITY C16
-func TestRootCAPublisherReconcile(t *testing.T) {
+func TestConfigMapsReconcile(t *testing.T) {
 	const create, update = "create configmaps ns/kube-root-ca.crt", "update configmaps ns/kube-root-ca.crt"
 	wrong := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "kube-root-ca.crt", Namespace: "ns"}}
 	tests := []struct {
@@ -87,18 +94,18 @@ func TestRootCAPublisherReconcile(t *testing.T) {
 		want         []string
 		wantErr      string
 	}{
-		{name: "absent", cached: objects(active("ns")), want: []string{create}},
-		{name: "wrong", cached: objects(active("ns"), wrong), want: []string{update}},
+		{name: "absent", cached: satest.Objects(satest.Active("ns")), want: []string{create}},
+		{name: "wrong", cached: satest.Objects(satest.Active("ns"), wrong), want: []string{update}},
 		{name: "no namespace"},
-		{name: "namespace being deleted", cached: objects(terminating("ns"), wrong)},
-		{name: "namespace being deleted, unknown to the cache", cached: objects(active("ns")), live: objects(terminating("ns")), want: []string{create}}, // RCA-5
-		{name: "namespace gone, unknown to the cache", cached: objects(active("ns")), live: objects(active("other")), want: []string{create}},            // RCA-6
-		{name: "exists, unknown to the cache", cached: objects(active("ns")), live: objects(wrong), want: []string{create}, wantErr: "already exists"},   // RCA-7
-		{name: "create fails", cached: objects(active("ns")), fault: fault.On("create", "", errBusy), want: []string{create}, wantErr: "etcd is busy"},
-		{name: "update conflicts", cached: objects(active("ns"), wrong), fault: fault.On("update", "", fault.Conflict), want: []string{update}, wantErr: "modified"}, // RCA-11
-		{name: "update says not found", cached: objects(active("ns"), wrong), fault: fault.On("update", "", fault.NotFound), want: []string{update}, wantErr: "not found"},
-		{name: "reader fails", cached: objects(active("ns")), reader: fault.On("get", "configmaps", errBusy), wantErr: "etcd is busy"},
-		{name: "reader fails on the namespace", cached: objects(active("ns")), reader: fault.On("get", "namespaces", errBusy), wantErr: "etcd is busy"},
+		{name: "namespace being deleted", cached: satest.Objects(satest.Terminating("ns"), wrong)},
+		{name: "namespace being deleted, unknown to the cache", cached: satest.Objects(satest.Active("ns")), live: satest.Objects(satest.Terminating("ns")), want: []string{create}}, // RCA-5
+		{name: "namespace gone, unknown to the cache", cached: satest.Objects(satest.Active("ns")), live: satest.Objects(satest.Active("other")), want: []string{create}},            // RCA-6
+		{name: "exists, unknown to the cache", cached: satest.Objects(satest.Active("ns")), live: satest.Objects(wrong), want: []string{create}, wantErr: "already exists"},          // RCA-7
+		{name: "create fails", cached: satest.Objects(satest.Active("ns")), fault: fault.On("create", "", satest.ErrBusy), want: []string{create}, wantErr: "etcd is busy"},
+		{name: "update conflicts", cached: satest.Objects(satest.Active("ns"), wrong), fault: fault.On("update", "", fault.Conflict), want: []string{update}, wantErr: "modified"}, // RCA-11
+		{name: "update says not found", cached: satest.Objects(satest.Active("ns"), wrong), fault: fault.On("update", "", fault.NotFound), want: []string{update}, wantErr: "not found"},
+		{name: "reader fails", cached: satest.Objects(satest.Active("ns")), reader: fault.On("get", "configmaps", satest.ErrBusy), wantErr: "etcd is busy"},
+		{name: "reader fails on the namespace", cached: satest.Objects(satest.Active("ns")), reader: fault.On("get", "namespaces", satest.ErrBusy), wantErr: "etcd is busy"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -113,7 +120,7 @@ func TestRootCAPublisherReconcile(t *testing.T) {
 			if tt.reader != nil {
 				reader.Inject(tt.reader)
 			}
-			c := newPublisher(t, api, func(cfg *sacontroller.RootCAPublisherConfig) { cfg.Reader = reader })
+			c := newPublisher(t, api, func(cfg *rootca.ConfigMapsConfig) { cfg.Reader = reader })
 			key := sacontroller.Key{Kind: "Namespace", Name: "ns"}
 			_, err := c.Reconcile(t.Context(), key)
 			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
@@ -122,18 +129,18 @@ func TestRootCAPublisherReconcile(t *testing.T) {
 			if err != c.LastError(key) {
 				t.Errorf("LastError() = %v, want %v", c.LastError(key), err)
 			}
-			diff(t, "calls", tt.want, calls(api))
+			satest.Diff(t, "calls", tt.want, satest.Calls(api))
 		})
 	}
 }
 
 // The bundle changes while the controller runs, twice in a row and once half
 // written: SECURITY C11, S8.
-func TestRootCAPublisherRotation(t *testing.T) {
-	cluster := fake.New(active("a"), active("b"))
+func TestConfigMapsRotation(t *testing.T) {
+	cluster := fake.New(satest.Active("a"), satest.Active("b"))
 	first, second, third := certificate(t, 1), certificate(t, 2), certificate(t, 3)
-	c := newPublisher(t, cluster, func(cfg *sacontroller.RootCAPublisherConfig) { cfg.RootCA = first })
-	settle(t, cluster, c)
+	c := newPublisher(t, cluster, func(cfg *rootca.ConfigMapsConfig) { cfg.RootCA = first })
+	satest.Settle(t, cluster, c)
 	for _, bundle := range [][]byte{second, third} {
 		if err := c.SetRootCA(bundle); err != nil {
 			t.Fatal(err)
@@ -150,7 +157,7 @@ func TestRootCAPublisherRotation(t *testing.T) {
 		t.Fatal("Resync() has nothing after SetRootCA, want one value")
 	}
 	cluster.Forget(c) // what a driver does for a resync: every object is Added once more
-	settle(t, cluster, c)
+	satest.Settle(t, cluster, c)
 	for _, ns := range []string{"a", "b"} {
 		if got := published(t, cluster, ns); got != string(third) {
 			t.Errorf("Namespace %s has another CA than the last good one", ns)
@@ -165,10 +172,10 @@ func TestRootCAPublisherRotation(t *testing.T) {
 }
 
 // Somebody else changes the ConfigMap back each time: SECURITY C15.
-func TestRootCAPublisherFight(t *testing.T) {
+func TestConfigMapsFight(t *testing.T) {
 	now := fake.Epoch
-	cluster := fake.New(active("ns"))
-	c := newPublisher(t, cluster, func(cfg *sacontroller.RootCAPublisherConfig) { cfg.Now = func() time.Time { return now } })
+	cluster := fake.New(satest.Active("ns"))
+	c := newPublisher(t, cluster, func(cfg *rootca.ConfigMapsConfig) { cfg.Now = func() time.Time { return now } })
 	key := sacontroller.Key{Kind: "Namespace", Name: "ns"}
 	waited := 0
 	for range 2_500 {
@@ -202,4 +209,41 @@ func TestRootCAPublisherFight(t *testing.T) {
 	if waited == 0 || ours > 11*60 {
 		t.Errorf("there were %d writes in ten minutes and %d waits, want at most sixty a minute", ours, waited)
 	}
+}
+
+// Another writer deletes the ConfigMap each time: SECURITY C15.
+func TestConfigMapsFightsDeletes(t *testing.T) {
+	cluster := fake.New(satest.Active("ns"))
+	c := newPublisher(t, cluster, func(cfg *rootca.ConfigMapsConfig) { cfg.Now = func() time.Time { return fake.Epoch } })
+	key := sacontroller.Key{Kind: "Namespace", Name: "ns"}
+	for i := range 61 {
+		result, err := c.Reconcile(t.Context(), key)
+		if err != nil || (result.RequeueAfter > 0) != (i == 60) {
+			t.Fatalf("attempt %d: Reconcile() = %v, %v, want it to wait from the 61st on", i+1, result, err)
+		}
+		if i < 60 {
+			if err := cluster.DeleteConfigMap(t.Context(), "ns", "kube-root-ca.crt", metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// RCA-3
+func TestConfigMapsDue(t *testing.T) {
+	want := []sacontroller.Key{{Kind: "Namespace", Name: "ns"}}
+	satest.Due(t, (*rootca.ConfigMaps)(nil).Due, []satest.DueCase{
+		{Name: "active namespace", Types: []watch.EventType{watch.Added, watch.Modified}, Object: satest.Namespace("ns", corev1.NamespaceActive), Want: want},
+		{Name: "terminating namespace", Types: []watch.EventType{watch.Added}, Object: satest.Namespace("ns", corev1.NamespaceTerminating), Want: want},
+		{Name: "namespace without phase", Types: []watch.EventType{watch.Added}, Object: satest.Namespace("ns", ""), Want: want},
+		{Name: "ConfigMap", Types: []watch.EventType{watch.Modified, watch.Deleted}, Object: publishedMap("kube-root-ca.crt"), Want: want},
+		{Name: "other ConfigMap", Object: publishedMap("other")},
+		{Name: "nil ConfigMap", Object: (*corev1.ConfigMap)(nil)},
+		{Name: "nil namespace", Object: (*corev1.Namespace)(nil)},
+	})
+}
+
+// CTL-8
+func TestForeignKeys(t *testing.T) {
+	satest.Foreign(t, new(rootca.ConfigMaps), new(rootca.TrustBundles))
 }

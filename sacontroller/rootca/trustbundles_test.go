@@ -1,4 +1,4 @@
-package sacontroller_test
+package rootca_test
 
 import (
 	"crypto/ecdsa"
@@ -27,6 +27,8 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // anchor returns the certificate of a CA called name, or of none.
@@ -62,15 +64,15 @@ func newTrustWorld(t testing.TB, objects ...runtime.Object) *trustWorld {
 	return w
 }
 
-func (w *trustWorld) add(t testing.TB, rootCA string, mutate ...func(*sacontroller.TrustBundlePublisherConfig)) *sacontroller.TrustBundlePublisher {
+func (w *trustWorld) add(t testing.TB, rootCA string, mutate ...func(*rootca.TrustBundlesConfig)) *rootca.TrustBundles {
 	t.Helper()
-	cfg := sacontroller.TrustBundlePublisherConfig{
+	cfg := rootca.TrustBundlesConfig{
 		Reader: w.Reader(), Client: w.Cluster, RootCA: []byte(rootCA), GracePeriod: time.Hour, Now: func() time.Time { return w.now },
 	}
 	for _, m := range mutate {
 		m(&cfg)
 	}
-	c, err := sacontroller.NewTrustBundlePublisher(cfg)
+	c, err := rootca.NewTrustBundles(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func (w *trustWorld) settle(t testing.TB, after time.Duration, named map[string]
 	if err := w.Settle(t.Context(), w.publishers...); err != nil {
 		t.Fatal(err)
 	}
-	bundles, err := w.ListClusterTrustBundles(t.Context(), sacontroller.ServingSigner)
+	bundles, err := w.ListClusterTrustBundles(t.Context(), rootca.ServingSigner)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,14 +119,14 @@ func bundleName(content string) string {
 	return "kubernetes.io:kube-apiserver-serving:" + hex.EncodeToString(sum[:])[:24]
 }
 
-func owned(owner string) func(*sacontroller.TrustBundlePublisherConfig) {
-	return func(cfg *sacontroller.TrustBundlePublisherConfig) { cfg.Owner = owner }
+func owned(owner string) func(*rootca.TrustBundlesConfig) {
+	return func(cfg *rootca.TrustBundlesConfig) { cfg.Owner = owner }
 }
 
 func trustBundle(name, content string, labels map[string]string) *certificatesv1.ClusterTrustBundle {
 	return &certificatesv1.ClusterTrustBundle{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
-		Spec:       certificatesv1.ClusterTrustBundleSpec{SignerName: sacontroller.ServingSigner, TrustBundle: content},
+		Spec:       certificatesv1.ClusterTrustBundleSpec{SignerName: rootca.ServingSigner, TrustBundle: content},
 	}
 }
 
@@ -138,7 +140,7 @@ func TestTrustBundleIsCreated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := trustBundle(bundleName(ca), ca, map[string]string{sacontroller.OwnerLabel: "kube-apiserver-serving-clustertrustbundle-publisher"})
+	want := trustBundle(bundleName(ca), ca, map[string]string{rootca.OwnerLabel: "kube-apiserver-serving-clustertrustbundle-publisher"})
 	got.UID, got.ResourceVersion, got.CreationTimestamp = "", "", metav1.Time{}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("bundle (-want +got):\n%s", diff)
@@ -204,7 +206,7 @@ func TestTrustBundleRotation(t *testing.T) {
 // CTB-15: what isn't provably the publisher's own stays.
 func TestTrustBundlesOfOthersStay(t *testing.T) {
 	ca := anchor(t, "a", true)
-	owner := map[string]string{sacontroller.OwnerLabel: "kube-apiserver-serving-clustertrustbundle-publisher"}
+	owner := map[string]string{rootca.OwnerLabel: "kube-apiserver-serving-clustertrustbundle-publisher"}
 	others := map[string]string{}
 	for _, name := range []string{"no label", "another owner", "a name of its own"} {
 		others[name] = anchor(t, name, true)
@@ -213,7 +215,7 @@ func TestTrustBundlesOfOthersStay(t *testing.T) {
 	elsewhere.Spec.SignerName = "example.com/signer"
 	w := newTrustWorld(t,
 		trustBundle(bundleName(others["no label"]), others["no label"], nil),
-		trustBundle(bundleName(others["another owner"]), others["another owner"], map[string]string{sacontroller.OwnerLabel: "me"}),
+		trustBundle(bundleName(others["another owner"]), others["another owner"], map[string]string{rootca.OwnerLabel: "me"}),
 		trustBundle("kubernetes.io:kube-apiserver-serving:mine", others["a name of its own"], owner),
 		elsewhere,
 	)
@@ -252,7 +254,7 @@ func TestTwoTrustBundlePublishers(t *testing.T) {
 // CTB-13, CTB-14, CTB-17
 func TestTrustBundleFailures(t *testing.T) {
 	a := anchor(t, "a", true)
-	owner := map[string]string{sacontroller.OwnerLabel: "kube-apiserver-serving-clustertrustbundle-publisher"}
+	owner := map[string]string{rootca.OwnerLabel: "kube-apiserver-serving-clustertrustbundle-publisher"}
 	var old []runtime.Object
 	for i := range 40 {
 		content := anchor(t, fmt.Sprint(i), true)
@@ -268,8 +270,8 @@ func TestTrustBundleFailures(t *testing.T) {
 		want    string
 		result  sacontroller.Result
 	}{
-		{name: "no create, no delete", objects: old[:1], fault: fault.On("create", "", errBusy), creates: 1, want: "creating ClusterTrustBundle kubernetes.io:kube-apiserver-serving:"},
-		{name: "a delete fails", objects: append(old[:3:3], current), fault: fault.Nth(1, "delete", "clustertrustbundles", errBusy), deletes: 3, want: "deleting ClusterTrustBundle"},
+		{name: "no create, no delete", objects: old[:1], fault: fault.On("create", "", satest.ErrBusy), creates: 1, want: "creating ClusterTrustBundle kubernetes.io:kube-apiserver-serving:"},
+		{name: "a delete fails", objects: append(old[:3:3], current), fault: fault.Nth(1, "delete", "clustertrustbundles", satest.ErrBusy), deletes: 3, want: "deleting ClusterTrustBundle"},
 		{name: "a delete conflicts", objects: append(old[:2:2], current), fault: fault.Nth(1, "delete", "clustertrustbundles", fault.Conflict), deletes: 2},
 		{name: "a delete says not found", objects: append(old[:2:2], current), fault: fault.Nth(1, "delete", "clustertrustbundles", fault.NotFound), deletes: 2},
 		{name: "many", objects: append(old[:40:40], current), deletes: 30, result: sacontroller.Result{RequeueAfter: sacontroller.Yield}},
@@ -342,10 +344,10 @@ func TestTrustBundleDue(t *testing.T) {
 		{"deleted", sacontroller.Change{Type: watch.Deleted, Object: ours}, true},
 		{"of another signer", sacontroller.Change{Type: watch.Added, Object: others}, false},
 		{"nil", sacontroller.Change{Type: watch.Added, Object: (*certificatesv1.ClusterTrustBundle)(nil)}, false},
-		{"kube-system", sacontroller.Change{Type: watch.Added, Object: active("kube-system")}, true},
-		{"default", sacontroller.Change{Type: watch.Added, Object: active("default")}, true},
-		{"another namespace", sacontroller.Change{Type: watch.Added, Object: active("ns")}, false},
-		{"kube-system modified", sacontroller.Change{Type: watch.Modified, Object: active("kube-system")}, false},
+		{"kube-system", sacontroller.Change{Type: watch.Added, Object: satest.Active("kube-system")}, true},
+		{"default", sacontroller.Change{Type: watch.Added, Object: satest.Active("default")}, true},
+		{"another namespace", sacontroller.Change{Type: watch.Added, Object: satest.Active("ns")}, false},
+		{"kube-system modified", sacontroller.Change{Type: watch.Modified, Object: satest.Active("kube-system")}, false},
 		{"nil namespace", sacontroller.Change{Type: watch.Added, Object: (*corev1.Namespace)(nil)}, false},
 		{"nothing", sacontroller.Change{}, false},
 	} {
@@ -375,11 +377,11 @@ func TestTrustBundleConfig(t *testing.T) {
 		{name: "too large", rootCA: a + strings.Repeat("# padding\n", 1<<20/10), want: "want at most 1048576"},
 	} {
 		w := newTrustWorld(t)
-		_, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{Reader: w, Client: w, RootCA: []byte(tt.rootCA)})
+		_, err := rootca.NewTrustBundles(rootca.TrustBundlesConfig{Reader: w, Client: w, RootCA: []byte(tt.rootCA)})
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
-			t.Errorf("%s: NewTrustBundlePublisher() = %v, want an error with %q", tt.name, err, tt.want)
+			t.Errorf("%s: NewTrustBundles() = %v, want an error with %q", tt.name, err, tt.want)
 		}
-		if checked := sacontroller.CheckTrustAnchors([]byte(tt.rootCA)); (checked == nil) != (tt.want == "") {
+		if checked := rootca.CheckTrustAnchors([]byte(tt.rootCA)); (checked == nil) != (tt.want == "") {
 			t.Errorf("%s: CheckTrustAnchors() = %v", tt.name, checked)
 		}
 		c := w.add(t, a)
@@ -387,12 +389,12 @@ func TestTrustBundleConfig(t *testing.T) {
 			t.Errorf("%s: SetRootCA() = %v, want an error with %q", tt.name, err, tt.want)
 		}
 	}
-	_, err := sacontroller.NewTrustBundlePublisher(sacontroller.TrustBundlePublisherConfig{
+	_, err := rootca.NewTrustBundles(rootca.TrustBundlesConfig{
 		Reader: (*fake.Cluster)(nil), RootCA: []byte(a), Owner: "not a label", GracePeriod: -1,
 	})
 	for _, field := range []string{"Reader is required", "Client is required", "Owner is", "GracePeriod is"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("NewTrustBundlePublisher() = %v, want an error with %q", err, field)
+			t.Errorf("NewTrustBundles() = %v, want an error with %q", err, field)
 		}
 	}
 }

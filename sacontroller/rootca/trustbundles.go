@@ -1,4 +1,4 @@
-package sacontroller
+package rootca
 
 import (
 	"context"
@@ -17,19 +17,20 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/cabundle"
-	"github.com/kubesa/serviceaccount/sacontroller/internal/memory"
 )
 
 // ServingSigner is the signer of the certificate that kube-apiserver serves with:
 // Pods project the ClusterTrustBundles of this signer to verify it.
 const ServingSigner = "kubernetes.io/kube-apiserver-serving" // CTB-5
 
-// OwnerLabel is the label of the ClusterTrustBundles of a [TrustBundlePublisher]. Its
-// value is [TrustBundlePublisherConfig.Owner].
+// OwnerLabel is the label of the ClusterTrustBundles of a [TrustBundles]. Its
+// value is [TrustBundlesConfig.Owner].
 const OwnerLabel = "app.kubernetes.io/managed-by"
 
-// The defaults of [TrustBundlePublisherConfig].
+// The defaults of [TrustBundlesConfig].
 const (
 	trustBundleOwner = "kube-apiserver-serving-clustertrustbundle-publisher"
 	trustBundleGrace = 24 * time.Hour
@@ -38,32 +39,32 @@ const (
 // trustBundlePrefix begins the names of the bundles (CTB-6).
 var trustBundlePrefix = strings.ReplaceAll(ServingSigner, "/", ":")
 
-// trustBundleKey returns the one key of a [TrustBundlePublisher] and tenant.
-func trustBundleKey(tenant string) Key {
-	return Key{Tenant: tenant, Kind: "ClusterTrustBundle", Name: trustBundlePrefix}
+// trustBundleKey returns the one key of a [TrustBundles] and tenant.
+func trustBundleKey(tenant string) sacontroller.Key {
+	return sacontroller.Key{Tenant: tenant, Kind: "ClusterTrustBundle", Name: trustBundlePrefix}
 }
 
-// A TrustBundlePublisherReader is what [TrustBundlePublisher] decides from. The package
+// A TrustBundlesReader is what [TrustBundles] decides from. The package
 // documentation says what every Reader and Client promises.
-type TrustBundlePublisherReader interface {
+type TrustBundlesReader interface {
 	// ListClusterTrustBundles returns the ClusterTrustBundles of the signer.
 	ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error)
 }
 
-// A TrustBundlePublisherClient is what [TrustBundlePublisher] writes through.
-type TrustBundlePublisherClient interface {
+// A TrustBundlesClient is what [TrustBundles] writes through.
+type TrustBundlesClient interface {
 	CreateClusterTrustBundle(ctx context.Context, bundle *certificatesv1.ClusterTrustBundle) (*certificatesv1.ClusterTrustBundle, error)
 	UpdateClusterTrustBundle(ctx context.Context, bundle *certificatesv1.ClusterTrustBundle) (*certificatesv1.ClusterTrustBundle, error)
 	DeleteClusterTrustBundle(ctx context.Context, name string, opts metav1.DeleteOptions) error
 }
 
-// TrustBundlePublisherConfig configures [NewTrustBundlePublisher].
-type TrustBundlePublisherConfig struct {
-	Reader TrustBundlePublisherReader // required; may be a cache
-	Client TrustBundlePublisherClient // required
+// TrustBundlesConfig configures [NewTrustBundles].
+type TrustBundlesConfig struct {
+	Reader TrustBundlesReader // required; may be a cache
+	Client TrustBundlesClient // required
 
 	// RootCA is the CA bundle to publish; required. [CheckTrustAnchors] says whether the
-	// API server accepts it. [TrustBundlePublisher.SetRootCA] changes it at run time.
+	// API server accepts it. [TrustBundles.SetRootCA] changes it at run time.
 	RootCA []byte
 
 	// RootCAOf, if not nil, returns the CA bundle of the tenant of a context, which takes
@@ -89,30 +90,29 @@ type TrustBundlePublisherConfig struct {
 	Now func() time.Time
 }
 
-// TrustBundlePublisher is the controller that publishes a CA bundle as a
+// TrustBundles is the controller that publishes a CA bundle as a
 // ClusterTrustBundle of the signer [ServingSigner], named after its content. Pods
 // should project the bundles of the signer, not one by name: after a change of the CA
 // the union of both is there for the grace period. It is safe for concurrent use.
 //
 // Bundles that it hasn't made stay. Kubernetes' own controller deletes all others of
 // the signer at once, so the two must not run in the same cluster.
-type TrustBundlePublisher struct {
-	cfg     TrustBundlePublisherConfig
-	rootCA  *cabundle.Bundle
-	tenants memory.Tenants[rootCAMemory]
+type TrustBundles struct {
+	publisher
+	cfg TrustBundlesConfig
 }
 
 var (
-	_ Resyncer  = (*TrustBundlePublisher)(nil)
-	_ Forgetter = (*TrustBundlePublisher)(nil)
+	_ sacontroller.Resyncer  = (*TrustBundles)(nil)
+	_ sacontroller.Forgetter = (*TrustBundles)(nil)
 )
 
-// NewTrustBundlePublisher returns a TrustBundlePublisher, or a [*ConfigError] for each
+// NewTrustBundles returns a TrustBundles, or a [*ConfigError] for each
 // invalid field of cfg, joined.
-func NewTrustBundlePublisher(cfg TrustBundlePublisherConfig) (*TrustBundlePublisher, error) {
-	mistakes := configerror.List{Config: "sacontroller.TrustBundlePublisherConfig"}
-	mistakes.Require("Reader", cfg.Reader, "a TrustBundlePublisherReader")
-	mistakes.Require("Client", cfg.Client, "a TrustBundlePublisherClient")
+func NewTrustBundles(cfg TrustBundlesConfig) (*TrustBundles, error) {
+	mistakes := configerror.List{Config: "rootca.TrustBundlesConfig"}
+	mistakes.Require("Reader", cfg.Reader, "a TrustBundlesReader")
+	mistakes.Require("Client", cfg.Client, "a TrustBundlesClient")
 	if err := cabundle.CheckAnchors(cfg.RootCA); err != nil {
 		mistakes.Add("RootCA", "is rejected: %v", err)
 	}
@@ -132,49 +132,32 @@ func NewTrustBundlePublisher(cfg TrustBundlePublisherConfig) (*TrustBundlePublis
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &TrustBundlePublisher{
-		cfg: cfg, rootCA: cabundle.New(cfg.RootCA, cfg.RootCAOf, cabundle.CheckAnchors), tenants: newRootCAMemories(cfg.Now),
-	}, nil
+	return &TrustBundles{newPublisher(cabundle.New(cfg.RootCA, cfg.RootCAOf, cabundle.CheckAnchors), cfg.Observe, cfg.Now), cfg}, nil
 }
 
 // CheckTrustAnchors returns nil if data is a CA bundle that can be published as a
-// ClusterTrustBundle: what [CheckCABundle] accepts, of CA certificates only, each of
+// ClusterTrustBundle: what [sacontroller.CheckCABundle] accepts, of CA certificates only, each of
 // them once, without headers in their PEM blocks, and at most 1 MiB. Otherwise its
 // error names the certificate that is wrong.
 func CheckTrustAnchors(data []byte) error { return cabundle.CheckAnchors(data) }
 
 // Name returns "kube-apiserver-serving-clustertrustbundle-publisher-controller".
-func (c *TrustBundlePublisher) Name() string { // CTB-2
+func (c *TrustBundles) Name() string { // CTB-2
 	return "kube-apiserver-serving-clustertrustbundle-publisher-controller"
 }
-
-// SetRootCA publishes another bundle from now on and asks for a resync. A bundle that
-// [CheckTrustAnchors] rejects is an error, and the one before stays published.
-func (c *TrustBundlePublisher) SetRootCA(bundle []byte) error { return c.rootCA.Set(bundle) }
-
-// Resync returns the channel that receives a value after
-// [TrustBundlePublisher.SetRootCA].
-func (c *TrustBundlePublisher) Resync() <-chan struct{} { return c.rootCA.Resync() }
-
-// LastError returns the error of the last attempt at key, or nil if it succeeded or
-// there was none.
-func (c *TrustBundlePublisher) LastError(key Key) error { return lastError(&c.tenants, key) }
-
-// Forget implements [Forgetter].
-func (c *TrustBundlePublisher) Forget(tenant string) { c.tenants.Forget(tenant) }
 
 // Due returns the one key after any change of a ClusterTrustBundle of the signer, and
 // when the Namespace default or kube-system, one of which every cluster has, is added:
 // so it is due in a cluster without a bundle, too.
-func (c *TrustBundlePublisher) Due(change Change) []Key {
+func (c *TrustBundles) Due(change sacontroller.Change) []sacontroller.Key {
 	switch object := change.Object.(type) { // CTB-10
 	case *certificatesv1.ClusterTrustBundle:
 		if object != nil && object.Spec.SignerName == ServingSigner {
-			return []Key{trustBundleKey(change.Tenant)}
+			return []sacontroller.Key{trustBundleKey(change.Tenant)}
 		}
 	case *corev1.Namespace:
 		if object != nil && change.Type == watch.Added && (object.Name == metav1.NamespaceDefault || object.Name == metav1.NamespaceSystem) {
-			return []Key{trustBundleKey(change.Tenant)}
+			return []sacontroller.Key{trustBundleKey(change.Tenant)}
 		}
 	}
 	return nil
@@ -183,64 +166,56 @@ func (c *TrustBundlePublisher) Due(change Change) []Key {
 // Reconcile creates or mends the ClusterTrustBundle, and deletes those of the same owner
 // whose place it has taken, after the grace period. If another writer reverts what is
 // written more than sixty times in a minute, Reconcile waits until that minute is over,
-// and [TrustBundlePublisher.LastError] says so.
-func (c *TrustBundlePublisher) Reconcile(ctx context.Context, key Key) (Result, error) {
+// and [TrustBundles.LastError] says so.
+func (c *TrustBundles) Reconcile(ctx context.Context, key sacontroller.Key) (sacontroller.Result, error) {
 	if key != trustBundleKey(key.Tenant) {
-		return Result{}, nil
+		return sacontroller.Result{}, nil
 	}
-	ctx, began := key.in(ctx), time.Now()
-	m := c.tenants.Of(key.Tenant)
-	result, err := c.reconcile(ctx, key, &m.throttle)
-	m.failures.Note(key, err)
-	if c.cfg.Observe != nil {
-		c.cfg.Observe(ctx, Event{Controller: c.Name(), Took: time.Since(began), Err: err})
-	}
-	if pause, ok := errors.AsType[*pauseError](err); ok {
-		return Result{RequeueAfter: pause.wait}, nil
-	}
-	return result, err
+	return c.attempt(ctx, c.Name(), key, func(ctx context.Context, t *throttle) (sacontroller.Result, error) {
+		return c.publish(ctx, key, t)
+	})
 }
 
-func (c *TrustBundlePublisher) reconcile(ctx context.Context, key Key, throttle *memory.Throttle[Key]) (Result, error) {
-	bundles, err := requireObjects(c.cfg.Reader.ListClusterTrustBundles(ctx, ServingSigner))
+func (c *TrustBundles) publish(ctx context.Context, key sacontroller.Key, t *throttle) (sacontroller.Result, error) {
+	bundles, err := apicall.RequireAll(c.cfg.Reader.ListClusterTrustBundles(ctx, ServingSigner))
 	if err != nil {
-		return Result{}, fmt.Errorf("sacontroller: listing the ClusterTrustBundles of %s: %w", ServingSigner, err)
+		return sacontroller.Result{}, fmt.Errorf("rootca: listing the ClusterTrustBundles of %s: %w", ServingSigner, err)
 	}
 	plan := planTrustBundles(bundles, string(c.rootCA.Get(ctx)), c.cfg.Owner, c.cfg.Now(), c.cfg.GracePeriod)
 	if plan.write == nil {
 		return c.deleteAll(ctx, plan)
 	}
-	if wait := throttle.Wait(key); wait > 0 {
-		return Result{}, reverted(key, wait)
+	if wait := t.Wait(key); wait > 0 {
+		return sacontroller.Result{}, apicall.Reverted(key, wait)
 	}
 	write, verb := c.cfg.Client.CreateClusterTrustBundle, "creating"
 	if plan.write.ResourceVersion != "" || plan.write.UID != "" {
 		write, verb = c.cfg.Client.UpdateClusterTrustBundle, "updating"
 	}
-	if _, err := requireObject(write(ctx, plan.write)); err != nil {
-		return Result{}, writeError(err, "%s ClusterTrustBundle %s", verb, plan.write.Name) // CTB-11, CTB-13
+	if _, err := apicall.Require(write(ctx, plan.write)); err != nil {
+		return sacontroller.Result{}, apicall.WriteError(err, "rootca: %s ClusterTrustBundle %s", verb, plan.write.Name) // CTB-11, CTB-13
 	}
-	throttle.Wrote(key)
-	return Result{}, nil // what is written makes the key due again
+	t.Wrote(key)
+	return sacontroller.Result{}, nil // what is written makes the key due again
 }
 
 // maxBundleDeletes bounds the calls of one attempt.
 const maxBundleDeletes = 30
 
 // deleteAll deletes what plan says. One failure doesn't keep the others (CTB-14).
-func (c *TrustBundlePublisher) deleteAll(ctx context.Context, plan trustBundlePlan) (Result, error) {
+func (c *TrustBundles) deleteAll(ctx context.Context, plan trustBundlePlan) (sacontroller.Result, error) {
 	var failures []error
-	result := Result{RequeueAfter: plan.again}
+	result := sacontroller.Result{RequeueAfter: plan.again}
 	for i, b := range plan.deletes {
 		if i == maxBundleDeletes {
-			result.RequeueAfter = Yield
+			result.RequeueAfter = sacontroller.Yield
 			break
 		}
 		err := c.cfg.Client.DeleteClusterTrustBundle(ctx, b.Name, metav1.DeleteOptions{
 			Preconditions: &metav1.Preconditions{UID: &b.UID, ResourceVersion: &b.ResourceVersion},
 		})
 		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) { // which a change makes due
-			failures = append(failures, fmt.Errorf("sacontroller: deleting ClusterTrustBundle %s: %w", b.Name, err))
+			failures = append(failures, fmt.Errorf("rootca: deleting ClusterTrustBundle %s: %w", b.Name, err))
 		}
 	}
 	return result, errors.Join(failures...)

@@ -1,4 +1,4 @@
-package sacontroller
+package legacytoken
 
 import (
 	"cmp"
@@ -17,20 +17,30 @@ import (
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/podsecrets"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 )
 
-// A CleanupReport tells of one round of a [LegacyTokenCleaner].
-type CleanupReport struct {
+// An Event tells an Observe func of one round of a [Cleaner].
+type Event struct {
+	Took   time.Duration // by its last attempt
+	Report *Report
+}
+
+// LogValue returns e for log/slog.
+func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
+
+// A Report tells of one round of a [Cleaner].
+type Report struct {
 	Time   time.Time
 	DryRun bool
 	// Problem says why the round decided nothing. It is empty if it did.
 	Problem string
 	// Decisions has one for each token Secret, in the order of namespace and name.
-	Decisions []CleanupDecision
+	Decisions []Decision
 }
 
 // LogValue returns the numbers of r for log/slog.
-func (r *CleanupReport) LogValue() slog.Value {
+func (r *Report) LogValue() slog.Value {
 	if r == nil {
 		return slog.AnyValue(nil)
 	}
@@ -43,9 +53,9 @@ func (r *CleanupReport) LogValue() slog.Value {
 		switch {
 		case d.Err != nil:
 			count.Failed++
-		case d.Action == CleanupInvalidate:
+		case d.Action == Invalidate:
 			count.Invalidated++
-		case d.Action == CleanupDelete:
+		case d.Action == Delete:
 			count.Deleted++
 		default:
 			count.Kept++
@@ -54,21 +64,21 @@ func (r *CleanupReport) LogValue() slog.Value {
 	return logvalue.Of(count)
 }
 
-// A CleanupDecision is what a round decided about one token Secret.
-type CleanupDecision struct {
+// A Decision is what a round decided about one token Secret.
+type Decision struct {
 	Namespace, Name string
-	Action          CleanupAction
-	Reason          CleanupReason
+	Action          Action
+	Reason          Reason
 	// Err is why Action wasn't done, or couldn't be decided. It is nil in a dry run
 	// and if the Secret was deleted or changed meanwhile.
 	Err error
 }
 
-// A cleanupRound is one round, made in as many attempts as its calls take.
-type cleanupRound struct {
-	report       *CleanupReport
+// A round is one round, made in as many attempts as its calls take.
+type round struct {
+	report       *Report
 	secrets      []*corev1.Secret // that are left, in the order of namespace and name
-	cached, live *cleanupView
+	cached, live *view
 	used         time.Time
 }
 
@@ -81,17 +91,17 @@ const (
 )
 
 // start begins a round. It is over at once if the report has a Problem.
-func (c *LegacyTokenCleaner) start(ctx context.Context, dryRun bool) (*cleanupRound, error) {
-	now := c.now()
-	r := &cleanupRound{report: &CleanupReport{Time: now, DryRun: dryRun}}
+func (c *Cleaner) start(ctx context.Context, dryRun bool) (*round, error) {
+	now := c.cfg.Now()
+	r := &round{report: &Report{Time: now, DryRun: dryRun}}
 	policy, problem, err := c.policy(ctx, now)
 	if err != nil || problem != "" {
 		r.report.Problem = problem
 		return r, err
 	}
-	secrets, err := requireObjects(c.reader.ListSecrets(ctx, ""))
+	secrets, err := apicall.RequireAll(c.cfg.Reader.ListSecrets(ctx, ""))
 	if err != nil {
-		return nil, fmt.Errorf("sacontroller: listing Secrets: %w", err)
+		return nil, fmt.Errorf("legacytoken: listing Secrets: %w", err)
 	}
 	for _, s := range secrets {
 		if tokensecret.Is(s) {
@@ -101,15 +111,15 @@ func (c *LegacyTokenCleaner) start(ctx context.Context, dryRun bool) (*cleanupRo
 	slices.SortFunc(r.secrets, func(a, b *corev1.Secret) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
-	r.cached = &cleanupView{policy: policy, now: now, clock: c.now, reader: c.reader}
-	r.live = &cleanupView{policy: policy, now: now, clock: c.now, reader: c.client}
+	r.cached = &view{policy: policy, now: now, clock: c.cfg.Now, reader: c.cfg.Reader}
+	r.live = &view{policy: policy, now: now, clock: c.cfg.Now, reader: c.cfg.Client}
 	return r, nil
 }
 
 // advance decides about the Secrets that are left and, unless it is a dry run, acts,
 // until calls might not suffice for another one. It reports whether the round is
 // over.
-func (c *LegacyTokenCleaner) advance(ctx context.Context, r *cleanupRound, calls int) (done bool, err error) {
+func (c *Cleaner) advance(ctx context.Context, r *round, calls int) (done bool, err error) {
 	for ; len(r.secrets) > 0; r.secrets = r.secrets[1:] {
 		if calls < callsPerCleanup {
 			return false, ctx.Err()
@@ -117,9 +127,9 @@ func (c *LegacyTokenCleaner) advance(ctx context.Context, r *cleanupRound, calls
 		s := r.secrets[0]
 		r.secrets[0] = nil // a long round must not keep what is deleted meanwhile
 		before := r.calls()
-		d := CleanupDecision{Namespace: s.Namespace, Name: s.Name}
+		d := Decision{Namespace: s.Namespace, Name: s.Name}
 		d.Action, d.Reason, d.Err = r.cached.decide(ctx, s)
-		if d.Action != CleanupKeep && d.Err == nil && !r.report.DryRun {
+		if d.Action != Keep && d.Err == nil && !r.report.DryRun {
 			d.Action, d.Reason, d.Err = c.act(ctx, r.live, s)
 		}
 		r.report.Decisions = append(r.report.Decisions, d)
@@ -128,41 +138,41 @@ func (c *LegacyTokenCleaner) advance(ctx context.Context, r *cleanupRound, calls
 	return true, ctx.Err()
 }
 
-func (r *cleanupRound) calls() int { return r.cached.calls + r.live.calls }
+func (r *round) calls() int { return r.cached.calls + r.live.calls }
 
 // policy reads live since when use is tracked (CLN-21).
-func (c *LegacyTokenCleaner) policy(ctx context.Context, now time.Time) (policy CleanupPolicy, problem string, err error) {
-	tracking, err := getIfExists(ctx, c.client.GetConfigMap, trackingNamespace, trackingName)
+func (c *Cleaner) policy(ctx context.Context, now time.Time) (policy Policy, problem string, err error) {
+	tracking, err := apicall.Get(ctx, c.cfg.Client.GetConfigMap, trackingNamespace, trackingName)
 	if err != nil {
-		return CleanupPolicy{}, "", err
+		return Policy{}, "", err
 	}
 	if tracking == nil {
-		return CleanupPolicy{}, "the tracking ConfigMap does not exist", nil
+		return Policy{}, "the tracking ConfigMap does not exist", nil
 	}
 	value, ok := tracking.Data[trackingSinceKey]
 	if !ok {
-		return CleanupPolicy{}, `the tracking ConfigMap has no "since"`, nil
+		return Policy{}, `the tracking ConfigMap has no "since"`, nil
 	}
 	since, err := tokensecret.ParseDay(value)
 	if err != nil {
-		return CleanupPolicy{}, fmt.Sprintf(`the tracking ConfigMap has "since" %.40q, want a date like 2006-01-02`, value), nil
+		return Policy{}, fmt.Sprintf(`the tracking ConfigMap has "since" %.40q, want a date like 2006-01-02`, value), nil
 	}
-	policy = CleanupPolicy{Period: c.period, Since: since}
+	policy = Policy{Period: c.cfg.CleanupPeriod, Since: since}
 	if !policy.Tracked(now) {
-		return policy, fmt.Sprintf("use is tracked since %s only, want a period of %v", value, c.period), nil
+		return policy, fmt.Sprintf("use is tracked since %s only, want a period of %v", value, c.cfg.CleanupPeriod), nil
 	}
 	return policy, "", nil
 }
 
 // act decides about secret again by live reads, and acts on that.
-func (c *LegacyTokenCleaner) act(ctx context.Context, live *cleanupView, secret *corev1.Secret) (CleanupAction, CleanupReason, error) {
+func (c *Cleaner) act(ctx context.Context, live *view, secret *corev1.Secret) (Action, Reason, error) {
 	live.calls++
-	now, err := getIfExists(ctx, c.client.GetSecret, secret.Namespace, secret.Name)
+	now, err := apicall.Get(ctx, c.cfg.Client.GetSecret, secret.Namespace, secret.Name)
 	if err != nil {
-		return CleanupKeep, "", err
+		return Keep, "", err
 	}
 	if now == nil || now.UID != secret.UID {
-		return CleanupKeep, CleanupBeingDeleted, nil
+		return Keep, BeingDeleted, nil
 	}
 	action, reason, err := live.decide(ctx, now)
 	if err != nil {
@@ -170,11 +180,11 @@ func (c *LegacyTokenCleaner) act(ctx context.Context, live *cleanupView, secret 
 	}
 	live.calls++
 	switch action {
-	case CleanupInvalidate:
+	case Invalidate:
 		patch := tokensecret.LabelPatch(now.Namespace, now.Name, now.UID, tokensecret.InvalidSinceLabel, tokensecret.FormatDay(live.now))
-		_, err = requireObject(c.client.PatchSecret(ctx, now.Namespace, now.Name, types.MergePatchType, patch))
-	case CleanupDelete:
-		err = c.client.DeleteSecret(ctx, now.Namespace, now.Name, metav1.DeleteOptions{
+		_, err = apicall.Require(c.cfg.Client.PatchSecret(ctx, now.Namespace, now.Name, types.MergePatchType, patch))
+	case Delete:
+		err = c.cfg.Client.DeleteSecret(ctx, now.Namespace, now.Name, metav1.DeleteOptions{
 			Preconditions: &metav1.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion},
 		})
 	}
@@ -182,16 +192,16 @@ func (c *LegacyTokenCleaner) act(ctx context.Context, live *cleanupView, secret 
 		err = nil
 	}
 	if err != nil {
-		err = fmt.Errorf("sacontroller: cleaning up Secret %s/%s: %w", now.Namespace, now.Name, err)
+		err = fmt.Errorf("legacytoken: cleaning up Secret %s/%s: %w", now.Namespace, now.Name, err)
 	}
 	return action, reason, err
 }
 
-// cleanupView is what one round sees through one reader, of the Namespace that it is
+// view is what one round sees through one reader, of the Namespace that it is
 // at. It reads what it needs to know once, so that a round is linear (SECURITY C06),
 // and again after viewAge.
-type cleanupView struct {
-	policy CleanupPolicy
+type view struct {
+	policy Policy
 	now    time.Time // of the round
 	clock  func() time.Time
 	reader interface {
@@ -218,37 +228,37 @@ type listingAccount struct {
 	lists map[string]bool
 }
 
-// decide is CleanupPolicy.Decide, reading what it needs only when it needs it.
-func (v *cleanupView) decide(ctx context.Context, secret *corev1.Secret) (CleanupAction, CleanupReason, error) {
+// decide is Policy.Decide, reading what it needs only when it needs it.
+func (v *view) decide(ctx context.Context, secret *corev1.Secret) (Action, Reason, error) {
 	if reason := v.policy.keeps(secret, v.now); reason != "" {
-		return CleanupKeep, reason, nil
+		return Keep, reason, nil
 	}
 	v.enter(secret.Namespace)
 	account, err := v.account(ctx, secret)
 	if err != nil {
-		return CleanupKeep, "", err
+		return Keep, "", err
 	}
 	if reason := keepsFor(secret, account.ServiceAccount, account.lists[secret.Name]); reason != "" {
-		return CleanupKeep, reason, nil
+		return Keep, reason, nil
 	}
 	action, reason := v.policy.due(secret, v.now)
-	if action == CleanupKeep {
+	if action == Keep {
 		return action, reason, nil
 	}
 	if err := v.readNamespace(ctx); err != nil {
-		return CleanupKeep, "", err
+		return Keep, "", err
 	}
 	switch {
 	case v.mounted[secret.Name]:
-		return CleanupKeep, CleanupMounted, nil
+		return Keep, Mounted, nil
 	case v.terminating:
-		return CleanupKeep, CleanupNamespaceTerminating, nil
+		return Keep, NamespaceTerminating, nil
 	}
 	return action, reason, nil
 }
 
 // enter forgets what is known of another Namespace, or for too long.
-func (v *cleanupView) enter(namespace string) {
+func (v *view) enter(namespace string) {
 	now := v.clock()
 	if age := now.Sub(v.since); v.accounts == nil || v.name != namespace || age < 0 || age > viewAge {
 		v.name, v.since, v.accounts, v.known, v.mounted = namespace, now, map[string]*listingAccount{}, false, nil
@@ -256,7 +266,7 @@ func (v *cleanupView) enter(namespace string) {
 }
 
 // account returns the account that secret names.
-func (v *cleanupView) account(ctx context.Context, secret *corev1.Secret) (*listingAccount, error) {
+func (v *view) account(ctx context.Context, secret *corev1.Secret) (*listingAccount, error) {
 	name, _ := tokensecret.Owner(secret)
 	if account, ok := v.accounts[name]; ok {
 		return account, nil
@@ -265,7 +275,7 @@ func (v *cleanupView) account(ctx context.Context, secret *corev1.Secret) (*list
 		return &listingAccount{}, nil
 	}
 	v.calls++
-	account, err := getIfExists(ctx, v.reader.GetServiceAccount, v.name, name)
+	account, err := apicall.Get(ctx, v.reader.GetServiceAccount, v.name, name)
 	if err != nil {
 		return nil, err
 	}
@@ -281,20 +291,20 @@ func (v *cleanupView) account(ctx context.Context, secret *corev1.Secret) (*list
 }
 
 // readNamespace finds out what is going on in the Namespace.
-func (v *cleanupView) readNamespace(ctx context.Context) error {
+func (v *view) readNamespace(ctx context.Context) error {
 	if v.known {
 		return nil
 	}
 	v.calls += 2
-	namespace, err := namespaceIfExists(ctx, v.reader.GetNamespace, v.name)
+	namespace, err := apicall.Namespace(ctx, v.reader.GetNamespace, v.name)
 	if err != nil {
 		return err
 	}
-	pods, err := requireObjects(v.reader.ListPods(ctx, v.name))
+	pods, err := apicall.RequireAll(v.reader.ListPods(ctx, v.name))
 	if err != nil {
-		return fmt.Errorf("sacontroller: listing the pods of Namespace %q: %w", v.name, err)
+		return fmt.Errorf("legacytoken: listing the pods of Namespace %q: %w", v.name, err)
 	}
-	v.known, v.terminating, v.mounted = true, namespace != nil && isTerminating(namespace), mountedSecrets(pods)
+	v.known, v.terminating, v.mounted = true, namespace != nil && apicall.Terminating(namespace), mountedSecrets(pods)
 	return nil
 }
 

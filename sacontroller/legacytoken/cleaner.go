@@ -1,4 +1,4 @@
-package sacontroller
+package legacytoken
 
 import (
 	"cmp"
@@ -13,11 +13,13 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/tenant"
 )
 
-// A LegacyTokenCleanerReader is what [LegacyTokenCleaner] decides from. The
+// A CleanerReader is what [Cleaner] decides from. The
 // package documentation says what every Reader and Client promises.
-type LegacyTokenCleanerReader interface {
+type CleanerReader interface {
 	GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error)
 	GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error)
 
@@ -28,9 +30,9 @@ type LegacyTokenCleanerReader interface {
 	ListPods(ctx context.Context, namespace string) ([]*corev1.Pod, error)
 }
 
-// A LegacyTokenCleanerClient is what [LegacyTokenCleaner] writes through, and
+// A CleanerClient is what [Cleaner] writes through, and
 // reads from before it invalidates or deletes anything.
-type LegacyTokenCleanerClient interface {
+type CleanerClient interface {
 	GetConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)
 	GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error)
 	GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error)
@@ -41,16 +43,16 @@ type LegacyTokenCleanerClient interface {
 	DeleteSecret(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error
 }
 
-// Defaults of [LegacyTokenCleanerConfig].
+// Defaults of [CleanerConfig].
 const (
 	defaultCleanupPeriod   = 365 * 24 * time.Hour
 	defaultCleanupInterval = 24 * time.Hour
 )
 
-// LegacyTokenCleanerConfig configures [NewLegacyTokenCleaner].
-type LegacyTokenCleanerConfig struct {
-	Reader LegacyTokenCleanerReader // required; may be a cache
-	Client LegacyTokenCleanerClient // required; must be live
+// CleanerConfig configures [NewCleaner].
+type CleanerConfig struct {
+	Reader CleanerReader // required; may be a cache
+	Client CleanerClient // required; must be live
 
 	// CleanupPeriod is how long a token must have been unused to be invalidated,
 	// and invalid to be deleted. Zero means a year
@@ -63,40 +65,37 @@ type LegacyTokenCleanerConfig struct {
 	// DryRun makes rounds decide and report, but not write.
 	DryRun bool
 	// Observe, if not nil, is called after each round of Reconcile, with its
-	// context and the report in [Event.Cleanup]. It must be safe for concurrent
+	// context. It must be safe for concurrent
 	// use if Reconcile is called concurrently.
 	Observe func(ctx context.Context, e Event)
 	// Now returns the current time. If nil, time.Now is used.
 	Now func() time.Time
 }
 
-// LegacyTokenCleaner is the controller that labels generated token Secrets that
+// Cleaner is the controller that labels generated token Secrets that
 // were unused for long as invalid, and later deletes them. Secrets that were
 // created by hand, and those that a pod refers to, are never touched. Its only key
-// is that of the tracking ConfigMap (see [LegacyTokenTracker]), which is due once
-// at the start and then by [Result.RequeueAfter]. A round with much to do takes many
+// is that of the tracking ConfigMap (see [Tracker]), which is due once
+// at the start and then by [sacontroller.Result.RequeueAfter]. A round with much to do takes many
 // attempts, each with a bounded number of calls. It is safe for concurrent use.
-type LegacyTokenCleaner struct {
-	reader   LegacyTokenCleanerReader
-	client   LegacyTokenCleanerClient
-	period   time.Duration
-	interval time.Duration
-	dryRun   bool
-	observe  func(ctx context.Context, e Event)
-	now      func() time.Time
+type Cleaner struct {
+	cfg CleanerConfig
 
 	mu         sync.Mutex
-	unfinished map[string]*cleanupRound // by tenant
+	unfinished map[string]*round // by tenant
 }
 
-var _ Forgetter = (*LegacyTokenCleaner)(nil)
+var _ sacontroller.Forgetter = (*Cleaner)(nil)
 
-// NewLegacyTokenCleaner returns a LegacyTokenCleaner, or a [*ConfigError] for each
+// A ConfigError is one mistake in a config struct, as [sacontroller.ConfigError] says.
+type ConfigError = configerror.Error
+
+// NewCleaner returns a Cleaner, or a [*ConfigError] for each
 // required field that is unset and each negative duration.
-func NewLegacyTokenCleaner(cfg LegacyTokenCleanerConfig) (*LegacyTokenCleaner, error) {
-	mistakes := configerror.List{Config: "sacontroller.LegacyTokenCleanerConfig"}
-	mistakes.Require("Reader", cfg.Reader, "a LegacyTokenCleanerReader")
-	mistakes.Require("Client", cfg.Client, "a live LegacyTokenCleanerClient")
+func NewCleaner(cfg CleanerConfig) (*Cleaner, error) {
+	mistakes := configerror.List{Config: "legacytoken.CleanerConfig"}
+	mistakes.Require("Reader", cfg.Reader, "a CleanerReader")
+	mistakes.Require("Client", cfg.Client, "a live CleanerClient")
 	configerror.NotNegative(&mistakes, "CleanupPeriod", cfg.CleanupPeriod)
 	configerror.NotNegative(&mistakes, "CleanupInterval", cfg.CleanupInterval)
 	if err := mistakes.Err(); err != nil {
@@ -105,24 +104,16 @@ func NewLegacyTokenCleaner(cfg LegacyTokenCleanerConfig) (*LegacyTokenCleaner, e
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &LegacyTokenCleaner{
-		reader:   cfg.Reader,
-		client:   cfg.Client,
-		period:   cmp.Or(cfg.CleanupPeriod, defaultCleanupPeriod),
-		interval: cmp.Or(cfg.CleanupInterval, defaultCleanupInterval),
-		dryRun:   cfg.DryRun,
-		observe:  cfg.Observe,
-		now:      cfg.Now,
-
-		unfinished: map[string]*cleanupRound{},
-	}, nil
+	cfg.CleanupPeriod = cmp.Or(cfg.CleanupPeriod, defaultCleanupPeriod)
+	cfg.CleanupInterval = cmp.Or(cfg.CleanupInterval, defaultCleanupInterval)
+	return &Cleaner{cfg: cfg, unfinished: map[string]*round{}}, nil
 }
 
 // Name returns "legacy-serviceaccount-token-cleaner-controller".
-func (c *LegacyTokenCleaner) Name() string { return "legacy-serviceaccount-token-cleaner-controller" } // CST-20
+func (c *Cleaner) Name() string { return "legacy-serviceaccount-token-cleaner-controller" } // CST-20
 
 // Due returns the key of the tracking ConfigMap when that is added or modified.
-func (c *LegacyTokenCleaner) Due(change Change) []Key {
+func (c *Cleaner) Due(change sacontroller.Change) []sacontroller.Key {
 	if change.Type == watch.Added || change.Type == watch.Modified {
 		return trackingKeys(change)
 	}
@@ -133,30 +124,30 @@ func (c *LegacyTokenCleaner) Due(change Change) []Key {
 // the interval. A Secret that
 // couldn't be invalidated or deleted waits for the next round and is in the report.
 // There is an error only if nothing could be decided at all.
-func (c *LegacyTokenCleaner) Reconcile(ctx context.Context, key Key) (Result, error) {
+func (c *Cleaner) Reconcile(ctx context.Context, key sacontroller.Key) (sacontroller.Result, error) {
 	if key != trackingKey(key.Tenant) {
-		return Result{}, nil
+		return sacontroller.Result{}, nil
 	}
-	ctx = key.in(ctx)
+	ctx = tenant.NewContext(ctx, key.Tenant)
 	r, began := c.resume(key.Tenant), time.Now()
 	var err error
 	if r == nil {
-		if r, err = c.start(ctx, c.dryRun); err != nil {
-			return Result{}, err
+		if r, err = c.start(ctx, c.cfg.DryRun); err != nil {
+			return sacontroller.Result{}, err
 		}
 	}
 	done, err := c.advance(ctx, r, maxCleanupCalls-callsToStart)
 	switch {
 	case err != nil:
-		return Result{}, err
+		return sacontroller.Result{}, err
 	case !done:
 		c.keep(key.Tenant, r)
-		return Result{RequeueAfter: Yield}, nil
+		return sacontroller.Result{RequeueAfter: sacontroller.Yield}, nil
 	}
-	if c.observe != nil {
-		c.observe(ctx, Event{Controller: c.Name(), Cleanup: r.report, Took: time.Since(began)})
+	if c.cfg.Observe != nil {
+		c.cfg.Observe(ctx, Event{Took: time.Since(began), Report: r.report})
 	}
-	return Result{RequeueAfter: c.interval}, nil
+	return sacontroller.Result{RequeueAfter: c.cfg.CleanupInterval}, nil
 }
 
 // roundAge is how long after its last attempt a round is given up, such as one that
@@ -164,33 +155,33 @@ func (c *LegacyTokenCleaner) Reconcile(ctx context.Context, key Key) (Result, er
 const roundAge = time.Minute
 
 // resume returns the round of tenant that the last attempt has not finished, or nil.
-func (c *LegacyTokenCleaner) resume(tenant string) *cleanupRound {
+func (c *Cleaner) resume(tenant string) *round {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	r := c.unfinished[tenant]
 	delete(c.unfinished, tenant)
-	if r != nil && c.now().Sub(r.used) > roundAge {
+	if r != nil && c.cfg.Now().Sub(r.used) > roundAge {
 		return nil
 	}
 	return r
 }
 
-func (c *LegacyTokenCleaner) keep(tenant string, r *cleanupRound) {
-	r.used = c.now()
+func (c *Cleaner) keep(tenant string, r *round) {
+	r.used = c.cfg.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unfinished[tenant] = r
 }
 
-// Forget implements [Forgetter].
-func (c *LegacyTokenCleaner) Forget(tenant string) {
+// Forget implements [sacontroller.Forgetter].
+func (c *Cleaner) Forget(tenant string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.unfinished, tenant)
 }
 
 // Report says what a round of the tenant of ctx would do now, without doing it.
-func (c *LegacyTokenCleaner) Report(ctx context.Context) (*CleanupReport, error) {
+func (c *Cleaner) Report(ctx context.Context) (*Report, error) {
 	r, err := c.start(ctx, true)
 	if err == nil {
 		_, err = c.advance(ctx, r, math.MaxInt)
