@@ -20,6 +20,8 @@ import (
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/keys/keyring/secretstore"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/bearer"
 	"github.com/kubesa/serviceaccount/tokens/cached"
@@ -53,10 +55,10 @@ var constructors = []configtest.Constructor{
 	configtest.Of(secretstore.New),
 	configtest.Of(sacontroller.NewServiceAccounts),
 	configtest.Of(sacontroller.NewTokens),
-	configtest.Of(sacontroller.NewRootCAPublisher),
-	configtest.Of(sacontroller.NewTrustBundlePublisher),
-	configtest.Of(sacontroller.NewLegacyTokenCleaner),
-	configtest.Of(sacontroller.NewLegacyTokenTracker),
+	configtest.Of(rootca.NewConfigMaps),
+	configtest.Of(rootca.NewTrustBundles),
+	configtest.Of(legacytoken.NewCleaner),
+	configtest.Of(legacytoken.NewTracker),
 	configtest.Of(tokens.NewIssuer),
 	configtest.Of(tokens.NewAuthenticator),
 	configtest.Of(bearer.New),
