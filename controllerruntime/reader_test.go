@@ -31,11 +31,11 @@ import (
 
 // A Reader has the methods of every Reader, and can't be the Client of anything.
 var (
-	_ sacontroller.ServiceAccountsReader    = (*saruntime.Reader)(nil)
-	_ sacontroller.TokensReader             = (*saruntime.Reader)(nil)
-	_ legacytoken.CleanerReader = (*saruntime.Reader)(nil)
-	_ legacytoken.TrackerReader = (*saruntime.Reader)(nil)
-	_ rootca.ConfigMapsReader    = (*saruntime.Reader)(nil)
+	_ sacontroller.ServiceAccountsReader = (*saruntime.Reader)(nil)
+	_ sacontroller.TokensReader          = (*saruntime.Reader)(nil)
+	_ legacytoken.CleanerReader          = (*saruntime.Reader)(nil)
+	_ legacytoken.TrackerReader          = (*saruntime.Reader)(nil)
+	_ rootca.ConfigMapsReader            = (*saruntime.Reader)(nil)
 
 	_ rootca.TrustBundlesReader = (*saruntime.Reader)(nil)
 
@@ -45,11 +45,11 @@ var (
 func TestReaderIsNoClient(t *testing.T) {
 	var r any = (*saruntime.Reader)(nil)
 	for name, is := range map[string]bool{
-		"ServiceAccountsClient":    is[sacontroller.ServiceAccountsClient](r),
-		"TokensClient":             is[sacontroller.TokensClient](r),
-		"CleanerClient": is[legacytoken.CleanerClient](r),
-		"TrackerClient": is[legacytoken.TrackerClient](r),
-		"ConfigMapsClient":    is[rootca.ConfigMapsClient](r),
+		"ServiceAccountsClient": is[sacontroller.ServiceAccountsClient](r),
+		"TokensClient":          is[sacontroller.TokensClient](r),
+		"CleanerClient":         is[legacytoken.CleanerClient](r),
+		"TrackerClient":         is[legacytoken.TrackerClient](r),
+		"ConfigMapsClient":      is[rootca.ConfigMapsClient](r),
 
 		"TrustBundlesClient": is[rootca.TrustBundlesClient](r),
 	} {

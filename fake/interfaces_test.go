@@ -27,13 +27,13 @@ var (
 	_ legacytoken.CleanerReader = (*fake.Cluster)(nil)
 	_ legacytoken.CleanerClient = (*fake.Cluster)(nil)
 	_ legacytoken.TrackerClient = (*fake.Cluster)(nil)
-	_ rootca.ConfigMapsReader    = (*fake.Cluster)(nil)
-	_ rootca.ConfigMapsClient    = (*fake.Cluster)(nil)
+	_ rootca.ConfigMapsReader   = (*fake.Cluster)(nil)
+	_ rootca.ConfigMapsClient   = (*fake.Cluster)(nil)
 
-	_ sacontroller.ServiceAccountsReader    = (*fake.Reader)(nil)
-	_ sacontroller.TokensReader             = (*fake.Reader)(nil)
-	_ legacytoken.CleanerReader = (*fake.Reader)(nil)
-	_ rootca.ConfigMapsReader    = (*fake.Reader)(nil)
+	_ sacontroller.ServiceAccountsReader = (*fake.Reader)(nil)
+	_ sacontroller.TokensReader          = (*fake.Reader)(nil)
+	_ legacytoken.CleanerReader          = (*fake.Reader)(nil)
+	_ rootca.ConfigMapsReader            = (*fake.Reader)(nil)
 )
 
 // The Cluster has every method that client-go's clients get from FromCoreV1,
