@@ -13,7 +13,6 @@ var (
 	deletedAt   = tokensecrettest.DeletedAt
 	goodAccount = tokensecrettest.Account
 	goodSecret  = tokensecrettest.Secret
-	withUID     = tokensecrettest.AccountWithUID
 	noUID       = tokensecrettest.WithoutUID
 	refs        = tokensecrettest.References
 )
