@@ -6,7 +6,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"fmt"
-	"math"
 	"math/big"
 )
 
@@ -24,7 +23,9 @@ const (
 	minModulusBits = 2048
 	maxModulusBits = 8192
 	minExponent    = 3
-	maxExponent    = math.MaxInt32
+	maxExponent    = 1<<maxExponentBits - 1
+
+	maxExponentBits = 31
 )
 
 // AlgorithmOf returns the one algorithm that key may verify, after checking

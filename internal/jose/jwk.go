@@ -247,7 +247,7 @@ func (raw *rawJWK) rsa() (crypto.PublicKey, *KeyError) {
 		return nil, fault
 	}
 	exponent := new(big.Int).SetBytes(e)
-	if !exponent.IsInt64() || exponent.Int64() > maxExponent {
+	if exponent.BitLen() > maxExponentBits {
 		return nil, &KeyError{FaultExponent, "RSA public exponent above 2^31-1"}
 	}
 	return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(exponent.Int64())}, nil

@@ -42,67 +42,53 @@ type Signer struct {
 // ASN.1 for ECDSA. Its public key is asked for once. An error that is about
 // the key is a [*KeyError].
 func NewSigner(key crypto.Signer, keyID string) (*Signer, error) {
-	public, err := publicOf(key)
-	if err != nil {
-		return nil, err
-	}
+	public := publicOf(key)
 	alg, err := AlgorithmOf(public)
 	if err != nil {
 		return nil, err
 	}
-	s := &Signer{key: key, public: public, algorithm: alg, guard: flight.NewGuard("the key", maxSignCalls)}
+	s := &Signer{
+		key: key, public: public, algorithm: alg, guard: flight.NewGuard("the key", maxSignCalls),
+		header: encodeHeader(alg, keyID, ""), typed: encodeHeader(alg, keyID, "JWT"),
+	}
 	switch public := public.(type) {
 	case *rsa.PublicKey:
 		s.sigBytes = public.Size()
 	case *ecdsa.PublicKey:
 		s.sigBytes = 2 * coordinateBytes(public)
 	}
-	if s.header, err = encodeHeader(alg, keyID, ""); err != nil {
-		return nil, err
-	}
-	if s.typed, err = encodeHeader(alg, keyID, "JWT"); err != nil {
-		return nil, err
-	}
 	switch k := key.(type) {
 	case *rsa.PrivateKey:
-		err = k.Validate()
 	case *ecdsa.PrivateKey:
 		//lint:ignore SA1019 a key that a caller put together may lack its number, and all that could be asked instead panics then
 		if k.D == nil {
 			return nil, &KeyError{FaultMissing, "ECDSA private key without a number"}
 		}
-		_, err = k.Bytes()
 	default:
 		return s, nil
 	}
-	if err == nil {
-		err = s.prove()
-	}
-	if err != nil {
+	if s.prove() != nil { // crypto/rsa and crypto/ecdsa check the key
 		return nil, &KeyError{FaultPrivate, "private key that doesn't belong to its public key"}
 	}
 	return s, nil
 }
 
 // encodeHeader returns a header as it stands in a token, with the dot after it.
-func encodeHeader(alg, keyID, typ string) (string, error) {
-	header, err := json.Marshal(struct { // in the order of TOK-1
+func encodeHeader(alg, keyID, typ string) string {
+	header, _ := json.Marshal(struct { // in the order of TOK-1; strings always marshal
 		Algorithm string `json:"alg"`
 		KeyID     string `json:"kid,omitempty"`
 		Type      string `json:"typ,omitempty"`
 	}{alg, keyID, typ})
-	if err != nil {
-		return "", fmt.Errorf("jose: encoding header: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(header) + ".", nil
+	return base64.RawURLEncoding.EncodeToString(header) + "."
 }
 
-// publicOf returns the public key of key, which may be nil in any way.
-func publicOf(key crypto.Signer) (crypto.PublicKey, error) {
+// publicOf returns the public key of key, nil if that is nil in any way.
+func publicOf(key crypto.Signer) crypto.PublicKey {
 	if v := reflect.ValueOf(key); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
-		return nil, &KeyError{FaultMissing, "no private key"}
+		return nil
 	}
-	return key.Public(), nil
+	return key.Public()
 }
 
 // prove makes and checks one signature.

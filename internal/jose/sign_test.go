@@ -209,10 +209,16 @@ func TestNewSignerKey(t *testing.T) {
 	mixed := *p256Key()
 	mixed.PublicKey = must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).PublicKey
 	mixedRSA := rsa.PrivateKey{PublicKey: must(rsa.GenerateKey(rand.Reader, 2048)).PublicKey, D: rsaKey().D, Primes: rsaKey().Primes}
+	wrongPrimes := rsa.PrivateKey{PublicKey: rsaKey().PublicKey, D: rsaKey().D, Primes: must(rsa.GenerateKey(rand.Reader, 2048)).Primes}
+	negated := func(key *ecdsa.PrivateKey) *ecdsa.PrivateKey {
+		return &ecdsa.PrivateKey{PublicKey: key.PublicKey, D: new(big.Int).Neg(key.D)}
+	}
 	for name, tt := range map[string]struct {
 		key   crypto.Signer
 		fault string
 	}{
+		"wrong primes":       {&wrongPrimes, jose.FaultPrivate},
+		"D negated":          {negated(p256Key()), jose.FaultPrivate},
 		"nil":                {nil, jose.FaultMissing},
 		"nil RSA":            {(*rsa.PrivateKey)(nil), jose.FaultMissing},
 		"nil ECDSA":          {(*ecdsa.PrivateKey)(nil), jose.FaultMissing},
