@@ -23,10 +23,10 @@ const (
 func coordinateBytes(key *ecdsa.PublicKey) int { return (key.Curve.Params().BitSize + 7) / 8 }
 
 // toASN1 appends the ASN.1 form of the signature r||s, of which each half has
-// size bytes.
-func toASN1(dst, signature []byte, size int) (der []byte, ok bool) {
+// size bytes: nil if it is of another length.
+func toASN1(dst, signature []byte, size int) []byte {
 	if len(signature) != 2*size {
-		return nil, false
+		return nil
 	}
 	r, s := trimZeros(signature[:size]), trimZeros(signature[size:])
 	n := integerLen(r) + integerLen(s)
@@ -35,7 +35,7 @@ func toASN1(dst, signature []byte, size int) (der []byte, ok bool) {
 		dst = append(dst, 0x81)
 	}
 	dst = append(dst, byte(n))
-	return appendInteger(appendInteger(dst, r), s), true
+	return appendInteger(appendInteger(dst, r), s)
 }
 
 // trimZeros removes leading zeros but leaves one byte.

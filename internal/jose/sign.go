@@ -95,10 +95,7 @@ func publicOf(key crypto.Signer) crypto.PublicKey {
 func (s *Signer) prove() error {
 	var digest [sha512.Size]byte
 	sum := digestFor(s.algorithm, &digest, "prove")
-	signature, err := s.signDigest(context.Background(), nil, sum)
-	if err != nil {
-		return err
-	}
+	signature, _ := s.signDigest(context.Background(), nil, sum) // none doesn't verify
 	return verify(s.public, s.algorithm, sum, signature)
 }
 

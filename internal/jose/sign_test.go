@@ -72,6 +72,13 @@ func (k *fakeKMS) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 	return k.sign(context.Background(), digest, opts)
 }
 
+// A key needn't be a pointer.
+func TestSignValue(t *testing.T) {
+	if raw := sign(t, struct{ crypto.Signer }{p256Key()}, "k", claims); !verdict(t, raw, p256Key().Public()) {
+		t.Error("a token of a key that is no pointer does not verify")
+	}
+}
+
 // A contextKMS is a fakeKMS that knows contexts.
 type contextKMS struct{ fakeKMS }
 
@@ -118,6 +125,10 @@ func TestSignElsewhereFails(t *testing.T) {
 		}, text: "no ASN.1 ECDSA signature"},
 		{name: "another key", sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 			return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)).Sign(rand.Reader, digest, opts)
+		}, want: jose.ErrSignature},
+		{name: "a digest that it has changed", sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+			clear(digest)
+			return p256Key().Sign(rand.Reader, digest, opts)
 		}, want: jose.ErrSignature},
 		{name: "another digest", sign: func(_ context.Context, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
 			return p256Key().Sign(rand.Reader, make([]byte, 32), opts)

@@ -110,18 +110,18 @@ func split(raw string) (dot1, dot2 int, fault string) {
 		switch {
 		case alphabet[raw[i]]:
 		case raw[i] != '.':
-			return 0, 0, "a character outside the base64url alphabet"
+			return dot1, dot2, "a character outside the base64url alphabet"
 		case dot1 == 0:
 			dot1 = i
 		case dot2 == 0:
 			dot2 = i
 		default:
-			return 0, 0, "more than three parts"
+			return dot1, dot2, "more than three parts"
 		}
 	}
-	// A dot at index 0 leaves dot1 zero, which is as wrong as none.
-	if dot1 == 0 || dot2 <= dot1+1 || dot2 == len(raw)-1 {
-		return 0, 0, "not three non-empty parts"
+	// A dot at index 0 leaves dot1 and dot2 zero, which is as wrong as none.
+	if dot2 <= dot1+1 || dot2 == len(raw)-1 {
+		return dot1, dot2, "not three non-empty parts"
 	}
 	return dot1, dot2, ""
 }

@@ -161,6 +161,10 @@ func TestParseMalformed(t *testing.T) {
 		{"padding", parts[0] + "=." + parts[1] + "." + parts[2], "token", "a character outside the base64url alphabet"},
 		{"standard alphabet", parts[0] + "." + parts[1] + ".+/" + parts[2][2:], "token", "a character outside the base64url alphabet"},
 		{"one character", "A." + parts[1] + "." + parts[2], "header", "not canonical base64url"},
+		{"payload of one character", parts[0] + ".A." + parts[2], "payload", "not canonical base64url"},
+		{"a dot before it", "." + good, "header", "not canonical base64url"},
+		{"alg object", header(`{"alg":{}}`), "header", "nested too deeply at byte 7"},
+		{"header of 2 KiB and a byte", header(es256 + strings.Repeat(" ", 2<<10+1-len(es256))), "header", "too long"},
 		{"unused bits in the header", strings.TrimSuffix(encode(es256+" "), "A") + "B." + parts[1] + "." + parts[2], "header", "not canonical base64url"},
 		{"unused bits in the payload", parts[0] + ".e31." + parts[2], "payload", "not canonical base64url"},
 		{"unused bits in the signature", good[:len(good)-1] + string(good[len(good)-1]+1), "signature", "not canonical base64url"},
@@ -297,5 +301,35 @@ func TestCheckPayload(t *testing.T) {
 		if err := jose.CheckPayload(bad); err == nil {
 			t.Errorf("CheckPayload(%s) = nil, want an error", bad)
 		}
+	}
+}
+
+// A token may be as long as the limit, which is the default one unless it is positive,
+// and its header 2 KiB.
+func TestParseLimits(t *testing.T) {
+	good := sign(t, p256Key(), "k", claims)
+	for limit, want := range map[int]bool{len(good): true, len(good) - 1: false, 1: false, 0: true, -1: true} {
+		if _, err := jose.Parse(good, limit); (err == nil) != want {
+			t.Errorf("Parse() of %d bytes with the limit %d = %v", len(good), limit, err)
+		}
+	}
+	const header = `{"alg":"ES256"}`
+	parts := strings.SplitN(good, ".", 2)
+	parts[0] = encode(header + strings.Repeat(" ", 2<<10-len(header)))
+	if _, err := jose.Parse(parts[0]+"."+parts[1], 0); err != nil {
+		t.Errorf("Parse() with a header of 2 KiB = %v", err)
+	}
+}
+
+// The payload as it stands in a token, and whose signature would be checked.
+func TestTokenParts(t *testing.T) {
+	good := sign(t, p256Key(), "k", claims)
+	part := jose.PayloadPart(good)
+	if part != strings.Split(good, ".")[1] || jose.DecodePart(part) != claims || jose.DecodePart("A") != "" || jose.DecodePart("AA\n!") != "" {
+		t.Errorf("PayloadPart() = %q, DecodePart() = %q", part, jose.DecodePart(part))
+	}
+	token := must(jose.Parse(good, 0))
+	if !token.Names(p256Key().Public()) || token.Names(p384Key().Public()) || token.Names(nil) || token.Names(p256Key()) {
+		t.Error("Names() is wrong")
 	}
 }

@@ -10,7 +10,7 @@ import (
 // 0 if there is a problem.
 func unescape(text string) (r rune, length int, problem string) {
 	if len(text) < 2 {
-		return 0, 0, "string without an end"
+		return r, 0, "string without an end"
 	}
 	switch c := text[1]; c {
 	case '"', '\\', '/':
@@ -28,17 +28,16 @@ func unescape(text string) (r rune, length int, problem string) {
 	}
 	unit, ok := codeUnit(text)
 	if !ok {
-		return 0, 0, "bad escape"
+		return r, 0, "bad escape"
 	}
 	if !utf16.IsSurrogate(unit) {
 		return unit, 6, ""
 	}
 	// Half a pair stands for no character: decoders replace it, each in its
 	// way, so two names could become one.
-	low, ok := codeUnit(text[6:])
-	r = utf16.DecodeRune(unit, low)
-	if !ok || r == utf8.RuneError {
-		return 0, 0, "unpaired surrogate"
+	low, _ := codeUnit(text[6:]) // what is cut short is no surrogate
+	if r = utf16.DecodeRune(unit, low); r == utf8.RuneError {
+		return r, 0, "unpaired surrogate"
 	}
 	return r, 12, ""
 }
@@ -46,7 +45,7 @@ func unescape(text string) (r rune, length int, problem string) {
 // codeUnit reads the escape \uXXXX that text begins with.
 func codeUnit(text string) (unit rune, ok bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
-		return 0, false
+		return unit, false
 	}
 	for _, c := range []byte(text[2:6]) {
 		switch {
@@ -57,7 +56,7 @@ func codeUnit(text string) (unit rune, ok bool) {
 		case 'A' <= c && c <= 'F':
 			c -= 'A' - 10
 		default:
-			return 0, false
+			return unit, false
 		}
 		unit = unit<<4 | rune(c)
 	}

@@ -113,3 +113,22 @@ func TestAppendText(t *testing.T) {
 		t.Errorf("AppendText() of what is no text = %s", got)
 	}
 }
+
+// Escapes of four hexadecimal digits, whatever the last but one is, are those of
+// encoding/json.
+func TestEscapeDigits(t *testing.T) {
+	for c := byte(' '); c < 0x80; c++ {
+		for _, text := range []string{`"\u00` + string(rune(c)) + `1"`, `"\u` + string(rune(c)) + `041"`, `"\ud83d\ude` + string(rune(c)) + `0"`} {
+			want, wantErr := decode(text)
+			got, err := read(text)
+			if (err == nil) != (wantErr == nil) && !strings.Contains(text, "ud83d") && c != 'd' && c != 'D' || err == nil && got != want {
+				t.Errorf("%s is read as %q, %v, want %q, %v", text, got, err, want, wantErr)
+			}
+		}
+	}
+	s := strictjson.Scanner{Source: `"a\n`, MaxDepth: 1}
+	s.Text()
+	if err := s.End(); err == nil || err.Error() != "string without an end at byte 4" {
+		t.Errorf("End() = %v", err)
+	}
+}

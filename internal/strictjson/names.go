@@ -35,7 +35,7 @@ func (set *nameSet) add(name string) bool {
 	return len(set.many) > before
 }
 
-// Imitated returns the one of known that name equals under Unicode case folding
+// Imitated returns the one of known, which are ASCII, that name equals under Unicode case folding
 // without being it, "" if there is none. The folding is that of encoding/json,
 // which takes U+017F for s and U+212A for k.
 func Imitated(name string, known []string) string {
@@ -45,7 +45,7 @@ func Imitated(name string, known []string) string {
 	first := name[0] | 0x20
 	for _, k := range known {
 		// An ASCII byte folds only to its other case, or to what isn't ASCII.
-		if k == "" || name[0] < utf8.RuneSelf && k[0] < utf8.RuneSelf && k[0]|0x20 != first {
+		if name[0] < utf8.RuneSelf && k[0]|0x20 != first {
 			continue
 		}
 		if name != k && strings.EqualFold(name, k) {
