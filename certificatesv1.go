@@ -12,8 +12,8 @@ import (
 
 // CertificatesV1 gives live access to the ClusterTrustBundles of a Kubernetes API server,
 // as [CoreV1] does to other objects: it is Reader and Client of
-// rootca.TrustBundles. [FromCertificatesV1] returns one; the methods of the
-// zero value return an error.
+// rootca.TrustBundles. [FromCertificatesV1] returns one; the methods of the zero value
+// return an error. It is safe for concurrent use if the client below it is.
 type CertificatesV1 struct {
 	bundles resource[certificatesv1.ClusterTrustBundle, certificatesv1.ClusterTrustBundleList]
 }

@@ -103,6 +103,7 @@ func inOne[T, L any, R Resource[T, L]](in func(namespace string) R) func(ctx con
 //	controller, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{
 //		Reader: serviceaccount.ByTenant(clients.Of),
 //		…
+//	})
 //
 // of must be safe for concurrent use. If it is nil, or returns a nil CoreV1, methods
 // return an error.

@@ -8,9 +8,13 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
+
+// qualified finds names such as tokens.Issuer and admission.Config.Strict.
+var qualified = regexp.MustCompile(`\b([a-z]\w*)\.([A-Z]\w*(?:\.[A-Z]\w*)?)`)
 
 // What the documents call by a qualified name, such as tokens.Issuer or
 // admission.Config.Strict, exists, in whatever package of the repository.
@@ -21,7 +25,6 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 			t.Errorf("found no exported names of package %s", name)
 		}
 	}
-	qualified := regexp.MustCompile(`\b([a-z]\w*)\.([A-Z]\w*(?:\.[A-Z]\w*)?)`)
 	found := 0
 	for _, document := range documents(t) {
 		if document == "docs/behavior.md" {
@@ -41,6 +44,114 @@ func TestDocumentsNameWhatExists(t *testing.T) {
 	if found < 60 {
 		t.Errorf("the documents name %d things, want at least 60: is the pattern still right?", found)
 	}
+}
+
+// So do the names in comments and those in the snippets of comments, with their fields.
+func TestCommentsNameWhatExists(t *testing.T) {
+	exported := exportedNames(t)
+	others := []string{"cached.ServiceAccounts", "manager.Run", "webhook.Error"} // of variables, and of an internal package
+	found, snippets := 0, 0
+	for name, file := range goFiles(t) {
+		for _, comment := range file.Comments {
+			text := comment.Text()
+			for _, n := range qualified.FindAllStringSubmatch(text, -1) {
+				names, ours := exported[n[1]]
+				if !ours || slices.Contains(others, n[0]) || strings.HasPrefix(n[2], "Test") || strings.HasPrefix(n[2], "Fuzz") || strings.HasPrefix(n[2], "Example") {
+					continue
+				}
+				if found++; !names[n[2]] {
+					t.Errorf("a comment in %s names %s, which does not exist", name, n[0])
+				}
+			}
+			for _, snippet := range snippetsIn(text) {
+				if parsed := parseSnippet(snippet); parsed != nil {
+					snippets++
+					checkFields(t, name, parsed, exported)
+				} else if strings.Contains(snippet, " := ") {
+					t.Errorf("a snippet in %s is not Go:\n%s", name, snippet)
+				}
+			}
+		}
+	}
+	if found < 200 || snippets < 30 {
+		t.Errorf("the comments name %d things and have %d snippets, want at least 200 and 30", found, snippets)
+	}
+}
+
+// snippetsIn returns the indented parts of a comment.
+func snippetsIn(comment string) (snippets []string) {
+	block := ""
+	for line := range strings.Lines(comment + "end\n") {
+		switch {
+		case strings.HasPrefix(line, "\t"), line == "\n" && block != "":
+			block += line
+		case block != "":
+			snippets = append(snippets, block)
+			block = ""
+		}
+	}
+	return snippets
+}
+
+// parseSnippet parses statements or declarations in which an ellipsis stands for what is
+// left out. It returns nil for what is neither.
+func parseSnippet(snippet string) *ast.File {
+	snippet = strings.NewReplacer(", …\n", ",\n", "…, ", "", ", …", "", "…", "").Replace(snippet)
+	for _, frame := range [][2]string{{"package p\nfunc _() {\n", "\n}"}, {"package p\n", ""}, {"package p\nfunc _() {\n", "\n}}"}, {"package p\nvar _ = []any{\n", "}"}} {
+		if parsed, err := parser.ParseFile(token.NewFileSet(), "", frame[0]+snippet+frame[1], parser.SkipObjectResolution); err == nil {
+			return parsed
+		}
+	}
+	return nil
+}
+
+// checkFields checks that the structs of ours in a snippet have the fields that it sets.
+func checkFields(t *testing.T, name string, snippet *ast.File, exported map[string]map[string]bool) {
+	t.Helper()
+	ast.Inspect(snippet, func(n ast.Node) bool {
+		literal, ok := n.(*ast.CompositeLit)
+		if !ok {
+			return true
+		}
+		kind, ok := literal.Type.(*ast.SelectorExpr)
+		if !ok {
+			return true
+		}
+		pkg, ok := kind.X.(*ast.Ident)
+		if !ok || exported[pkg.Name] == nil {
+			return true
+		}
+		for _, element := range literal.Elts {
+			if pair, ok := element.(*ast.KeyValueExpr); ok {
+				if key, ok := pair.Key.(*ast.Ident); ok && !exported[pkg.Name][kind.Sel.Name+"."+key.Name] {
+					t.Errorf("a snippet in %s sets %s.%s.%s, which does not exist", name, pkg.Name, kind.Sel.Name, key.Name)
+				}
+			}
+		}
+		return true
+	})
+}
+
+// goFiles parses all Go files of the repository.
+func goFiles(t *testing.T) map[string]*ast.File {
+	t.Helper()
+	files := map[string]*ast.File{}
+	err := fs.WalkDir(os.DirFS("."), ".", func(name string, entry fs.DirEntry, err error) error {
+		switch base := path.Base(name); {
+		case err != nil:
+			return err
+		case entry.IsDir() && (base == "testdata" || base != "." && base[0] == '.'):
+			return fs.SkipDir
+		case entry.IsDir() || path.Ext(name) != ".go":
+			return nil
+		}
+		files[name], err = parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments|parser.SkipObjectResolution)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // exportedNames returns the names that the packages of the repository declare, by
@@ -118,8 +229,24 @@ func addNames(names map[string]bool, declaration ast.Decl) {
 					for _, name := range member.Names {
 						names[s.Name.Name+"."+name.Name] = true
 					}
+					if len(member.Names) == 0 {
+						names[s.Name.Name+"."+embeddedName(member.Type)] = true
+					}
 				}
 			}
 		}
 	}
+}
+
+// embeddedName returns the name of an embedded field.
+func embeddedName(kind ast.Expr) string {
+	switch kind := kind.(type) {
+	case *ast.StarExpr:
+		return embeddedName(kind.X)
+	case *ast.SelectorExpr:
+		return kind.Sel.Name
+	case *ast.Ident:
+		return kind.Name
+	}
+	return ""
 }

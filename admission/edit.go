@@ -13,6 +13,7 @@ import (
 )
 
 // An Edit is one change to a pod, or one that could be expected and is not made.
+// It is safe for concurrent use while nobody changes it.
 type Edit struct {
 	// Field is the field of the pod's spec: serviceAccountName, serviceAccount
 	// or imagePullSecrets, which is set; volumes, which gets one more; or

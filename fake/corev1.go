@@ -16,7 +16,7 @@ import (
 // CoreV1 gives access to a [Cluster] in the shape of client-go's CoreV1(), so
 // that code written for client-go's interfaces, with options and subresources,
 // can be pointed at the fake. What the options ask for is done: dry run,
-// selectors, limit and continue.
+// selectors, limit and continue. It is safe for concurrent use.
 type CoreV1 struct{ cluster *Cluster }
 
 // CoreV1 returns access to c in the shape of client-go's.
@@ -53,7 +53,7 @@ func (v CoreV1) ConfigMaps(namespace string) *Client[corev1.ConfigMap, corev1.Co
 }
 
 // CertificatesV1 gives access to a [Cluster] in the shape of client-go's
-// CertificatesV1(), as far as a Cluster has its kinds.
+// CertificatesV1(), as far as a Cluster has its kinds. It is safe for concurrent use.
 type CertificatesV1 struct{ cluster *Cluster }
 
 // CertificatesV1 returns access to c in the shape of client-go's.

@@ -18,7 +18,7 @@ type Object = object.Object
 // A Resource reads and writes the objects of one kind without knowing their
 // type: what servers and fakes of other clients are built on. Its calls have
 // the rules, errors, faults and [Action]s of the typed methods of [Cluster], and
-// its results are copies.
+// its results are copies. It is safe for concurrent use.
 type Resource struct {
 	cluster *Cluster
 	kind    *object.Kind

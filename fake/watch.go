@@ -14,7 +14,8 @@ import (
 var ErrWatchClosed = server.ErrWatchClosed
 
 // A Watch delivers the changes of a [Cluster] one by one, without a goroutine
-// and without losing any. It is for one goroutine, but for Stop.
+// and without losing any. It is for one goroutine, but for Stop,
+// which is safe for concurrent use.
 type Watch struct{ watch *server.Watch }
 
 // Watch returns a watch of resource in namespace, or in all if it is empty. An

@@ -25,7 +25,8 @@ type ObjectRef struct {
 }
 
 // An Identity is the ServiceAccount that presented a token, and the claims of the
-// token. It belongs to the caller.
+// token. It belongs to the caller: its methods are safe for concurrent use while nobody
+// changes it.
 type Identity struct {
 	Namespace, Name string
 	UID             types.UID

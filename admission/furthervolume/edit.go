@@ -3,6 +3,7 @@ package furthervolume
 import "github.com/kubesa/serviceaccount/admission/internal/podrules"
 
 // An Edit is one addition to a pod, or one that could be expected and is not made.
+// It is safe for concurrent use while nobody changes it.
 type Edit struct {
 	// Field is the field of the pod's spec that gets one more: volumes; or initContainers
 	// or containers, of which one gets one more of its volumeMounts or env.

@@ -72,8 +72,8 @@ func (c Change) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 func (c Change) MarshalBinary() ([]byte, error) { return c.MarshalText() }
 
 // A Memory is a [Store] in memory, for the rings of one process: in tests, replicas that
-// share one. Its zero value is empty and ready to use. It must not be copied after first
-// use.
+// share one. Its zero value is empty and ready to use. It is safe for concurrent use and
+// must not be copied after first use.
 type Memory struct {
 	mu      sync.Mutex
 	version int
