@@ -118,7 +118,7 @@ func (r *TokenReviewREST) status(ctx context.Context, review *authenticationv1.T
 	if !ok || err != nil || response == nil || response.User == nil {
 		return status, nil
 	}
-	if len(audiences.Intersect(response.Audiences)) == 0 {
+	if countIn(audiences, response.Audiences) == 0 {
 		return status, apierrors.NewInternalError(errors.New("error validating audiences"))
 	}
 	status.Authenticated = true

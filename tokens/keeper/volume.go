@@ -330,7 +330,7 @@ func (v *volume) link() (changed bool, err error) {
 		return changed, err
 	}
 	for _, name := range names {
-		if !strings.HasPrefix(name, "..") && !slices.Contains(visible, name) && v.isOurs(name) {
+		if _, wanted := slices.BinarySearch(visible, name); !wanted && !strings.HasPrefix(name, "..") && v.isOurs(name) {
 			if err := v.remove(name); err != nil {
 				return changed, err
 			}

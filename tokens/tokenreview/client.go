@@ -245,9 +245,14 @@ func (r *request) identityOf(answer *authenticationv1.TokenReview, asked []strin
 	if len(reported) == 0 {
 		reported = r.cfg.ImplicitAudiences
 	}
+	granted := make(map[string]bool, len(reported)) // both lists may come from a client, and be long
+	for _, audience := range reported {
+		granted[audience] = true
+	}
 	for _, audience := range asked {
-		if slices.Contains(reported, audience) && !slices.Contains(identity.Audiences, audience) {
+		if granted[audience] {
 			identity.Audiences = append(identity.Audiences, audience)
+			granted[audience] = false // once
 		}
 	}
 	if len(identity.Audiences) == 0 {
