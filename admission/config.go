@@ -207,17 +207,19 @@ func (c *Config) checkFurther(mistakes *configerror.List) {
 	if len(c.FurtherVolumes) > maxFurtherVolumes {
 		mistakes.Add("FurtherVolumes", "has %d volumes, want at most %d", len(c.FurtherVolumes), maxFurtherVolumes)
 	}
-	names, paths := map[string]bool{}, map[string]bool{c.rules().MountPath: true}
+	names, paths := map[string]bool{}, []string{c.rules().MountPath}
 	for i := range c.FurtherVolumes {
 		v, field := &c.FurtherVolumes[i], fmt.Sprintf("FurtherVolumes[%d]", i)
 		mistakes.Within(field, v.Validate())
 		if names[v.Name] || strings.HasPrefix(v.Name, VolumePrefix) {
 			mistakes.Add(field+".Name", "is %q, which another volume has, or may have", v.Name)
 		}
-		if paths[v.MountPath] {
-			mistakes.Add(field+".MountPath", "is %q, where another volume is mounted", v.MountPath)
+		for _, p := range paths {
+			if strings.HasPrefix(v.MountPath+"/", p+"/") || strings.HasPrefix(p+"/", v.MountPath+"/") {
+				mistakes.Add(field+".MountPath", "is %q, but another volume is mounted at %q", v.MountPath, p)
+			}
 		}
-		names[v.Name], paths[v.MountPath] = true, true
+		names[v.Name], paths = true, append(paths, v.MountPath)
 	}
 }
 

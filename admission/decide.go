@@ -172,18 +172,16 @@ func decidePullSecrets(edits []Edit, spec *corev1.PodSpec, account *corev1.Servi
 
 // decideFurther appends the edits for all further volumes.
 func (r *rules) decideFurther(b *budget.Budget, edits []Edit, req *Request, account *corev1.ServiceAccount) ([]Edit, error) {
-	for i := range r.FurtherVolumes {
-		further, err := r.FurtherVolumes[i].Decide(b.Context, req.Pod, account)
-		if denial, ok := errors.AsType[*furthervolume.DenialError](err); ok {
-			return nil, deny(req, denial.Problem)
-		}
-		if err != nil {
-			return nil, err
-		}
-		for j := range further {
-			e := &further[j]
-			edits = append(edits, Edit{Field: e.Field, Container: e.Container, Env: e.Env, Keep: e.Add == nil, further: e})
-		}
+	if len(r.FurtherVolumes) == 0 {
+		return edits, nil
 	}
-	return edits, nil
+	further, err := furthervolume.Decide(b.Context, r.FurtherVolumes, req.Pod, account)
+	if denial, ok := errors.AsType[*furthervolume.DenialError](err); ok {
+		return nil, deny(req, denial.Problem)
+	}
+	for i := range further {
+		e := &further[i]
+		edits = append(edits, Edit{Field: e.Field, Container: e.Container, Env: e.Env, Keep: e.Add == nil, further: e})
+	}
+	return edits, err
 }

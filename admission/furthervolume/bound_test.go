@@ -2,6 +2,7 @@ package furthervolume_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -45,7 +46,7 @@ var hostiles = map[string]func(c *furtherCase, n int){
 // container costs as much as what the volume adds to it.
 func TestDecisionsAreLinear(t *testing.T) {
 	// A15
-	volume, fewest := eks(), 600
+	volumes, fewest := []furthervolume.Volume{eks()}, 600
 	for name, hostile := range hostiles {
 		t.Run(name, func(t *testing.T) {
 			measure := func(n int) (size, steps, allocated float64) {
@@ -55,11 +56,11 @@ func TestDecisionsAreLinear(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				counted, err := furthervolume.Steps(&volume, c.pod, c.account)
-				if most := len(data) * (1 + len(volume.Env)); err != nil || counted > most || counted < n/100 {
+				counted, err := furthervolume.Steps(volumes, c.pod, c.account)
+				if most := len(data) * (1 + len(volumes[0].Env)); err != nil || counted > most || counted < n/100 {
 					t.Fatalf("%d steps for %d bytes (%v), want at most %d", counted, len(data), err, most)
 				}
-				return float64(len(data)), float64(counted), float64(admissiontest.AllocatedBy(func() { _, err = volume.Decide(t.Context(), c.pod, c.account) }))
+				return float64(len(data)), float64(counted), float64(admissiontest.AllocatedBy(func() { _, err = furthervolume.Decide(t.Context(), volumes, c.pod, c.account) }))
 			}
 			size, steps, allocated := measure(fewest)
 			size4, steps4, allocated4 := measure(4 * fewest)
@@ -78,18 +79,36 @@ func TestDecisionsAreLinear(t *testing.T) {
 
 // A decision that takes long ends with its context.
 func TestLongDecisionsEndInTime(t *testing.T) {
-	volume := eks()
+	volumes := []furthervolume.Volume{eks()}
 	for name, hostile := range hostiles {
 		c := newFurtherCase()
 		hostile(c, 1100)
 		all := &admissiontest.EndingContext{Context: t.Context(), Until: 1 << 30}
-		if _, err := volume.Decide(all, c.pod, c.account); err != nil || all.Looks == 0 && !strings.HasSuffix(name, "long names") {
+		if _, err := furthervolume.Decide(all, volumes, c.pod, c.account); err != nil || all.Looks == 0 && !strings.HasSuffix(name, "long names") {
 			t.Errorf("%s: Decide() = %v after %d looks", name, err, all.Looks)
 		}
 		for until := range all.Looks {
-			if _, err := volume.Decide(&admissiontest.EndingContext{Context: t.Context(), Until: until}, c.pod, c.account); !apierrors.IsTimeout(err) {
+			if _, err := furthervolume.Decide(&admissiontest.EndingContext{Context: t.Context(), Until: until}, volumes, c.pod, c.account); !apierrors.IsTimeout(err) {
 				t.Errorf("%s: Decide() = %v after %d looks, want a timeout", name, err, until)
 			}
+		}
+	}
+}
+
+// What is added to a pod is bounded: a long annotation of a pod or an account times many
+// containers.
+func TestAdditionsAreBounded(t *testing.T) {
+	for _, tt := range []struct {
+		containers, bytes int
+		denied            bool
+	}{{1000, 3000, false}, {1000, 3200, true}, {1, 3<<20 - 1000, false}, {1, 3 << 20, true}, {20_000, 1, false}, {30_000, 1, true}} {
+		c := newFurtherCase()
+		c.pod.Spec.InitContainers, c.pod.Spec.Containers = nil, make([]corev1.Container, tt.containers)
+		c.pod.Annotations["x"] = strings.Repeat("x", tt.bytes)
+		volumes := []furthervolume.Volume{{Name: "v", Audience: "a", MountPath: "/v", Env: []furthervolume.EnvVar{{Name: "X", PodAnnotation: "x"}}}}
+		_, err := furthervolume.Decide(t.Context(), volumes, c.pod, c.account)
+		if _, denied := errors.AsType[*furthervolume.DenialError](err); denied != tt.denied || !denied && err != nil || denied && err.Error() != "furthervolume: what is added to the pod is longer than 3145728 bytes" {
+			t.Errorf("%d containers with %d bytes: %v", tt.containers, tt.bytes, err)
 		}
 	}
 }

@@ -25,36 +25,104 @@ func (e *DenialError) Error() string { return "furthervolume: " + e.Problem }
 
 func deny(format string, args ...any) error { return &DenialError{fmt.Sprintf(format, args...)} }
 
-// Decide returns what a pod of account that is created gets, and what it doesn't get and
-// why: first the volume, then mounts and variables, container by container. It changes
-// nothing, and expects a valid v.
+const (
+	// maxAdded is how many bytes a pod gets at most: values of annotations may be long and
+	// containers many. It is more than any API server stores.
+	maxAdded = 3 << 20
+	// editOverhead is what an edit takes besides the texts that it adds.
+	editOverhead = 64
+)
+
+// Decide returns what a pod of account that is created gets for all volumes, and what it
+// doesn't get and why: for each first the volume, then mounts and variables, container by
+// container. It changes nothing, and expects what [Volume.Validate] accepts.
 //
 // The error is a [*DenialError], or if ctx has ended, a timeout of
 // k8s.io/apimachinery: try again.
-func (v *Volume) Decide(ctx context.Context, pod *corev1.Pod, account *corev1.ServiceAccount) ([]Edit, error) {
-	return v.decide(&budget.Budget{Context: ctx}, pod, account)
+func Decide(ctx context.Context, volumes []Volume, pod *corev1.Pod, account *corev1.ServiceAccount) ([]Edit, error) {
+	d := newDecider(ctx, pod, account)
+	if err := d.decideAll(volumes); err != nil {
+		return nil, err
+	}
+	return d.edits, nil
 }
 
-func (v *Volume) decide(b *budget.Budget, pod *corev1.Pod, account *corev1.ServiceAccount) ([]Edit, error) {
-	edits := []Edit{{Field: podrules.Volumes, volume: v.Name, why: "no container needs it"}}
-	if why := v.When.missing(pod, account); why != "" {
-		edits[0].why = why
-		return edits, nil
+// A decider decides about one pod.
+type decider struct {
+	budget  budget.Budget
+	pod     *corev1.Pod
+	account *corev1.ServiceAccount
+	edits   []Edit
+	added   int // bytes
+	// shared are the variables that several volumes set, and given the containers that get
+	// one: the first volume does it.
+	shared map[string]bool
+	given  map[place]bool
+}
+
+// A place is where a variable is set.
+type place struct {
+	field     string
+	container int
+	name      string
+}
+
+func newDecider(ctx context.Context, pod *corev1.Pod, account *corev1.ServiceAccount) *decider {
+	return &decider{budget: budget.Budget{Context: ctx}, pod: pod, account: account, shared: map[string]bool{}, given: map[place]bool{}}
+}
+
+func (d *decider) decideAll(volumes []Volume) error {
+	seen := map[string]int{}
+	for i := range volumes {
+		for j := range volumes[i].Env {
+			name := volumes[i].Env[j].Name
+			if first, ok := seen[name]; ok && first != i {
+				d.shared[name] = true
+			} else {
+				seen[name] = i
+			}
+		}
 	}
-	audience := first(podrules.Annotation(pod.Annotations, v.InsecurePodAudience), podrules.Annotation(account.Annotations, v.AccountAudience), v.Audience)
-	seconds, err := v.seconds(pod, account)
+	for i := range volumes {
+		if err := d.decide(&volumes[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add appends an edit that adds so many bytes.
+func (d *decider) add(e Edit, bytes int) error {
+	d.edits = append(d.edits, e)
+	if d.added += editOverhead + bytes; d.added > maxAdded {
+		return deny("what is added to the pod is longer than %d bytes", maxAdded)
+	}
+	return d.budget.Spend(1)
+}
+
+func (d *decider) decide(v *Volume) error {
+	pod, volume := d.pod, Edit{Field: podrules.Volumes, volume: v.Name, why: "no container needs it"}
+	if why := v.When.missing(pod, d.account); why != "" {
+		volume.why = why
+		return d.add(volume, 0)
+	}
+	audience := first(podrules.Annotation(pod.Annotations, v.InsecurePodAudience), podrules.Annotation(d.account.Annotations, v.AccountAudience), v.Audience)
+	seconds, err := v.seconds(pod, d.account)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	exists, err := v.exists(b, pod, audience)
+	exists, err := v.exists(&d.budget, pod, audience)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	skipped, err := podrules.Listed(b, &pod.Spec, podrules.Annotation(pod.Annotations, v.SkipContainers), first(v.SkipSeparator, ","))
+	skipped, err := podrules.Listed(&d.budget, &pod.Spec, podrules.Annotation(pod.Annotations, v.SkipContainers), first(v.SkipSeparator, ","))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	needed, variables := false, v.variables(pod, account)
+	at, needed, variables := len(d.edits), false, v.variables(pod, d.account)
+	if err := d.add(volume, len(audience)); err != nil {
+		return err
+	}
 	var mount any = corev1.VolumeMount{Name: v.Name, ReadOnly: true, MountPath: v.MountPath}
 	for _, list := range podrules.Lists(&pod.Spec) {
 		for i := range list.Containers {
@@ -62,31 +130,35 @@ func (v *Volume) decide(b *budget.Budget, pod *corev1.Pod, account *corev1.Servi
 			e := Edit{Field: list.Field, Container: i, volume: v.Name, container: c.Name}
 			if skipped[c.Name] {
 				e.why = " is listed in the annotation " + v.SkipContainers
-				edits = append(edits, e)
+				if err := d.add(e, 0); err != nil {
+					return err
+				}
 				continue
 			}
-			taken, err := podrules.MountsAt(b, c, v.MountPath, true)
+			taken, err := podrules.MountsAt(&d.budget, c, v.MountPath, true)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if taken {
 				e.why = " has something mounted at " + v.MountPath
 			} else {
 				needed, e.Add, e.why = true, mount, " has nothing mounted there"
 			}
-			edits = append(edits, e)
-			if edits, err = decideEnv(b, edits, e, c.Env, variables); err != nil {
-				return nil, err
+			if err := d.add(e, len(v.Name)+len(v.MountPath)); err != nil {
+				return err
+			}
+			if err := d.decideEnv(e, c.Env, variables); err != nil {
+				return err
 			}
 		}
 	}
 	switch {
 	case needed && exists:
-		edits[0].why = v.Name + " projects the token already"
+		d.edits[at].why = v.Name + " projects the token already"
 	case needed:
-		edits[0].Add, edits[0].why = v.volume(audience, seconds), fmt.Sprintf("it projects a token for %s that lives for %d s", names.Quote(audience), seconds)
+		d.edits[at].Add, d.edits[at].why = v.volume(audience, seconds), fmt.Sprintf("it projects a token for %s that lives for %d s", names.Quote(audience), seconds)
 	}
-	return edits, nil
+	return nil
 }
 
 // missing says which part of c doesn't hold, empty if all do (WEB-21).
@@ -101,8 +173,7 @@ func (c *Condition) missing(pod *corev1.Pod, account *corev1.ServiceAccount) str
 		{"label of the pod", c.PodLabel, pod.Labels},
 	} {
 		key, value, exact := strings.Cut(part.want, "=")
-		got := part.have[key]
-		if part.want != "" && (exact && got != value || !exact && got == "") {
+		if got, ok := part.have[key]; part.want != "" && (!ok || exact && got != value || !exact && got == "") {
 			return "the " + part.what + " " + part.want + " is missing"
 		}
 	}
@@ -191,8 +262,9 @@ func (v *Volume) volume(audience string, seconds int64) corev1.Volume {
 
 // A variable is an EnvVar that has a value.
 type variable struct {
-	add         any // a corev1.EnvVar
-	name, group string
+	corev1.EnvVar
+	add   any // the same
+	group string
 }
 
 // variables returns the variables that have a value (WEB-25).
@@ -205,7 +277,8 @@ func (v *Volume) variables(pod *corev1.Pod, account *corev1.ServiceAccount) []va
 			file = path.Join(v.MountPath, v.file())
 		}
 		if value := first(podrules.Annotation(pod.Annotations, e.PodAnnotation), podrules.Annotation(account.Annotations, e.AccountAnnotation), file, e.Value); value != "" {
-			variables = append(variables, variable{corev1.EnvVar{Name: e.Name, Value: escapeReferences(value)}, e.Name, e.Group})
+			env := corev1.EnvVar{Name: e.Name, Value: escapeReferences(value)}
+			variables = append(variables, variable{env, env, e.Group})
 		}
 	}
 	return variables
@@ -216,16 +289,13 @@ func escapeReferences(value string) string { return strings.ReplaceAll(value, "$
 
 // decideEnv appends the edits for the variables of a container, each with the container
 // of e, which has env (WEB-11).
-func decideEnv(b *budget.Budget, edits []Edit, e Edit, env []corev1.EnvVar, variables []variable) ([]Edit, error) {
-	if len(variables) == 0 {
-		return edits, nil
+func (d *decider) decideEnv(e Edit, env []corev1.EnvVar, variables []variable) error {
+	if err := d.budget.Spend(len(env)); err != nil {
+		return err
 	}
-	if err := b.Spend(len(env) + len(variables)); err != nil {
-		return nil, err
-	}
-	has, groups := make(map[string]bool, len(variables)), map[string]bool{"": false}
+	has, groups := make(map[string]bool, len(variables)), map[string]bool{}
 	for i := range variables {
-		has[variables[i].name] = false
+		has[variables[i].Name] = d.given[place{e.Field, e.Container, variables[i].Name}]
 	}
 	for i := range env {
 		if _, ok := has[env[i].Name]; ok {
@@ -233,22 +303,27 @@ func decideEnv(b *budget.Budget, edits []Edit, e Edit, env []corev1.EnvVar, vari
 		}
 	}
 	for i := range variables {
-		if v := &variables[i]; v.group != "" && has[v.name] {
+		if v := &variables[i]; v.group != "" && has[v.Name] {
 			groups[v.group] = true
 		}
 	}
 	for i := range variables {
-		v := &variables[i]
+		v, bytes := &variables[i], 0
 		e.Env, e.Add = true, nil
 		switch {
-		case has[v.name]:
-			e.why = " has the variable " + v.name
+		case has[v.Name]:
+			e.why = " has the variable " + v.Name
 		case groups[v.group]:
-			e.why = " has another variable of the group of " + v.name
+			e.why = " has another variable of the group of " + v.Name
 		default:
-			has[v.name], e.Add, e.why = true, v.add, " doesn't have it"
+			has[v.Name], e.Add, e.why, bytes = true, v.add, " doesn't have it", len(v.Name)+len(v.Value)
+			if d.shared[v.Name] {
+				d.given[place{e.Field, e.Container, v.Name}] = true
+			}
 		}
-		edits = append(edits, e)
+		if err := d.add(e, bytes); err != nil {
+			return err
+		}
 	}
-	return edits, nil
+	return nil
 }

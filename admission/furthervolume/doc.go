@@ -13,13 +13,13 @@
 //
 // A [Volume] says which pods get a volume that projects a token, for which audience and
 // how long, where their containers find it, and which environment variables tell clients
-// about it. [Volume.Decide] decides about one pod: the package admission does what it
-// says for each of its Config.FurtherVolumes.
+// about it. [Decide] decides about one pod: the package admission does what it says for its
+// Config.FurtherVolumes. If several set the same variable, the first one does.
 //
 // # Failure
 //
-// A pod is denied if it has another volume of that name, or asks for a lifetime that
-// isn't allowed.
+// A pod is denied if it has another volume of that name, asks for a lifetime that isn't
+// allowed, or would get more than 3 MiB.
 //
 // # Security
 //

@@ -1,14 +1,10 @@
 package furthervolume
 
-import (
-	corev1 "k8s.io/api/core/v1"
-
-	"github.com/kubesa/serviceaccount/admission/internal/budget"
-)
+import corev1 "k8s.io/api/core/v1"
 
 // Steps returns how many steps Decide takes.
-func Steps(v *Volume, pod *corev1.Pod, account *corev1.ServiceAccount) (int, error) {
-	var b budget.Budget
-	_, err := v.decide(&b, pod, account)
-	return b.Steps(), err
+func Steps(volumes []Volume, pod *corev1.Pod, account *corev1.ServiceAccount) (int, error) {
+	d := newDecider(nil, pod, account)
+	err := d.decideAll(volumes)
+	return d.budget.Steps(), err
 }

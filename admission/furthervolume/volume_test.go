@@ -175,6 +175,14 @@ func TestFurtherVolumes(t *testing.T) {
 			c.cfg[0].InsecurePodAudience = "eks.amazonaws.com/audience"
 			c.cfg[0].Env = nil
 		}, want: []string{"aws-iam-token other 86400 token", "setup" + awsMount, "app" + awsMount}},
+		{name: "too long, clamped", mutate: func(c *furtherCase) {
+			delete(c.pod.Labels, "azure.workload.identity/use")
+			c.pod.Annotations["eks.amazonaws.com/token-expiration"] = "9223372036854775807"
+		}, want: []string{"aws-iam-token sts.amazonaws.com 4294967296 token", "setup" + awsMount + awsRole + awsRegion, "app" + awsMount + awsRole + awsRegion}},
+		{name: "shorter than Kubernetes allows", mutate: func(c *furtherCase) {
+			c.cfg[0].MinLifetime, c.cfg[0].ClampLifetime = 0, false
+			c.pod.Annotations["eks.amazonaws.com/token-expiration"] = "599"
+		}, denied: "a token for 599 s is asked for in the volume aws-iam-token, want 600 to 4294967296 s"},
 		{name: "too short, raised", mutate: func(c *furtherCase) {
 			c.pod.Annotations["eks.amazonaws.com/token-expiration"] = "60"
 			c.cfg = c.cfg[:1]
@@ -294,7 +302,19 @@ func TestFurtherVolumesConfig(t *testing.T) {
 		{"no path", func(f *furthervolume.Volume) { f.MountPath = "" }, `MountPath is ""`},
 		{"an unclean path", func(f *furthervolume.Volume) { f.MountPath = "/c/" }, `MountPath is "/c/"`},
 		{"the default path", func(f *furthervolume.Volume) { f.MountPath = admission.DefaultMountPath }, "MountPath is"},
-		{"a path twice", func(f *furthervolume.Volume) { f.MountPath = "/z" }, `MountPath is "/z", where another volume is mounted`},
+		{"a path twice", func(f *furthervolume.Volume) { f.MountPath = "/z" }, `MountPath is "/z", but another volume is mounted at "/z"`},
+		{"a path in another", func(f *furthervolume.Volume) { f.MountPath = "/z/y" }, `MountPath is "/z/y", but another volume is mounted at "/z"`},
+		{"a path around the default one", func(f *furthervolume.Volume) { f.MountPath = "/var/run/secrets" }, `MountPath is "/var/run/secrets", but another volume is mounted at "/var/run/secrets/kubernetes.io/serviceaccount"`},
+		{"a path of the machine", func(f *furthervolume.Volume) { f.File = "/x" }, `File is "/x"`},
+		{"an unclean file", func(f *furthervolume.Volume) { f.File = "x/" }, `File is "x/"`},
+		{"a negative mode", func(f *furthervolume.Volume) { f.Mode = new(int32(-1)) }, "Mode is -01"},
+		{"longer than its bounds", func(f *furthervolume.Volume) { f.MaxLifetime = 30 * time.Minute }, "Lifetime is 1h0m0s, want from MinLifetime to MaxLifetime"},
+		{"a token", func(f *furthervolume.Volume) {
+			f.Sources = []corev1.VolumeProjection{{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{}}}
+		}, "Sources[0] has a secret of its own"},
+		{"a certificate", func(f *furthervolume.Volume) {
+			f.Sources = []corev1.VolumeProjection{{}, {PodCertificate: &corev1.PodCertificateProjection{}}}
+		}, "Sources[1] has a secret of its own"},
 		{"a file outside", func(f *furthervolume.Volume) { f.File = "../x" }, `File is "../x"`},
 		{"too short", func(f *furthervolume.Volume) { f.Lifetime = time.Minute }, "Lifetime is 1m0s"},
 		{"not whole seconds", func(f *furthervolume.Volume) { f.MaxLifetime = time.Hour + 1 }, "MaxLifetime is"},
@@ -314,6 +334,22 @@ func TestFurtherVolumesConfig(t *testing.T) {
 		if _, ok := errors.AsType[*admission.ConfigError](err); !ok || !strings.Contains(err.Error(), "admission: Config.FurtherVolumes[1]."+tt.want) {
 			t.Errorf("%s: New() = %v, want %q", tt.name, err, tt.want)
 		}
+	}
+	most := make([]furthervolume.Volume, 32)
+	for i := range most {
+		most[i] = furthervolume.Volume{Name: fmt.Sprint("v", i), Audience: "a", MountPath: fmt.Sprint("/v", i)}
+	}
+	most[0].Mode, most[1].Mode = new(int32), new(int32(0o777))
+	most[2].MinLifetime, most[2].MaxLifetime = time.Hour, time.Hour
+	most[3].MinLifetime, most[3].ClampLifetime = 2*time.Hour, true
+	most[4].MountPath = "/v" // beside /v0
+	most[5].Lifetime, most[6].MaxLifetime = 10*time.Minute, 1<<32*time.Second
+	most[31].File = ""
+	for i := range most[:31] {
+		most[i].File = "x/y"
+	}
+	if _, err := admission.New(admission.Config{ServiceAccounts: admissiontest.Have(), FurtherVolumes: most}); err != nil {
+		t.Errorf("New() of what may be = %v", err)
 	}
 	if _, err := admission.New(admission.Config{ServiceAccounts: admissiontest.Have(), FurtherVolumes: make([]furthervolume.Volume, 33)}); err == nil || !strings.Contains(err.Error(), "has 33 volumes, want at most 32") {
 		t.Errorf("New() of 33 volumes = %v", err)
@@ -361,4 +397,103 @@ func ExampleVolume() {
 	// add to spec.containers[0].env: AWS_ROLE_ARN (container app doesn't have it)
 	// add to spec.containers[0].env: AWS_WEB_IDENTITY_TOKEN_FILE (container app doesn't have it)
 	// keep spec.imagePullSecrets (the account has none either)
+}
+
+// A Plugin keeps its own copy of the volumes.
+func TestClone(t *testing.T) {
+	v := eks()
+	v.Mode, v.Sources = new(int32(0o600)), []corev1.VolumeProjection{{ConfigMap: &corev1.ConfigMapProjection{Items: []corev1.KeyToPath{{Key: "a"}}}}}
+	clone := v.Clone()
+	if diff := cmp.Diff(v, clone); diff != "" {
+		t.Errorf("Clone() (-v +clone):\n%s", diff)
+	}
+	*clone.Mode, clone.Sources[0].ConfigMap.Items[0].Key, clone.Env[0].Name = 0, "b", "B"
+	if *v.Mode != 0o600 || v.Sources[0].ConfigMap.Items[0].Key != "a" || v.Env[0].Name != "AWS_ROLE_ARN" {
+		t.Errorf("a change of the copy changes %+v", v)
+	}
+}
+
+func TestPodKeys(t *testing.T) {
+	v := furthervolume.Volume{
+		When: furthervolume.Condition{PodAnnotation: "when=x", PodLabel: "label=y"}, InsecurePodAudience: "audience", PodLifetime: "lifetime", SkipContainers: "skip",
+		Env: []furthervolume.EnvVar{{PodAnnotation: "env"}, {}},
+	}
+	annotations, labels := v.PodKeys()
+	if got, want := fmt.Sprint(annotations, labels), "[when audience lifetime skip env] [label]"; got != want {
+		t.Errorf("PodKeys() = %s, want %s", got, want)
+	}
+}
+
+// Every edit says why.
+func TestWhy(t *testing.T) {
+	v := furthervolume.Volume{
+		Name: "v", When: furthervolume.Condition{PodLabel: "v=", PodAnnotation: "v"}, Audience: "vault", MountPath: "/v", SkipContainers: "skip",
+		Env: []furthervolume.EnvVar{{Name: "A", Value: "a", Group: "g"}, {Name: "B", Value: "b", Group: "g"}, {Name: "C", Value: "c"}, {Name: "C", Value: "d"}},
+	}
+	there := corev1.Volume{Name: "v", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+		{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "vault", Path: "token"}}}}}}
+	p := admissiontest.Pod(func(p *corev1.Pod) {
+		p.Labels, p.Annotations = map[string]string{"v": ""}, map[string]string{"skip": "skipped", "v": "x"}
+		p.Spec.InitContainers = []corev1.Container{{Name: "i", Env: []corev1.EnvVar{{Name: "B"}}}}
+		p.Spec.Containers = []corev1.Container{{Name: "skipped"}, {Name: "c", VolumeMounts: []corev1.VolumeMount{{MountPath: "/v/"}}}}
+	})
+	why := func() (lines []string) {
+		edits, err := furthervolume.Decide(t.Context(), []furthervolume.Volume{v}, p, admissiontest.Account("default"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range edits {
+			lines = append(lines, fmt.Sprintf("%s[%d] %v %T: %s", e.Field, e.Container, e.Env, e.Add, e.Why()))
+		}
+		return lines
+	}
+	want := []string{
+		`volumes[0] false v1.Volume: it projects a token for "vault" that lives for 3600 s`,
+		"initContainers[0] false v1.VolumeMount: container i has nothing mounted there",
+		"initContainers[0] true <nil>: v: container i has another variable of the group of A",
+		"initContainers[0] true <nil>: v: container i has the variable B",
+		"initContainers[0] true v1.EnvVar: container i doesn't have it",
+		"initContainers[0] true <nil>: v: container i has the variable C",
+		"containers[0] false <nil>: v: container skipped is listed in the annotation skip",
+		"containers[1] false <nil>: v: container c has something mounted at /v",
+		"containers[1] true v1.EnvVar: container c doesn't have it",
+		"containers[1] true v1.EnvVar: container c doesn't have it",
+		"containers[1] true v1.EnvVar: container c doesn't have it",
+		"containers[1] true <nil>: v: container c has the variable C",
+	}
+	if diff := cmp.Diff(want, why()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	p.Spec.Volumes = []corev1.Volume{there}
+	if want[0] = "volumes[0] false <nil>: v: v projects the token already"; !cmp.Equal(why(), want) {
+		t.Errorf("with the volume (-want +got):\n%s", cmp.Diff(want, why()))
+	}
+	p.Spec.InitContainers, v.Env = nil, nil
+	if diff := cmp.Diff([]string{"volumes[0] false <nil>: v: no container needs it", want[6], want[7]}, why()); diff != "" {
+		t.Errorf("when nothing is needed (-want +got):\n%s", diff)
+	}
+	delete(p.Labels, "v")
+	if diff := cmp.Diff([]string{"volumes[0] false <nil>: v: the label of the pod v= is missing"}, why()); diff != "" {
+		t.Errorf("without the label (-want +got):\n%s", diff)
+	}
+}
+
+// If several volumes set a variable, a container gets it from the first (WEB-28).
+func TestVariableOfTwoVolumes(t *testing.T) {
+	c := newFurtherCase()
+	second := eks()
+	second.Name, second.MountPath, second.Env = "second", "/second", []furthervolume.EnvVar{{Name: "AWS_REGION", Value: "other"}, {Name: "MORE", Value: "m"}}
+	p := admissiontest.Plugin(t, admissiontest.Have(c.account), func(cfg *admission.Config) { cfg.FurtherVolumes = []furthervolume.Volume{eks(), second} })
+	c.pod.Spec.InitContainers[0].Env = []corev1.EnvVar{{Name: "AWS_DEFAULT_REGION", Value: "own"}} // so that the group of both is kept
+	if err := p.Admit(t.Context(), admissiontest.Create(c.pod)); err != nil {
+		t.Fatal(err)
+	}
+	if !c.pod.Spec.Containers[0].VolumeMounts[0].ReadOnly {
+		t.Error("the mount is not read-only")
+	}
+	more, mount := " MORE=m", awsMount+" second:/second"
+	want := []string{"setup" + mount + " AWS_DEFAULT_REGION=own" + awsRole + " AWS_REGION=other" + more, "app" + mount + awsRole + awsRegion + more}
+	if diff := cmp.Diff(want, show(c.pod)[2:]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
