@@ -44,7 +44,7 @@ func checkMirror(b *budget.Budget, req *Request) error {
 		return deny(req, "a mirror pod may not reference service accounts")
 	}
 	problem, err := references.InMirror(b, &req.Pod.Spec)
-	if err == nil && problem != "" {
+	if problem != "" {
 		return deny(req, problem)
 	}
 	return err

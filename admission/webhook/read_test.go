@@ -59,13 +59,16 @@ func TestNullsOfThePod(t *testing.T) {
 	bundle := admissiontest.TokenVolume("kube-api-access-y")
 	bundle.Projected.Sources[1] = corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{SignerName: &signer, LabelSelector: &metav1.LabelSelector{}, Path: "ca.crt"}}
 	c := corev1.Container{Name: "c", Env: append(secretEnv("mine"), corev1.EnvVar{Name: "X", Value: "x"}), EnvFrom: secretEnvFrom("mine")}
-	for name, p := range map[string]*corev1.Pod{
-		"token volume": pod(withVolumes(admissiontest.TokenVolume("kube-api-access-x"))),
-		"trust bundle": pod(withVolumes(bundle)),
-		"references":   pod(withVolumes(secretVolume("v", "mine")), admissiontest.Main(c), debug(c)),
-		"mirror":       pod(mirror, withVolumes(secretVolume("v", "mine"))),
+	for _, tt := range []struct {
+		pod *corev1.Pod
+		cfg func(*admission.Config)
+	}{
+		{pod(withVolumes(admissiontest.TokenVolume("kube-api-access-x"))), admissiontest.Strict},
+		{pod(withVolumes(bundle)), func(c *admission.Config) { c.RootCASigner = signer }},
+		{pod(withVolumes(secretVolume("v", "mine")), admissiontest.Main(c), debug(c)), func(c *admission.Config) { c.Strict, c.LimitSecretReferences = true, true }},
+		{pod(mirror, withVolumes(secretVolume("v", "mine"))), admissiontest.Strict},
 	} {
-		raw := rawPod(t, p)
+		raw := rawPod(t, tt.pod)
 		for at := range raw {
 			if raw[at] != '{' {
 				continue
@@ -76,11 +79,8 @@ func TestNullsOfThePod(t *testing.T) {
 				if json.Unmarshal([]byte(object), &after) != nil || json.Unmarshal([]byte(raw), &before) != nil || hasTwice(object, at, field) {
 					continue
 				}
-				for _, change := range []func(*admission.Config){admissiontest.Strict, func(c *admission.Config) { c.RootCASigner = signer }, func(c *admission.Config) { c.Strict, c.LimitSecretReferences = true, true }} {
-					checkObject(t, object, change)
-				}
-				if t.Failed() {
-					t.Fatal(name)
+				if checkObject(t, object, tt.cfg); t.Failed() {
+					return
 				}
 			}
 		}
