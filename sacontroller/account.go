@@ -42,7 +42,7 @@ func (a *attempt) accountPresent(ctx context.Context, account *corev1.ServiceAcc
 	if found && !isYield(err) {
 		return err
 	}
-	return a.keep(account.UID, s, err)
+	return a.keep(account.Namespace, account.UID, s, err)
 }
 
 // The calls that must be left for a step, so that few are made twice: those of search

@@ -21,7 +21,7 @@ func (a *attempt) accountGone(ctx context.Context, key Key) error {
 	s := a.resume(key.UID, "")
 	for more := true; more; {
 		if a.calls < callsToDelete {
-			return a.keep(key.UID, s, errYield)
+			return a.keep(key.Namespace, key.UID, s, errYield)
 		}
 		if len(s.orphans) == 0 {
 			secrets, err := a.tokenSecrets(ctx, key.Namespace, key.Name)
@@ -42,7 +42,7 @@ func (a *attempt) accountGone(ctx context.Context, key Key) error {
 		}
 		for ; len(s.orphans) > 0; s.orphans = s.orphans[1:] {
 			if a.calls < callsPerOrphan {
-				return a.keep(key.UID, s, errYield)
+				return a.keep(key.Namespace, key.UID, s, errYield)
 			}
 			s.failed = cmp.Or(s.failed, a.deleteIfOrphan(ctx, key.Namespace, s.orphans[0], key.Name, live))
 		}

@@ -70,9 +70,9 @@ func (a *attempt) resume(account types.UID, version string) *search {
 
 // keep remembers s and returns err, why its attempt ended. If there is no room, it
 // returns a [*apicall.PauseError] instead.
-func (a *attempt) keep(account types.UID, s *search, err error) error {
+func (a *attempt) keep(namespace string, account types.UID, s *search, err error) error {
 	s.missing = slices.Clip(s.missing)
-	if !a.searches.Put(account, s) {
+	if !a.searches.Put(account, namespace, s) {
 		return &apicall.PauseError{Problem: "many accounts list many Secrets, this one waits for its turn", Wait: searchPause}
 	}
 	return err

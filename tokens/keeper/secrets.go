@@ -324,6 +324,10 @@ func (s *Secrets) renew(ctx context.Context, secret *corev1.Secret, want *Want, 
 		return 0, err
 	}
 	if _, err := s.cfg.Client.UpdateSecret(ctx, update); err != nil {
+		if apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) {
+			// Each attempt would get another token, to no avail.
+			err = &sacontroller.TerminalError{Err: fmt.Errorf("keeper: writing the new token: %w", err)}
+		}
 		return 0, err
 	}
 	e.CredentialID, e.Expiry = token.CredentialID(), h.expiry

@@ -12,9 +12,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/keeper"
@@ -280,6 +282,27 @@ func TestSecretsConflict(t *testing.T) {
 type getter func() (*corev1.Secret, error)
 
 func (g getter) GetSecret(context.Context, string, string) (*corev1.Secret, error) { return g() }
+
+// A write that can't succeed until the Secret changes is not repeated: each attempt would
+// get another token.
+func TestSecretsWriteFails(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err      error
+		terminal bool
+	}{
+		"invalid":   {apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "s", nil), true},
+		"too large": {apierrors.NewRequestEntityTooLargeError("limit is 3145728"), true},
+		"forbidden": {apierrors.NewForbidden(corev1.Resource("secrets"), "s", errors.New("a webhook denies it")), false},
+		"down":      {errors.New("no connection"), false},
+	} {
+		w := newWorld(t, nil)
+		w.Inject(fault.On("update", "secrets", tt.err))
+		_, err := w.reconcile(t)
+		if _, terminal := errors.AsType[*sacontroller.TerminalError](err); terminal != tt.terminal || !errors.Is(err, tt.err) || w.minted != 1 {
+			t.Errorf("%s: Reconcile() = %v, want it terminal: %t", name, err, tt.terminal)
+		}
+	}
+}
 
 func TestSecretsBadTokens(t *testing.T) {
 	for name, mint := range map[string]func(*world) (*tokens.Token, error){

@@ -95,11 +95,37 @@ type secretKey struct {
 	uid                     types.UID
 }
 
-// A queue has the pending patches of one tenant, which are sent one at a time.
+// A queue has the pending patches of one tenant, which are sent one at a time. The
+// namespaces take turns: one whose Secrets can't be patched, or slowly, keeps no other
+// waiting for longer than for one patch of its.
 type queue struct {
-	uses    []use // those not being sent
+	uses    map[string][]use // those not being sent, by namespace
+	turns   []string         // the namespaces that have some
 	pending int
 	sending bool
+}
+
+func (q *queue) push(u use) {
+	namespace := u.key.namespace
+	if len(q.uses[namespace]) == 0 {
+		q.turns = append(q.turns, namespace)
+	}
+	q.uses[namespace] = append(q.uses[namespace], u)
+}
+
+// pop takes the use whose turn it is. There must be one.
+func (q *queue) pop() use {
+	namespace := q.turns[0]
+	q.turns = q.turns[1:]
+	u := q.uses[namespace][0]
+	q.uses[namespace][0] = use{} // with its context
+	if rest := q.uses[namespace][1:]; len(rest) > 0 {
+		q.uses[namespace] = rest
+		q.turns = append(q.turns, namespace)
+	} else {
+		delete(q.uses, namespace)
+	}
+	return u
 }
 
 // A use is one of a Secret, with the context that it had.
@@ -185,7 +211,7 @@ func (t *Tracker) Observe(ctx context.Context, e tokens.Event) {
 	}
 	q := t.queues[key.tenant]
 	if q == nil {
-		q = &queue{}
+		q = &queue{uses: map[string][]use{}}
 	}
 	if key.tenant != "" && q.pending >= max(t.cfg.MaxPending/tenantShare, 1) {
 		return
@@ -196,15 +222,15 @@ func (t *Tracker) Observe(ctx context.Context, e tokens.Event) {
 	t.pending[key] = true
 	t.queues[key.tenant] = q
 	q.pending++
-	q.uses = append(q.uses, use{key, context.WithoutCancel(ctx)})
+	q.push(use{key, context.WithoutCancel(ctx)})
 	select {
 	case t.wake <- struct{}{}:
 	default: // Run has been woken already
 	}
 }
 
-// Run sends the pending patches, of each tenant one at a time, until ctx is done. Those
-// still pending then are queued again with the next use.
+// Run sends the pending patches, of each tenant one at a time and of its namespaces in
+// turn, until ctx is done. Those still pending then are queued again with the next use.
 func (t *Tracker) Run(ctx context.Context) {
 	var senders sync.WaitGroup
 	defer senders.Wait()
@@ -267,10 +293,7 @@ func (t *Tracker) next(ctx context.Context, q *queue) (u use, ok bool) {
 		q.sending = false
 		return use{}, false
 	}
-	u = q.uses[0]
-	q.uses[0] = use{} // with its context
-	q.uses = q.uses[1:]
-	return u, true
+	return q.pop(), true
 }
 
 // patch writes the label, until running is done. The UID in it keeps a namesake of the

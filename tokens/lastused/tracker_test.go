@@ -358,3 +358,37 @@ func (printer) PatchSecret(_ context.Context, namespace, name string, _ types.Pa
 	fmt.Printf("%s/%s: %s\n", namespace, name, data)
 	return nil, nil
 }
+
+// A namespace whose Secrets can't be patched, or slowly, as with a webhook that hangs,
+// delays no other one by more than one patch of its.
+func TestLastUsedNamespaceHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var order []string
+		tracker := must(lastused.New(lastused.Config{Secrets: patcherFunc(func(ctx context.Context, namespace, name string) error {
+			if order = append(order, namespace+"/"+name); namespace == "slow" {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		})}))
+		use := func(namespace, name string) {
+			tracker.Observe(t.Context(), tokens.Event{Legacy: &tokens.LegacyUse{Namespace: namespace, Secret: name, SecretUID: types.UID(name)}})
+		}
+		for i := range 100 {
+			use("slow", fmt.Sprint(i))
+		}
+		use("ci", "a")
+		use("ci", "b")
+		use("cd", "c")
+		tracker.Flush(t.Context())
+		want := []string{"slow/0", "ci/a", "cd/c", "slow/1", "ci/b", "slow/2"}
+		if diff := cmp.Diff(want, order[:6]); diff != "" || len(order) != 103 {
+			t.Errorf("the first of %d patches (-want +got):\n%s", len(order), diff)
+		}
+	})
+}
+
+type patcherFunc func(ctx context.Context, namespace, name string) error
+
+func (f patcherFunc) PatchSecret(ctx context.Context, namespace, name string, _ types.PatchType, _ []byte) (*corev1.Secret, error) {
+	return nil, f(ctx, namespace, name)
+}

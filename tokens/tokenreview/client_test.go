@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -358,6 +359,22 @@ func TestClientBounds(t *testing.T) {
 			}
 		}
 		time.Sleep(2 * time.Hour) // until the Creator has returned
+
+		var sent atomic.Int32
+		hangs := tokenreview.CreatorFunc(func(ctx context.Context, _ *authenticationv1.TokenReview) (*authenticationv1.TokenReview, error) {
+			sent.Add(1)
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})
+		client = must(tokenreview.NewClient(tokenreview.ClientConfig{Reviews: hangs, Audiences: []string{"vault"}}))
+		for range 100 {
+			go client.Authenticate(t.Context(), unsignedFrom(clusterIssuer)) //nolint:errcheck // what is sent counts
+		}
+		synctest.Wait()
+		if got := sent.Load(); got != 64 {
+			t.Errorf("%d TokenReviews are under way, want 64", got)
+		}
+		time.Sleep(time.Minute)
 	})
 }
 

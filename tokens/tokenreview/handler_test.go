@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -347,6 +348,42 @@ func TestReviewHandlerFlood(t *testing.T) {
 			}
 		}
 	})
+}
+
+// H09: the defaults.
+func TestReviewHandlerDefaults(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var running, turnedAway atomic.Int32
+		h := newHandler(verifierFunc(func(ctx context.Context) {
+			running.Add(1)
+			<-ctx.Done()
+		}), tokenreview.HandlerConfig{})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() {
+				if rec := postReview(h, reviewBody("x"), func(r *http.Request) { r.URL.RawQuery = "" }); rec.Code == 429 {
+					turnedAway.Add(1)
+				}
+			})
+		}
+		synctest.Wait()
+		if running.Load() != 128 || turnedAway.Load() != 1000-5*128 {
+			t.Errorf("%d tokens are authenticated, %d requests were turned away, want 128 and 360", running.Load(), turnedAway.Load())
+		}
+		wg.Wait()
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("the last answer came after %v, want 10 s", took)
+		}
+	})
+}
+
+// A verifierFunc rejects each token once it has returned.
+type verifierFunc func(ctx context.Context)
+
+func (f verifierFunc) Authenticate(ctx context.Context, _ string, _ ...string) (*tokens.Identity, error) {
+	f(ctx)
+	return nil, errors.New("no")
 }
 
 // H10

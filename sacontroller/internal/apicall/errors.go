@@ -39,8 +39,12 @@ func WriteError(err error, format string, args ...any) error {
 // behind it. Those have no reason of their own. Whether others may write, quotas and
 // what admission thinks can change without a change of the object.
 func Permanent(err error) bool {
+	if err == nil {
+		return false
+	}
+	text := err.Error()
 	return apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) ||
-		err != nil && strings.Contains(err.Error(), "etcdserver: request is too large")
+		strings.Contains(text, "etcdserver: request is too large") || strings.Contains(text, "trying to send message larger than max")
 }
 
 // SaysTerminating accepts the answer to a create in a Namespace that is being

@@ -83,7 +83,7 @@ func TestPlaces(t *testing.T) {
 	uid := func(i int) types.UID { return types.UID(fmt.Sprint(i)) }
 	put := func(uid types.UID, want bool) {
 		t.Helper()
-		if got := p.Put(uid, 7); got != want {
+		if got := p.Put(uid, string(uid), 7); got != want {
 			t.Errorf("Put(%q) after %v = %t, want %t", uid, now.Sub(time.Unix(1000, 0)), got, want)
 		}
 	}
@@ -116,4 +116,28 @@ func TestPlaces(t *testing.T) {
 	put("another", false)
 	now = now.Add(-time.Hour) // the clock is set back
 	put("another", true)
+}
+
+// DESIGN 5: the large objects of one namespace leave places to others, and keep their
+// own whatever others take.
+func TestPlacesOfGroups(t *testing.T) {
+	now := time.Unix(1000, 0)
+	p := Places[int]{Now: func() time.Time { return now }}
+	for _, group := range []string{"a", "b", "c"} {
+		for i := range maxOfGroup + 9 {
+			if got, want := p.Put(types.UID(fmt.Sprint(group, i)), group, i), i < maxOfGroup; got != want {
+				t.Errorf("Put() of the %dth of %s = %t, want %t", i+1, group, got, want)
+			}
+		}
+	}
+	if !p.Put("d", "d", 1) {
+		t.Error("there is no place for another namespace")
+	}
+	if value, ok := p.Take("a7"); value != 7 || !ok || !p.Put("a7", "a", value) {
+		t.Error("an object has lost its place")
+	}
+	now = now.Add(placeTimeout + time.Second)
+	if !p.Put("a+", "a", 1) || p.Len() != 1 {
+		t.Errorf("%d places are taken once nobody has come back, want that of the new one", p.Len())
+	}
 }

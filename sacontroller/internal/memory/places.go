@@ -11,6 +11,7 @@ import (
 // back.
 const (
 	MaxPlaces    = 256
+	maxOfGroup   = MaxPlaces / 4
 	placeTimeout = time.Minute
 )
 
@@ -24,6 +25,7 @@ type Places[T any] struct {
 }
 
 type place[T any] struct {
+	group string
 	value T
 	used  time.Time
 }
@@ -45,25 +47,37 @@ func (p *Places[T]) Len() int {
 	return len(p.all)
 }
 
-// Put remembers value, unless all places are taken: whoever has one gets ready
-// first, so that many large objects can't keep each other from it.
-func (p *Places[T]) Put(uid types.UID, value T) bool {
+// Put remembers value, unless all places are taken, or a quarter by objects of the same
+// group, such as a namespace: whoever has one gets ready first, so that many large
+// objects can't keep each other from it.
+func (p *Places[T]) Put(uid types.UID, group string, value T) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.Now()
-	if len(p.all) >= MaxPlaces {
+	if p.full(group) {
 		for other, taken := range p.all {
 			if age := now.Sub(taken.used); age < 0 || age > placeTimeout {
 				delete(p.all, other)
 			}
 		}
 	}
-	if len(p.all) >= MaxPlaces {
+	if p.full(group) {
 		return false
 	}
 	if p.all == nil {
 		p.all = map[types.UID]place[T]{}
 	}
-	p.all[uid] = place[T]{value, now}
+	p.all[uid] = place[T]{group, value, now}
 	return true
+}
+
+// full reports whether there is no place for group.
+func (p *Places[T]) full(group string) bool {
+	of := 0
+	for _, taken := range p.all {
+		if taken.group == group {
+			of++
+		}
+	}
+	return of >= maxOfGroup || len(p.all) >= MaxPlaces
 }

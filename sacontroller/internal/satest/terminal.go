@@ -21,6 +21,7 @@ var (
 	ErrForbidden = apierrors.NewForbidden(corev1.Resource("secrets"), "x", errors.New("exceeded quota"))
 	ErrTooLarge  = apierrors.NewRequestEntityTooLargeError("limit is 3145728")
 	ErrEtcdLimit = apierrors.NewInternalError(errors.New("etcdserver: request is too large"))
+	ErrGRPCLimit = apierrors.NewInternalError(errors.New("rpc error: code = ResourceExhausted desc = trying to send message larger than max (2097300 vs. 2097152)"))
 )
 
 // generatedSecret is the delete of a generated Secret.
