@@ -16,8 +16,8 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 )
 
-// A ConfigError is one mistake in a config of this package: Config says which struct,
-// Field which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a config of this package. It has the fields Config,
+// Field and Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // Config configures [New].

@@ -41,10 +41,10 @@
 //
 // # Failure
 //
-// Constructors return a [*ConfigError] for each invalid field, joined. A token that isn't
-// recognized is left to other authenticators; one that is rejected, or can't be looked
-// up, is an error and a 401. Admission denies what it can't decide: an object that is no
-// pod, and everything before its informers have synced.
+// Constructors return an error naming every invalid field, each as a [*ConfigError]. A
+// token that isn't recognized is left to other authenticators; one that is rejected, or
+// can't be looked up, is an error and a 401. Admission denies what it can't decide: an
+// object that is no pod, and everything before its informers have synced.
 //
 // # Security
 //

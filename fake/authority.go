@@ -81,8 +81,8 @@ type Authority struct {
 	now time.Time
 }
 
-// NewAuthority returns an Authority at the time [Epoch], or an error that wraps a
-// [*ConfigError] for each mistake.
+// NewAuthority returns an Authority at the time [Epoch], or an error naming every
+// invalid field, each as a [*ConfigError].
 func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if cfg.Cluster == nil {
 		cfg.Cluster = New(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}})

@@ -24,8 +24,8 @@ type Config struct {
 	InAPIServer bool
 }
 
-// A ConfigError is one mistake in a [Config]: Config says which struct, Field which
-// field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
+// Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // Metrics count what the Observe hooks of the library report. Each of its methods

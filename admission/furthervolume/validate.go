@@ -15,7 +15,7 @@ import (
 // A ConfigError is one mistake in a [Volume].
 type ConfigError = configerror.Error
 
-// Validate returns an error that joins one [*ConfigError] for each mistake in v.
+// Validate returns an error naming every invalid field, each as a [*ConfigError].
 func (v *Volume) Validate() error {
 	mistakes := configerror.List{Config: "furthervolume.Volume"}
 	if msgs := validation.IsDNS1123Label(v.Name); len(msgs) > 0 {

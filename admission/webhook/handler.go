@@ -74,8 +74,8 @@ type Handler struct {
 	patches  sync.Pool // of *patch, empty
 }
 
-// New returns a webhook with the decisions of plugin, or an error that joins one
-// [*ConfigError] for each mistake.
+// New returns a webhook with the decisions of plugin, or an error naming every invalid
+// field, each as a [*ConfigError].
 func New(plugin *admission.Plugin, cfg Config) (*Handler, error) {
 	mistakes := configerror.List{Config: "webhook.Config"}
 	mistakes.Require("plugin", plugin, "what admission.New returns")

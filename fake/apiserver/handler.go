@@ -101,7 +101,8 @@ type Handler struct {
 }
 
 // New returns a Handler that serves the Cluster of authority, which is one of
-// [fake.NewAuthority], and keeps its managedFields from then on; or an error that wraps a [*ConfigError] for each mistake.
+// [fake.NewAuthority], and keeps its managedFields from then on; or an error naming
+// every invalid field, each as a [*ConfigError].
 func New(authority *fake.Authority, cfg Config) (*Handler, error) {
 	errs := configerror.List{Config: "apiserver.Config"}
 	if authority == nil || authority.Cluster == nil || authority.Authenticator == nil || authority.Discovery == nil {

@@ -19,8 +19,8 @@ type Gate struct {
 }
 
 // NewGate returns a Gate for tokens that verifier accepts for one of audiences, or for
-// its own if there are none, and of ServiceAccounts that policy accepts; or a
-// [*ConfigError] for each argument that is invalid, joined.
+// its own if there are none, and of ServiceAccounts that policy accepts; or an error
+// naming every argument that is invalid, each as a [*ConfigError].
 func NewGate(verifier tokens.Verifier, audiences []string, policy tokens.Policy) (*Gate, error) {
 	mistakes := configerror.List{Config: "bearer.Gate"}
 	mistakes.Require("Verifier", verifier, "a tokens.Verifier")

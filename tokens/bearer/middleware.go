@@ -50,8 +50,8 @@ type Config struct {
 	Observe func(ctx context.Context, e Event)
 }
 
-// A ConfigError is one mistake in a [Config]: Config says which struct, Field
-// which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
+// Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // An Event is one request. It never holds the token.
@@ -69,9 +69,9 @@ type Event struct {
 // LogValue returns e for log/slog.
 func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
-// New returns a middleware that passes on the requests of authenticated and
-// authorized ServiceAccounts, and answers others itself; or a [*ConfigError] for each
-// invalid field of cfg, joined. The middleware is safe for concurrent use.
+// New returns a middleware that passes on the requests of authenticated and authorized
+// ServiceAccounts, and answers others itself; or an error naming every invalid field,
+// each as a [*ConfigError]. The middleware is safe for concurrent use.
 func New(cfg Config) (func(http.Handler) http.Handler, error) {
 	mistakes := configerror.List{Config: "bearer.Config"}
 	gate, err := NewGate(cfg.Verifier, cfg.Audiences, cfg.Policy)

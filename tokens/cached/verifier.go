@@ -53,8 +53,8 @@ type Config struct {
 	Observe func(ctx context.Context, e Event)
 }
 
-// A ConfigError is one mistake in a [Config]: Config says which struct, Field which
-// field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
+// Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // An Event is one call of Authenticate. It never holds the token.
@@ -84,7 +84,8 @@ type Verifier struct {
 	mu sync.Mutex // held by who starts a call or stores its answer
 }
 
-// New returns a Verifier, or a [*ConfigError] for each invalid field of cfg, joined.
+// New returns a Verifier, or an error naming every invalid field, each as a
+// [*ConfigError].
 func New(cfg Config) (*Verifier, error) {
 	mistakes := configerror.List{Config: "cached.Config"}
 	mistakes.Require("Verifier", cfg.Verifier, "a tokens.Verifier")

@@ -47,8 +47,8 @@ type Folder struct {
 	retryAt  time.Time
 }
 
-// NewFolder returns a Folder, or a [*ConfigError] for each invalid field of cfg, joined.
-// It writes nothing.
+// NewFolder returns a Folder, or an error naming every invalid field, each as a
+// [*ConfigError]. It writes nothing.
 func NewFolder(cfg FolderConfig) (*Folder, error) {
 	mistakes := configerror.List{Config: "keeper.FolderConfig"}
 	if cfg.Dir == "" {

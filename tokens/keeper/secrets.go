@@ -117,8 +117,8 @@ type SecretsConfig struct {
 	Now func() time.Time
 }
 
-// A ConfigError is one mistake in a [SecretsConfig], [FolderConfig] or [PayloadConfig]: Config says which
-// struct, Field which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [SecretsConfig], [FolderConfig] or [PayloadConfig].
+// It has the fields Config, Field and Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // An Event is a renewal. It never holds the token.
@@ -146,8 +146,8 @@ type Secrets struct {
 
 var _ sacontroller.Controller = (*Secrets)(nil)
 
-// NewSecrets returns a controller, or a [*ConfigError] for each invalid field of cfg,
-// joined.
+// NewSecrets returns a controller, or an error naming every invalid field, each as a
+// [*ConfigError].
 func NewSecrets(cfg SecretsConfig) (*Secrets, error) {
 	mistakes := configerror.List{Config: "keeper.SecretsConfig"}
 	mistakes.Require("Reader", cfg.Reader, "a SecretGetter")

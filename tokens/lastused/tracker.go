@@ -69,8 +69,8 @@ type Event struct {
 // LogValue returns e for log/slog.
 func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
-// A ConfigError is one mistake in a [Config]: Config says which struct, Field
-// which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
+// Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // A Tracker records the day on which the token of a Secret was last used in the
@@ -160,8 +160,8 @@ const (
 // tenantShare is the part of MaxPending that one tenant of several has at most.
 const tenantShare = 4
 
-// New returns a Tracker, or a [*ConfigError] for each invalid field of cfg,
-// joined.
+// New returns a Tracker, or an error naming every invalid field, each as a
+// [*ConfigError].
 func New(cfg Config) (*Tracker, error) {
 	mistakes := configerror.List{Config: "lastused.Config"}
 	mistakes.Require("Secrets", cfg.Secrets, "a SecretPatcher")

@@ -67,13 +67,14 @@ type Event struct {
 // LogValue returns e for log/slog.
 func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
-// A ConfigError is one mistake in a [Config] or [Getters]: Config says which struct,
-// Field which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [Config] or [Getters]. It has the fields Config,
+// Field and Problem. Only another config helps.
 type ConfigError = configerror.Error
 
-// New returns getters that cache the answers of g, or a [*ConfigError] for each
-// invalid field, joined. They are safe for concurrent use, hold no goroutine besides
-// those of running lookups, and share the objects that they return among callers.
+// New returns getters that cache the answers of g, or an error naming every invalid
+// field, each as a [*ConfigError]. They are safe for concurrent use, hold no goroutine
+// besides those of running lookups, and share the objects that they return among
+// callers.
 func New(g Getters, cfg Config) (Getters, error) {
 	mistakes := configerror.List{Config: "objectcache.Config"}
 	if cfg.TTL <= 0 {

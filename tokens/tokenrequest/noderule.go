@@ -73,9 +73,9 @@ func (cfg *NodeRuleConfig) check() error {
 }
 
 // NewNodeRule returns a [Config.Admit] that lets nodes request tokens only for pods
-// that run on them, as the admission plugin NodeRestriction of Kubernetes does; or a
-// [*ConfigError] for each invalid field of cfg, joined. It does no I/O, and what it
-// returns is safe for concurrent use.
+// that run on them, as the admission plugin NodeRestriction of Kubernetes does; or an
+// error naming every invalid field, each as a [*ConfigError]. It does no I/O, and what
+// it returns is safe for concurrent use.
 //
 // A node is a user of the group system:nodes called system:node:<name>; requests of
 // others are allowed. A token for a node must be bound to a pod, by UID, that is

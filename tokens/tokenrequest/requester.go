@@ -92,8 +92,8 @@ type Config struct {
 	Observe func(ctx context.Context, e Event)
 }
 
-// A ConfigError is one mistake in a [Config]: Config says which struct, Field
-// which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
+// Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // A Requester answers TokenRequests as kube-apiserver does. It is safe for
@@ -103,8 +103,8 @@ type Requester struct {
 	cfg Config
 }
 
-// New returns a Requester, or a [*ConfigError] for each invalid field of cfg,
-// joined.
+// New returns a Requester, or an error naming every invalid field, each as a
+// [*ConfigError].
 func New(cfg Config) (*Requester, error) {
 	mistakes := configerror.List{Config: "tokenrequest.Config"}
 	mistakes.Require("Issuer", cfg.Issuer, "an Issuer")

@@ -136,8 +136,8 @@ type Client struct {
 	guard *flight.Guard
 }
 
-// NewClient returns a Client, or a [*ConfigError] for each invalid field of cfg,
-// joined. It does no I/O.
+// NewClient returns a Client, or an error naming every invalid field, each as a
+// [*ConfigError]. It does no I/O.
 func NewClient(cfg ClientConfig) (*Client, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err

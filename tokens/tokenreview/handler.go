@@ -71,14 +71,14 @@ type Event struct {
 // LogValue returns e for log/slog.
 func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
-// A ConfigError is one mistake in a [HandlerConfig]: Config says which struct,
-// Field which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [HandlerConfig]. It has the fields Config, Field
+// and Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // NewHandler returns a webhook for token authentication: a handler of TokenReview
 // requests of authentication.k8s.io/v1, as kube-apiserver sends them with
-// --authentication-token-webhook-config-file. It is safe for concurrent use. The
-// error is a [*ConfigError] for each invalid field of cfg, joined.
+// --authentication-token-webhook-config-file. It is safe for concurrent use. The error
+// names every invalid field, each as a [*ConfigError].
 //
 // The body must be strict JSON: duplicate names, names that differ from the known
 // ones only in case, invalid UTF-8 and nesting deeper than 32 are rejected.

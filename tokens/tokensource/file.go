@@ -82,8 +82,8 @@ type File struct {
 	backOff span          // after a failed read, in which the file isn't read
 }
 
-// NewFile returns a File, or a [*ConfigError] for each invalid field of cfg, joined.
-// It doesn't read the file.
+// NewFile returns a File, or an error naming every invalid field, each as a
+// [*ConfigError]. It doesn't read the file.
 func NewFile(cfg FileConfig) (*File, error) {
 	mistakes := configerror.List{Config: "tokensource.FileConfig"}
 	configerror.NotNegative(&mistakes, "Reread", cfg.Reread)

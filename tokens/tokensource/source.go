@@ -74,8 +74,8 @@ type Event struct {
 // LogValue returns e for log/slog.
 func (e Event) LogValue() slog.Value { return logvalue.Of(e) }
 
-// A ConfigError is one mistake in a [Config]: Config says which struct, Field
-// which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
+// Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // A Source caches a bound token and renews it. The first call of [Source.Token]
@@ -112,8 +112,8 @@ type heldToken struct {
 	fresh span // then it is time to get the next one
 }
 
-// New returns a Source, or a [*ConfigError] for each invalid field of cfg,
-// joined. It doesn't call Mint.
+// New returns a Source, or an error naming every invalid field, each as a
+// [*ConfigError]. It doesn't call Mint.
 func New(cfg Config) (*Source, error) {
 	mistakes := configerror.List{Config: "tokensource.Config"}
 	mistakes.Require("Mint", cfg.Mint, "a function that returns a new token")

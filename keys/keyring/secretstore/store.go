@@ -41,8 +41,8 @@ type Config struct {
 	Timeout time.Duration
 }
 
-// A ConfigError is one mistake in a [Config]: Config says which struct, Field which field,
-// and Problem what is wrong with it.
+// A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
+// Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // maxCalls bounds the calls at a time, and so those that may be left hanging.
@@ -57,8 +57,8 @@ type Store struct {
 	guard *flight.Guard
 }
 
-// New returns a Store, or a [*ConfigError] for each invalid field of cfg, joined. It does no
-// I/O.
+// New returns a Store, or an error naming every invalid field, each as a
+// [*ConfigError]. It does no I/O.
 func New(cfg Config) (*Store, error) {
 	mistakes := configerror.List{Config: "secretstore.Config"}
 	mistakes.Require("Client", cfg.Client, "a Client")

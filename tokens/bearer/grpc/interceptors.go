@@ -48,8 +48,8 @@ type Config struct {
 	Observe func(ctx context.Context, e Event)
 }
 
-// A ConfigError is one mistake in a [Config]: Config says which struct, Field
-// which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a [Config]. It has the fields Config, Field and
+// Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // An Event is one call. It never holds the token.
@@ -78,8 +78,8 @@ type Interceptors struct {
 	gate *bearer.Gate
 }
 
-// New returns Interceptors, or a [*ConfigError] for each invalid field of cfg,
-// joined.
+// New returns Interceptors, or an error naming every invalid field, each as a
+// [*ConfigError].
 func New(cfg Config) (*Interceptors, error) {
 	mistakes := configerror.List{Config: "bearergrpc.Config"}
 	gate, err := bearer.NewGate(cfg.Verifier, cfg.Audiences, cfg.Policy)
