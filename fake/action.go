@@ -81,8 +81,8 @@ func WithActor(ctx context.Context, actor string) context.Context {
 }
 
 // FormatActions returns actions as text for failure messages, one a line, with the
-// actors that are known. Of lines that repeat, as in a retry that goes on, only the
-// first are told, and how often they come again.
+// actors that are known. Repeated lines, such as those of retries, are shown once, with
+// their number.
 func FormatActions(actions []Action) string {
 	lines := make([]string, len(actions))
 	for i, a := range actions {

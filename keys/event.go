@@ -14,7 +14,8 @@ type Event struct {
 	Changed bool  // whether they are others than before
 	Err     error // why there are no new keys; the last good ones are still used
 
-	// Took is how long reading, fetching or asking took; of a ring, the step or the look.
+	// Took is how long reading, fetching or asking took; of a ring, the step or the
+	// check for changes by others.
 	Took time.Duration
 
 	// Skipped says which published keys are left out of these, and why; see

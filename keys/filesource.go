@@ -50,8 +50,9 @@ type FileSourceConfig struct {
 }
 
 // A FileSource is a [Source] of the keys in files, which may change at any time. They
-// are read when keys are asked for. A file on a network may never answer: whoever waits
-// for it gives up with his context, and meanwhile nobody else waits for known keys.
+// are read when keys are asked for. A file on a network may never answer: a caller that
+// waits for it gives up with its context, and meanwhile callers get known keys without
+// waiting.
 //
 // A file may be read while it is being written. So a change counts only once all
 // files have been left alone for two seconds, or two readings have found the same. If

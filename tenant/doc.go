@@ -23,10 +23,10 @@
 //
 // # Security
 //
-// Only what this package names keeps tenants apart. A getter that finds its tenant in the
-// context by other means, as the server that it comes from does, needs that server to
-// call [NewContext], too: what a cache has remembered for one would else answer for
-// another.
+// Only what this package names keeps tenants apart. A getter that finds its tenant in
+// the context by other means, as the server that it comes from does, needs that server
+// to call [NewContext], too: otherwise a cache answers for one tenant with what it
+// remembers of another.
 //
 // A name is trusted, and compared byte for byte. It must not be reused for another tenant
 // before all that remembers the first one has forgotten it: a [Set], a manager, caches for

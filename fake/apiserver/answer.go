@@ -95,7 +95,7 @@ func (c *call) refuse(err error) {
 	_ = c.sendJSON(int(status.Code), status)
 }
 
-// statusOf returns what a client is told of err.
+// statusOf returns the status that a client gets for err.
 func statusOf(err error) metav1.Status {
 	var status metav1.Status
 	var known apierrors.APIStatus

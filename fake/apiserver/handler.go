@@ -76,7 +76,7 @@ type Event struct {
 	Method, Path string
 	User         string // empty for anonymous requests
 	HTTPStatus   int    // 0 if nothing was sent
-	Err          error  // what the client was told, nil for a success
+	Err          error  // the error that the client got; nil for a success
 
 	// Settle is what kept the controllers from coming to rest.
 	Settle error
@@ -255,9 +255,8 @@ func (c *call) authenticate() error {
 	return nil
 }
 
-// settle lets the controllers work. What they report is told as a warning: the
-// write that they were to follow up has happened. So it is settled although the
-// client may go now.
+// settle lets the controllers work. What they report becomes a warning: the write that
+// they were to follow up has happened. So it is settled although the client may go now.
 func (c *call) settle() {
 	defer c.started.Store(true)
 	if err := c.cluster.Settle(context.WithoutCancel(c.ctx), c.cfg.Controllers...); err != nil {

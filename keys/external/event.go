@@ -28,8 +28,8 @@ type Event struct {
 	Took   time.Duration // by the Service
 
 	// Code is the gRPC code of the answer, such as "OK". Errors of keys/external/grpc have
-	// one, by a method Code() string. Of a Service that isn't reached by gRPC, and for
-	// errors that are none of its answer, it is "unknown-non-grpc".
+	// one, by a method Code() string. It is "unknown-non-grpc" for a Service that isn't
+	// reached by gRPC, and for errors that the Service didn't return.
 	Code string
 
 	// Err is why there is no token, or there are no new keys. The answer of the Service

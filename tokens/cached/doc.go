@@ -8,11 +8,11 @@
 //
 // # Concepts
 //
-// An answer counts until TTL after the question was asked, and no longer than the token:
-// a clock that is set back doesn't prolong it. It is an answer for the token and the
-// audiences, in their order, and for the tenant of the context: see package tenant. Of many who ask the same at
-// once, one call is made, within the same limit: whoever asks later than TTL after its
-// beginning makes one of its own.
+// An answer counts until TTL after the question was asked, and no longer than the
+// token: a clock that is set back doesn't prolong it. It is an answer for the token and
+// the audiences, in their order, and for the tenant of the context: see package tenant.
+// Concurrent requests for the same answer share one call, unless it began more than TTL
+// ago.
 //
 // A token that is revoked is accepted for up to TTL. A [tokens.Authenticator] looks up
 // objects live and needs no cache in front of it; tokens/objectcache caches the objects.

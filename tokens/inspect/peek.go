@@ -34,9 +34,10 @@ type UnverifiedClaims struct {
 	Others map[string]string
 }
 
-// PeekUnverified returns the claims of token without verifying anything, for what
-// a client does with its own token: to see when it expires, or for a proxy that finds
-// the server to send it to, which authenticates it. Use a [tokens.Verifier] to authenticate others. It needs no keys and does no I/O.
+// PeekUnverified returns the claims of token without verifying anything, for clients
+// that want to know when their own token expires, and for proxies that choose the
+// server of a request, which then authenticates it. Use a [tokens.Verifier] to
+// authenticate others. It needs no keys and does no I/O.
 //
 // Claims that the token lacks are zero, so it reads JWTs of other issuers, too. An
 // error that wraps [tokens.ErrNotRecognized] means that token is not a JWT of the algorithms

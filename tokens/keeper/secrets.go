@@ -101,8 +101,9 @@ type SecretsConfig struct {
 
 	// Want is required. It says which token a Secret shall hold, by its labels and
 	// annotations, say; nil if none: the Secret isn't the keeper's. Whoever may write
-	// such a Secret gets that token, so Want decides whose accounts a namespace may
-	// ask for. It must be a pure function. An error is shown, and the Secret stays as it is until it changes.
+	// such a Secret gets that token, so Want decides whose accounts a namespace may ask
+	// for. It must be a pure function. An error is reported, and the Secret stays as it
+	// is until it changes.
 	Want func(secret *corev1.Secret) (*Want, error)
 
 	// Mint is required. It returns a new token, in this or in another cluster, for

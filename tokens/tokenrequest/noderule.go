@@ -32,11 +32,11 @@ type NodeRuleConfig struct {
 	// yet retries.
 	Pods tokens.PodGetter
 
-	// CSIDrivers allows the audiences of CSI drivers, whose volumes the pod has
-	// inline. With PersistentVolumes and PersistentVolumeClaims, which need each
-	// other and CSIDrivers, those of its claims, too. Without them such volumes
-	// allow nothing. They should read from caches: up to 64 volumes of a pod are
-	// looked up for one request.
+	// CSIDrivers allows the audiences of the CSI drivers of the pod's inline volumes.
+	// PersistentVolumeClaims and PersistentVolumes, which require each other and
+	// CSIDrivers, allow those of its claims, too. Without a getter, such volumes allow
+	// no audience. They should read from caches: up to 64 volumes of a pod are looked
+	// up for one request.
 	CSIDrivers             CSIDriverGetter
 	PersistentVolumeClaims PersistentVolumeClaimGetter
 	PersistentVolumes      PersistentVolumeGetter

@@ -48,8 +48,9 @@ type Config struct {
 	Nodes           tokens.NodeGetter
 	Objects         tokens.ObjectGetter
 
-	// PodNodes is where the node that a pod runs on is looked up, whose UID a token for
-	// the pod has for information: a cache will do. Nil means Nodes, which it requires.
+	// PodNodes looks up the node that a pod runs on, whose UID tokens bound to the pod
+	// carry for information: it may read from a cache. If nil, Nodes is used. It
+	// requires Nodes.
 	PodNodes tokens.NodeGetter
 
 	// Webhooks and Attest, both or neither, allow tokens bound to webhook

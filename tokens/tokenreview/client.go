@@ -160,12 +160,11 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 // Authenticate implements [tokens.Verifier] with one TokenReview for audiences, or
 // for those of the config if there are none.
 //
-// A token that is no JWT, or of an issuer that isn't configured, and a user who is
-// no ServiceAccount, such as a person, give an error that wraps
-// [tokens.ErrNotRecognized]. A token that the API server doesn't accept gives a
-// [*tokens.InvalidError] with [tokens.ReasonRefused]; an outage of what the API server
-// itself asks looks the same. If no usable answer is to be had in time, the error is
-// a [*tokens.UnavailableError].
+// A token that is no JWT, or of an issuer that isn't configured, and a user who is no
+// ServiceAccount, such as a person, give an error that wraps [tokens.ErrNotRecognized].
+// A token that the API server doesn't accept gives a [*tokens.InvalidError] with
+// [tokens.ReasonRefused]; an outage of what the API server itself asks looks the same.
+// Without a usable answer in time, the error is a [*tokens.UnavailableError].
 //
 // The Identity has what the API server reports, see [tokens.IdentityOf], the
 // audiences that were asked for and reported, and no times.

@@ -45,7 +45,7 @@ func reviewBy(ctx context.Context, verifier tokens.Verifier, review *authenticat
 	}
 	identity, err := verifier.Authenticate(ctx, review.Spec.Token, review.Spec.Audiences...)
 	if err == nil && identity == nil {
-		err = errors.New("tokens: the Verifier returned neither an Identity nor an error")
+		err = errors.New("tokenreview: the Verifier returned neither an Identity nor an error")
 	}
 	if err != nil {
 		answer.Status.Error = reviewError(err)

@@ -51,6 +51,6 @@ func ExampleSource() {
 	second := must(source.Token(context.Background()))
 	fmt.Println(first.Value == second.Value)
 	// Output:
-	// Get "http://api.example/pods": tokens: no token is sent to http://api.example: want https
+	// Get "http://api.example/pods": tokensource: no token is sent to http://api.example: want https
 	// true
 }

@@ -84,5 +84,5 @@ func ExampleTokenOf() {
 
 	// Output:
 	// 2026-01-01 01:00:00 +0000 UTC <nil>
-	// tokens: TokenRequest.status has no token
+	// tokensource: TokenRequest.status has no token
 }

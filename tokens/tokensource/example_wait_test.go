@@ -42,5 +42,5 @@ func ExampleWaitPopulated() {
 	// Output:
 	// true <nil>
 	// WrongType
-	// tokens: Secret ci/password has no token: its type is not kubernetes.io/service-account-token
+	// tokensource: Secret ci/password has no token: its type is not kubernetes.io/service-account-token
 }

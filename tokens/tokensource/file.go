@@ -63,10 +63,9 @@ type FileEvent struct {
 func (e FileEvent) LogValue() slog.Value { return logvalue.Of(e) }
 
 // A File reads a token from a file that somebody else keeps fresh, such as the one that
-// the kubelet mounts into pods. It reads the file at the first [File.Token], and then
-// again once the token has been used for the time of Reread, whether the file has
-// changed or not. While the file can't be read, the old token is used until it
-// expires.
+// the kubelet mounts into pods. It reads the file at the first [File.Token], and again
+// when the token has been used for Reread, whether or not the file has changed. While
+// the file can't be read, the old token is used until it expires.
 //
 // A File has no goroutine but that of a read, so it needs no Close. It is safe for
 // concurrent use, and prints without the token.
@@ -147,7 +146,9 @@ type FileError struct {
 	Err  error
 }
 
-func (e *FileError) Error() string { return fmt.Sprintf("tokens: token file %q: %v", e.Path, e.Err) }
+func (e *FileError) Error() string {
+	return fmt.Sprintf("tokensource: token file %q: %v", e.Path, e.Err)
+}
 
 // Unwrap returns what is wrong, such as the error of the operating system.
 func (e *FileError) Unwrap() error { return e.Err }

@@ -39,7 +39,7 @@ func TestSourceMintHangs(t *testing.T) {
 		if left := runtime.NumGoroutine() - before; left > 4+slack {
 			t.Errorf("1,000 calls that hang left %d goroutines, want at most 4", left)
 		}
-		if want := "tokens: getting a new token: the function Mint hangs: 4 calls have not returned"; s.Err().Error() != want {
+		if want := "tokensource: getting a new token: the function Mint hangs: 4 calls have not returned"; s.Err().Error() != want {
 			t.Errorf("Err() = %v, want %q", s.Err(), want)
 		}
 		close(release)

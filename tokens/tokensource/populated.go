@@ -39,17 +39,17 @@ type PopulatedReason string
 
 // The reasons of a [NotPopulatedError].
 const (
-	PopulatedWrongType        PopulatedReason = "WrongType"        // not of the type of token Secrets, which can't be changed
-	PopulatedSecretGone       PopulatedReason = "SecretGone"       // it was there and was deleted
-	PopulatedNoSecret         PopulatedReason = "NoSecret"         // there is none of that name
-	PopulatedSecretDeleted    PopulatedReason = "SecretDeleted"    // it is being deleted
-	PopulatedNoAccountName    PopulatedReason = "NoAccountName"    // it doesn't name its account
-	PopulatedInvalidName      PopulatedReason = "InvalidName"      // it, or the account that it names, has a name that can't be
-	PopulatedNoAccount        PopulatedReason = "NoAccount"        // the account that it names isn't there
-	PopulatedAccountRecreated PopulatedReason = "AccountRecreated" // the account that it names has another UID
-	PopulatedAccountDeleted   PopulatedReason = "AccountDeleted"   // the account is being deleted
-	PopulatedPending          PopulatedReason = "Pending"          // nothing is wrong with it: no controller has filled it
-	PopulatedUnavailable      PopulatedReason = "Unavailable"      // it or its account could not be read
+	PopulatedWrongType          PopulatedReason = "WrongType"          // not of the type of token Secrets, which can't be changed
+	PopulatedSecretDeleted      PopulatedReason = "SecretDeleted"      // it was deleted meanwhile
+	PopulatedNoSecret           PopulatedReason = "NoSecret"           // there is none of that name
+	PopulatedSecretTerminating  PopulatedReason = "SecretTerminating"  // it is being deleted
+	PopulatedNoAccountName      PopulatedReason = "NoAccountName"      // it doesn't name its account
+	PopulatedInvalidName        PopulatedReason = "InvalidName"        // its name, or that of the account, is invalid
+	PopulatedNoAccount          PopulatedReason = "NoAccount"          // the account that it names doesn't exist
+	PopulatedAccountRecreated   PopulatedReason = "AccountRecreated"   // the account that it names has another UID
+	PopulatedAccountTerminating PopulatedReason = "AccountTerminating" // the account is being deleted
+	PopulatedPending            PopulatedReason = "Pending"            // nothing is wrong with it: no controller has filled it
+	PopulatedUnavailable        PopulatedReason = "Unavailable"        // it or its account could not be read
 )
 
 // A NotPopulatedError says why [WaitPopulated] has no token Secret to return.
@@ -65,7 +65,7 @@ type NotPopulatedError struct {
 }
 
 func (e *NotPopulatedError) Error() string {
-	text := fmt.Sprintf("tokens: Secret %s/%s has no token: %s", e.Namespace, e.Name, e.text())
+	text := fmt.Sprintf("tokensource: Secret %s/%s has no token: %s", e.Namespace, e.Name, e.text())
 	if e.Detail != "" {
 		text += ": " + e.Detail
 	}
@@ -79,24 +79,24 @@ func (e *NotPopulatedError) text() string {
 	switch e.Reason {
 	case PopulatedWrongType:
 		return fmt.Sprintf("its type is not %s", corev1.SecretTypeServiceAccountToken)
-	case PopulatedSecretGone:
-		return "it was deleted, as the token controller does with those whose account isn't there"
+	case PopulatedSecretDeleted:
+		return "it was deleted, as the token controller deletes those whose account doesn't exist"
 	case PopulatedNoSecret:
 		return "there is no such Secret"
-	case PopulatedSecretDeleted:
+	case PopulatedSecretTerminating:
 		return "it is being deleted"
 	case PopulatedNoAccountName:
 		return fmt.Sprintf("it has no annotation %s", corev1.ServiceAccountNameKey)
 	case PopulatedInvalidName:
 		if e.Account != "" {
-			return fmt.Sprintf("its annotation %s is %.256q, which no ServiceAccount can be called", corev1.ServiceAccountNameKey, e.Account)
+			return fmt.Sprintf("its annotation %s is %.256q, which is no name of a ServiceAccount", corev1.ServiceAccountNameKey, e.Account)
 		}
-		return "no Secret can be called so"
+		return "this is no name of a Secret"
 	case PopulatedNoAccount:
 		return fmt.Sprintf("there is no ServiceAccount %s/%s", e.Namespace, e.Account)
 	case PopulatedAccountRecreated:
 		return fmt.Sprintf("the ServiceAccount %s/%s is not the one that its annotation %s means", e.Namespace, e.Account, corev1.ServiceAccountUIDKey)
-	case PopulatedAccountDeleted:
+	case PopulatedAccountTerminating:
 		return fmt.Sprintf("the ServiceAccount %s/%s is being deleted", e.Namespace, e.Account)
 	case PopulatedUnavailable:
 		return "it could not be looked up"
@@ -129,7 +129,7 @@ func WaitPopulated(ctx context.Context, getter interface {
 		case missing == nil:
 			return secret, nil
 		case missing.Reason == PopulatedNoSecret && seen:
-			missing.Reason = PopulatedSecretGone
+			missing.Reason = PopulatedSecretDeleted
 			return nil, missing
 		case missing.Reason == PopulatedWrongType, missing.Reason == PopulatedInvalidName && secret == nil:
 			return nil, missing
@@ -195,7 +195,7 @@ func secretReason(secret *corev1.Secret) PopulatedReason {
 	case !tokensecret.Is(secret):
 		return PopulatedWrongType
 	case secret.DeletionTimestamp != nil:
-		return PopulatedSecretDeleted
+		return PopulatedSecretTerminating
 	case secret.Annotations[corev1.ServiceAccountNameKey] == "":
 		return PopulatedNoAccountName
 	case !names.Valid(secret.Annotations[corev1.ServiceAccountNameKey]):
@@ -209,7 +209,7 @@ func secretReason(secret *corev1.Secret) PopulatedReason {
 func accountReason(secret *corev1.Secret, account *corev1.ServiceAccount) PopulatedReason {
 	switch {
 	case account.DeletionTimestamp != nil:
-		return PopulatedAccountDeleted
+		return PopulatedAccountTerminating
 	case !tokensecret.BelongsTo(secret, account):
 		return PopulatedAccountRecreated
 	case secret.Annotations[corev1.ServiceAccountUIDKey] == "", len(secret.Data[corev1.ServiceAccountTokenKey]) == 0:

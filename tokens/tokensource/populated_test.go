@@ -40,22 +40,22 @@ func TestWaitPopulatedSaysWhy(t *testing.T) {
 		{name: "wrong type", change: func(*tokentest.World) {}, secret: "settings", reason: tokensource.PopulatedWrongType,
 			text: "its type is not kubernetes.io/service-account-token"},
 		{name: "secret being deleted", change: func(w *tokentest.World) { filled(w).Secrets["ci/builder-token"].DeletionTimestamp = &deleted },
-			reason: tokensource.PopulatedSecretDeleted, waits: true, text: "it is being deleted"},
+			reason: tokensource.PopulatedSecretTerminating, waits: true, text: "it is being deleted"},
 		{name: "no account name", change: func(w *tokentest.World) {
 			delete(w.Secrets["ci/builder-token"].Annotations, corev1.ServiceAccountNameKey)
 		}, reason: tokensource.PopulatedNoAccountName, waits: true, text: "it has no annotation kubernetes.io/service-account.name"},
 		{name: "account name that can't be", change: func(w *tokentest.World) {
 			w.Secrets["ci/builder-token"].Annotations[corev1.ServiceAccountNameKey] = "../../../namespaces/kube-system/secrets/x"
 			w.Accounts["ci/../../../namespaces/kube-system/secrets/x"] = w.Accounts["ci/builder"]
-		}, reason: tokensource.PopulatedInvalidName, waits: true, text: `its annotation kubernetes.io/service-account.name is "../../../namespaces/kube-system/secrets/x", which no ServiceAccount can be called`},
+		}, reason: tokensource.PopulatedInvalidName, waits: true, text: `its annotation kubernetes.io/service-account.name is "../../../namespaces/kube-system/secrets/x", which is no name of a ServiceAccount`},
 		{name: "name that can't be", change: func(w *tokentest.World) { w.Secrets["ci/../builder-token"] = filled(w).Secrets["ci/builder-token"] }, secret: "../builder-token",
-			reason: tokensource.PopulatedInvalidName, text: "no Secret can be called so"},
+			reason: tokensource.PopulatedInvalidName, text: "this is no name of a Secret"},
 		{name: "no account", change: func(w *tokentest.World) { delete(filled(w).Accounts, "ci/builder") },
 			reason: tokensource.PopulatedNoAccount, waits: true, text: "there is no ServiceAccount ci/builder"},
 		{name: "account made anew", change: func(w *tokentest.World) { filled(w).Accounts["ci/builder"].UID = "another" },
 			reason: tokensource.PopulatedAccountRecreated, waits: true, text: "the ServiceAccount ci/builder is not the one"},
 		{name: "account being deleted", change: func(w *tokentest.World) { filled(w).Accounts["ci/builder"].DeletionTimestamp = &deleted },
-			reason: tokensource.PopulatedAccountDeleted, waits: true, text: "the ServiceAccount ci/builder is being deleted"},
+			reason: tokensource.PopulatedAccountTerminating, waits: true, text: "the ServiceAccount ci/builder is being deleted"},
 		{name: "down", change: func(w *tokentest.World) { w.Err = errors.New("etcd is down") },
 			reason: tokensource.PopulatedUnavailable, waits: true, text: "it could not be looked up: etcd is down: context deadline exceeded"},
 	}
@@ -129,7 +129,7 @@ func TestWaitPopulatedDeleted(t *testing.T) {
 		}()
 		_, err := tokensource.WaitPopulated(t.Context(), w, "ci", "builder-token", tokensource.WaitOptions{})
 		e, ok := errors.AsType[*tokensource.NotPopulatedError](err)
-		if !ok || e.Reason != tokensource.PopulatedSecretGone || e.Err != nil {
+		if !ok || e.Reason != tokensource.PopulatedSecretDeleted || e.Err != nil {
 			t.Errorf("got %v, want that it is gone", err)
 		}
 	})

@@ -48,7 +48,7 @@ type SecretConflictError struct {
 }
 
 func (e *SecretConflictError) Error() string {
-	return fmt.Sprintf("tokens: Secret %s/%s exists: %s", e.Namespace, e.Name, e.Problem)
+	return fmt.Sprintf("tokensource: Secret %s/%s exists: %s", e.Namespace, e.Name, e.Problem)
 }
 
 // EnsureSecret returns the token Secret of an account once it has a token, and creates
@@ -66,7 +66,7 @@ func EnsureSecret(ctx context.Context, client SecretClient, namespace, account s
 		opts.Name = account + "-token"
 	}
 	if !objects.ValidAccount(namespace, account) || !names.Valid(opts.Name) {
-		return nil, fmt.Errorf("tokens: Secret %.253q of ServiceAccount %.63q/%.253q: want the names of a Secret and of a ServiceAccount", opts.Name, namespace, account)
+		return nil, fmt.Errorf("tokensource: Secret %.253q of ServiceAccount %.63q/%.253q: want the names of a Secret and of a ServiceAccount", opts.Name, namespace, account)
 	}
 	owner, err := objects.Require(client.GetServiceAccount(ctx, namespace, account))
 	if err != nil {
@@ -130,7 +130,7 @@ func conflictOf(secret *corev1.Secret, account *corev1.ServiceAccount) string {
 // [*SecretConflictError] if old is no token Secret.
 func RotateSecret(ctx context.Context, client SecretClient, old *corev1.Secret, use func(ctx context.Context, secret *corev1.Secret) error, opts SecretOptions) (*corev1.Secret, error) {
 	if old == nil || use == nil {
-		return nil, errors.New("tokens: RotateSecret needs a Secret and a function that uses the new one")
+		return nil, errors.New("tokensource: RotateSecret needs a Secret and a function that uses the new one")
 	}
 	name, _ := tokensecret.Owner(old)
 	if name == "" {

@@ -85,12 +85,12 @@ func TestEnsureSecretFails(t *testing.T) {
 		check         func(error) bool
 	}{
 		{name: "no account", account: "nobody", check: apierrors.IsNotFound},
-		{name: "a path as account", account: "../secrets/x", want: `tokens: Secret "../secrets/x-token" of ServiceAccount "ci"/"../secrets/x": want the names`},
-		{name: "no account's name", want: `tokens: Secret "-token" of ServiceAccount "ci"/"": want the names`},
+		{name: "a path as account", account: "../secrets/x", want: `tokensource: Secret "../secrets/x-token" of ServiceAccount "ci"/"../secrets/x": want the names`},
+		{name: "no account's name", want: `tokensource: Secret "-token" of ServiceAccount "ci"/"": want the names`},
 		{name: "another type", account: "builder", secret: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder-token"}, Type: corev1.SecretTypeOpaque},
-			want: `tokens: Secret ci/builder-token exists: its type is "Opaque", want "kubernetes.io/service-account-token"`},
-		{name: "another account's", account: "builder", secret: owned("other", ""), want: `tokens: Secret ci/builder-token exists: it is that of the ServiceAccount "other", want "builder"`},
-		{name: "an earlier account's", account: "builder", secret: owned("builder", "earlier"), want: `tokens: Secret ci/builder-token exists: it is that of an earlier ServiceAccount of the name; the token controller deletes it`},
+			want: `tokensource: Secret ci/builder-token exists: its type is "Opaque", want "kubernetes.io/service-account-token"`},
+		{name: "another account's", account: "builder", secret: owned("other", ""), want: `tokensource: Secret ci/builder-token exists: it is that of the ServiceAccount "other", want "builder"`},
+		{name: "an earlier account's", account: "builder", secret: owned("builder", "earlier"), want: `tokensource: Secret ci/builder-token exists: it is that of an earlier ServiceAccount of the name; the token controller deletes it`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFiller(t)

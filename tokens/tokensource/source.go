@@ -190,11 +190,11 @@ func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err
 	now := s.cfg.Now()
 	switch {
 	case err != nil:
-		err = fmt.Errorf("tokens: getting a new token: %w", err)
+		err = fmt.Errorf("tokensource: getting a new token: %w", err)
 	case token == nil || token.Value == "":
-		err = errors.New("tokens: getting a new token: Mint returned neither a token nor an error")
+		err = errors.New("tokensource: getting a new token: Mint returned neither a token nor an error")
 	case !aliveAt(token, now):
-		err = fmt.Errorf("tokens: getting a new token: the one that Mint returned expired at %s", token.Expiry.UTC().Format(time.RFC3339))
+		err = fmt.Errorf("tokensource: getting a new token: the one that Mint returned expired at %s", token.Expiry.UTC().Format(time.RFC3339))
 	default:
 		held = &heldToken{token: *token, uid: uid, got: now, fresh: span{asked, renewalOf(token, asked, rand.Float64())}}
 	}

@@ -271,17 +271,17 @@ func TestSourceBadMints(t *testing.T) {
 		mint func(context.Context) (*tokens.Token, error)
 		want string
 	}{
-		{"neither", func(context.Context) (*tokens.Token, error) { return nil, nil }, "tokens: getting a new token: Mint returned neither a token nor an error"},
-		{"no value", func(context.Context) (*tokens.Token, error) { return &tokens.Token{}, nil }, "tokens: getting a new token: Mint returned neither a token nor an error"},
+		{"neither", func(context.Context) (*tokens.Token, error) { return nil, nil }, "tokensource: getting a new token: Mint returned neither a token nor an error"},
+		{"no value", func(context.Context) (*tokens.Token, error) { return &tokens.Token{}, nil }, "tokensource: getting a new token: Mint returned neither a token nor an error"},
 		{"expired", func(context.Context) (*tokens.Token, error) {
 			return &tokens.Token{Value: "secret", Expiry: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
-		}, "tokens: getting a new token: the one that Mint returned expired at 1999-01-01T00:00:00Z"},
-		{"panic", func(context.Context) (*tokens.Token, error) { panic("secret") }, "tokens: getting a new token: the function Mint panicked"},
-		{"too slow", func(ctx context.Context) (*tokens.Token, error) { <-ctx.Done(); return nil, errors.New("given up") }, "tokens: getting a new token: "},
+		}, "tokensource: getting a new token: the one that Mint returned expired at 1999-01-01T00:00:00Z"},
+		{"panic", func(context.Context) (*tokens.Token, error) { panic("secret") }, "tokensource: getting a new token: the function Mint panicked"},
+		{"too slow", func(ctx context.Context) (*tokens.Token, error) { <-ctx.Done(); return nil, errors.New("given up") }, "tokensource: getting a new token: "},
 		{"deaf", func(ctx context.Context) (*tokens.Token, error) {
 			time.Sleep(time.Hour)
 			return &tokens.Token{Value: "secret"}, nil
-		}, "tokens: getting a new token: the function Mint took longer than 2s: context deadline exceeded"},
+		}, "tokensource: getting a new token: the function Mint took longer than 2s: context deadline exceeded"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

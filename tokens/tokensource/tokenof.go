@@ -13,11 +13,11 @@ import (
 func TokenOf(tr *authenticationv1.TokenRequest) (*tokens.Token, error) {
 	switch {
 	case tr == nil:
-		return nil, errors.New("tokens: no TokenRequest")
+		return nil, errors.New("tokensource: no TokenRequest")
 	case tr.Status.Token == "":
-		return nil, errors.New("tokens: TokenRequest.status has no token")
+		return nil, errors.New("tokensource: TokenRequest.status has no token")
 	case tr.Status.ExpirationTimestamp.IsZero():
-		return nil, errors.New("tokens: TokenRequest.status has no expirationTimestamp")
+		return nil, errors.New("tokensource: TokenRequest.status has no expirationTimestamp")
 	}
 	return &tokens.Token{Value: tr.Status.Token, Expiry: tr.Status.ExpirationTimestamp.Time}, nil
 }

@@ -66,10 +66,10 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (t *Transport) token(r *http.Request) (*tokens.Token, error) {
 	if r.URL.Scheme != "https" && !t.InsecureAllowHTTP {
-		return nil, fmt.Errorf("tokens: no token is sent to %s://%s: want https", r.URL.Scheme, r.URL.Host)
+		return nil, fmt.Errorf("tokensource: no token is sent to %s://%s: want https", r.URL.Scheme, r.URL.Host)
 	}
 	if s, ok := t.Source.(*Source); t.Source == nil || ok && s == nil {
-		return nil, errors.New("tokens: Transport.Source is required, want a Provider")
+		return nil, errors.New("tokensource: Transport.Source is required, want a Provider")
 	}
 	return t.Source.Token(r.Context())
 }

@@ -90,8 +90,8 @@ func TestTransportSendsNothing(t *testing.T) {
 		url    string
 		want   string
 	}{
-		{"http", source, t.Context(), "http://user:secret@api.example/?secret", "tokens: no token is sent to http://api.example: want https"},
-		{"no token", broken, t.Context(), "https://api.example/", "tokens: getting a new token: down"},
+		{"http", source, t.Context(), "http://user:secret@api.example/?secret", "tokensource: no token is sent to http://api.example: want https"},
+		{"no token", broken, t.Context(), "https://api.example/", "tokensource: getting a new token: down"},
 		{"cancelled", source, cancelled, "https://api.example/", "context canceled"},
 	}
 	for _, tt := range tests {

@@ -16,7 +16,7 @@ import (
 // authenticated is the group of everybody who is not anonymous (REV-15).
 const authenticated = "system:authenticated"
 
-// Anonymous is who says nothing of himself, Administrator who may do everything.
+// Anonymous is a caller without credentials, Administrator one who may do everything.
 var (
 	Anonymous     = authenticationv1.UserInfo{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}}
 	Administrator = authenticationv1.UserInfo{Username: "system:admin", Groups: []string{"system:masters", authenticated}}

@@ -30,10 +30,10 @@
 // # Security
 //
 // The Secret has the private keys in PEM. Whoever may get, list or watch Secrets in its
-// namespace, or run pods there, which mount them, can sign tokens of any ServiceAccount of
-// any namespace, and no log shows it; whoever may update it can have keys of their own
-// accepted. So give it a namespace of its own, in which no tenant has any right, by a
-// ClusterRole neither; let the API server encrypt Secrets at rest; and if somebody else
-// could read it, add a key and call [keyring.Ring.Revoke] for the others. RBAC can limit
-// get and update to a resourceName, but not create. Errors have no key.
+// namespace, or run pods there, which mount them, can sign tokens of any ServiceAccount
+// of any namespace, and no log shows it; whoever may update it can have keys of their
+// own accepted. So give it a namespace of its own, in which no tenant has any right,
+// not even by a ClusterRole; let the API server encrypt Secrets at rest; and if
+// somebody else could read it, add a key and call [keyring.Ring.Revoke] for the others.
+// RBAC can limit get and update to a resourceName, but not create. Errors hold no key.
 package secretstore

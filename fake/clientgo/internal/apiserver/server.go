@@ -66,8 +66,8 @@ func (s *Server) Kind(gvk schema.GroupVersionKind) *Resource {
 	return nil
 }
 
-// login returns the context of a call that comes with the Server's token, and
-// whom it stands for. A token that doesn't hold any more gets 401.
+// login returns the context of a call that comes with the Server's token, and whom it
+// stands for. A token that is no longer valid gets 401.
 func (s *Server) login(ctx context.Context) (context.Context, authenticationv1.UserInfo, error) {
 	if s.token == "" {
 		return ctx, review.Administrator, nil
