@@ -76,7 +76,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"sacontroller/internal/apicall":  {ours: []string{"internal/names"}, others: kubernetes},
 	"sacontroller/internal/cabundle": {},
 	"sacontroller/internal/memory":   {others: kubernetes},
-	"fake":                           {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/object", "fake/internal/server", "fake/internal/settle", "fake/internal/warning"}, others: kubernetes},
+	"fake":                           {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/server", "fake/internal/settle", "fake/internal/warning"}, others: kubernetes},
 	"fake/fault":                     {ours: []string{"fake/internal/object"}, others: kubernetes},
 	"fake/internal/admit":            {ours: []string{"fake/internal/object"}, others: kubernetes},
 	"fake/internal/apirules":         {ours: []string{"fake/internal/object", "fake/internal/patch", "fake/internal/warning"}, others: kubernetes},

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
+	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/warning"
 	"github.com/kubesa/serviceaccount/internal/configerror"
@@ -237,6 +238,9 @@ func (a *Authority) CreateToken(ctx context.Context, namespace, name string, req
 	}
 	var answer *authenticationv1.TokenRequest
 	err := a.Cluster.Do(ctx, op, func(ctx context.Context) (err error) {
+		if err := a.admitToken(namespace, name); err != nil {
+			return err
+		}
 		answer, err = a.requester.Create(ctx, namespace, name, request)
 		return err
 	})
@@ -244,6 +248,14 @@ func (a *Authority) CreateToken(ctx context.Context, namespace, name string, req
 		return nil, err
 	}
 	return answer, nil
+}
+
+// admitToken guards Namespaces that don't exist or are being deleted, as for every create.
+func (a *Authority) admitToken(namespace, name string) error {
+	stored, _ := a.Cluster.api().Stored(object.Namespaces, "", namespace)
+	ns, _ := stored.(*corev1.Namespace)
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	return apirules.CheckNamespace(object.ServiceAccounts, account, ns)
 }
 
 // Review answers a TokenReview: the call "create tokenreviews" of the Cluster. A token
@@ -267,11 +279,11 @@ func (a *Authority) Review(ctx context.Context, review *authenticationv1.TokenRe
 // ReviewSelf answers a SelfSubjectReview of user: the call "create selfsubjectreviews"
 // of the Cluster.
 func (a *Authority) ReviewSelf(ctx context.Context, review *authenticationv1.SelfSubjectReview, user authenticationv1.UserInfo) (*authenticationv1.SelfSubjectReview, error) {
-	answer := review.DeepCopy()
-	if answer == nil {
-		answer = &authenticationv1.SelfSubjectReview{}
+	op := fault.Op{Verb: "create", Resource: object.SelfSubjectReviews}
+	if review != nil {
+		op.Object = review.DeepCopy()
 	}
-	op := fault.Op{Verb: "create", Resource: object.SelfSubjectReviews, Object: answer.DeepCopy()}
+	answer := new(authenticationv1.SelfSubjectReview)
 	err := a.Cluster.Do(ctx, op, func(context.Context) error {
 		answer.CreationTimestamp = metav1.NewTime(a.Now().Truncate(time.Second))
 		answer.Status = authenticationv1.SelfSubjectReviewStatus{UserInfo: user}

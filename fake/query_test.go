@@ -119,10 +119,11 @@ func TestListAtARevision(t *testing.T) {
 	}{
 		{exact, metav1.StatusReasonExpired, "The resourceVersion for the provided list is too old: 2"},
 		{metav1.ListOptions{Continue: first.Continue}, metav1.StatusReasonExpired, "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter."},
-		{metav1.ListOptions{Continue: "x"}, metav1.StatusReasonBadRequest, "continue key is not valid: illegal base64 data at input byte 0"},
+		{metav1.ListOptions{Continue: "x"}, metav1.StatusReasonBadRequest, "invalid continue token: continue key is not valid: illegal base64 data at input byte 0"},
 		{metav1.ListOptions{Continue: first.Continue, ResourceVersion: "3"}, metav1.StatusReasonBadRequest, "specifying resource version is not allowed when using continue"},
 		{metav1.ListOptions{ResourceVersion: "99"}, metav1.StatusReasonTimeout, "Timeout: Too large resource version: 99, current: 4"},
-		{metav1.ListOptions{LabelSelector: "a in"}, metav1.StatusReasonBadRequest, "unable to parse label selector: unable to parse requirement: found '' expected: '('"},
+		{metav1.ListOptions{LabelSelector: "a in"}, metav1.StatusReasonBadRequest, "unable to parse requirement: found '' expected: '('"},
+		{metav1.ListOptions{ResourceVersion: "new"}, metav1.StatusReasonBadRequest, `invalid resource version: resourceVersion: Invalid value: "new": strconv.ParseUint: parsing "new": invalid syntax`},
 		{metav1.ListOptions{FieldSelector: "data.a=b"}, metav1.StatusReasonBadRequest, "field label not supported: data.a"},
 	}
 	for _, tt := range tests {

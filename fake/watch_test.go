@@ -104,5 +104,5 @@ func TestWatchRefuses(t *testing.T) {
 	_, err = c.Watch(t.Context(), "secrets", "", metav1.ListOptions{FieldSelector: "data=x"})
 	checkError(t, err, metav1.StatusReasonBadRequest, "field label not supported: data")
 	_, err = c.Watch(t.Context(), "secrets", "", metav1.ListOptions{ResourceVersion: "new"})
-	checkError(t, err, metav1.StatusReasonBadRequest, `invalid resource version "new": not a number`)
+	checkError(t, err, metav1.StatusReasonUnknown, `resourceVersion: Invalid value: "new": strconv.ParseUint: parsing "new": invalid syntax`)
 }

@@ -202,8 +202,8 @@ func (c *call) serve() error {
 		}
 		c.authority.ServeHTTP(c.answer, c.request.WithContext(c.ctx))
 		return nil
-	case "/healthz", "/livez", "/readyz":
-		if err := c.allow(http.MethodGet); err != nil {
+	case "/healthz", "/livez", "/readyz", "/healthz/ping", "/livez/ping", "/readyz/ping":
+		if err := c.allow(http.MethodGet, http.MethodHead); err != nil {
 			return err
 		}
 		c.answer.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -242,6 +242,7 @@ func TestAPIReadsAndWrites(t *testing.T) {
 		{name: "JSON patch", line: "PATCH /api/v1/namespaces/ci/serviceaccounts/builder", headers: []string{steps}, body: `[{"op": "add", "path": "/secrets", "value": [{"name": "x"}]}]`, code: 200, want: `"secrets":[{"name":"x"}]`},
 		{name: "patch for show", line: "PATCH /api/v1/namespaces/ci?dryRun=All", headers: []string{merge}, body: `{"metadata": {"labels": {"a": "b"}}}`, code: 200, want: `"a":"b"`},
 		{name: "delete with options in the query", line: "DELETE /api/v1/namespaces/ci/secrets/password?propagationPolicy=Background&gracePeriodSeconds=0", code: 200, want: `"status":"Success"`},
+		{name: "delete with a policy", line: "DELETE /api/v1/namespaces/ci/secrets/password", body: `{"propagationPolicy": "Orphan"}`, code: 200, want: `"status":"Success"`},
 		{name: "delete a pod", line: "DELETE /api/v1/namespaces/ci/pods/web", body: `{"kind": "DeleteOptions", "apiVersion": "meta.k8s.io/v1", "gracePeriodSeconds": 0}`, code: 200, want: `"kind":"Pod"`},
 		{name: "delete a collection", line: "DELETE /api/v1/namespaces/ci/secrets?labelSelector=!a", code: 200, want: `"name":"password"`},
 
@@ -249,6 +250,14 @@ func TestAPIReadsAndWrites(t *testing.T) {
 		{name: "token of an empty request", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token", body: `{}`, code: 201, want: `"expirationSeconds":3600`},
 		{name: "token for show", line: "POST /api/v1/namespaces/ci/serviceaccounts/builder/token?dryRun=All", body: `{}`, code: 201, want: `"token":"ey`},
 		{name: "review of no token of ours", line: "POST /apis/authentication.k8s.io/v1/tokenreviews", body: `{"spec": {"token": "x"}}`, code: 201, want: `"error":"invalid bearer token"`},
+		{name: "a review in a namespace", line: "POST /apis/authentication.k8s.io/v1/tokenreviews", body: `{"metadata": {"namespace": "ci"}, "spec": {"token": "x"}}`, code: 201, want: `"metadata":{},"spec":{}`},
+		{name: "a review with a name", line: "POST /apis/authentication.k8s.io/v1/selfsubjectreviews", body: `{"metadata": {"name": "x"}}`, code: 201, want: `"metadata":{"creationTimestamp":"2026-01-01T00:00:00Z"}`},
+		{name: "a node in a namespace", line: "POST /api/v1/nodes", body: `{"metadata": {"name": "n1", "namespace": "ci"}}`, code: 201, want: `"metadata":{"name":"n1","uid"`},
+		{name: "a kind without a version", line: "POST /api/v1/namespaces/ci/configmaps", body: `{"kind": "ConfigMap", "metadata": {"name": "x"}}`, code: 201, want: `"name":"x"`},
+		{name: "one name in one page", line: "GET /api/v1/namespaces/ci/secrets?limit=1&fieldSelector=metadata.name%3Dpassword", code: 200, want: `"metadata":{"resourceVersion":"7"}`},
+		{name: "a part of health", line: "GET /livez/ping", code: 200, want: "ok"},
+		{name: "head of health", line: "HEAD /healthz", code: 200},
+		{name: "no initial events", line: "GET /api/v1/namespaces/ci/secrets?watch=true&timeoutSeconds=1&sendInitialEvents=false&resourceVersionMatch=NotOlderThan", code: 200},
 		{name: "anonymous", line: "POST /apis/authentication.k8s.io/v1/selfsubjectreviews", body: `{}`, code: 201, want: `"username":"system:anonymous"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -276,6 +285,7 @@ func TestAPIRefuses(t *testing.T) {
 		want             string // contained in the message
 	}{
 		{name: "no such path", line: "GET /", code: 404, reason: "NotFound", want: "could not find the requested resource"},
+		{name: "deprecated watch", line: "GET /api/v1/watch/namespaces/ci/secrets", code: 404, reason: "NotFound"},
 		{name: "no such resource", line: "GET /api/v1/namespaces/ci/services", code: 404, reason: "NotFound"},
 		{name: "no such group", line: "GET /apis/apps/v1/deployments", code: 404, reason: "NotFound"},
 		{name: "no such review", line: "POST /apis/authentication.k8s.io/v1/reviews", code: 404, reason: "NotFound"},
@@ -290,6 +300,7 @@ func TestAPIRefuses(t *testing.T) {
 		{name: "update of nothing", line: "PUT /api/v1/namespaces/ci/secrets/x", body: `{"metadata": {"name": "x"}}`, code: 404, reason: "NotFound"},
 		{name: "patch of nothing", line: "PATCH /api/v1/namespaces/ci/secrets/x", body: `{}`, headers: []string{merge}, code: 404, reason: "NotFound"},
 		{name: "delete of nothing", line: "DELETE /api/v1/namespaces/ci/secrets/x", code: 404, reason: "NotFound"},
+		{name: "token in no namespace", line: "POST /api/v1/namespaces/gone/serviceaccounts/builder/token", body: `{}`, code: 404, reason: "NotFound", want: `namespaces "gone" not found`},
 		{name: "token of nobody", line: "POST /api/v1/namespaces/ci/serviceaccounts/x/token", body: `{}`, code: 404, reason: "NotFound"},
 
 		{name: "create all over", line: "POST /api/v1/secrets", body: `{}`, code: 405, reason: "MethodNotAllowed"},
@@ -369,7 +380,10 @@ func TestAPIRefuses(t *testing.T) {
 		{name: "manager that can't be printed", line: "PUT /api/v1/namespaces/ci/secrets/password?fieldManager=%07", body: `{}`, code: 422, reason: "Invalid", want: "fieldManager"},
 		{name: "grace and ignored errors", line: "DELETE /api/v1/namespaces/ci/secrets/password?gracePeriodSeconds=1&ignoreStoreReadErrorWithClusterBreakingPotential=true", code: 422, reason: "Invalid", want: "cannot be set together"},
 		{name: "unknown rows", line: "GET /api/v1/secrets?includeObject=Some", headers: []string{"Accept: application/json;as=Table;v=v1;g=meta.k8s.io"}, code: 400, reason: "BadRequest", want: "Unable to convert to Table"},
-		{name: "timeout without a unit", line: "GET /api/v1/secrets?timeout=30", code: 400, reason: "BadRequest", want: "invalid timeout"},
+		{name: "a phase that is none", line: "PUT /api/v1/namespaces/ci/status", body: `{"metadata": {"name": "ci"}, "status": {"phase": "Gone"}}`, code: 422, reason: "Invalid", want: "may only be 'Active'"},
+		{name: "a patch of the kind", line: "PATCH /api/v1/namespaces/ci/secrets/password", body: `{"kind": "ConfigMap"}`, headers: []string{merge}, code: 422, reason: "Invalid", want: "does not match the expected kind"},
+		{name: "continued watch", line: "GET /api/v1/secrets?watch=true&continue=x", code: 422, reason: "Invalid", want: "when continue is provided"},
+		{name: "timeout without a unit", line: "GET /api/v1/secrets?timeout=30", code: 400, reason: "BadRequest", want: "invalid timeout specified in the request URL - time: missing unit"},
 		{name: "a shard", line: "GET /api/v1/secrets?shardSelector=a", code: 400, reason: "BadRequest", want: "shardSelector"},
 		{name: "websocket", line: "GET /api/v1/secrets?watch=true", headers: []string{"Connection: Upgrade", "Upgrade: websocket"}, code: 400, reason: "BadRequest", want: "Upgrade"},
 		{name: "impersonated user", line: "GET /api/v1/secrets", headers: []string{"Impersonate-User: jane"}, code: 403, reason: "Forbidden", want: "Impersonate-User"},

@@ -27,7 +27,7 @@ import (
 func fromQuery[T any](c *call, convert func(*url.Values, *T, conversion.Scope) error) (T, error) {
 	var opts T
 	if err := convert(&c.query, &opts, nil); err != nil {
-		return opts, apierrors.NewBadRequest("a parameter of the query can't be read")
+		return opts, apierrors.NewBadRequest(err.Error())
 	}
 	return opts, nil
 }
@@ -102,6 +102,7 @@ func (c *call) listOptions() (metav1.ListOptions, error) {
 		Watch: opts.Watch, ResourceVersion: opts.ResourceVersion, ResourceVersionMatch: opts.ResourceVersionMatch,
 		Continue: opts.Continue, SendInitialEvents: opts.SendInitialEvents,
 	}
+	internalversion.SetListOptionsDefaults(&checked, true)
 	return opts, invalidOptions("ListOptions", listvalidation.ValidateListOptions(&checked, true))
 }
 
@@ -145,7 +146,7 @@ func (c *call) limitTime() (context.CancelFunc, error) {
 	if text := c.query.Get("timeout"); text != "" {
 		asked, err := time.ParseDuration(text)
 		if err != nil {
-			return nil, apierrors.NewBadRequest("invalid timeout specified in the request URL: want a duration, such as 30s")
+			return nil, apierrors.NewBadRequest("invalid timeout specified in the request URL - " + err.Error())
 		}
 		if asked > 0 {
 			limit = min(limit, asked)

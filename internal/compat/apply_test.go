@@ -1,38 +1,18 @@
 package compat
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
-
-	"github.com/kubesa/serviceaccount/fake"
-	"github.com/kubesa/serviceaccount/fake/apiserver"
-	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/sacontroller"
 )
-
-// A step of a story about server-side apply: a request, and what of its answer differs
-// on purpose.
-type applyStep struct {
-	request string // method and path
-	body    string
-	media   types.PatchType // of a patch; server-side apply if it is empty
-	only    string          // what is compared: "code" where the texts differ
-}
 
 const applied = "?fieldManager=red"
 
 // The fake answers server-side apply over HTTP word for word as the API server does, and
 // keeps the same managedFields. Not compared: the UID of another object (F04), and texts
 // about values of Secrets and what is no configuration at all.
-var applyStory = []applyStep{
+var applyStory = []wireStep{
 	{request: "POST /api/v1/namespaces", body: `{"metadata":{"name":"apply"}}`},
 	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"data":{"x":"1","y":"1"}}`},
 	{request: "PATCH /api/v1/namespaces/apply/configmaps/a" + applied, body: "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  x: \"1\"\n  y: \"1\"\n"},
@@ -106,49 +86,4 @@ var applyStory = []applyStep{
 	{request: "PATCH /api/v1/nodes/n/status" + applied, body: `{"apiVersion":"v1","kind":"Node","metadata":{"name":"n"},"status":{"phase":"Running"}}`, only: "code"},
 }
 
-func TestApplyAnswers(t *testing.T) {
-	e := startEndToEnd(t, keys.ES256)
-	authority := must(fake.NewAuthority(fake.AuthorityConfig{}))
-	server := httptest.NewServer(must(apiserver.New(authority, apiserver.Config{Controllers: []sacontroller.Controller{}})))
-	defer server.Close()
-	theirs, ours := e.server.Admin(), &rest.Config{Host: server.URL}
-	for i, step := range applyStory {
-		want, got := step.answer(t, theirs), step.answer(t, ours)
-		if step.only == "code" {
-			want, got = want[:3], got[:3]
-		}
-		if got != want {
-			t.Errorf("%d: %s %s\nthe fake answers  %s\nthe API server    %s", i, step.request, step.body, got, want)
-		}
-	}
-}
-
-func (s applyStep) answer(t *testing.T, config *rest.Config) string {
-	t.Helper()
-	client := must(rest.HTTPClientFor(config))
-	method, path, _ := strings.Cut(s.request, " ")
-	req := must(http.NewRequestWithContext(t.Context(), method, config.Host+path, strings.NewReader(s.body)))
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "teller/v1")
-	switch {
-	case method != http.MethodPatch:
-		req.Header.Set("Content-Type", "application/json")
-	case s.media != "":
-		req.Header.Set("Content-Type", string(s.media))
-	default:
-		req.Header.Set("Content-Type", string(types.ApplyYAMLPatchType))
-	}
-	resp := must(client.Do(req))
-	defer resp.Body.Close()
-	body := must(io.ReadAll(resp.Body))
-	var object any
-	if err := json.Unmarshal(body, &object); err == nil {
-		if o, ok := object.(map[string]any); ok {
-			if metadata, ok := o["metadata"].(map[string]any); ok {
-				delete(metadata, "resourceVersion")
-			}
-		}
-		body = must(json.Marshal(object))
-	}
-	return changing.ReplaceAllString(fmt.Sprintf("%d %s", resp.StatusCode, body), "*")
-}
+func TestApplyAnswers(t *testing.T) { compareAnswers(t, applyStory) }

@@ -129,7 +129,7 @@ func ofOthers(req *http.Request) bool {
 
 // changing is what differs from run to run: generated names, UIDs, times and
 // resourceVersions.
-var changing = regexp.MustCompile(`(clustertest-|short-|racer-|x{58})[0-9a-z]{5}\b|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9-]{10}T[0-9:]{8}Z|\([0-9]+\)`)
+var changing = regexp.MustCompile(`(clustertest-|gen-|short-|racer-|x{58})[0-9a-z]{5}\b|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9-]{10}T[0-9:]{8}Z|\([0-9]+\)`)
 
 // plain returns a body without what the fake doesn't have or that is long.
 func plain(body []byte) string {

@@ -98,6 +98,9 @@ func checkName(resource, name string) error {
 // badName is what kube-apiserver answers if it is asked for a name that no object
 // can have.
 func badName(resource schema.GroupResource, name string) error {
+	if name == "" {
+		return apierrors.NewBadRequest("Name parameter required.")
+	}
 	if problem := objects.SegmentProblem(name); problem != "" {
 		return apierrors.NewBadRequest(fmt.Sprintf("Name parameter invalid: %q: %s", name, problem))
 	}

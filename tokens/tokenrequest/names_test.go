@@ -63,7 +63,7 @@ func TestTokenRequestNames(t *testing.T) {
 		code int32
 	}{
 		{traversal, http.StatusBadRequest}, {"..", http.StatusBadRequest}, {".", http.StatusBadRequest}, {"a%2fb", http.StatusBadRequest}, {"a/b", http.StatusBadRequest},
-		{"A", http.StatusNotFound}, {"a?watch=true", http.StatusNotFound}, {"a\x00", http.StatusNotFound}, {strings.Repeat("a", 254), http.StatusNotFound}, {"", http.StatusNotFound},
+		{"A", http.StatusNotFound}, {"a?watch=true", http.StatusNotFound}, {"a\x00", http.StatusNotFound}, {strings.Repeat("a", 254), http.StatusNotFound}, {"", http.StatusBadRequest},
 	} {
 		create := func(namespace, account, apiVersion, kind, name, node string) (*askedGetter, error) {
 			g := &askedGetter{node: node}

@@ -59,6 +59,10 @@ func ValidateCreate(k *object.Kind, o object.Object) error {
 func validateUpdate(k *object.Kind, subresource string, o, old object.Object) error {
 	errs := append(validateMeta(k, o), validateMetaUpdate(o, old)...)
 	switch subresource {
+	case "status":
+		if ns, ok := o.(*corev1.Namespace); ok {
+			errs = append(errs, validatePhase(ns)...)
+		}
 	case "ephemeralcontainers":
 		errs = append(errs, validateEphemeralContainersUpdate(o.(*corev1.Pod), old.(*corev1.Pod))...)
 	case object.ResizeSubresource:

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
@@ -33,6 +34,18 @@ func labelNamespace(ns *corev1.Namespace) {
 		ns.Labels = map[string]string{}
 	}
 	ns.Labels[corev1.LabelMetadataName] = ns.Name
+}
+
+// validatePhase validates the phase that an update of the status sets.
+func validatePhase(ns *corev1.Namespace) field.ErrorList {
+	want, condition := corev1.NamespaceActive, "empty"
+	if ns.DeletionTimestamp != nil {
+		want, condition = corev1.NamespaceTerminating, "not empty"
+	}
+	if ns.Status.Phase == want {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(field.NewPath("status", "Phase"), ns.Status.Phase, fmt.Sprintf("may only be '%s' if `deletionTimestamp` is %s", want, condition))}
 }
 
 // IsImmortal reports whether the API server refuses to delete the Namespace.

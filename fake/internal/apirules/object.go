@@ -3,6 +3,7 @@ package apirules
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,12 +32,24 @@ func Accept(k *object.Kind, sent object.Object) (object.Object, error) {
 	if object.KindOf(sent) != k {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("fake: got a %T, want a non-nil %s", sent, k.Name))
 	}
-	if gvk := sent.GetObjectKind().GroupVersionKind(); gvk.Kind != "" && gvk != k.GroupVersion().WithKind(k.Name) {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("the kind in the data (%s) does not match the expected kind (%s)", gvk, k.GroupVersion().WithKind(k.Name)))
+	if err := checkKind(k, sent); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	o := object.CopyOf(sent)
 	ClearTypeMeta(o)
+	if !k.Namespaced {
+		o.SetNamespace("") // as the path of a request has none
+	}
 	return o, nil
+}
+
+// checkKind returns an error if o says that it is of another kind than k.
+func checkKind(k *object.Kind, o object.Object) error {
+	gvk := o.GetObjectKind().GroupVersionKind()
+	if gvk.Kind != "" && gvk.Kind != k.Name || gvk.Version != "" && gvk.GroupVersion() != k.GroupVersion() {
+		return fmt.Errorf("the kind in the data (%s) does not match the expected kind (%s)", gvk, k.GroupVersion().WithKind(k.Name))
+	}
+	return nil
 }
 
 // ClearTypeMeta removes the kind, which stored objects don't have.
@@ -73,7 +86,7 @@ func internalError(text string) error {
 
 // PrepareMeta sets the metadata of a new object that the server owns.
 func PrepareMeta(o object.Object, now metav1.Time) error {
-	if o.GetResourceVersion() != "" && o.GetResourceVersion() != "0" {
+	if rv, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64); err == nil && rv > 0 {
 		return internalError("resourceVersion should not be set on objects to be created")
 	}
 	o.SetResourceVersion("")
@@ -91,6 +104,9 @@ func Successor(k *object.Kind, subresource string, o, old object.Object) (object
 		return nil, Conflict(k, o.GetName(), uidMismatch(uid, old.GetUID()))
 	}
 	if rv := o.GetResourceVersion(); rv != "" && rv != "0" && rv != old.GetResourceVersion() {
+		if _, err := strconv.ParseUint(rv, 10, 64); err != nil {
+			return nil, internalError(err.Error())
+		}
 		return nil, Conflict(k, o.GetName(), object.OptimisticLock)
 	}
 	o, err := Part(k, subresource, o, old)
@@ -140,6 +156,9 @@ func Part(k *object.Kind, subresource string, o, old object.Object) (object.Obje
 		next.SetAnnotations(o.GetAnnotations())
 		next.SetFinalizers(o.GetFinalizers())
 		k.SetStatus(next, o)
+		if ns, ok := next.(*corev1.Namespace); ok && ns.Status.Phase == "" {
+			ns.Status.Phase = corev1.NamespaceActive
+		}
 	case subresource == "ephemeralcontainers" && k == object.Pods:
 		next.(*corev1.Pod).Spec.EphemeralContainers = o.(*corev1.Pod).Spec.EphemeralContainers
 	case subresource == object.ResizeSubresource && k == object.Pods:
@@ -157,6 +176,9 @@ func PatchObject(k *object.Kind, old object.Object, change *patch.Patch) (object
 	patched := k.New()
 	if err := change.Apply(old, patched); err != nil {
 		return nil, err
+	}
+	if err := checkKind(k, patched); err != nil {
+		return nil, apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), "(not shown)", err.Error())})
 	}
 	if patched.GetNamespace() != old.GetNamespace() {
 		return nil, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")

@@ -2,6 +2,7 @@ package object
 
 import (
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -23,7 +24,12 @@ func FieldsOf(k *Kind, o Object) fields.Set {
 
 func podFields(o Object) fields.Set {
 	pod := o.(*corev1.Pod)
+	ips := make([]string, len(pod.Status.PodIPs))
+	for i, ip := range pod.Status.PodIPs {
+		ips[i] = ip.IP
+	}
 	return fields.Set{
+		"status.podIPs":            strings.Join(ips, ","),
 		"spec.nodeName":            pod.Spec.NodeName,
 		"spec.restartPolicy":       string(pod.Spec.RestartPolicy),
 		"spec.schedulerName":       pod.Spec.SchedulerName,

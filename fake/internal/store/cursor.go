@@ -43,6 +43,8 @@ func NewCursor(state *Store, h *History, kind *object.Kind, namespace string, op
 	switch {
 	case from > h.Last():
 		return nil, TooLarge(from, h.Last())
+	case from == 0 && opts.SendInitialEvents != nil && !stream:
+		c.seen = h.Last()
 	case from == 0 || stream:
 		c.seen = h.Last()
 		c.waiting = c.existing(state)

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"sort"
 	"strconv"
 
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
@@ -45,19 +47,25 @@ func ParseList(k *object.Kind, namespace string, opts metav1.ListOptions) (query
 	if q.labels, q.fields, err = ParseSelectors(k, opts); err != nil {
 		return query{}, err
 	}
+	// The API server answers these from its cache, or gets the one object: in one page.
+	_, named := q.fields.RequiresExactMatch("metadata.name")
+	_, placed := q.fields.RequiresExactMatch("metadata.namespace")
+	if opts.ResourceVersion == "0" || named && (namespace != "" || placed || !k.Namespaced) {
+		q.limit = 0
+	}
 	if opts.Continue != "" {
 		if opts.ResourceVersion != "" && opts.ResourceVersion != "0" {
 			return query{}, apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
 		}
 		token, err := parseContinue(opts.Continue)
 		if err != nil {
-			return query{}, apierrors.NewBadRequest(fmt.Sprintf("continue key is not valid: %v", err))
+			return query{}, apierrors.NewBadRequest(fmt.Sprintf("invalid continue token: continue key is not valid: %v", err))
 		}
 		q.Revision, q.after, q.continued = token.Revision, token.After, true
 		return q, nil
 	}
 	if q.Revision, err = ParseRevision(opts.ResourceVersion); err != nil {
-		return query{}, err
+		return query{}, apierrors.NewBadRequest("invalid resource version: " + err.Error())
 	}
 	switch opts.ResourceVersionMatch {
 	case metav1.ResourceVersionMatchExact:
@@ -72,14 +80,18 @@ func ParseList(k *object.Kind, namespace string, opts metav1.ListOptions) (query
 	return q, nil
 }
 
-// ParseRevision parses a resourceVersion; an empty one is 0.
+// ParseRevision parses a resourceVersion; an empty one is 0. The error is what the API
+// server says about that of a get or a watch.
 func ParseRevision(s string) (uint64, error) {
 	if s == "" {
 		return 0, nil
 	}
 	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("invalid resource version %q: not a number", s))
+		return 0, &apierrors.StatusError{ErrStatus: metav1.Status{
+			Status: metav1.StatusFailure, Code: http.StatusInternalServerError, Reason: metav1.StatusReasonUnknown,
+			Message: field.Invalid(field.NewPath("resourceVersion"), s, err.Error()).Error(),
+		}}
 	}
 	return n, nil
 }
@@ -110,17 +122,27 @@ func (t continueToken) String() string {
 func ParseSelectors(k *object.Kind, opts metav1.ListOptions) (labels.Selector, fields.Selector, error) {
 	ls, err := labels.Parse(opts.LabelSelector)
 	if err != nil {
-		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("unable to parse label selector: %v", err))
+		return nil, nil, apierrors.NewBadRequest(err.Error())
 	}
 	fs, err := fields.ParseSelector(opts.FieldSelector)
 	if err != nil {
-		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("unable to parse field selector: %v", err))
+		return nil, nil, apierrors.NewBadRequest(err.Error())
 	}
 	known := object.FieldsOf(k, k.New())
-	for _, r := range fs.Requirements() {
-		if !known.Has(r.Field) {
-			return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s", r.Field))
+	fs, err = fs.Transform(func(name, value string) (string, string, error) {
+		if k == object.Pods && name == "spec.host" { // as it was called once
+			name = "spec.nodeName"
 		}
+		switch {
+		case known.Has(name):
+			return name, value, nil
+		case k == object.ConfigMaps || k == object.ServiceAccounts: // which have no fields of their own
+			return "", "", fmt.Errorf("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", name)
+		}
+		return "", "", fmt.Errorf("field label not supported: %s", name)
+	})
+	if err != nil {
+		return nil, nil, apierrors.NewBadRequest(err.Error())
 	}
 	return ls, fs, nil
 }
