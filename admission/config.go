@@ -225,8 +225,8 @@ func (c *Config) checkFurther(mistakes *configerror.List) {
 
 // isSigner reports whether name is "<domain>/<name>", as those of signers are.
 func isSigner(name string) bool {
-	domain, rest, found := strings.Cut(name, "/")
-	return found && strings.Contains(domain, ".") && len(validation.IsDNS1123Subdomain(domain)) == 0 && len(validation.IsDNS1123Subdomain(rest)) == 0
+	domain, rest, _ := strings.Cut(name, "/")
+	return strings.Contains(domain, ".") && len(validation.IsDNS1123Subdomain(domain)) == 0 && len(validation.IsDNS1123Subdomain(rest)) == 0
 }
 
 // rules are a Config with its defaults filled in.

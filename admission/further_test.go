@@ -63,6 +63,7 @@ func TestFurtherVolumesAreEdits(t *testing.T) {
 	if plugin(t, have(), further(furthervolume.Volume{Name: "w", Audience: "w", MountPath: "/w"})).NeedsEnv() {
 		t.Error("NeedsEnv() without variables")
 	}
+	v.Env[0].Name = "changed" // which is too late
 	mounts := []corev1.VolumeMount{{Name: "own", MountPath: "/own"}, {Name: "next"}}
 	in := pod(runsAs("default"), main(corev1.Container{Name: "c", VolumeMounts: mounts[:1], Env: make([]corev1.EnvVar, 0, 9)}), func(p *corev1.Pod) {
 		p.Labels, p.Annotations = map[string]string{"a": "1"}, map[string]string{"b": "2"}

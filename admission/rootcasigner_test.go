@@ -76,6 +76,7 @@ func TestRootCASignerConfig(t *testing.T) {
 		{"of one's own", func(c *admission.Config) { c.RootCASigner = "example.com/ns.name" }, ""},
 		{"no domain", func(c *admission.Config) { c.RootCASigner = "serving" }, "RootCASigner is"},
 		{"a domain of one part", func(c *admission.Config) { c.RootCASigner = "com/serving" }, "RootCASigner is"},
+		{"no valid domain", func(c *admission.Config) { c.RootCASigner = "Example.com/serving" }, "RootCASigner is"},
 		{"two slashes", func(c *admission.Config) { c.RootCASigner = "example.com/a/b" }, "RootCASigner is"},
 		{"with a ConfigMap", func(c *admission.Config) { c.RootCASigner, c.RootCAConfigMap = servingSigner, "ca" }, "contradicts"},
 		{"with Secrets", func(c *admission.Config) { c.RootCASigner, c.TokenVolume = servingSigner, admission.SecretBacked }, "contradicts"},

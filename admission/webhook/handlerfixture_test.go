@@ -123,6 +123,9 @@ func respond(t testing.TB, h http.Handler, body string) *admissionv1.AdmissionRe
 	if (got.Response.PatchType != nil) != (got.Response.Patch != nil) || got.Response.Patch != nil && !got.Response.Allowed {
 		t.Fatalf("the answer %s has a patch without a type, or the other way round, or though it refuses", w.Body)
 	}
+	if strings.Contains(w.Body.String(), `"warnings":`) != (len(got.Response.Warnings) > 0) {
+		t.Fatalf("the answer %s has warnings that are none", w.Body)
+	}
 	return got.Response
 }
 

@@ -55,19 +55,19 @@ func (p *patch) add(in *podJSON, e *admission.Edit) {
 // addToContainer adds a mount or a variable to c, which is null in the raw JSON if null
 // says so.
 func (p *patch) addToContainer(c *corev1.Container, null bool, e *admission.Edit) {
-	index, missing := strconv.Itoa(e.Container), c.VolumeMounts == nil
-	switch {
-	case e.Env:
+	index := strconv.Itoa(e.Container)
+	if e.Env {
 		p.addTo(c.Env == nil, e, "/spec/", e.Field, "/", index, "/env")
-		c.Env = []corev1.EnvVar{}
+		c.Env = []corev1.EnvVar{} // no longer missing
 		return
-	case null && missing: // a mount comes first
+	}
+	if null && c.VolumeMounts == nil { // a mount comes before all variables
 		p.op("replace", "/spec/", e.Field, "/", index)
 		p.value(e, `{"volumeMounts":[`, "]}")
-	default:
-		p.addTo(missing, e, "/spec/", e.Field, "/", index, "/volumeMounts")
+	} else {
+		p.addTo(c.VolumeMounts == nil, e, "/spec/", e.Field, "/", index, "/volumeMounts")
 	}
-	c.VolumeMounts = []corev1.VolumeMount{} // no longer missing
+	c.VolumeMounts = []corev1.VolumeMount{}
 }
 
 // addTo adds an element to the list at path, and the list if it is missing.
