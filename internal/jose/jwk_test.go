@@ -402,7 +402,7 @@ func TestParseJWKSMalformed(t *testing.T) {
 		{"cut at the end", good[:len(good)-1], noObject},
 		{"cut in a key", good[:len(good)/2], noObject},
 		{"a JWK", string(must(json.Marshal(ecJWK()))), `a single key, want an object with an array "keys"`},
-		{"1 MiB and a byte", good + strings.Repeat(" ", 1<<20), "too long"},
+		{"1 MiB and a byte", good + strings.Repeat(" ", 1<<20+1-len(good)), "too long"},
 	} {
 		keys, skipped, err := jose.ParseJWKS([]byte(tt.data))
 		if e, ok := errors.AsType[*jose.MalformedError](err); !ok || e.Part != "JWK Set" || e.Fault != tt.want || keys != nil || skipped != nil {

@@ -72,6 +72,14 @@ func (k *fakeKMS) Sign(_ io.Reader, digest []byte, opts crypto.SignerOpts) ([]by
 	return k.sign(context.Background(), digest, opts)
 }
 
+// The header of SignTyped has a type too.
+func TestSignTyped(t *testing.T) {
+	raw, err := must(jose.NewSigner(p256Key(), "k")).SignTyped(t.Context(), []byte(claims))
+	if err != nil || !strings.HasPrefix(raw, encode(`{"alg":"ES256","kid":"k","typ":"JWT"}`)+".") || !verdict(t, raw, p256Key().Public()) {
+		t.Errorf("SignTyped() = %s, %v", raw, err)
+	}
+}
+
 // A key needn't be a pointer.
 func TestSignValue(t *testing.T) {
 	if raw := sign(t, struct{ crypto.Signer }{p256Key()}, "k", claims); !verdict(t, raw, p256Key().Public()) {

@@ -132,3 +132,20 @@ func TestEscapeDigits(t *testing.T) {
 		t.Errorf("End() = %v", err)
 	}
 }
+
+// A body that only looks at what comes next leaves it to be skipped.
+func TestScannerPeek(t *testing.T) {
+	object := strictjson.Scanner{Source: `{"a": 1, "b":	[2]}`, MaxDepth: 2}
+	names := ""
+	for name := range object.Members {
+		names += name + string(object.Next())
+	}
+	array := strictjson.Scanner{Source: `[ 1, [2]]`, MaxDepth: 2}
+	first := ""
+	for range array.Elements {
+		first += string(array.Next())
+	}
+	if err := errors.Join(object.End(), array.End()); err != nil || names != "a1b[" || first != "1[" {
+		t.Errorf("found %q and %q, %v", names, first, err)
+	}
+}

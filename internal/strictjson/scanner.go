@@ -36,7 +36,7 @@ type Scanner struct {
 // End returns the first error in the text, which must not go on after its
 // value. Any error is an [*Error].
 func (s *Scanner) End() error {
-	if s.err == nil && (s.Next() != 0 || s.pos < len(s.Source)) {
+	if s.Next() != 0 || s.pos < len(s.Source) {
 		s.Fail("more than one JSON value")
 	}
 	if s.err == nil {
@@ -143,11 +143,10 @@ func (s *Scanner) name(names *nameSet) string {
 	}
 	start := s.pos
 	name := s.text(true)
-	switch {
-	case s.err != nil:
+	switch { // after an error, neither changes it
 	case !names.add(name):
 		s.fail(start, "duplicate name", name)
-	case s.Reserved != nil && Imitated(name, s.Reserved) != "":
+	case Imitated(name, s.Reserved) != "":
 		s.fail(start, "name that differs from a known one only in case", name)
 	}
 	return name
