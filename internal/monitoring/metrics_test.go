@@ -154,6 +154,10 @@ What a program exports that gives the hooks of the module [` + "`prometheus`](..
 No label has the name of an object, a client or a key. ` + "`source`" + ` is what the program calls a source, ` + "`controller`" + ` the name
 of a controller. Metrics marked K have the name and the labels of one of Kubernetes v1.37. Not exported are its gauge
 ` + "`authentication_token_cache_active_fetch_count`" + `, and what k8s.io/apiserver counts for every request itself, such as ` + "`authentication_attempts`" + `.
+
+The command ` + "`serviceaccount-manager`" + ` exports those of ` + "`sacontroller/manager`" + ` and ` + "`serviceaccount_legacy_token_cleanups_total`" + `. It doesn't
+have ` + "`root_ca_cert_publisher_sync_total`" + ` and ` + "`clustertrustbundle_publisher_sync_total`" + `: ServiceAccountReconcileErrors fires for it in the
+place of ServiceAccountBundlesNotPublished.
 `)
 	for _, from := range []string{"prometheus", "sacontroller/manager"} {
 		fmt.Fprintf(&b, "\n## %s\n\n| metric | type | labels | |\n|---|---|---|---|\n", from)

@@ -99,6 +99,7 @@ func serve(ctx context.Context, opts *options, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	registry.MustRegister(setup.cleanups)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var others sync.WaitGroup

@@ -3,25 +3,27 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/prometheus/client_golang/prometheus"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/kubernetes"
-
-	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
-	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
 // rootCAPeriod is how often the CA file is looked at.
@@ -36,6 +38,30 @@ type setup struct {
 	log    *slog.Logger
 	rootCA []byte
 	apply  []func([]byte) error // for another CA bundle
+
+	cleanups *prometheus.CounterVec
+}
+
+// newCleanups returns the counter that the module prometheus has for a cleaner: the alert
+// ServiceAccountCleanupFails is written with it.
+func newCleanups() *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "serviceaccount_legacy_token_cleanups_total",
+		Help: "Secrets with unused tokens. action is invalidate or delete, result success or error.",
+	}, []string{"action", "result"})
+	for _, action := range []legacytoken.Action{legacytoken.Invalidate, legacytoken.Delete} {
+		countCleanup(c, action, nil).Add(0) // a counter that appears with its first error has no increase
+		countCleanup(c, action, errors.New("")).Add(0)
+	}
+	return c
+}
+
+func countCleanup(c *prometheus.CounterVec, action legacytoken.Action, err error) prometheus.Counter {
+	result := "success"
+	if err != nil {
+		result = "error"
+	}
+	return c.WithLabelValues(strings.ToLower(string(action)), result)
 }
 
 // newSetup adds the controllers that opts turns on to m. Each gets a client of its
@@ -43,7 +69,7 @@ type setup struct {
 // that is busy holds up neither the others nor the lease. clientCA is the bundle to use
 // if opts names no file (CTL-2).
 func newSetup(ctx context.Context, opts *options, m *manager.Manager, newClient func() (kubernetes.Interface, error), clientCA []byte, log *slog.Logger) (*setup, error) {
-	s := &setup{log: log, rootCA: clientCA}
+	s := &setup{log: log, rootCA: clientCA, cleanups: newCleanups()}
 	if opts.rootCAFile != "" {
 		var err error
 		if s.rootCA, err = readRootCA(opts.rootCAFile); err != nil {
@@ -221,13 +247,16 @@ func (s *setup) addTracker(opts *options, m *manager.Manager, clients *serviceac
 	return m.Add(c, manager.Options{})
 }
 
-// observe logs what the cleaner did, and its failures.
+// observe logs and counts what the cleaner did, and its failures.
 func (s *setup) observe(ctx context.Context, e legacytoken.Event) {
 	if e.Report.Problem != "" {
 		s.log.InfoContext(ctx, "No cleanup", "problem", e.Report.Problem)
 		return
 	}
 	for _, d := range e.Report.Decisions {
+		if d.Action != legacytoken.Keep {
+			countCleanup(s.cleanups, d.Action, d.Err).Inc()
+		}
 		if d.Err != nil {
 			s.log.WarnContext(ctx, "Cleanup failed", "namespace", d.Namespace, "secret", d.Name, "error", d.Err)
 		} else if d.Action != legacytoken.Keep {

@@ -8,9 +8,11 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"io"
 	"log/slog"
 	"math/big"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,7 +21,10 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
@@ -103,6 +108,33 @@ func TestNewSetup(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What the cleaner changes and fails to is counted, from zero on.
+func TestCleanupsAreCounted(t *testing.T) {
+	s := &setup{log: slog.New(slog.DiscardHandler), cleanups: newCleanups()}
+	s.observe(t.Context(), legacytoken.Event{Report: &legacytoken.Report{Problem: "no ConfigMap"}})
+	s.observe(t.Context(), legacytoken.Event{Report: &legacytoken.Report{Decisions: []legacytoken.Decision{
+		{Action: legacytoken.Keep},
+		{Action: legacytoken.Keep, Err: errors.New("busy")},
+		{Action: legacytoken.Invalidate},
+		{Action: legacytoken.Delete, Err: errors.New("busy")},
+		{Action: legacytoken.Delete, Err: errors.New("busy")},
+	}}})
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(s.cleanups)
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	const want = `# HELP serviceaccount_legacy_token_cleanups_total Secrets with unused tokens. action is invalidate or delete, result success or error.
+# TYPE serviceaccount_legacy_token_cleanups_total counter
+serviceaccount_legacy_token_cleanups_total{action="delete",result="error"} 2
+serviceaccount_legacy_token_cleanups_total{action="delete",result="success"} 0
+serviceaccount_legacy_token_cleanups_total{action="invalidate",result="error"} 0
+serviceaccount_legacy_token_cleanups_total{action="invalidate",result="success"} 1
+`
+	if got := w.Body.String(); got != want {
+		t.Errorf("the metrics are\n%s\nwant\n%s", got, want)
 	}
 }
 
