@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
-	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 )
@@ -71,7 +70,7 @@ func (a *attempt) search(ctx context.Context, account *corev1.ServiceAccount, s 
 	for ; s.next < len(account.Secrets) && len(s.missing) < maxRemembered; s.next++ {
 		name := account.Secrets[s.next].Name
 		generated := tokensecret.IsGeneratedName(account.Name, name)
-		named := a.auto && !s.listed && strings.HasPrefix(name, base) && names.Valid(name)
+		named := a.auto && !s.listed && strings.HasPrefix(name, base)
 		if !generated && !named {
 			continue
 		}

@@ -68,7 +68,7 @@ func isSegment(name string) bool {
 // at once more.
 func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, account *corev1.ServiceAccount) error {
 	lacking, err := a.lacking(ctx, secret, account)
-	if err != nil || lacking == (tokensecret.Fill{}) {
+	if lacking == (tokensecret.Fill{}) {
 		return err // CTL-44
 	}
 	if wait := a.throttle.Wait(key); wait > 0 {
@@ -82,11 +82,11 @@ func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, acco
 		}
 	}
 	live, err := a.liveSecret(ctx, secret.Namespace, secret.Name)
-	if err != nil || live == nil || live.UID != secret.UID || !tokensecret.BelongsTo(live, account) {
+	if live == nil || live.UID != secret.UID || !tokensecret.BelongsTo(live, account) {
 		return err // CTL-46; what has changed since is a change of its own
 	}
 	lacking, err = a.lacking(ctx, live, account)
-	if err != nil || lacking == (tokensecret.Fill{}) {
+	if lacking == (tokensecret.Fill{}) {
 		return err // CTL-48
 	}
 	return a.writeFilled(ctx, key, live, account, lacking)
@@ -127,7 +127,7 @@ func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secre
 	if lacking.Token && a.replaceInvalid {
 		// A check that accepts nothing would have the token replaced for ever.
 		problem, err := a.checkToken(ctx, account, complete)
-		if err == nil && problem != "" {
+		if problem != "" {
 			err = errors.New(problem)
 		}
 		if err != nil {
@@ -158,7 +158,7 @@ func (a *attempt) secretGone(ctx context.Context, key Key) error {
 		return nil // CTL-60
 	}
 	live, err := a.liveAccount(ctx, key.Namespace, key.ServiceAccountName)
-	if err != nil || !isOwner(live, key) {
+	if !isOwner(live, key) {
 		return err // CTL-62, CTL-63
 	}
 	return a.dereference(ctx, live, key.Name)
