@@ -28,6 +28,7 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/keeper"
 	"github.com/kubesa/serviceaccount/tokens/lastused"
 	"github.com/kubesa/serviceaccount/tokens/objectcache"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 	"github.com/kubesa/serviceaccount/tokens/tokensource"
@@ -59,7 +60,7 @@ var constructors = []configtest.Constructor{
 	configtest.Of(rootca.NewTrustBundles),
 	configtest.Of(legacytoken.NewCleaner),
 	configtest.Of(legacytoken.NewTracker),
-	configtest.Of(tokens.NewIssuer),
+	configtest.Of(tokenissuer.New),
 	configtest.Of(tokens.NewAuthenticator),
 	configtest.Of(bearer.New),
 	configtest.Of(cached.New),
@@ -104,7 +105,7 @@ func TestConfigsAreListed(t *testing.T) {
 func TestConfigsOfMistakes(t *testing.T) {
 	for _, c := range constructors {
 		c.Check(t, (*fake.Cluster)(nil), (*serviceaccount.CertificatesV1)(nil), (*keys.Set)(nil), (*keys.LocalSigner)(nil), (*ecdsa.PrivateKey)(nil),
-			(*tokens.Issuer)(nil), (*tokens.Authenticator)(nil), tokenreview.CreatorFunc(nil), (*external.Server)(nil), roundTripperFunc(nil), (*others)(nil))
+			(*tokenissuer.Issuer)(nil), (*tokens.Authenticator)(nil), tokenreview.CreatorFunc(nil), (*external.Server)(nil), roundTripperFunc(nil), (*others)(nil))
 	}
 }
 

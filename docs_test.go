@@ -13,10 +13,10 @@ import (
 	"testing"
 )
 
-// qualified finds names such as tokens.Issuer and admission.Config.Strict.
+// qualified finds names such as tokenissuer.Issuer and admission.Config.Strict.
 var qualified = regexp.MustCompile(`\b([a-z]\w*)\.([A-Z]\w*(?:\.[A-Z]\w*)?)`)
 
-// What the documents call by a qualified name, such as tokens.Issuer or
+// What the documents call by a qualified name, such as tokenissuer.Issuer or
 // admission.Config.Strict, exists, in whatever package of the repository.
 func TestDocumentsNameWhatExists(t *testing.T) {
 	exported := exportedNames(t)

@@ -29,6 +29,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 )
 
@@ -92,14 +93,14 @@ func newEndurance(t *testing.T) *endurance {
 		return cluster.GetServiceAccount(ctx, namespace, name)
 	})
 	key := must(keys.Generate(keys.ES256))
-	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://shop.example", Signer: must(keys.NewSigner(key))}))
+	issuer := must(tokenissuer.New(tokenissuer.Config{Issuer: "https://shop.example", Signer: must(keys.NewSigner(key))}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{"https://shop.example"}, APIAudiences: []string{"shop"},
 		Keys: must(keys.NewSet(key.Public())), ServiceAccounts: getter,
 	}))
 	account := must(cluster.GetServiceAccount(t.Context(), "shop", "default"))
 	for range 50 {
-		e.tokens = append(e.tokens, must(issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"shop"}, Lifetime: 10 * time.Hour})).Value)
+		e.tokens = append(e.tokens, must(issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account, Audiences: []string{"shop"}, Lifetime: 10 * time.Hour})).Value)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/admit", must(webhook.New(must(admission.New(admission.Config{ServiceAccounts: getter})), webhook.Config{Timeout: enduranceTimeout})))

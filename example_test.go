@@ -11,6 +11,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -36,13 +37,13 @@ func Example() {
 
 	// An issuer signs a token for the account, and an authenticator verifies it.
 	key := must(keys.Generate(keys.ES256))
-	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://shop.example", Signer: must(keys.NewSigner(key))}))
+	issuer := must(tokenissuer.New(tokenissuer.Config{Issuer: "https://shop.example", Signer: must(keys.NewSigner(key))}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{"https://shop.example"}, APIAudiences: []string{"shop"},
 		Keys: must(keys.NewSet(key.Public())), ServiceAccounts: cluster,
 	}))
 	account := must(cluster.GetServiceAccount(ctx, "shop", "default"))
-	token := must(issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"shop"}, Lifetime: time.Hour}))
+	token := must(issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"shop"}, Lifetime: time.Hour}))
 	fmt.Println(must(authenticator.Authenticate(ctx, token.Value)).UserInfo().Username)
 
 	// Deleting the account revokes the token immediately.

@@ -43,10 +43,11 @@ var importRules = map[string]struct{ ours, others []string }{
 	"internal/configerror/configtest": {ours: []string{"internal/configerror"}},
 	"keys/internal/keystest":          {ours: []string{"keys"}},
 
-	"tokens":                        {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/logvalue", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tenant", "tokens/internal/bounded", "tokens/internal/objects", "tokens/internal/payload", "tokens/internal/signing", "tokens/userinfo"}, others: kubernetes},
+	"tokens":                        {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/logvalue", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tenant", "tokens/internal/bounded", "tokens/internal/objects", "tokens/internal/payload", "tokens/userinfo"}, others: kubernetes},
+	"tokens/tokenissuer":            {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/names", "keys", "tenant", "tokens", "tokens/internal/objects", "tokens/internal/payload", "tokens/userinfo"}, others: kubernetes},
 	"tokens/inspect":                {ours: []string{"internal/jose", "internal/strictjson", "tokens", "tokens/internal/payload"}, others: kubernetes},
 	"tokens/userinfo":               {ours: []string{"tokens/internal/objects"}},
-	"tokens/tokenrequest":           {ours: []string{"internal/configerror", "internal/flight", "internal/logvalue", "internal/names", "tokens", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/tokenrequest":           {ours: []string{"internal/configerror", "internal/flight", "internal/logvalue", "internal/names", "tokens", "tokens/internal/objects", "tokens/tokenissuer"}, others: kubernetes},
 	"tokens/tokenreview":            {ours: []string{"internal/configerror", "internal/flight", "internal/logvalue", "internal/strictjson", "internal/webhook", "tokens", "tokens/inspect", "tokens/userinfo"}, others: kubernetes},
 	"tokens/tokensource":            {ours: []string{"internal/configerror", "internal/flight", "internal/logvalue", "internal/names", "internal/tokensecret", "tokens", "tokens/inspect", "tokens/internal/objects"}, others: kubernetes},
 	"tokens/bearer":                 {ours: []string{"internal/configerror", "internal/flight", "internal/logvalue", "tokens"}},
@@ -57,7 +58,6 @@ var importRules = map[string]struct{ ours, others []string }{
 	"tokens/internal/bounded":       {},
 	"tokens/internal/objects":       {ours: []string{"internal/names"}, others: kubernetes},
 	"tokens/internal/payload":       {ours: []string{"internal/names", "internal/strictjson", "tokens/internal/objects"}, others: kubernetes},
-	"tokens/internal/signing":       {ours: []string{"internal/flight", "internal/jose", "keys"}},
 	"admission":                     {ours: []string{"admission/furthervolume", "admission/internal/budget", "admission/internal/podrules", "admission/internal/references", "internal/configerror", "internal/names", "internal/strictjson", "internal/tokensecret"}, others: kubernetes},
 	"admission/furthervolume":       {ours: []string{"admission/internal/budget", "admission/internal/podrules", "internal/configerror", "internal/names"}, others: kubernetes},
 	"admission/internal/budget":     {others: kubernetes},
@@ -76,7 +76,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"sacontroller/internal/apicall":  {ours: []string{"internal/names"}, others: kubernetes},
 	"sacontroller/internal/cabundle": {},
 	"sacontroller/internal/memory":   {others: kubernetes},
-	"fake":                           {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/server", "fake/internal/settle", "fake/internal/warning"}, others: kubernetes},
+	"fake":                           {ours: []string{"fake/fault", "internal/configerror", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenrequest", "tokens/tokenreview", "sacontroller", "fake/internal/apirules", "fake/internal/object", "fake/internal/server", "fake/internal/settle", "fake/internal/warning", "tokens/tokenissuer"}, others: kubernetes},
 	"fake/fault":                     {ours: []string{"fake/internal/object"}, others: kubernetes},
 	"fake/internal/admit":            {ours: []string{"fake/internal/object"}, others: kubernetes},
 	"fake/internal/apirules":         {ours: []string{"fake/internal/object", "fake/internal/patch", "fake/internal/warning"}, others: kubernetes},
@@ -93,20 +93,20 @@ var importRules = map[string]struct{ ours, others []string }{
 	"sacontroller/internal/satest": {ours: []string{"fake", "fake/fault", "sacontroller"}, others: append([]string{"github.com/google/go-cmp"}, kubernetes...)},
 
 	// For tests of tokens and the packages below it.
-	"tokens/internal/tokentest": {ours: []string{"internal/jose", "keys", "tokens"}, others: kubernetes},
+	"tokens/internal/tokentest": {ours: []string{"internal/jose", "keys", "tokens", "tokens/tokenissuer"}, others: kubernetes},
 
 	// Without fake: it checks any implementation.
 	"fake/clustertest": {ours: []string{"sacontroller", "sacontroller/legacytoken", "sacontroller/rootca", "tokens"}, others: kubernetes},
 
 	"examples/quickstart": {
-		ours:   []string{"admission", "fake", "keys", "sacontroller", "tokens", "tokens/tokenrequest"},
+		ours:   []string{"admission", "fake", "keys", "sacontroller", "tokens", "tokens/tokenissuer", "tokens/tokenrequest"},
 		others: append([]string{"sigs.k8s.io/yaml"}, kubernetes...),
 	},
 	"examples/replacing": {
-		ours:   []string{"admission/furthervolume", "keys", "sacontroller", "sacontroller/rootca", "tenant", "tokens", "tokens/bearer", "tokens/cached", "tokens/inspect", "tokens/keeper", "tokens/objectcache", "tokens/tokenreview", "tokens/tokensource", "tokens/userinfo"},
+		ours:   []string{"admission/furthervolume", "keys", "sacontroller", "sacontroller/rootca", "tenant", "tokens", "tokens/bearer", "tokens/cached", "tokens/inspect", "tokens/keeper", "tokens/objectcache", "tokens/tokenreview", "tokens/tokensource", "tokens/userinfo", "tokens/tokenissuer"},
 		others: kubernetes,
 	},
-	"examples/rotation": {ours: []string{"fake", "keys", "keys/discovery", "keys/keyring", "tokens"}, others: kubernetes},
+	"examples/rotation": {ours: []string{"fake", "keys", "keys/discovery", "keys/keyring", "tokens", "tokens/tokenissuer"}, others: kubernetes},
 	"examples/webhook":  {ours: []string{"admission", "admission/webhook"}, others: kubernetes},
 
 	"examples/testing/controller":   {ours: []string{"sacontroller"}, others: kubernetes},

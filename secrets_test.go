@@ -30,6 +30,7 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/inspect"
 	"github.com/kubesa/serviceaccount/tokens/keeper"
 	"github.com/kubesa/serviceaccount/tokens/lastused"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokensource"
 )
 
@@ -50,7 +51,7 @@ func TestValuesHideSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := authority.Issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"vault"}})
+	token, err := authority.Issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"vault"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +111,7 @@ func TestValuesHideSecrets(t *testing.T) {
 	for _, value := range []any{
 		*token, token, []tokens.Token{*token}, map[string]any{"token": token}, struct{ Token tokens.Token }{*token},
 		*identity, identity, refused, event, claims, authority.Issuer, authority.Authenticator, verifier, gate, tracker, source,
-		tokens.IssuerConfig{Signer: signer}, signer, ring, keyring.Config{}, &memory, stored, *stored, change, &change,
+		tokenissuer.Config{Signer: signer}, signer, ring, keyring.Config{}, &memory, stored, *stored, change, &change,
 		file, &file, map[string]keeper.File{"token": file}, keeper.Want{Data: map[string][]byte{"token": []byte(token.Value)}},
 		bearer.FailureOf(refused), inspect.Explain(ctx, authority.Authenticator, token.Value, "other"),
 	} {

@@ -18,6 +18,7 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/cached"
 	"github.com/kubesa/serviceaccount/tokens/inspect"
 	"github.com/kubesa/serviceaccount/tokens/objectcache"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -67,7 +68,7 @@ func (k *keysOfTenants) PublicKeys(ctx context.Context, id string) ([]keys.Publi
 type tenantWorld struct {
 	clusters map[string]*fake.Cluster
 	clients  *serviceaccount.CoreV1
-	issuer   *tokens.Issuer
+	issuer   *tokenissuer.Issuer
 	config   tokens.AuthenticatorConfig
 }
 
@@ -102,7 +103,7 @@ func newTenantWorld(t *testing.T, claim tokens.ClusterClaim, ownKeys bool) *tena
 	if ownKeys {
 		signs, verifies = own, own
 	}
-	w.issuer = must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://all.example", Signer: signs, Cluster: claim}))
+	w.issuer = must(tokenissuer.New(tokenissuer.Config{Issuer: "https://all.example", Signer: signs, ClusterClaim: claim.Name}))
 	w.config = tokens.AuthenticatorConfig{
 		Issuers: []string{"https://all.example"}, Keys: verifies, APIAudiences: []string{"api"}, Legacy: true, Cluster: claim,
 		ServiceAccounts: w.clients, Secrets: w.clients, Pods: w.clients,
@@ -168,13 +169,13 @@ func TestTokensOfTenants(t *testing.T) {
 			ctx := tenant.NewContext(t.Context(), name)
 			account := must(w.clients.GetServiceAccount(ctx, "ci", "builder"))
 			pod := must(w.clients.GetPod(ctx, "ci", "job"))
-			issue := func(req tokens.IssueRequest) string {
+			issue := func(req tokenissuer.Request) string {
 				req.ServiceAccount, req.Audiences, req.Lifetime = account, []string{"api"}, time.Hour
 				return must(w.issuer.Issue(ctx, req)).Value
 			}
 			minted[name] = map[string]string{
-				"account": issue(tokens.IssueRequest{}),
-				"pod":     issue(tokens.IssueRequest{Pod: pod}),
+				"account": issue(tokenissuer.Request{}),
+				"pod":     issue(tokenissuer.Request{Pod: pod}),
 				"secret":  string(must(w.clients.GetSecret(ctx, "ci", "builder-token")).Data["token"]),
 			}
 		}
@@ -214,7 +215,7 @@ func TestRevocationOfATenant(t *testing.T) {
 	red, blue := tenant.NewContext(t.Context(), "red"), tenant.NewContext(t.Context(), "blue")
 	mint := func(ctx context.Context) string {
 		account := must(w.clients.GetServiceAccount(ctx, "ci", "builder"))
-		return must(w.issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}, Lifetime: time.Hour})).Value
+		return must(w.issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"api"}, Lifetime: time.Hour})).Value
 	}
 	ofRed, ofBlue := mint(red), mint(blue)
 	check(w.clusters["red"].DeleteServiceAccount(t.Context(), "ci", "builder", metav1.DeleteOptions{}))

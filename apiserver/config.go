@@ -13,6 +13,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys/discovery"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/lastused"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 )
 
@@ -27,7 +28,7 @@ type Config struct {
 	Scheme *runtime.Scheme
 
 	// Issuer issues the tokens. Its fields Issuer and Signer are required.
-	Issuer tokens.IssuerConfig
+	Issuer tokenissuer.Config
 	// Keys verify them. Required.
 	Keys keys.Source
 	// APIAudiences are the audiences of the server. Empty means the issuer.

@@ -6,7 +6,7 @@
 //
 //	parts, err := apiserver.New(apiserver.Config{
 //		Scheme: scheme,
-//		Issuer: tokens.IssuerConfig{Issuer: "https://api.example", Signer: ring},
+//		Issuer: tokenissuer.Config{Issuer: "https://api.example", Signer: ring},
 //		Keys:   ring,
 //		Live: apiserver.FromStorage(scheme, apiserver.Storage{
 //			ServiceAccounts: accounts, Secrets: secrets, Pods: pods, // stores of the registry

@@ -22,6 +22,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/discovery"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 )
 
@@ -33,7 +34,7 @@ func ExampleNewTokenREST() {
 		return
 	}
 	signer, err1 := keys.NewSigner(key)
-	issuer, err2 := tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://api.example", Signer: signer})
+	issuer, err2 := tokenissuer.New(tokenissuer.Config{Issuer: "https://api.example", Signer: signer})
 	storage, err3 := apiserver.NewTokenREST(nil, tokenrequest.Config{
 		Issuer: issuer, APIAudiences: []string{"api"}, MaxLifetime: time.Hour,
 		ServiceAccounts: fake.New(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}}),

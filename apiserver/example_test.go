@@ -16,7 +16,7 @@ import (
 	"github.com/kubesa/serviceaccount/apiserver"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // accountStore is a server's storage of ServiceAccounts.
@@ -41,7 +41,7 @@ func ExampleNew() {
 	err3 := apiserver.AddToScheme(scheme)
 	parts, err4 := apiserver.New(apiserver.Config{
 		Scheme: scheme,
-		Issuer: tokens.IssuerConfig{Issuer: "https://api.example", Signer: signer},
+		Issuer: tokenissuer.Config{Issuer: "https://api.example", Signer: signer},
 		Keys:   set,
 		Live:   apiserver.FromStorage(scheme, apiserver.Storage{ServiceAccounts: accountStore{fake.New(account)}}),
 	})
@@ -74,8 +74,8 @@ func ExampleNew_mistakes() {
 
 	// Output:
 	// <nil>
-	// tokens: IssuerConfig.Issuer is empty, want the issuer of bound tokens
-	// tokens: IssuerConfig.Signer is required, want a keys.Signer
+	// tokenissuer: Config.Issuer is empty, want the issuer of bound tokens
+	// tokenissuer: Config.Signer is required, want a keys.Signer
 	// tokens: AuthenticatorConfig.Issuers is empty, want at least one
 	// tokens: AuthenticatorConfig.Keys is required, want a keys.Source
 	// tokens: AuthenticatorConfig.ServiceAccounts is required, want a getter (ServiceAccountTokenGetter must be provided), or Lookups: LookupNothing to verify tokens with the issuer's keys alone

@@ -12,6 +12,7 @@ import (
 	"github.com/kubesa/serviceaccount/apiserver"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // tokenSecret creates a token Secret of shop/web, lets the controller fill it, and
@@ -115,7 +116,7 @@ func TestStaleToken(t *testing.T) {
 	s, account := newShop(t, func(cfg *apiserver.Config) {
 		cfg.Authenticator.Now = func() time.Time { return time.Now().Add(now.Sub(time.Time{})) }
 	})
-	token := must(s.parts.Issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}, WarnAfter: time.Minute}))(t).Value
+	token := must(s.parts.Issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account, Audiences: []string{"api"}, WarnAfter: time.Minute}))(t).Value
 	now = now.Add(2 * time.Minute)
 	s.get(t, "/api/v1/namespaces/shop/pods", token)
 	got := s.audit.last("pods", "")["authentication.k8s.io/stale-token"]

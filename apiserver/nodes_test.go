@@ -16,6 +16,7 @@ import (
 	"github.com/kubesa/serviceaccount/apiserver"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // A getterFunc is the storage of one kind.
@@ -75,7 +76,7 @@ func TestNodeOfAPod(t *testing.T) {
 			key := must(keys.Generate(keys.ES256))(t)
 			parts := must(apiserver.New(apiserver.Config{
 				Scheme: scheme,
-				Issuer: tokens.IssuerConfig{Issuer: testIssuer, Signer: must(keys.NewSigner(key))(t)},
+				Issuer: tokenissuer.Config{Issuer: testIssuer, Signer: must(keys.NewSigner(key))(t)},
 				Keys:   must(keys.NewSet(key.Public()))(t),
 				Live: apiserver.FromStorage(scheme, apiserver.Storage{
 					ServiceAccounts: live(&corev1.ServiceAccount{ObjectMeta: object("web")}), Nodes: nodes,

@@ -21,13 +21,14 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/lastused"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // Parts are the parts of a server that ServiceAccounts need. Use [Parts.ApplyTo] before
 // the server is made and [Parts.Install] after that, or each part alone. Parts are safe
 // for concurrent use, and are of one server.
 type Parts struct {
-	Issuer        *tokens.Issuer        // for the controller of token Secrets
+	Issuer        *tokenissuer.Issuer   // for the controller of token Secrets
 	Authenticator *tokens.Authenticator // of tokens
 	Requests      authenticator.Request // of requests, all that the server accepts
 	Publisher     *discovery.Publisher  // nil without discovery
@@ -51,11 +52,11 @@ func New(cfg Config) (*Parts, error) {
 	cfg.APIAudiences = cloneOr(cfg.APIAudiences, cfg.Issuer.Issuer)
 	p := &Parts{scheme: cfg.Scheme, cached: cfg.Cached, live: cfg.Live, audiences: cfg.APIAudiences}
 	var err error
-	p.Issuer, err = tokens.NewIssuer(cfg.Issuer)
+	p.Issuer, err = tokenissuer.New(cfg.Issuer)
 	errs = append(errs, err, p.addTracker(&cfg), p.addAuthenticators(&cfg))
 
 	request := cfg.tokenRequest()
-	request.Issuer = cmp.Or(p.Issuer, new(tokens.Issuer)) // whose mistakes are known
+	request.Issuer = cmp.Or(p.Issuer, new(tokenissuer.Issuer)) // whose mistakes are known
 	if request.Webhooks != nil && request.Attest == nil {
 		request.Attest = Attest(&p.authorizer)
 	}

@@ -13,7 +13,7 @@ import (
 	saruntime "github.com/kubesa/serviceaccount/controllerruntime"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // A program that fills token Secrets and admits pods: all but its configuration.
@@ -31,7 +31,7 @@ func Example() {
 		if err != nil {
 			return err
 		}
-		issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://example.com", Signer: signer})
+		issuer, err := tokenissuer.New(tokenissuer.Config{Issuer: "https://example.com", Signer: signer})
 		if err != nil {
 			return err
 		}

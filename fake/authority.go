@@ -24,6 +24,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 )
@@ -67,7 +68,7 @@ type AuthorityConfig struct {
 type Authority struct {
 	Cluster       *Cluster
 	Keys          *keyring.Ring // signs and verifies; rotate it as a real one
-	Issuer        *tokens.Issuer
+	Issuer        *tokenissuer.Issuer
 	Authenticator *tokens.Authenticator
 	Discovery     *discovery.Publisher
 
@@ -105,7 +106,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 	if mistakes.Err() != nil { // the parts need good ones
 		cfg.APIAudiences = []string{cfg.Issuer}
 	}
-	if d := cfg.MaxLifetime; d != 0 && (d < tokens.MinLifetime || d > tokens.MaxLifetime) {
+	if d := cfg.MaxLifetime; d != 0 && (d < tokenissuer.MinLifetime || d > tokenissuer.MaxLifetime) {
 		mistakes.Add("MaxLifetime", "is %v, want none or from 10 minutes to 2^32 seconds", d)
 	}
 	if err := a.newRing(cfg.Key); err != nil {
@@ -115,7 +116,7 @@ func NewAuthority(cfg AuthorityConfig) (*Authority, error) {
 		}
 	}
 	var err error
-	a.Issuer, err = tokens.NewIssuer(tokens.IssuerConfig{Issuer: cfg.Issuer, Signer: a.Keys, Now: a.Now, Cluster: cfg.ClusterClaim})
+	a.Issuer, err = tokenissuer.New(tokenissuer.Config{Issuer: cfg.Issuer, Signer: a.Keys, Now: a.Now, ClusterClaim: cfg.ClusterClaim.Name})
 	adopt(&mistakes, seen, err)
 	a.Authenticator, err = tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{cfg.Issuer}, APIAudiences: cfg.APIAudiences, Keys: a.Keys, Legacy: true, Now: a.Now, Cluster: cfg.ClusterClaim,
@@ -178,6 +179,9 @@ func adopt(mistakes *configerror.List, seen map[string]bool, err error) {
 		}
 		if name, found := strings.CutPrefix(e.Field, "Cluster."); found {
 			field = "ClusterClaim." + name
+		}
+		if e.Field == "ClusterClaim" {
+			field = "ClusterClaim.Name"
 		}
 	}
 	if !seen[field] {

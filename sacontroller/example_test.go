@@ -16,10 +16,11 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
-func exampleIssuer(key crypto.Signer) *tokens.Issuer {
-	return satest.Must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://issuer.example", Signer: satest.Must(keys.NewSigner(key))}))
+func exampleIssuer(key crypto.Signer) *tokenissuer.Issuer {
+	return satest.Must(tokenissuer.New(tokenissuer.Config{Issuer: "https://issuer.example", Signer: satest.Must(keys.NewSigner(key))}))
 }
 
 // Every Namespace gets its accounts, and gets a deleted one back.

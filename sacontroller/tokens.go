@@ -46,7 +46,7 @@ type TokensClient interface {
 	DeleteSecret(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error
 }
 
-// A LegacyIssuer signs Secret-based tokens. *tokens.Issuer is one.
+// A LegacyIssuer signs Secret-based tokens. *tokenissuer.Issuer is one.
 type LegacyIssuer interface {
 	// IssueLegacy returns a token for account that is bound to secret, of which
 	// the name and the namespace count. It must be safe for concurrent use. Its

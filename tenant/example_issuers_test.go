@@ -12,6 +12,7 @@ import (
 	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/cached"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // authorities has an issuer, keys and an Authenticator of each tenant's own.
@@ -46,7 +47,7 @@ func ExampleSet_issuers() {
 			fmt.Println(err)
 			return
 		}
-		token, err := authority.Issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}})
+		token, err := authority.Issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"api"}})
 		if err != nil {
 			fmt.Println(err)
 			return

@@ -115,7 +115,7 @@ func (cfg *AuthenticatorConfig) check() error {
 	}
 	for i, issuer := range cfg.Issuers {
 		field := fmt.Sprintf("Issuers[%d]", i)
-		if err := checkIssuer(issuer); err != nil {
+		if err := payload.CheckIssuer(issuer); err != nil {
 			mistakes.Add(field, "%v", err)
 		}
 		if slices.Contains(cfg.Issuers[:i], issuer) {

@@ -331,7 +331,7 @@ func TestAudiences(t *testing.T) {
 
 // V14
 func TestKeysUnavailable(t *testing.T) {
-	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = failingSource{} })
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.Keys = tokentest.FailingSource{} })
 	_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
 	if e, ok := errors.AsType[*tokens.UnavailableError](err); !ok || e.Subject != "verification keys" {
 		t.Fatalf("Authenticate() = %v, want an UnavailableError", err)

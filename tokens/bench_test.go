@@ -16,32 +16,6 @@ import (
 
 // Each operation stands beside the signature that it can't do without.
 
-func BenchmarkIssue(b *testing.B) {
-	for _, key := range []crypto.Signer{ecKey, rsaKey} {
-		alg := string(must(keys.AlgorithmOf(key.Public())))
-		digest := sha256.Sum256([]byte("digest"))
-		b.Run(alg+"/raw", func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := key.Sign(rand.Reader, digest[:], crypto.SHA256); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-		b.Run(alg+"/Issue", func(b *testing.B) {
-			w := tokentest.NewWorld()
-			issuer := tokentest.NewIssuer(b, func(cfg *tokens.IssuerConfig) { cfg.Signer = must(keys.NewSigner(key)) })
-			req := tokens.IssueRequest{ServiceAccount: w.Accounts["ci/builder"], Audiences: []string{api}, Pod: w.Pods["ci/job"], Node: w.Nodes["worker"]}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := issuer.Issue(b.Context(), req); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}
-
 func BenchmarkAuthenticate(b *testing.B) {
 	for _, key := range []crypto.Signer{ecKey, rsaKey} {
 		alg := string(must(keys.AlgorithmOf(key.Public())))

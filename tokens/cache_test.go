@@ -158,7 +158,7 @@ func TestCacheForgetsKeys(t *testing.T) {
 	source.Source = tokentest.SourceFunc(func() []keys.PublicKey { return []keys.PublicKey{{ID: must(idOf(ecKey)), Key: otherKey.Public()}} })
 	_, err = a.Authenticate(t.Context(), token)
 	wantInvalid(t, err, tokens.ReasonSignature, "")
-	source.Source = failingSource{}
+	source.Source = tokentest.FailingSource{}
 	if _, err = a.Authenticate(t.Context(), token); err == nil {
 		t.Fatal("accepted although the keys could not be consulted")
 	}
@@ -169,7 +169,7 @@ func TestCacheForgetsKeys(t *testing.T) {
 			t.Errorf("when the very keys are back: %v, signature remembered %v", err, a.cached)
 		}
 	}
-	source.Source = failingSource{}
+	source.Source = tokentest.FailingSource{}
 	_, err = a.Authenticate(t.Context(), token)
 	if _, ok := errors.AsType[*tokens.UnavailableError](err); !ok {
 		t.Fatalf("Authenticate() = %v, want an UnavailableError", err)

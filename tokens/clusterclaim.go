@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -49,7 +48,7 @@ func (c *ClusterClaim) check(mistakes *configerror.List, field string) {
 		}
 		return
 	}
-	if !utf8.ValidString(c.Name) || payload.IsPrivate(c.Name) {
+	if !payload.IsCluster(c.Name) {
 		mistakes.Add(field+".Name", "is %q, which has a meaning of its own, want another one", c.Name)
 	}
 	if c.Extra == "" || c.Extra == userinfo.ExtraClusterName {
@@ -71,18 +70,6 @@ func extraKeyProblem(key string) string {
 		return "a key of another domain than Kubernetes'"
 	}
 	return ""
-}
-
-// issueFor returns the cluster to issue a token for, empty if there are none.
-func (c *ClusterClaim) issueFor(ctx context.Context) (string, error) {
-	if c.Name == "" {
-		return "", nil
-	}
-	cluster := tenant.Of(ctx)
-	if cluster == "" || !utf8.ValidString(cluster) {
-		return "", &RequestError{"IssuerConfig.Cluster", "the context names no cluster"}
-	}
-	return cluster, nil
 }
 
 // enter returns the context with which the objects of a token of cluster are looked up,

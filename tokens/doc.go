@@ -1,18 +1,5 @@
-// Package tokens issues and authenticates tokens of Kubernetes ServiceAccounts.
+// Package tokens authenticates tokens of Kubernetes ServiceAccounts.
 //
-// An [Issuer] signs tokens, an [Authenticator] authenticates them:
-//
-//	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{
-//		Issuer: "https://kubernetes.default.svc",
-//		Signer: signer, // a keys.Signer
-//	})
-//	…
-//	token, err := issuer.Issue(ctx, tokens.IssueRequest{
-//		ServiceAccount: account,
-//		Audiences:      []string{"api"},
-//		Pod:            pod,
-//	})
-//	…
 //	authenticator, err := tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 //		Issuers:         []string{"https://kubernetes.default.svc"},
 //		Keys:            set, // a keys.Source
@@ -21,23 +8,23 @@
 //		Pods:            getter,
 //	})
 //	…
-//	identity, err := authenticator.Authenticate(ctx, token.Value)
+//	identity, err := authenticator.Authenticate(ctx, token)
 //	user := identity.UserInfo()
 //
-// The packages below it serve and use them: tokens/tokenrequest answers
-// TokenRequests, tokens/tokenreview answers TokenReviews, tokens/lastused records
-// the use of Secret-based tokens, and tokens/tokensource is for clients, which
-// keep a token fresh and send it. tokens/inspect tells a person why a token is
-// rejected, and tokens/userinfo has the usernames and groups of ServiceAccounts.
+// The packages below it issue, serve and use them: tokens/tokenissuer issues them,
+// tokens/tokenrequest answers TokenRequests, tokens/tokenreview answers TokenReviews,
+// tokens/lastused records the use of Secret-based tokens, and tokens/tokensource is for
+// clients, which keep a token fresh and send it. tokens/inspect tells a person why a
+// token is rejected, and tokens/userinfo has the usernames and groups of
+// ServiceAccounts.
 //
 // # Concepts
 //
-// There are two kinds of tokens. A bound token is issued by [Issuer.Issue] for
-// audiences and a lifetime, and may be bound to a Pod, a Secret, a Node, a webhook
-// configuration or, for verifiers that use this library, any [BoundObject]: when
-// the object is deleted, the token is revoked. A Secret-based token is issued by
-// [Issuer.IssueLegacy], doesn't expire, and is valid as long as its Secret holds
-// it. [IsTokenSecretOf] says which Secrets those are.
+// There are two kinds of tokens. A bound token has audiences and an expiry, and may be
+// bound to a Pod, a Secret, a Node, a webhook configuration or any [BoundObject]: when
+// the object is deleted, the token is revoked. A Secret-based token doesn't expire, and
+// is valid as long as its Secret holds it. [IsTokenSecretOf] says which Secrets those
+// are.
 //
 // The Authenticator looks up every object for every token, through getters of one
 // method each, so a deletion takes effect as soon as they see it. Tokens bound to
@@ -45,9 +32,8 @@
 // Package tokens/objectcache caches objects too, for getters that are slow.
 //
 // All issuers of one Authenticator share its keys. Issuers that don't trust each
-// other have one each, which tokens/tokenreview asks in turn. A [Policy] rejects
-// more than Kubernetes does, and a [ClaimsExtender] adds claims, which [ClaimOf]
-// reads.
+// other have one each, which a [Chain] asks in turn. A [Policy] rejects more
+// than Kubernetes does, and [ClaimOf] reads claims that an issuer has added.
 //
 // [AuthenticatorConfig.Observe] gets an [Event] with the context of the call. The
 // event has the warnings and audit annotations of Kubernetes; the context leads to
@@ -60,10 +46,6 @@
 // these issuers, ask the next authenticator. [*InvalidError]: rejected, with a
 // [Reason] for programs. [*UnavailableError]: a lookup failed, retry; it fails
 // closed. A getter that returns neither an object nor an error is such a failure.
-// [Issuer.Issue] tells a bad request, [*RequestError], from a failed signer.
-//
-// [NewIssuer] does no I/O. Whether the published keys verify what the signer
-// signs, keys.SelfTest says: call it at startup.
 //
 // # Security
 //

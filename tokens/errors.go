@@ -68,7 +68,7 @@ const subjectKeys = "verification keys"
 // subjectCluster is that of a cluster that can't be told.
 const subjectCluster = "cluster"
 
-// A ConfigError is one mistake in an [IssuerConfig] or [AuthenticatorConfig]: Config
+// A ConfigError is one mistake in a configuration, such as [AuthenticatorConfig]: Config
 // says which struct, Field which field, and Problem what is wrong with it.
 type ConfigError = configerror.Error
 
@@ -164,12 +164,3 @@ func (e *UnavailableError) Unwrap() error {
 	}
 	return e.Err
 }
-
-// A RequestError means that a token can't be issued as asked. Only another
-// request helps.
-type RequestError struct {
-	Field   string // such as "IssueRequest.Audiences"
-	Problem string // for people
-}
-
-func (e *RequestError) Error() string { return "tokens: " + e.Field + ": " + e.Problem }

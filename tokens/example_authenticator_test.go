@@ -7,6 +7,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // An Authenticator accepts only what it is told to. An empty config is an
@@ -37,16 +38,16 @@ func ExampleClaimOf() {
 	ctx := context.Background()
 	key := must(keys.Generate(keys.ES256))
 	_, _, getter := newExample()
-	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{
+	issuer := must(tokenissuer.New(tokenissuer.Config{
 		Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(key)),
-		Extend: func(context.Context, tokens.IssueRequest) (map[string]any, error) {
+		Extend: func(context.Context, tokenissuer.Request) (map[string]any, error) {
 			return map[string]any{"cluster": "west-1"}, nil
 		},
 	}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{"https://kubernetes.default.svc"}, Keys: must(keys.NewSet(key)), APIAudiences: []string{"api"}, ServiceAccounts: getter,
 	}))
-	token := must(issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: getter["ci/builder"], Audiences: []string{"api"}}))
+	token := must(issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: getter["ci/builder"], Audiences: []string{"api"}}))
 	identity := must(authenticator.Authenticate(ctx, token.Value))
 
 	fmt.Println(tokens.ClaimOf[string](identity, "cluster"))

@@ -10,6 +10,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/tenant"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
@@ -35,7 +36,7 @@ func ExampleClusterClaim() {
 		fmt.Println(err)
 		return
 	}
-	token, err := authority.Issuer.Issue(red, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{fake.AuthorityIssuer}})
+	token, err := authority.Issuer.Issue(red, tokenissuer.Request{ServiceAccount: account, Audiences: []string{fake.AuthorityIssuer}})
 	if err != nil {
 		fmt.Println(err)
 		return

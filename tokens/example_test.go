@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // accounts is a getter by a map.
@@ -28,10 +28,10 @@ func (a accounts) GetServiceAccount(_ context.Context, namespace, name string) (
 
 // newExample returns an Issuer, an Authenticator of its tokens, and the getter
 // behind the latter, which has the account ci/builder.
-func newExample(policy ...tokens.Policy) (*tokens.Issuer, *tokens.Authenticator, accounts) {
+func newExample(policy ...tokens.Policy) (*tokenissuer.Issuer, *tokens.Authenticator, accounts) {
 	key := must(keys.Generate(keys.ES256))
 	getter := accounts{"ci/builder": &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "f3e9f0a2"}}}
-	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{
+	issuer := must(tokenissuer.New(tokenissuer.Config{
 		Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(key)), NewID: func() string { return "0a4b2d1e" },
 	}))
 	cfg := tokens.AuthenticatorConfig{
@@ -43,49 +43,11 @@ func newExample(policy ...tokens.Policy) (*tokens.Issuer, *tokens.Authenticator,
 	return issuer, must(tokens.NewAuthenticator(cfg)), getter
 }
 
-// Issue a token for a ServiceAccount.
-func ExampleIssuer_Issue() {
-	key, err := keys.Generate(keys.ES256)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	signer, err := keys.NewSigner(key)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{
-		Issuer: "https://kubernetes.default.svc",
-		Signer: signer,
-		Now:    func() time.Time { return time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) },
-		NewID:  func() string { return "0a4b2d1e" },
-	})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "f3e9f0a2"}}
-	token, err := issuer.Issue(context.Background(), tokens.IssueRequest{
-		ServiceAccount: account,
-		Audiences:      []string{"vault"},
-		Lifetime:       10 * time.Minute,
-	})
-	fmt.Println(token, err) // doesn't show the token, which is in token.Value
-
-	_, err = issuer.Issue(context.Background(), tokens.IssueRequest{ServiceAccount: account})
-	fmt.Println(err)
-
-	// Output:
-	// tokens.Token(JTI=0a4b2d1e, expires 2026-01-01T00:10:00Z) <nil>
-	// tokens: IssueRequest.Audiences: is empty, want at least one
-}
-
 // Tell the three ways in which a token isn't accepted from one another.
 func ExampleAuthenticator_Authenticate() {
 	key, _ := keys.Generate(keys.ES256)
 	signer, _ := keys.NewSigner(key)
-	issuer, _ := tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://kubernetes.default.svc", Signer: signer})
+	issuer, _ := tokenissuer.New(tokenissuer.Config{Issuer: "https://kubernetes.default.svc", Signer: signer})
 	set, _ := keys.NewSet(key)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "f3e9f0a2"}}
 	getter := accounts{"ci/builder": account}
@@ -101,7 +63,7 @@ func ExampleAuthenticator_Authenticate() {
 		return
 	}
 	ctx := context.Background()
-	token, _ := issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}})
+	token, _ := issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"api"}})
 	who := func(token string) {
 		identity, err := authenticator.Authenticate(ctx, token)
 		if invalid, ok := errors.AsType[*tokens.InvalidError](err); ok {
@@ -123,26 +85,6 @@ func ExampleAuthenticator_Authenticate() {
 	// system:serviceaccount:ci:builder
 	// not ours
 	// rejected: NotFound ServiceAccount
-}
-
-// Try a signer and its keys at startup: NewIssuer doesn't.
-func ExampleNewIssuer() {
-	signer := must(keys.NewSigner(must(keys.Generate(keys.ES256))))
-	published := must(keys.NewSet(must(keys.Generate(keys.ES256)))) // another key
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://kubernetes.default.svc", Signer: signer, Keys: published})
-	fmt.Println(issuer != nil, err)
-	err = keys.SelfTest(context.Background(), signer, published)
-	fmt.Println(errors.Is(err, keys.ErrMismatch))
-
-	_, err = tokens.NewIssuer(tokens.IssuerConfig{MaxLifetime: -1})
-	fmt.Println(err)
-
-	// Output:
-	// true <nil>
-	// true
-	// tokens: IssuerConfig.Issuer is empty, want the issuer of bound tokens
-	// tokens: IssuerConfig.Signer is required, want a keys.Signer
-	// tokens: IssuerConfig.MaxLifetime is -1ns, want 0 or 1 s to 2^32 s
 }
 
 // Send the warnings of Kubernetes with the response to the request that they

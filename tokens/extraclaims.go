@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // checkExtraClaims checks [AuthenticatorConfig.ExtraClaims]: the keys have a domain of
@@ -16,7 +17,7 @@ func checkExtraClaims(mistakes *configerror.List, claims map[string]string) {
 		key := claims[claim]
 		field := "ExtraClaims[" + claim + "]"
 		switch {
-		case claim == "" || isReserved(claim):
+		case claim == "" || payload.IsReserved(claim):
 			mistakes.Add(field, "is of a claim with a meaning of its own, want another one")
 		case extraKeyProblem(key) != "":
 			mistakes.Add(field, "is %q, want %s", key, extraKeyProblem(key))
@@ -25,10 +26,6 @@ func checkExtraClaims(mistakes *configerror.List, claims map[string]string) {
 		}
 		keys[key] = true
 	}
-}
-
-func isReserved(claim string) bool {
-	return slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, claim) })
 }
 
 func isKubernetesDomain(domain string) bool {

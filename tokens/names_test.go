@@ -15,13 +15,6 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
 
-// hostileNames are none that an object can have. Put into the path of a request,
-// some of them read another object.
-var hostileNames = []string{
-	"../../../namespaces/kube-system/secrets/x", "..", ".", "a/b", "a%2fb", "a\x00", "a?watch=true", "a#b", "a b", "A", "\u212aa",
-	strings.Repeat("a", 254), "-a", "a.", "a..b",
-}
-
 // askedWorld is every getter, and has every object. It remembers the names that it
 // is asked for.
 type askedWorld struct{ asked []string }
@@ -63,7 +56,7 @@ func (w *askedWorld) GetObject(_ context.Context, kind schema.GroupVersionKind, 
 // A token that another issuer with the same keys has signed may have anything in
 // its claims. No name that can't be reaches a getter.
 func TestNamesOfClaims(t *testing.T) {
-	for _, name := range hostileNames {
+	for _, name := range tokentest.HostileNames {
 		bound := func(claim string) object {
 			c := tokentest.BoundClaims()
 			delete(private(c), "pod")
@@ -113,39 +106,6 @@ func TestNamesOfClaims(t *testing.T) {
 			if e, ok := errors.AsType[*tokens.InvalidError](err); !ok || e.Reason != tokens.ReasonInvalidClaim || len(w.asked) > 0 || strings.Contains(err.Error(), name+"/") {
 				t.Errorf("%s %q: %v after asking for %q, want an invalid claim and nothing asked for", what, name, err, w.asked)
 			}
-		}
-	}
-}
-
-// Nor is a token issued that no Authenticator accepts.
-func TestNamesOfRequests(t *testing.T) {
-	for _, name := range hostileNames {
-		for what, change := range map[string]func(*tokens.IssueRequest){
-			"pod":        func(r *tokens.IssueRequest) { r.Pod = &corev1.Pod{ObjectMeta: tokentest.Meta("ci", name)} },
-			"secret":     func(r *tokens.IssueRequest) { r.Secret = &corev1.Secret{ObjectMeta: tokentest.Meta("ci", name)} },
-			"node":       func(r *tokens.IssueRequest) { r.Node = &corev1.Node{ObjectMeta: tokentest.Meta("", name)} },
-			"validating": func(r *tokens.IssueRequest) { r.ValidatingWebhook = new(tokentest.Meta("", name)) },
-			"mutating":   func(r *tokens.IssueRequest) { r.MutatingWebhook = new(tokentest.Meta("", name)) },
-			"object": func(r *tokens.IssueRequest) {
-				r.Object = tokens.BoundObject{APIVersion: "batch/v1", Kind: "Job", Name: "a/" + name, UID: "uid"}
-			},
-			"kind": func(r *tokens.IssueRequest) {
-				r.Object = tokens.BoundObject{APIVersion: "batch/v1", Kind: "Job/" + name, Name: "a", UID: "uid"}
-			},
-		} {
-			req := tokens.IssueRequest{ServiceAccount: &corev1.ServiceAccount{ObjectMeta: tokentest.Meta("ci", "builder")}, Audiences: []string{api}}
-			change(&req)
-			if req.ValidatingWebhook != nil || req.MutatingWebhook != nil {
-				req.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}}
-			}
-			_, err := tokentest.NewIssuer(t, nil).Issue(t.Context(), req)
-			if _, ok := errors.AsType[*tokens.RequestError](err); !ok {
-				t.Errorf("%s %q: %v, want a RequestError", what, name, err)
-			}
-		}
-		_, err := tokentest.NewIssuer(t, nil).IssueLegacy(t.Context(), &corev1.ServiceAccount{ObjectMeta: tokentest.Meta("ci", "builder")}, &corev1.Secret{ObjectMeta: tokentest.Meta("ci", name)})
-		if _, ok := errors.AsType[*tokens.RequestError](err); !ok {
-			t.Errorf("Secret %q: %v, want a RequestError", name, err)
 		}
 	}
 }

@@ -96,25 +96,3 @@ func TestObjectClaim(t *testing.T) {
 		})
 	}
 }
-
-// M04
-func TestIssueForFurtherKindRefuses(t *testing.T) {
-	good := tokens.BoundObject{APIVersion: "batch/v1", Kind: "Job", Name: "nightly", UID: "1"}
-	for name, change := range map[string]func(*tokens.IssueRequest){
-		"no UID":     func(r *tokens.IssueRequest) { r.Object.UID = "" },
-		"pod":        func(r *tokens.IssueRequest) { r.Object.APIVersion, r.Object.Kind = "v1", "Pod" },
-		"and a pod":  func(r *tokens.IssueRequest) { r.Pod = pod() },
-		"and a node": func(r *tokens.IssueRequest) { r.Node = node() },
-		"a webhook": func(r *tokens.IssueRequest) {
-			r.Object.APIVersion, r.Object.Kind = "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"
-		},
-		"attestation": func(r *tokens.IssueRequest) { r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}} },
-	} {
-		req := tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{api}, Object: good}
-		change(&req)
-		_, err := tokentest.NewIssuer(t, nil).Issue(t.Context(), req)
-		if _, ok := errors.AsType[*tokens.RequestError](err); !ok {
-			t.Errorf("%s: Issue() = %v, want a RequestError", name, err)
-		}
-	}
-}

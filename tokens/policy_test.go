@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 func TestPolicy(t *testing.T) {
@@ -97,7 +98,7 @@ func ExamplePolicy() {
 	// For AuthenticatorConfig.Policy.
 	issuer, authenticator, getter := newExample(tokens.Policy{RequirePodBound: true, MaxLifetime: 2 * time.Hour})
 	ctx := context.Background()
-	token, err := issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: getter["ci/builder"], Audiences: []string{"api"}})
+	token, err := issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: getter["ci/builder"], Audiences: []string{"api"}})
 	if err != nil {
 		fmt.Println(err)
 		return

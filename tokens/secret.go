@@ -5,12 +5,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
+	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // Words in tokens, and on the Secrets that have them.
 const (
 	// LegacyIssuer is the "iss" of every Secret-based token.
-	LegacyIssuer = "kubernetes/serviceaccount"
+	LegacyIssuer = payload.LegacyIssuer
 
 	// AttestedAPIGroups is the one attestation of Kubernetes 1.37: the API groups
 	// of the objects that a webhook may be asked about with the token.

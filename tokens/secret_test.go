@@ -35,7 +35,7 @@ func TestIsTokenSecretOf(t *testing.T) {
 			}
 		})
 	}
-	if tokens.IsTokenSecretOf(nil, account()) || tokens.IsTokenSecretOf(tokentest.NewWorld().Secrets["ci/builder-token"], nil) {
+	if tokens.IsTokenSecretOf(nil, &corev1.ServiceAccount{ObjectMeta: tokentest.Meta("ci", "builder")}) || tokens.IsTokenSecretOf(tokentest.NewWorld().Secrets["ci/builder-token"], nil) {
 		t.Error("IsTokenSecretOf() = true for nothing")
 	}
 	if name, uid := tokens.TokenSecretOwner(tokentest.NewWorld().Secrets["ci/settings"]); name != "" || uid != "" {

@@ -53,31 +53,6 @@ func TestLongestToken(t *testing.T) {
 	}
 }
 
-// An Issuer issues what an Authenticator reads, to the byte.
-func TestLongestIssuedToken(t *testing.T) {
-	issuer := fixedIssuer(t, nil)
-	longest, refused := 0, 0
-	for n := range 800 {
-		audiences := make([]string, 64)
-		for i := range audiences {
-			audiences[i] = fmt.Sprintf("%02d%s", i, strings.Repeat("x", 170))
-		}
-		audiences[0] += strings.Repeat("x", n)
-		token, err := issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: audiences})
-		if _, ok := errors.AsType[*tokens.RequestError](err); ok {
-			refused++
-			continue
-		}
-		if err != nil || refused > 0 || len(token.Value) > longestToken {
-			t.Fatalf("Issue() = %v, %v, want tokens of up to 16 KiB", token, err)
-		}
-		longest = len(token.Value)
-	}
-	if longest < longestToken-1 || refused == 0 {
-		t.Errorf("the longest token has %d bytes and %d were refused, want 16 KiB and some", longest, refused)
-	}
-}
-
 // The cache of signatures is bounded in bytes, whatever the tokens weigh.
 func TestCacheBytes(t *testing.T) {
 	for name, audienceBytes := range map[string]int{"16 KiB": 150, "usual": 0} {

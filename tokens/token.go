@@ -14,8 +14,7 @@ type Token struct {
 	// Times in whole seconds. WarnAfter is zero unless it was asked for.
 	IssuedAt, Expiry, WarnAfter time.Time
 
-	// Shortened says that the lifetime asked for was above
-	// [IssuerConfig.MaxLifetime].
+	// Shortened says that the lifetime asked for was above the maximum of the issuer.
 	Shortened bool
 }
 

@@ -19,7 +19,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/rootca"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // controllers are those of a cluster that has just ServiceAccounts.
@@ -61,7 +61,7 @@ func addControllers(mgr manager.Manager, rootCA []byte, signer keys.Signer) erro
 		return err
 	}
 	// The issuer isn't in Secret-based tokens.
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://saenvtest.invalid", Signer: signer})
+	issuer, err := tokenissuer.New(tokenissuer.Config{Issuer: "https://saenvtest.invalid", Signer: signer})
 	if err != nil {
 		return fmt.Errorf("saenvtest: %w", err)
 	}

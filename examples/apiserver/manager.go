@@ -17,7 +17,7 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tenant"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // leaseTenant has the lease of the managers, in its Namespace kube-system.
@@ -47,8 +47,8 @@ func newControllers(admin *rest.Config, ring *keyring.Ring, rootCA []byte, ident
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{
-		Issuer: issuerURL, Signer: ring, Cluster: tokens.ClusterClaim{Name: "clusterName"},
+	issuer, err := tokenissuer.New(tokenissuer.Config{
+		Issuer: issuerURL, Signer: ring, ClusterClaim: "clusterName",
 	})
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ import (
 	"github.com/kubesa/serviceaccount/apiserver"
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 const issuerURL = "https://kubernetes.default.svc"
@@ -84,7 +85,7 @@ func newParts(cfg serverConfig, scheme *runtime.Scheme, all stores) (*apiserver.
 	cluster := tokens.ClusterClaim{Name: "clusterName"} // as kcp has it
 	c := apiserver.Config{
 		Scheme: scheme,
-		Issuer: tokens.IssuerConfig{Issuer: issuerURL, Signer: cfg.ring, Cluster: cluster},
+		Issuer: tokenissuer.Config{Issuer: issuerURL, Signer: cfg.ring, ClusterClaim: cluster.Name},
 		Keys:   cfg.ring,
 		Live: apiserver.FromStorage(scheme, apiserver.Storage{
 			ServiceAccounts: all["serviceaccounts"], Secrets: all["secrets"], Pods: all["pods"],

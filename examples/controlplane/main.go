@@ -29,6 +29,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 )
@@ -61,7 +62,7 @@ func main() {
 			l.add(l.Due(event)...)
 		}
 	}))
-	signer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: *issuer, Signer: ring}))
+	signer := must(tokenissuer.New(tokenissuer.Config{Issuer: *issuer, Signer: ring}))
 	accounts := must(sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: s, Client: s}))
 	secrets := must(sacontroller.NewTokens(sacontroller.TokensConfig{Reader: s, Client: s, Issuer: signer}))
 	for _, c := range []sacontroller.Controller{accounts, secrets} {
@@ -90,7 +91,7 @@ func main() {
 }
 
 // routes is the API. It has neither authentication nor authorization: put them in front.
-func routes(s *store, ring *keyring.Ring, signer *tokens.Issuer,
+func routes(s *store, ring *keyring.Ring, signer *tokenissuer.Issuer,
 	accounts *sacontroller.ServiceAccounts, issuer string) http.Handler {
 	plugin := must(admission.New(admission.Config{ServiceAccounts: s, Strict: true}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{

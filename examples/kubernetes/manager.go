@@ -16,7 +16,7 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 	"github.com/kubesa/serviceaccount/sacontroller/rootca"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // managerCommand is the subcommand that runs the controllers.
@@ -57,7 +57,7 @@ func runManager(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: issuerURL, Signer: ring})
+	issuer, err := tokenissuer.New(tokenissuer.Config{Issuer: issuerURL, Signer: ring})
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func runManager(ctx context.Context, args []string) error {
 	return m.Run(ctx)
 }
 
-func addControllers(m *manager.Manager, client kubernetes.Interface, issuer *tokens.Issuer, rootCA []byte, autoGenerate bool) error {
+func addControllers(m *manager.Manager, client kubernetes.Interface, issuer *tokenissuer.Issuer, rootCA []byte, autoGenerate bool) error {
 	clients := serviceaccount.FromCoreV1(client.CoreV1())
 	accounts, err1 := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: m.Reader(), Client: clients})
 	secrets, err2 := sacontroller.NewTokens(sacontroller.TokensConfig{

@@ -17,6 +17,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 )
 
@@ -36,7 +37,7 @@ type plane struct {
 // them.
 func newPlane(opts options, signer keys.Signer, verifying keys.Source) (*plane, error) {
 	p := &plane{cluster: &fake.Cluster{UIDSeed: 1}}
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: clusterIssuer, Signer: signer})
+	issuer, err := tokenissuer.New(tokenissuer.Config{Issuer: clusterIssuer, Signer: signer})
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // keysDidIt shows which key file did what: the private one is deleted, and what it
@@ -68,11 +68,11 @@ func (s *story) strangerIsRejected(ctx context.Context, account *corev1.ServiceA
 
 // issueWith returns a token for account that signer signed.
 func issueWith(ctx context.Context, signer keys.Signer, account *corev1.ServiceAccount) (string, error) {
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: clusterIssuer, Signer: signer})
+	issuer, err := tokenissuer.New(tokenissuer.Config{Issuer: clusterIssuer, Signer: signer})
 	if err != nil {
 		return "", err
 	}
-	token, err := issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{clusterIssuer}})
+	token, err := issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{clusterIssuer}})
 	if err != nil {
 		return "", err
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 	"github.com/kubesa/serviceaccount/tenant"
-	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/objectcache"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // NewShardGetters returns the getters of an Authenticator of a kcp shard, for tokens of all
@@ -80,7 +80,7 @@ func NewShardControllers(reader Reader, client Client, keyFile string, rootCA []
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://kcp.default.svc", Signer: signer, Cluster: tokens.ClusterClaim{Name: "clusterName"}})
+	issuer, err := tokenissuer.New(tokenissuer.Config{Issuer: "https://kcp.default.svc", Signer: signer, ClusterClaim: "clusterName"})
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys/discovery"
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 const (
@@ -42,7 +43,7 @@ func (c *clock) advance(d time.Duration) { c.mu.Lock(); c.now = c.now.Add(d); c.
 type scene struct {
 	clock         clock
 	ring          *keyring.Ring
-	issuer        *tokens.Issuer
+	issuer        *tokenissuer.Issuer
 	account       *corev1.ServiceAccount
 	verifiers     []*tokens.Authenticator
 	first, second string // ids of keys
@@ -68,7 +69,7 @@ func newScene(ctx context.Context) (*scene, error) {
 	if err := s.ring.Promote(ctx, s.first); err != nil {
 		return nil, err
 	}
-	s.issuer, err = tokens.NewIssuer(tokens.IssuerConfig{Issuer: issuerURL, Signer: s.ring, MaxLifetime: lifetime, Now: s.clock.Now})
+	s.issuer, err = tokenissuer.New(tokenissuer.Config{Issuer: issuerURL, Signer: s.ring, MaxLifetime: lifetime, Now: s.clock.Now})
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +151,7 @@ func (s *scene) work(ctx context.Context) (wait func() error) {
 	var token *tokens.Token
 	var err error
 	group.Go(func() {
-		token, err = s.issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: s.account, Audiences: []string{"api"}, Lifetime: lifetime})
+		token, err = s.issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: s.account, Audiences: []string{"api"}, Lifetime: lifetime})
 	})
 	return func() error {
 		group.Wait()

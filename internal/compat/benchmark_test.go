@@ -23,6 +23,7 @@ import (
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // The benchmarks do the same work with upstream (impl=upstream) and with this
@@ -102,8 +103,8 @@ func BenchmarkAdmit(b *testing.B) {
 // benchmarkKeys are the first two of tokenKeys: RS256 and ES256.
 func benchmarkKeys() []tokenKey { return tokenKeys()[:2] }
 
-func benchmarkIssuer(key tokenKey) *tokens.Issuer {
-	return must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: testIssuer, Signer: must(keys.NewSigner(key.key))}))
+func benchmarkIssuer(key tokenKey) *tokenissuer.Issuer {
+	return must(tokenissuer.New(tokenissuer.Config{Issuer: testIssuer, Signer: must(keys.NewSigner(key.key))}))
 }
 
 func benchmarkAccount() *corev1.ServiceAccount {
@@ -142,7 +143,7 @@ func BenchmarkIssue(b *testing.B) {
 		})
 		b.Run("alg="+key.alg+"/impl=ours", func(b *testing.B) {
 			issuer := benchmarkIssuer(key)
-			request := tokens.IssueRequest{ServiceAccount: benchmarkAccount(), Pod: benchmarkBoundPod(), Audiences: []string{"api"}, Lifetime: time.Hour}
+			request := tokenissuer.Request{ServiceAccount: benchmarkAccount(), Pod: benchmarkBoundPod(), Audiences: []string{"api"}, Lifetime: time.Hour}
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := issuer.Issue(context.Background(), request); err != nil {
@@ -172,7 +173,7 @@ func BenchmarkIssue(b *testing.B) {
 			issuer := benchmarkIssuer(key)
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
-				request := tokens.IssueRequest{ServiceAccount: benchmarkAccount(), Pod: benchmarkBoundPod(), Audiences: []string{"api"}, Lifetime: time.Hour}
+				request := tokenissuer.Request{ServiceAccount: benchmarkAccount(), Pod: benchmarkBoundPod(), Audiences: []string{"api"}, Lifetime: time.Hour}
 				for pb.Next() {
 					if _, err := issuer.Issue(context.Background(), request); err != nil {
 						b.Error(err)
@@ -188,7 +189,7 @@ func BenchmarkIssue(b *testing.B) {
 func benchmarkCase(b *testing.B, key tokenKey) (c *tokenCase, second string) {
 	b.Helper()
 	mint := func() string {
-		return must(benchmarkIssuer(key).Issue(b.Context(), tokens.IssueRequest{
+		return must(benchmarkIssuer(key).Issue(b.Context(), tokenissuer.Request{
 			ServiceAccount: benchmarkAccount(), Pod: benchmarkBoundPod(), Audiences: []string{"api"}, Lifetime: 24 * time.Hour,
 		})).Value
 	}

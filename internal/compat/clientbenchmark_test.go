@@ -33,6 +33,7 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/bearer"
 	"github.com/kubesa/serviceaccount/tokens/cached"
 	"github.com/kubesa/serviceaccount/tokens/keeper"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
@@ -100,9 +101,9 @@ func BenchmarkReview(b *testing.B) {
 
 // benchmarkToken returns a token that lives for an hour.
 func benchmarkToken(b *testing.B) string {
-	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: testIssuer, Signer: must(keys.NewSigner(must(keys.Generate(keys.ES256))))}))
+	issuer := must(tokenissuer.New(tokenissuer.Config{Issuer: testIssuer, Signer: must(keys.NewSigner(must(keys.Generate(keys.ES256))))}))
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "1"}}
-	return must(issuer.Issue(b.Context(), tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"vault"}, Lifetime: time.Hour})).Value
+	return must(issuer.Issue(b.Context(), tokenissuer.Request{ServiceAccount: account, Audiences: []string{"vault"}, Lifetime: time.Hour})).Value
 }
 
 // alwaysBuilder is a Verifier of either side that knows every token.
@@ -153,7 +154,7 @@ func BenchmarkRenew(b *testing.B) {
 	cluster := authority.Cluster
 	account := must(cluster.CreateServiceAccount(b.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "builder"}}))
 	mint := func(ctx context.Context) (*tokens.Token, error) {
-		return authority.Issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"vault"}, Lifetime: time.Hour})
+		return authority.Issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"vault"}, Lifetime: time.Hour})
 	}
 	b.Run("impl=raw", func(b *testing.B) {
 		b.ReportAllocs()

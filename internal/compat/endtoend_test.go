@@ -27,6 +27,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 	"github.com/kubesa/serviceaccount/tokens/tokensource"
 )
@@ -36,7 +37,7 @@ type endToEnd struct {
 	server        *controlplane.ControlPlane
 	client        *kubernetes.Clientset
 	ours          *serviceaccount.CoreV1
-	issuer        *tokens.Issuer
+	issuer        *tokenissuer.Issuer
 	authenticator *tokens.Authenticator
 	plugin        *admission.Plugin
 	controllers   []sacontroller.Controller
@@ -62,7 +63,7 @@ func startEndToEnd(t *testing.T, alg keys.Algorithm, mutate ...func(*controlplan
 	})
 	e := &endToEnd{server: server, client: must(kubernetes.NewForConfig(server.Admin()))}
 	e.ours = serviceaccount.FromCoreV1(e.client.CoreV1())
-	e.issuer = must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: testIssuer, Signer: must(keys.NewSigner(key))}))
+	e.issuer = must(tokenissuer.New(tokenissuer.Config{Issuer: testIssuer, Signer: must(keys.NewSigner(key))}))
 	e.authenticator = must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{testIssuer}, APIAudiences: []string{"api"}, Keys: must(keys.NewSet(key.Public())), Legacy: true,
 		ServiceAccounts: e.ours, Secrets: e.ours, Pods: e.ours, Nodes: e.ours,
@@ -156,22 +157,22 @@ func (e *endToEnd) bindings(t *testing.T, account *corev1.ServiceAccount) map[st
 	pod = must(e.client.CoreV1().Pods("shop").Create(t.Context(), pod, metav1.CreateOptions{}))
 	secret := must(e.client.CoreV1().Secrets("shop").Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "settings"}}, metav1.CreateOptions{}))
 	node := must(e.client.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}, metav1.CreateOptions{}))
-	request := tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}, Lifetime: time.Hour}
-	bound := func(kind string, o metav1.Object, set func(*tokens.IssueRequest)) binding {
+	request := tokenissuer.Request{ServiceAccount: account, Audiences: []string{"api"}, Lifetime: time.Hour}
+	bound := func(kind string, o metav1.Object, set func(*tokenissuer.Request)) binding {
 		b := binding{request: request, ref: &authenticationv1.BoundObjectReference{Kind: kind, APIVersion: "v1", Name: o.GetName(), UID: o.GetUID()}}
 		set(&b.request)
 		return b
 	}
 	return map[string]binding{
 		"unbound": {request: request},
-		"pod":     bound("Pod", pod, func(r *tokens.IssueRequest) { r.Pod = pod }),
-		"secret":  bound("Secret", secret, func(r *tokens.IssueRequest) { r.Secret = secret }),
-		"node":    bound("Node", node, func(r *tokens.IssueRequest) { r.Node = node }),
+		"pod":     bound("Pod", pod, func(r *tokenissuer.Request) { r.Pod = pod }),
+		"secret":  bound("Secret", secret, func(r *tokenissuer.Request) { r.Secret = secret }),
+		"node":    bound("Node", node, func(r *tokenissuer.Request) { r.Node = node }),
 	}
 }
 
 type binding struct {
-	request tokens.IssueRequest
+	request tokenissuer.Request
 	ref     *authenticationv1.BoundObjectReference
 }
 

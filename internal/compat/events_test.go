@@ -29,7 +29,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/compat/generate"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/rootca"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // An eventWorld is a Cluster with the controllers of one side.
@@ -98,7 +98,7 @@ func newFailingGenerator[C any](w *eventWorld, generate func(context.Context, C,
 // failingIssuer is our issuer with the same failures.
 type failingIssuer struct {
 	w      *eventWorld
-	issuer *tokens.Issuer
+	issuer *tokenissuer.Issuer
 }
 
 func (i failingIssuer) IssueLegacy(ctx context.Context, account *corev1.ServiceAccount, secret *corev1.Secret) (string, error) {

@@ -31,6 +31,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/compat/controlplane"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // A side is a program that runs the two controllers.
@@ -48,7 +49,7 @@ var sides = []side{upstreamSide, ourSide}
 type loadTest struct {
 	server        *controlplane.ControlPlane
 	client        *kubernetes.Clientset // for protobuf, as the controllers' users mostly are
-	issuer        *tokens.Issuer
+	issuer        *tokenissuer.Issuer
 	authenticator *tokens.Authenticator
 
 	rootCA          []byte // of Secrets
@@ -80,7 +81,7 @@ func startLoadTest(t *testing.T) *loadTest {
 	dir := t.TempDir()
 	l := &loadTest{
 		server: server, client: must(kubernetes.NewForConfig(config)),
-		issuer:  must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: testIssuer, Signer: must(keys.NewSigner(key))})),
+		issuer:  must(tokenissuer.New(tokenissuer.Config{Issuer: testIssuer, Signer: must(keys.NewSigner(key))})),
 		rootCA:  rsaCertificate(),
 		keyFile: filepath.Join(dir, "sa.key"), caFile: filepath.Join(dir, "ca.crt"),
 		programs: map[side]string{upstreamSide: filepath.Join(dir, "upstreammanager"), ourSide: filepath.Join(dir, "serviceaccount-manager")},

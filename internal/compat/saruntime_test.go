@@ -39,7 +39,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/rootca"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // A program on controller-runtime has the behaviour of the controllers, with its fake
@@ -159,7 +159,7 @@ func (e *envtestProgram) startProgram(t *testing.T) {
 	}))
 	sa := must(saruntime.New(saruntime.Config{Manager: mgr}))
 	key := must(keys.ParsePrivateKey(must(os.ReadFile(filepath.Join(e.ControlPlane.APIServer.CertDir, "sa-signer.key")))))
-	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://issuer.example", Signer: must(keys.NewSigner(key))}))
+	issuer := must(tokenissuer.New(tokenissuer.Config{Issuer: "https://issuer.example", Signer: must(keys.NewSigner(key))}))
 	anchors := must(rootca.NewTrustBundles(rootca.TrustBundlesConfig{Reader: sa.Reader(), Client: sa.Certificates(), RootCA: e.api.CAData}))
 	for _, c := range append(controllersOf(sa.Reader(), sa.Client(), issuer), anchors) {
 		if err := sa.Add(c, saruntime.Options{Controller: saruntime.ControllerOptions{MaxConcurrentReconciles: 3}}); err != nil {

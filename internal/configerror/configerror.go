@@ -11,7 +11,7 @@ import (
 
 // An Error is one mistake in a config struct. Only another config helps.
 type Error struct {
-	Config  string // the struct with its package, such as "tokens.IssuerConfig"
+	Config  string // the struct with its package, such as "tokens.AuthenticatorConfig"
 	Field   string // such as "Issuer" or "Issuers[2]"
 	Problem string // for people, such as "is empty, want at least one"
 }

@@ -46,6 +46,7 @@ import (
 	"github.com/kubesa/serviceaccount/tokens/keeper"
 	"github.com/kubesa/serviceaccount/tokens/lastused"
 	"github.com/kubesa/serviceaccount/tokens/objectcache"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 	"github.com/kubesa/serviceaccount/tokens/tokensource"
@@ -113,7 +114,7 @@ type program struct {
 	ring      *keyring.Ring
 	publisher *discovery.Publisher
 	signer    *external.Signer
-	issuer    *tokens.Issuer
+	issuer    *tokenissuer.Issuer
 	requester *tokenrequest.Requester
 	verifier  tokens.Verifier
 	client    *tokenreview.Client
@@ -145,7 +146,7 @@ func newProgram(t *testing.T, registry prometheus.Registerer) *program {
 	p.publisher = must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuerURL, ExternalAddress: "issuer.example", Keys: p.ring, Observe: m.Keys("publisher", nil)}))
 	f.Service = must(external.NewServer(external.ServerConfig{Signer: p.ring, Keys: p.ring, MaxTokenLifetime: p.ring.MaxTokenLifetime(), Observe: m.ExternalServer(nil)}))
 	p.signer = must(external.NewSigner(external.SignerConfig{Service: f, Observe: m.ExternalSigner(nil)}))
-	p.issuer = must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: issuerURL, Signer: p.signer}))
+	p.issuer = must(tokenissuer.New(tokenissuer.Config{Issuer: issuerURL, Signer: p.signer}))
 	getters := must(objectcache.New(objectcache.Getters{ServiceAccounts: f, Secrets: cluster}, objectcache.Config{TTL: time.Millisecond, Observe: m.ObjectCache(nil)}))
 	p.tracker = must(lastused.New(lastused.Config{Secrets: f, Observe: m.LastUsed(nil), Now: tomorrows()}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
@@ -247,7 +248,7 @@ func (p *program) step(t *testing.T, i int, broken bool) {
 	post(p.handlers[2], "", "{")
 	p.flaky.broken = false
 	mint := func(ctx context.Context) (*tokens.Token, error) {
-		return p.issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: p.account, Audiences: []string{"api"}, Lifetime: time.Hour})
+		return p.issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: p.account, Audiences: []string{"api"}, Lifetime: time.Hour})
 	}
 	source := must(tokensource.New(tokensource.Config{Mint: mint, Observe: p.metrics.TokenSource("api", nil)}))
 	_, _ = source.Token(ctx)

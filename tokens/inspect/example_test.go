@@ -8,8 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
-	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/inspect"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // Show why a token is rejected. The result is for people; programs use
@@ -28,7 +28,7 @@ func ExampleExplain() {
 		fmt.Println(err)
 		return
 	}
-	token, err := authority.Issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account, Audiences: []string{"api"}})
+	token, err := authority.Issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"api"}})
 	if err != nil {
 		fmt.Println(err)
 		return

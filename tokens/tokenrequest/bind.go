@@ -16,11 +16,12 @@ import (
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // bind looks up the object that tr binds its token to and puts it into req
 // (REQ-30..38).
-func (r *Requester) bind(ctx context.Context, tr *authenticationv1.TokenRequest, req *tokens.IssueRequest, now time.Time) error {
+func (r *Requester) bind(ctx context.Context, tr *authenticationv1.TokenRequest, req *tokenissuer.Request, now time.Time) error {
 	ref := tr.Spec.BoundObjectRef
 	gvk := schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind)
 	core := ref.APIVersion == "" || ref.APIVersion == "v1"
@@ -55,7 +56,7 @@ func (r *Requester) bind(ctx context.Context, tr *authenticationv1.TokenRequest,
 }
 
 // bindObject binds to an object of a further kind.
-func (r *Requester) bindObject(ctx context.Context, tr *authenticationv1.TokenRequest, kind schema.GroupVersionKind, req *tokens.IssueRequest) (metav1.Object, error) {
+func (r *Requester) bindObject(ctx context.Context, tr *authenticationv1.TokenRequest, kind schema.GroupVersionKind, req *tokenissuer.Request) (metav1.Object, error) {
 	unsupported := apierrors.NewBadRequest(fmt.Sprintf("cannot bind token to object of type %s", kind))
 	if r.cfg.Objects == nil || !objects.ValidKind(kind) || objects.IsBuiltIn(kind) {
 		return nil, unsupported
@@ -116,7 +117,7 @@ func node(ctx context.Context, nodes tokens.NodeGetter, name string) (*corev1.No
 
 // bindPod binds to a pod of the account, and notes the node that it runs on
 // (REQ-30..33).
-func (r *Requester) bindPod(ctx context.Context, namespace, name string, req *tokens.IssueRequest) (metav1.Object, error) {
+func (r *Requester) bindPod(ctx context.Context, namespace, name string, req *tokenissuer.Request) (metav1.Object, error) {
 	if err := checkName("pods", name); err != nil {
 		return nil, err
 	}
@@ -147,14 +148,14 @@ func (r *Requester) bindPod(ctx context.Context, namespace, name string, req *to
 
 // bindWebhook binds to a webhook configuration that has a webhook with the
 // audience as its address and the attested API group in its rules (REQ-41..48).
-func (r *Requester) bindWebhook(ctx context.Context, tr *authenticationv1.TokenRequest, req *tokens.IssueRequest, now time.Time) (metav1.Object, error) {
+func (r *Requester) bindWebhook(ctx context.Context, tr *authenticationv1.TokenRequest, req *tokenissuer.Request, now time.Time) (metav1.Object, error) {
 	audience, group := tr.Spec.Audiences[0], tr.Spec.Attestations[tokens.AttestedAPIGroups][0]
 	for _, a := range r.cfg.APIAudiences {
 		if a == audience {
 			return nil, apierrors.NewBadRequest("api server audiences are invalid for webhook token requests")
 		}
 	}
-	seconds := min(*tr.Spec.ExpirationSeconds, int64(tokens.MinLifetime/time.Second))
+	seconds := min(*tr.Spec.ExpirationSeconds, int64(tokenissuer.MinLifetime/time.Second))
 	tr.Spec.ExpirationSeconds = &seconds
 	if err := r.attest(ctx, req.ServiceAccount, group); err != nil {
 		return nil, err

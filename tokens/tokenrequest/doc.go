@@ -1,7 +1,7 @@
 // Package tokenrequest answers TokenRequests as kube-apiserver does.
 //
 //	requester, err := tokenrequest.New(tokenrequest.Config{
-//		Issuer:          issuer, // a *tokens.Issuer
+//		Issuer:          issuer, // a *tokenissuer.Issuer
 //		APIAudiences:    []string{"api"},
 //		ServiceAccounts: getter,
 //		Pods:            getter, // allows tokens bound to pods

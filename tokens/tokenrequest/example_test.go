@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 )
 
@@ -89,10 +90,10 @@ func (a accounts) GetServiceAccount(_ context.Context, namespace, name string) (
 
 // newExample returns an Issuer, an Authenticator of its tokens, and the getter
 // of the latter, which has the account ci/builder.
-func newExample() (*tokens.Issuer, *tokens.Authenticator, accounts) {
+func newExample() (*tokenissuer.Issuer, *tokens.Authenticator, accounts) {
 	key := must(keys.Generate(keys.ES256))
 	getter := accounts{"ci/builder": &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "f3e9f0a2"}}}
-	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(key))}))
+	issuer := must(tokenissuer.New(tokenissuer.Config{Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(key))}))
 	authenticator := must(tokens.NewAuthenticator(tokens.AuthenticatorConfig{
 		Issuers: []string{"https://kubernetes.default.svc"}, Keys: must(keys.NewSet(key)), APIAudiences: []string{"api"}, ServiceAccounts: getter,
 	}))

@@ -12,6 +12,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -34,7 +35,7 @@ const (
 
 // Config configures [New].
 type Config struct {
-	Issuer *tokens.Issuer // required; its clock is used
+	Issuer *tokenissuer.Issuer // required; its clock is used
 
 	// APIAudiences are required: the default of requests without audiences.
 	APIAudiences []string
@@ -125,10 +126,10 @@ func New(cfg Config) (*Requester, error) {
 	if (cfg.Webhooks == nil) != (cfg.Attest == nil) {
 		mistakes.Add("Webhooks", "is set without Attest or Attest without it, want both or neither")
 	}
-	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < tokens.MinLifetime || cfg.MaxLifetime > tokens.MaxLifetime) {
+	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < tokenissuer.MinLifetime || cfg.MaxLifetime > tokenissuer.MaxLifetime) {
 		mistakes.Add("MaxLifetime", "is %v, want 0 or 10 minutes to 2^32 seconds", cfg.MaxLifetime)
 	}
-	if cfg.ExtendedLifetime != 0 && (cfg.ExtendedLifetime < time.Second || cfg.ExtendedLifetime > tokens.MaxLifetime) {
+	if cfg.ExtendedLifetime != 0 && (cfg.ExtendedLifetime < time.Second || cfg.ExtendedLifetime > tokenissuer.MaxLifetime) {
 		mistakes.Add("ExtendedLifetime", "is %v, want 0 or 1 s to 2^32 s", cfg.ExtendedLifetime)
 	}
 	if err := mistakes.Err(); err != nil {
@@ -192,7 +193,7 @@ func (r *Requester) create(ctx context.Context, namespace, name string, tr *auth
 	if err := r.authorize(ctx, account, tr); err != nil {
 		return nil, err
 	}
-	req := tokens.IssueRequest{ServiceAccount: account, Audiences: tr.Spec.Audiences, IgnoreMaxLifetime: true}
+	req := tokenissuer.Request{ServiceAccount: account, Audiences: tr.Spec.Audiences, IgnoreMaxLifetime: true}
 	if tr.Spec.BoundObjectRef != nil {
 		if err := r.bind(ctx, tr, &req, now); err != nil {
 			return nil, err
@@ -201,7 +202,7 @@ func (r *Requester) create(ctx context.Context, namespace, name string, tr *auth
 	r.setLifetime(tr, &req, e)
 	token, err := r.cfg.Issuer.Issue(ctx, req)
 	if err != nil {
-		if bad, ok := errors.AsType[*tokens.RequestError](err); ok {
+		if bad, ok := errors.AsType[*tokenissuer.RequestError](err); ok {
 			return nil, apierrors.NewBadRequest(bad.Error())
 		}
 		e.Panic, e.Stack = flight.PanicOf(err) // a status error wraps nothing
@@ -255,7 +256,7 @@ func (r *Requester) account(ctx context.Context, namespace, name string, tr *aut
 // setDefaults fills in what tr leaves open (REQ-2, REQ-10..12).
 func (r *Requester) setDefaults(tr *authenticationv1.TokenRequest, account *corev1.ServiceAccount, now time.Time) {
 	if tr.Spec.ExpirationSeconds == nil {
-		seconds := int64(tokens.DefaultLifetime / time.Second)
+		seconds := int64(tokenissuer.DefaultLifetime / time.Second)
 		tr.Spec.ExpirationSeconds = &seconds
 	}
 	if len(tr.Spec.Audiences) == 0 {
@@ -288,7 +289,7 @@ func denied(name string, err error) error {
 
 // setLifetime shortens what is too long, and lengthens what kubelets ask for
 // (REQ-50..54). The latter doesn't show in tr.
-func (r *Requester) setLifetime(tr *authenticationv1.TokenRequest, req *tokens.IssueRequest, e *Event) {
+func (r *Requester) setLifetime(tr *authenticationv1.TokenRequest, req *tokenissuer.Request, e *Event) {
 	maximum := int64(r.cfg.MaxLifetime / time.Second)
 	if requested := *tr.Spec.ExpirationSeconds; maximum > 0 && requested > maximum {
 		e.warn(fmt.Sprintf("requested expiration of %d seconds shortened to %d seconds", requested, maximum))

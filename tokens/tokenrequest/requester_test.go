@@ -20,11 +20,12 @@ import (
 
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
-func requesterConfig(w *tokentest.World, issuer *tokens.Issuer) tokenrequest.Config {
+func requesterConfig(w *tokentest.World, issuer *tokenissuer.Issuer) tokenrequest.Config {
 	return tokenrequest.Config{
 		Issuer: issuer, APIAudiences: []string{api, "api.internal"},
 		ServiceAccounts: w, Secrets: w, Pods: w, Nodes: w,
@@ -34,7 +35,7 @@ func requesterConfig(w *tokentest.World, issuer *tokens.Issuer) tokenrequest.Con
 // A requestWorld has a requester, and remembers what it warns of and audits.
 type requestWorld struct {
 	*tokentest.World
-	issuer   tokens.IssuerConfig
+	issuer   tokenissuer.Config
 	cfg      tokenrequest.Config
 	request  *authenticationv1.TokenRequest
 	warnings []string
@@ -61,7 +62,7 @@ func (w *requestWorld) bindTo(apiVersion, kind, name string) {
 
 func (w *requestWorld) create(t *testing.T) (*authenticationv1.TokenRequest, error) {
 	t.Helper()
-	w.cfg.Issuer = must(tokens.NewIssuer(w.issuer))
+	w.cfg.Issuer = must(tokenissuer.New(w.issuer))
 	r, err := tokenrequest.New(w.cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +221,7 @@ func TestTokenRequestRefuses(t *testing.T) {
 		{"empty reference", bound("", "", ""), 400, "cannot bind token to object of type /, Kind="},
 		{"signer fails", func(w *requestWorld) {
 			w.issuer.Signer = tokentest.SignerFunc(func(context.Context, []byte) (string, error) { return "", errors.New("no connection") })
-		}, 500, "Internal error occurred: failed to generate token: tokens: signing: no connection"},
+		}, 500, "Internal error occurred: failed to generate token: tokenissuer: signing: no connection"},
 		{"65 audiences", func(w *requestWorld) {
 			w.request.Spec.Audiences = nil
 			for i := range 65 {
@@ -643,8 +644,8 @@ func TestNewTokenRequesterRefuses(t *testing.T) {
 		"Webhooks is a nil *tokentest.World":                       func(cfg *tokenrequest.Config) { cfg.Webhooks = (*tokentest.World)(nil) },
 		"Objects is a nil *tokentest.Jobs":                         func(cfg *tokenrequest.Config) { cfg.Objects = (*tokentest.Jobs)(nil) },
 		"ExtendedLifetime is -1ns":                                 func(cfg *tokenrequest.Config) { cfg.ExtendedLifetime = -1 },
-		"ExtendedLifetime is 1193046h28m16.000000001s":             func(cfg *tokenrequest.Config) { cfg.ExtendedLifetime = tokens.MaxLifetime + 1 },
-		"MaxLifetime is 1193046h28m16.000000001s":                  func(cfg *tokenrequest.Config) { cfg.MaxLifetime = tokens.MaxLifetime + 1 },
+		"ExtendedLifetime is 1193046h28m16.000000001s":             func(cfg *tokenrequest.Config) { cfg.ExtendedLifetime = tokenissuer.MaxLifetime + 1 },
+		"MaxLifetime is 1193046h28m16.000000001s":                  func(cfg *tokenrequest.Config) { cfg.MaxLifetime = tokenissuer.MaxLifetime + 1 },
 		`APIAudiences is ["api" ""]`:                               func(cfg *tokenrequest.Config) { cfg.APIAudiences = []string{"api", ""} },
 		"PodNodes is a nil *tokentest.World":                       func(cfg *tokenrequest.Config) { cfg.PodNodes = (*tokentest.World)(nil) },
 		"PodNodes is set without Nodes":                            func(cfg *tokenrequest.Config) { cfg.PodNodes, cfg.Nodes = cfg.Nodes, nil },
@@ -658,7 +659,7 @@ func TestNewTokenRequesterRefuses(t *testing.T) {
 
 	// The limits themselves are good, and what the caller does with the slice later doesn't count.
 	cfg := requesterConfig(tokentest.NewWorld(), tokentest.NewIssuer(t, nil))
-	cfg.MaxLifetime, cfg.ExtendedLifetime = tokens.MaxLifetime, tokens.MaxLifetime
+	cfg.MaxLifetime, cfg.ExtendedLifetime = tokenissuer.MaxLifetime, tokenissuer.MaxLifetime
 	must(tokenrequest.New(cfg))
 	cfg.MaxLifetime, cfg.ExtendedLifetime = 0, time.Second
 	r := must(tokenrequest.New(cfg))

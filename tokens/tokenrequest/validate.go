@@ -11,6 +11,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // anyAPIGroup attests to admission reviews of every API group.
@@ -26,10 +27,10 @@ func validateTokenRequest(tr *authenticationv1.TokenRequest) field.ErrorList {
 	}
 	var errs field.ErrorList
 	seconds := *tr.Spec.ExpirationSeconds
-	if seconds < int64(tokens.MinLifetime/time.Second) {
+	if seconds < int64(tokenissuer.MinLifetime/time.Second) {
 		errs = append(errs, field.Invalid(spec.Child("expirationSeconds"), seconds, "may not specify a duration less than 10 minutes"))
 	}
-	if seconds > int64(tokens.MaxLifetime/time.Second) {
+	if seconds > int64(tokenissuer.MaxLifetime/time.Second) {
 		errs = append(errs, field.Invalid(spec.Child("expirationSeconds"), seconds, "may not specify a duration larger than 2^32 seconds"))
 	}
 	if webhook {

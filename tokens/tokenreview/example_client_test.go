@@ -8,6 +8,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenreview"
 )
 
@@ -26,7 +27,7 @@ func ExampleNewClient() {
 		return
 	}
 	ctx := context.Background()
-	token, err := issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: getter["ci/builder"], Audiences: []string{"vault"}})
+	token, err := issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: getter["ci/builder"], Audiences: []string{"vault"}})
 	if err != nil {
 		fmt.Println(err)
 		return

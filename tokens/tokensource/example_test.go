@@ -10,6 +10,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 	"github.com/kubesa/serviceaccount/tokens/tokensource"
 
@@ -27,7 +28,7 @@ func ExampleSource() {
 	)
 	signer := must(keys.NewSigner(must(keys.Generate(keys.ES256))))
 	requester := must(tokenrequest.New(tokenrequest.Config{
-		Issuer:          must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://kubernetes.default.svc", Signer: signer})),
+		Issuer:          must(tokenissuer.New(tokenissuer.Config{Issuer: "https://kubernetes.default.svc", Signer: signer})),
 		APIAudiences:    []string{"api"},
 		ServiceAccounts: cluster,
 	}))

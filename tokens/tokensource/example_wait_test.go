@@ -11,7 +11,7 @@ import (
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/sacontroller"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/kubesa/serviceaccount/tokens/tokensource"
 )
 
@@ -26,7 +26,7 @@ func ExampleWaitPopulated() {
 			Type:       corev1.SecretTypeServiceAccountToken,
 		},
 	)
-	issuer := must(tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(must(keys.Generate(keys.ES256))))}))
+	issuer := must(tokenissuer.New(tokenissuer.Config{Issuer: "https://kubernetes.default.svc", Signer: must(keys.NewSigner(must(keys.Generate(keys.ES256))))}))
 	controller := must(sacontroller.NewTokens(sacontroller.TokensConfig{Reader: cluster, Client: cluster, Issuer: issuer}))
 	go cluster.Settle(ctx, controller) // in a cluster, the controller runs elsewhere
 

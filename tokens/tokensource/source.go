@@ -36,7 +36,7 @@ const (
 // Config configures [New].
 type Config struct {
 	// Mint is required. It returns a new token, for example from
-	// [tokens.Issuer.Issue], or with [TokenOf] from client-go's CreateToken or
+	// [tokenissuer.Issuer.Issue], or with [TokenOf] from client-go's CreateToken or
 	// [tokenrequest.Requester.Create]. There is one call at a time, for whoever asks:
 	// a Source has the tokens of one account of one tenant. Its context has none of
 	// the values of theirs, and ends after MintTimeout. A token without Expiry doesn't expire.

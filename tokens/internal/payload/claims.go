@@ -5,8 +5,6 @@ package payload
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -44,19 +42,6 @@ const (
 	LegacyAccountName = legacyPrefix + "service-account.name"
 	LegacyAccountUID  = legacyPrefix + "service-account.uid"
 )
-
-// privateClaims are the members of ClaimPrivate that have a meaning, and the last parts
-// of the claims of Secret-based tokens.
-var privateClaims = []string{
-	ClaimNamespace, ClaimAccount, ClaimPod, ClaimSecret, ClaimNode, ClaimValidating, ClaimMutating, ClaimAttestation, ClaimWarnAfter, ClaimObject,
-	LegacySecretName[len(legacyPrefix):], LegacyAccountName[len(legacyPrefix):], LegacyAccountUID[len(legacyPrefix):],
-}
-
-// IsPrivate reports whether name, in any case, is a member of ClaimPrivate that has a
-// meaning, or its equivalent in Secret-based tokens.
-func IsPrivate(name string) bool {
-	return slices.ContainsFunc(privateClaims, func(own string) bool { return strings.EqualFold(own, name) })
-}
 
 // Limits of claims.
 const (

@@ -2,6 +2,7 @@ package tokentest
 
 import (
 	"context"
+	"errors"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,14 @@ type SourceFunc func() []keys.PublicKey
 
 // PublicKeys implements [keys.Source].
 func (f SourceFunc) PublicKeys(context.Context, string) ([]keys.PublicKey, error) { return f(), nil }
+
+// A FailingSource can't be consulted.
+type FailingSource struct{}
+
+// PublicKeys implements [keys.Source].
+func (FailingSource) PublicKeys(context.Context, string) ([]keys.PublicKey, error) {
+	return nil, errors.New("no connection")
+}
 
 // A SignerFunc is a [keys.Signer].
 type SignerFunc func(ctx context.Context, payload []byte) (string, error)

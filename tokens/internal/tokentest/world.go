@@ -20,6 +20,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 // The issuer and the API audience of everything here.
@@ -154,18 +155,18 @@ func NewAuthenticator(t testing.TB, w *World, change func(*tokens.AuthenticatorC
 }
 
 // IssuerConfig is that of an issuer with ECKey.
-func IssuerConfig() tokens.IssuerConfig {
-	return tokens.IssuerConfig{Issuer: IssuerURL, Signer: Must(keys.NewSigner(ECKey)), Now: func() time.Time { return Now }}
+func IssuerConfig() tokenissuer.Config {
+	return tokenissuer.Config{Issuer: IssuerURL, Signer: Must(keys.NewSigner(ECKey)), Now: func() time.Time { return Now }}
 }
 
 // NewIssuer returns one of [IssuerConfig], changed by change.
-func NewIssuer(t testing.TB, change func(*tokens.IssuerConfig)) *tokens.Issuer {
+func NewIssuer(t testing.TB, change func(*tokenissuer.Config)) *tokenissuer.Issuer {
 	t.Helper()
 	cfg := IssuerConfig()
 	if change != nil {
 		change(&cfg)
 	}
-	i, err := tokens.NewIssuer(cfg)
+	i, err := tokenissuer.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 	"github.com/kubesa/serviceaccount/sacontroller/manager"
 	"github.com/kubesa/serviceaccount/sacontroller/rootca"
-	"github.com/kubesa/serviceaccount/tokens"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 	"github.com/prometheus/client_golang/prometheus"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -122,7 +122,7 @@ func (s *setup) addTokens(opts *options, m *manager.Manager, clients *serviceacc
 		return err
 	}
 	// An Issuer needs a name for bound tokens, of which this program issues none.
-	issuer, err := tokens.NewIssuer(tokens.IssuerConfig{Issuer: "https://serviceaccount-manager.invalid", Signer: signer})
+	issuer, err := tokenissuer.New(tokenissuer.Config{Issuer: "https://serviceaccount-manager.invalid", Signer: signer})
 	if err != nil {
 		return err
 	}

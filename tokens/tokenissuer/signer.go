@@ -1,6 +1,4 @@
-// Package signing signs payloads with a signer that isn't trusted: it may fail, hang, panic
-// or return another token.
-package signing
+package tokenissuer
 
 import (
 	"bytes"
@@ -17,38 +15,39 @@ import (
 // that it may leave hanging.
 const maxCalls = 64
 
-// ErrTooLong is the error of a token that no authenticator would read.
-var ErrTooLong = errors.New("a token of more than 16 KiB, which no authenticator would read")
+// errTooLong is the error of a token that no authenticator would read.
+var errTooLong = errors.New("a token of more than 16 KiB, which no authenticator would read")
 
-// A Signer signs with another one. It is safe for concurrent use if that is.
-type Signer struct {
-	signer keys.Signer
-	keys   keys.Source   // nil if they aren't known
-	guard  *flight.Guard // nil if signer is trusted
+// A signer signs with another one that isn't trusted: it may fail, hang, panic or return
+// a token of other claims. It is safe for concurrent use if that is.
+type signer struct {
+	other keys.Signer
+	keys  keys.Source   // nil if they aren't known
+	guard *flight.Guard // nil if other is trusted
 }
 
-// New returns a Signer for signer, whose tokens source verifies, unless it is nil and
-// signer isn't a source itself. A [keys.LocalSigner] is trusted.
-func New(signer keys.Signer, source keys.Source) *Signer {
-	s := &Signer{signer: signer, keys: source}
-	if _, trusted := signer.(*keys.LocalSigner); !trusted {
+// newSigner returns a signer that uses other, whose tokens source verifies, or other if
+// source is nil and other is one. A [keys.LocalSigner] is trusted.
+func newSigner(other keys.Signer, source keys.Source) *signer {
+	s := &signer{other: other, keys: source}
+	if _, trusted := other.(*keys.LocalSigner); !trusted {
 		s.guard = flight.NewGuard("the signer", maxCalls)
 	}
-	if source, ok := signer.(keys.Source); ok && s.keys == nil {
+	if source, ok := other.(keys.Source); ok && s.keys == nil {
 		s.keys = source
 	}
 	return s
 }
 
-// Sign returns the signed token of payload. Neither a panic nor a call that never returns
+// sign returns the signed token of payload. Neither a panic nor a call that never returns
 // reaches the caller, and what an untrusted signer returns is checked.
-func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
+func (s *signer) sign(ctx context.Context, payload []byte) (string, error) {
 	value, err := s.call(ctx, payload)
 	switch {
 	case err != nil:
 		return "", err
 	case len(value) > jose.DefaultMaxTokenBytes:
-		return "", ErrTooLong
+		return "", errTooLong
 	case s.guard == nil:
 		return value, nil
 	}
@@ -58,16 +57,16 @@ func (s *Signer) Sign(ctx context.Context, payload []byte) (string, error) {
 	return value, nil
 }
 
-func (s *Signer) call(ctx context.Context, payload []byte) (string, error) {
+func (s *signer) call(ctx context.Context, payload []byte) (string, error) {
 	if s.guard == nil {
-		return s.signer.Sign(ctx, payload)
+		return s.other.Sign(ctx, payload)
 	}
 	payload = bytes.Clone(payload) // the signer may change it, now or later
-	return flight.Do(ctx, s.guard, func(ctx context.Context) (string, error) { return s.signer.Sign(ctx, payload) })
+	return flight.Do(ctx, s.guard, func(ctx context.Context) (string, error) { return s.other.Sign(ctx, payload) })
 }
 
 // check checks that value is payload, signed with one of the keys if they are known.
-func (s *Signer) check(ctx context.Context, value string, payload []byte) error {
+func (s *signer) check(ctx context.Context, value string, payload []byte) error {
 	token, err := jose.Parse(value, 0)
 	if err != nil {
 		return fmt.Errorf("is not a token: %v", err)

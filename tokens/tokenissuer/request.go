@@ -1,4 +1,4 @@
-package tokens
+package tokenissuer
 
 import (
 	"slices"
@@ -8,15 +8,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
-// An IssueRequest asks for a bound token. The token is valid until it expires, as
+// A Request asks for a bound token. The token is valid until it expires, as
 // long as the ServiceAccount and the object that it is bound to exist with the UIDs
 // given here. Issue changes none of these objects.
-type IssueRequest struct {
+type Request struct {
 	// ServiceAccount is required, with namespace, name and UID.
 	ServiceAccount *corev1.ServiceAccount
 
@@ -27,7 +28,7 @@ type IssueRequest struct {
 	// Lifetime is truncated to whole seconds. Zero means [DefaultLifetime].
 	Lifetime time.Duration
 
-	// IgnoreMaxLifetime ignores [IssuerConfig.MaxLifetime]. It is for callers that
+	// IgnoreMaxLifetime ignores [Config.MaxLifetime]. It is for callers that
 	// limit lifetimes themselves.
 	IgnoreMaxLifetime bool
 
@@ -46,11 +47,11 @@ type IssueRequest struct {
 	// ValidatingWebhook and MutatingWebhook are webhook configurations, of any
 	// type with metadata.
 	ValidatingWebhook, MutatingWebhook metav1.Object
-	// Object is an object of any other kind, with all fields set; see [BoundObject].
-	Object BoundObject
+	// Object is an object of any other kind, with all fields set; see [tokens.BoundObject].
+	Object tokens.BoundObject
 
 	// Attestations state what the bearer may attest to. They require a webhook
-	// configuration. See [AttestedAPIGroups].
+	// configuration. See [tokens.AttestedAPIGroups].
 	Attestations map[string][]string
 }
 
@@ -69,9 +70,9 @@ func checkAccount(account *corev1.ServiceAccount, field string) error {
 
 // claims returns the claims of the token except for issuer and ID, and whether the
 // lifetime was shortened to maximum, if that is not zero.
-func (req *IssueRequest) claims(now time.Time, maximum time.Duration) (_ *payload.Claims, shortened bool, err error) {
+func (req *Request) claims(now time.Time, maximum time.Duration) (_ *payload.Claims, shortened bool, err error) {
 	account := req.ServiceAccount
-	if err := checkAccount(account, "IssueRequest.ServiceAccount"); err != nil {
+	if err := checkAccount(account, "Request.ServiceAccount"); err != nil {
 		return nil, false, err
 	}
 	audiences, err := req.audiences()
@@ -93,44 +94,44 @@ func (req *IssueRequest) claims(now time.Time, maximum time.Duration) (_ *payloa
 		Account:   payload.Ref{Name: account.Name, UID: account.UID},
 	}
 	if seconds <= 0 || c.Expiry > payload.MaxTime {
-		return nil, false, &RequestError{"IssuerConfig.Now", "returned a time that no token can have"}
+		return nil, false, &RequestError{"Config.Now", "returned a time that no token can have"}
 	}
 	switch {
 	case req.WarnAfter < 0 || req.WarnAfter > MaxLifetime:
-		return nil, false, &RequestError{"IssueRequest.WarnAfter", "is not within 0 s and 2^32 s"}
+		return nil, false, &RequestError{"Request.WarnAfter", "is not within 0 s and 2^32 s"}
 	case req.WarnAfter >= time.Second:
 		c.WarnAfter = seconds + int64(req.WarnAfter/time.Second)
 	}
 	return c, shortened, req.bind(c)
 }
 
-func (req *IssueRequest) audiences() ([]string, error) {
+func (req *Request) audiences() ([]string, error) {
 	if len(req.Audiences) == 0 {
-		return nil, &RequestError{"IssueRequest.Audiences", "is empty, want at least one"}
+		return nil, &RequestError{"Request.Audiences", "is empty, want at least one"}
 	}
 	unique := make([]string, 0, len(req.Audiences))
 	for _, audience := range req.Audiences {
 		if !utf8.ValidString(audience) {
-			return nil, &RequestError{"IssueRequest.Audiences", "has one that is not valid UTF-8"}
+			return nil, &RequestError{"Request.Audiences", "has one that is not valid UTF-8"}
 		}
 		if slices.Contains(unique, audience) {
 			continue
 		}
 		if len(unique) == payload.MaxAudiences {
-			return nil, &RequestError{"IssueRequest.Audiences", "has more than 64"}
+			return nil, &RequestError{"Request.Audiences", "has more than 64"}
 		}
 		unique = append(unique, audience)
 	}
 	return unique, nil
 }
 
-func (req *IssueRequest) lifetime(maximum time.Duration) (lifetime time.Duration, shortened bool, err error) {
+func (req *Request) lifetime(maximum time.Duration) (lifetime time.Duration, shortened bool, err error) {
 	lifetime = req.Lifetime
 	if lifetime == 0 {
 		lifetime = DefaultLifetime
 	}
 	if lifetime < time.Second || lifetime > MaxLifetime {
-		return 0, false, &RequestError{"IssueRequest.Lifetime", "is not within 1 s and 2^32 s"}
+		return 0, false, &RequestError{"Request.Lifetime", "is not within 1 s and 2^32 s"}
 	}
 	if maximum != 0 && lifetime > maximum {
 		return maximum, true, nil
@@ -139,22 +140,22 @@ func (req *IssueRequest) lifetime(maximum time.Duration) (lifetime time.Duration
 }
 
 // bind adds to c the objects that the token is bound to.
-func (req *IssueRequest) bind(c *payload.Claims) error {
+func (req *Request) bind(c *payload.Claims) error {
 	if pod := req.Pod; pod != nil {
 		switch {
 		case pod.Namespace != c.Namespace:
-			return &RequestError{"IssueRequest.Pod", "is not in the namespace of the ServiceAccount"}
+			return &RequestError{"Request.Pod", "is not in the namespace of the ServiceAccount"}
 		case pod.Spec.ServiceAccountName != "" && pod.Spec.ServiceAccountName != c.Account.Name:
-			return &RequestError{"IssueRequest.Pod", "runs as another ServiceAccount"}
+			return &RequestError{"Request.Pod", "runs as another ServiceAccount"}
 		}
 		c.Pod = payload.Ref{Name: pod.Name, UID: pod.UID}
 	}
 	if secret := req.Secret; secret != nil {
 		if secret.Namespace != c.Namespace {
-			return &RequestError{"IssueRequest.Secret", "is not in the namespace of the ServiceAccount"}
+			return &RequestError{"Request.Secret", "is not in the namespace of the ServiceAccount"}
 		}
 		if req.Pod != nil || req.Node != nil {
-			return &RequestError{"IssueRequest.Secret", "internal error, token can only be bound to one object type"}
+			return &RequestError{"Request.Secret", "internal error, token can only be bound to one object type"}
 		}
 		c.Secret = payload.Ref{Name: secret.Name, UID: secret.UID}
 	}
@@ -177,31 +178,31 @@ func (req *IssueRequest) bind(c *payload.Claims) error {
 
 // checkRefs checks that the bound objects have names and UIDs, and that there is
 // at most one (TOK-16).
-func (req *IssueRequest) checkRefs(c *payload.Claims) error {
+func (req *Request) checkRefs(c *payload.Claims) error {
 	webhook := req.ValidatingWebhook != nil || req.MutatingWebhook != nil
 	switch {
 	case req.Pod != nil && (c.Pod.Name == "" || c.Pod.UID == ""):
-		return &RequestError{"IssueRequest.Pod", "has no name or no UID"}
+		return &RequestError{"Request.Pod", "has no name or no UID"}
 	case req.Secret != nil && (c.Secret.Name == "" || c.Secret.UID == ""):
-		return &RequestError{"IssueRequest.Secret", "has no name or no UID"}
+		return &RequestError{"Request.Secret", "has no name or no UID"}
 	case req.Node != nil && (c.Node.Name == "" || c.Node.UID == "" && req.Pod == nil):
-		return &RequestError{"IssueRequest.Node", "has no name or no UID"}
+		return &RequestError{"Request.Node", "has no name or no UID"}
 	case req.ValidatingWebhook != nil && (c.Validating.Name == "" || c.Validating.UID == ""):
-		return &RequestError{"IssueRequest.ValidatingWebhook", "has no name or no UID"}
+		return &RequestError{"Request.ValidatingWebhook", "has no name or no UID"}
 	case req.MutatingWebhook != nil && (c.Mutating.Name == "" || c.Mutating.UID == ""):
-		return &RequestError{"IssueRequest.MutatingWebhook", "has no name or no UID"}
-	case req.Object != (BoundObject{}) && !c.Object.Complete():
-		return &RequestError{"IssueRequest.Object", "has no kind, no name or no UID"}
+		return &RequestError{"Request.MutatingWebhook", "has no name or no UID"}
+	case req.Object != (tokens.BoundObject{}) && !c.Object.Complete():
+		return &RequestError{"Request.Object", "has no kind, no name or no UID"}
 	case objects.IsBuiltIn(req.Object.GroupVersionKind()):
-		return &RequestError{"IssueRequest.Object", "is of a kind that has a field of its own"}
+		return &RequestError{"Request.Object", "is of a kind that has a field of its own"}
 	case c.CheckNames() != nil:
-		return &RequestError{"IssueRequest", "is bound to an object whose name or kind is invalid: " + c.CheckNames().Claim}
+		return &RequestError{"Request", "is bound to an object whose name or kind is invalid: " + c.CheckNames().Claim}
 	case c.CheckBinding() != nil:
-		return &RequestError{"IssueRequest", "token can only be bound to one object type"}
+		return &RequestError{"Request", "token can only be bound to one object type"}
 	case !webhook && req.Attestations != nil:
-		return &RequestError{"IssueRequest.Attestations", "are only for tokens that are bound to a webhook configuration"}
-	case webhook && len(req.Attestations[AttestedAPIGroups]) == 0:
-		return &RequestError{"IssueRequest.Attestations", "has no " + AttestedAPIGroups}
+		return &RequestError{"Request.Attestations", "are only for tokens that are bound to a webhook configuration"}
+	case webhook && len(req.Attestations[tokens.AttestedAPIGroups]) == 0:
+		return &RequestError{"Request.Attestations", "has no " + tokens.AttestedAPIGroups}
 	}
 	return nil
 }
@@ -209,3 +210,12 @@ func (req *IssueRequest) checkRefs(c *payload.Claims) error {
 func refOf(object metav1.Object) payload.Ref {
 	return payload.Ref{Name: object.GetName(), UID: object.GetUID()}
 }
+
+// A RequestError means that a token can't be issued as asked. Only another
+// request helps.
+type RequestError struct {
+	Field   string // such as "Request.Audiences"
+	Problem string // for people
+}
+
+func (e *RequestError) Error() string { return "tokenissuer: " + e.Field + ": " + e.Problem }

@@ -1,4 +1,4 @@
-package tokens
+package tokenissuer
 
 import (
 	"bytes"
@@ -13,43 +13,37 @@ import (
 )
 
 // A ClaimsExtender returns claims to add to the bound token that req asks for;
-// [ClaimOf] reads them back. It may deny the request with an error. A claim
+// [tokens.ClaimOf] reads them back. It may deny the request with an error. A claim
 // of a name that means something in service-account tokens is rejected
 // with a [*RequestError], also if it differs only in case; likewise what
 // encoding/json can't encode, and more than 4 KiB. It must be safe for
 // concurrent use and not change req.
-type ClaimsExtender func(ctx context.Context, req IssueRequest) (map[string]any, error)
+type ClaimsExtender func(ctx context.Context, req Request) (map[string]any, error)
 
 // maxExtraBytes bounds the extra claims of a token.
 const maxExtraBytes = 4 << 10
 
-// reservedClaims are the top-level claims that nobody may add.
-var reservedClaims = []string{
-	payload.ClaimIssuer, payload.ClaimSubject, payload.ClaimAudience, payload.ClaimExpiry, payload.ClaimNotBefore, payload.ClaimIssuedAt, payload.ClaimID,
-	payload.ClaimPrivate, payload.LegacyNamespace, payload.LegacySecretName, payload.LegacyAccountName, payload.LegacyAccountUID,
-}
-
 // extend returns the extra claims for req, sorted by name.
-func (i *Issuer) extend(ctx context.Context, req IssueRequest) ([]payload.Extra, error) {
+func (i *Issuer) extend(ctx context.Context, req Request) ([]payload.Extra, error) {
 	if i.cfg.Extend == nil {
 		return nil, nil
 	}
 	added, err := i.cfg.Extend(ctx, req)
 	if err != nil {
-		return nil, fmt.Errorf("tokens: extending the claims: %w", err)
+		return nil, fmt.Errorf("tokenissuer: extending the claims: %w", err)
 	}
 	var extra []payload.Extra
 	size := 0
 	for _, name := range slices.Sorted(maps.Keys(added)) {
-		if name == "" || !utf8.ValidString(name) || isReserved(name) {
-			return nil, &RequestError{"IssuerConfig.Extend", fmt.Sprintf("claim %q is reserved or no name", name)}
+		if name == "" || !utf8.ValidString(name) || payload.IsReserved(name) {
+			return nil, &RequestError{"Config.Extend", fmt.Sprintf("claim %q is reserved or no name", name)}
 		}
 		value, err := canonical(added[name])
 		if err != nil {
-			return nil, &RequestError{"IssuerConfig.Extend", fmt.Sprintf("claim %q, a %T, can't be encoded as JSON", name, added[name])}
+			return nil, &RequestError{"Config.Extend", fmt.Sprintf("claim %q, a %T, can't be encoded as JSON", name, added[name])}
 		}
 		if size += len(name) + len(value); size > maxExtraBytes {
-			return nil, &RequestError{"IssuerConfig.Extend", "claims of more than 4 KiB"}
+			return nil, &RequestError{"Config.Extend", "claims of more than 4 KiB"}
 		}
 		extra = append(extra, payload.Extra{Name: name, Value: value})
 	}

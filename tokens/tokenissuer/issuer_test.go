@@ -1,4 +1,4 @@
-package tokens_test
+package tokenissuer_test
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
 )
 
 func account() *corev1.ServiceAccount {
@@ -43,9 +44,9 @@ func part(t *testing.T, token string, i int) string {
 // then is the time of the claims that were seen from Kubernetes.
 var then = time.Unix(1514764800, 999_999_999) // TOK-5: sub-seconds are cut
 
-func fixedIssuer(t *testing.T, change func(*tokens.IssuerConfig)) *tokens.Issuer {
+func fixedIssuer(t *testing.T, change func(*tokenissuer.Config)) *tokenissuer.Issuer {
 	t.Helper()
-	return tokentest.NewIssuer(t, func(cfg *tokens.IssuerConfig) {
+	return tokentest.NewIssuer(t, func(cfg *tokenissuer.Config) {
 		cfg.Issuer = "https://iss"
 		cfg.Now = func() time.Time { return then }
 		cfg.NewID = func() string { return "fixed" }
@@ -65,43 +66,43 @@ func TestIssueClaims(t *testing.T) {
 
 	tests := []struct {
 		name   string
-		change func(*tokens.IssueRequest)
+		change func(*tokenissuer.Request)
 		want   string
 	}{
 		// TOK-T4, TOK-T9
-		{"not bound", func(*tokens.IssueRequest) {}, start + `"namespace":"myns",` + account1 + end},
-		{"two audiences and a repetition", func(r *tokens.IssueRequest) { r.Audiences = []string{"2", "1", "2"} },
+		{"not bound", func(*tokenissuer.Request) {}, start + `"namespace":"myns",` + account1 + end},
+		{"two audiences and a repetition", func(r *tokenissuer.Request) { r.Audiences = []string{"2", "1", "2"} },
 			strings.Replace(start, `["1"]`, `["2","1"]`, 1) + `"namespace":"myns",` + account1 + end},
 		// TOK-T2
-		{"pod and lifetime", func(r *tokens.IssueRequest) { r.Pod, r.Lifetime = pod(), 100*time.Second+1 },
+		{"pod and lifetime", func(r *tokenissuer.Request) { r.Pod, r.Lifetime = pod(), 100*time.Second+1 },
 			strings.Replace(start, "1514768400", "1514764900", 1) + `"namespace":"myns","pod":{"name":"mypod","uid":"mypod-uid"},` + account1 + end},
 		// TOK-T3
-		{"secret", func(r *tokens.IssueRequest) { r.Secret = secret() },
+		{"secret", func(r *tokenissuer.Request) { r.Secret = secret() },
 			start + `"namespace":"myns","secret":{"name":"mysecret","uid":"mysecret-uid"},` + account1 + end},
 		// TOK-T5
-		{"warning", func(r *tokens.IssueRequest) { r.Lifetime, r.WarnAfter = 24*time.Hour, time.Hour },
+		{"warning", func(r *tokenissuer.Request) { r.Lifetime, r.WarnAfter = 24*time.Hour, time.Hour },
 			strings.Replace(start, "1514768400", "1514851200", 1) + `"namespace":"myns",` + account1 + `,"warnafter":1514768400` + end},
 		// TOK-T6
-		{"node", func(r *tokens.IssueRequest) { r.Node = node() },
+		{"node", func(r *tokenissuer.Request) { r.Node = node() },
 			start + `"namespace":"myns","node":{"name":"mynode","uid":"mynode-uid"},` + account1 + end},
 		// TOK-T7
-		{"pod and node", func(r *tokens.IssueRequest) { r.Pod, r.Node = pod(), node() },
+		{"pod and node", func(r *tokenissuer.Request) { r.Pod, r.Node = pod(), node() },
 			start + `"namespace":"myns","node":{"name":"mynode","uid":"mynode-uid"},"pod":{"name":"mypod","uid":"mypod-uid"},` + account1 + end},
-		{"pod and node without UID", func(r *tokens.IssueRequest) { r.Pod, r.Node = pod(), node(); r.Node.UID = "" },
+		{"pod and node without UID", func(r *tokenissuer.Request) { r.Pod, r.Node = pod(), node(); r.Node.UID = "" },
 			start + `"namespace":"myns","node":{"name":"mynode"},"pod":{"name":"mypod","uid":"mypod-uid"},` + account1 + end},
 		// TOK-T10
-		{"validating webhook", func(r *tokens.IssueRequest) { r.ValidatingWebhook, r.Attestations = webhook, attestations },
+		{"validating webhook", func(r *tokenissuer.Request) { r.ValidatingWebhook, r.Attestations = webhook, attestations },
 			start + `"attestations":{"admissionReviewAPIGroups":["apps","*"],"other":[]},"namespace":"myns",` + account1 +
 				`,"validatingwebhookconfiguration":{"name":"mywebhook","uid":"mywebhook-uid"}` + end},
-		{"mutating webhook", func(r *tokens.IssueRequest) { r.MutatingWebhook, r.Attestations = webhook, attestations },
+		{"mutating webhook", func(r *tokenissuer.Request) { r.MutatingWebhook, r.Attestations = webhook, attestations },
 			start + `"attestations":{"admissionReviewAPIGroups":["apps","*"],"other":[]},"mutatingwebhookconfiguration":{"name":"mywebhook","uid":"mywebhook-uid"},"namespace":"myns",` + account1 + end},
-		{"characters that JSON escapes", func(r *tokens.IssueRequest) { r.Audiences = []string{"a&b", `"<é>\`, "\u2028"} },
+		{"characters that JSON escapes", func(r *tokenissuer.Request) { r.Audiences = []string{"a&b", `"<é>\`, "\u2028"} },
 			strings.Replace(start, `["1"]`, `["a\u0026b","\"\u003cé\u003e\\","\u2028"]`, 1) + `"namespace":"myns",` + account1 + end},
 	}
 	issuer := fixedIssuer(t, nil)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			req := tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}}
+			req := tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}}
 			tt.change(&req)
 			token, err := issuer.Issue(t.Context(), req)
 			if err != nil {
@@ -123,7 +124,7 @@ func TestIssueClaims(t *testing.T) {
 
 // TOK-10
 func TestIssueLegacy(t *testing.T) {
-	issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.Signer = must(keys.NewSigner(rsaKey)) })
+	issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) { cfg.Signer = must(keys.NewSigner(rsaKey)) })
 	value, err := issuer.IssueLegacy(t.Context(), account(), secret())
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +150,7 @@ func TestIssueLegacy(t *testing.T) {
 		"secret without name":         second(issuer.IssueLegacy(t.Context(), account(), &corev1.Secret{})),
 		"secret in another namespace": second(issuer.IssueLegacy(t.Context(), account(), elsewhere)),
 	} {
-		if _, ok := errors.AsType[*tokens.RequestError](err); !ok {
+		if _, ok := errors.AsType[*tokenissuer.RequestError](err); !ok {
 			t.Errorf("%s: got %v, want a RequestError", name, err)
 		}
 	}
@@ -174,45 +175,45 @@ func TestIssueRefuses(t *testing.T) {
 
 	tests := []struct {
 		name   string
-		change func(*tokens.IssueRequest)
+		change func(*tokenissuer.Request)
 		field  string
 		fault  string
 	}{
-		{"no account", func(r *tokens.IssueRequest) { r.ServiceAccount = nil }, "IssueRequest.ServiceAccount", "is nil"},
-		{"no UID", func(r *tokens.IssueRequest) { r.ServiceAccount.UID = "" }, "IssueRequest.ServiceAccount", "no UID"},
-		{"no namespace", func(r *tokens.IssueRequest) { r.ServiceAccount.Namespace = "" }, "IssueRequest.ServiceAccount", "namespace and name"},
-		{"bad name", func(r *tokens.IssueRequest) { r.ServiceAccount.Name = "a:b" }, "IssueRequest.ServiceAccount", "namespace and name"},
-		{"no audience", func(r *tokens.IssueRequest) { r.Audiences = nil }, "IssueRequest.Audiences", "is empty"},
-		{"65 audiences", func(r *tokens.IssueRequest) { r.Audiences = many }, "IssueRequest.Audiences", "more than 64"},
-		{"audience that is not text", func(r *tokens.IssueRequest) { r.Audiences = []string{"\xff"} }, "IssueRequest.Audiences", "UTF-8"},
-		{"long audience", func(r *tokens.IssueRequest) { r.Audiences = []string{strings.Repeat("a", 16<<10)} }, "IssueRequest", "16 KiB"},
-		{"negative lifetime", func(r *tokens.IssueRequest) { r.Lifetime = -1 }, "IssueRequest.Lifetime", "not within 1 s and 2^32 s"},
-		{"lifetime below a second", func(r *tokens.IssueRequest) { r.Lifetime = time.Second - 1 }, "IssueRequest.Lifetime", "not within 1 s and 2^32 s"},
-		{"lifetime above 2^32 s", func(r *tokens.IssueRequest) { r.Lifetime = tokens.MaxLifetime + 1 }, "IssueRequest.Lifetime", "not within 1 s and 2^32 s"},
-		{"lifetime of 2^63-1", func(r *tokens.IssueRequest) { r.Lifetime = 1<<63 - 1 }, "IssueRequest.Lifetime", "not within 1 s and 2^32 s"},
-		{"negative warning", func(r *tokens.IssueRequest) { r.WarnAfter = -1 }, "IssueRequest.WarnAfter", "not within 0 s and 2^32 s"},
+		{"no account", func(r *tokenissuer.Request) { r.ServiceAccount = nil }, "Request.ServiceAccount", "is nil"},
+		{"no UID", func(r *tokenissuer.Request) { r.ServiceAccount.UID = "" }, "Request.ServiceAccount", "no UID"},
+		{"no namespace", func(r *tokenissuer.Request) { r.ServiceAccount.Namespace = "" }, "Request.ServiceAccount", "namespace and name"},
+		{"bad name", func(r *tokenissuer.Request) { r.ServiceAccount.Name = "a:b" }, "Request.ServiceAccount", "namespace and name"},
+		{"no audience", func(r *tokenissuer.Request) { r.Audiences = nil }, "Request.Audiences", "is empty"},
+		{"65 audiences", func(r *tokenissuer.Request) { r.Audiences = many }, "Request.Audiences", "more than 64"},
+		{"audience that is not text", func(r *tokenissuer.Request) { r.Audiences = []string{"\xff"} }, "Request.Audiences", "UTF-8"},
+		{"long audience", func(r *tokenissuer.Request) { r.Audiences = []string{strings.Repeat("a", 16<<10)} }, "Request", "16 KiB"},
+		{"negative lifetime", func(r *tokenissuer.Request) { r.Lifetime = -1 }, "Request.Lifetime", "not within 1 s and 2^32 s"},
+		{"lifetime below a second", func(r *tokenissuer.Request) { r.Lifetime = time.Second - 1 }, "Request.Lifetime", "not within 1 s and 2^32 s"},
+		{"lifetime above 2^32 s", func(r *tokenissuer.Request) { r.Lifetime = tokenissuer.MaxLifetime + 1 }, "Request.Lifetime", "not within 1 s and 2^32 s"},
+		{"lifetime of 2^63-1", func(r *tokenissuer.Request) { r.Lifetime = 1<<63 - 1 }, "Request.Lifetime", "not within 1 s and 2^32 s"},
+		{"negative warning", func(r *tokenissuer.Request) { r.WarnAfter = -1 }, "Request.WarnAfter", "not within 0 s and 2^32 s"},
 		// TOK-T1, TOK-T8
-		{"pod and secret", func(r *tokens.IssueRequest) { r.Pod, r.Secret = pod(), secret() }, "IssueRequest.Secret", "internal error, token can only be bound to one object type"},
-		{"node and secret", func(r *tokens.IssueRequest) { r.Node, r.Secret = node(), secret() }, "IssueRequest.Secret", "internal error, token can only be bound to one object type"},
-		{"pod and webhook", func(r *tokens.IssueRequest) { r.Pod, r.MutatingWebhook, r.Attestations = pod(), webhook, groups }, "IssueRequest", "one object type"},
-		{"pod of another account", func(r *tokens.IssueRequest) { r.Pod = other }, "IssueRequest.Pod", "runs as another"},
-		{"pod of another namespace", func(r *tokens.IssueRequest) { r.Pod = elsewhere }, "IssueRequest.Pod", "not in the namespace"},
-		{"pod without UID", func(r *tokens.IssueRequest) { r.Pod = pod(); r.Pod.UID = "" }, "IssueRequest.Pod", "no UID"},
-		{"secret of another namespace", func(r *tokens.IssueRequest) { r.Secret = secretElsewhere }, "IssueRequest.Secret", "not in the namespace"},
-		{"secret without UID", func(r *tokens.IssueRequest) { r.Secret = secret(); r.Secret.UID = "" }, "IssueRequest.Secret", "no UID"},
-		{"node without UID", func(r *tokens.IssueRequest) { r.Node = node(); r.Node.UID = "" }, "IssueRequest.Node", "no UID"},
-		{"webhook without UID", func(r *tokens.IssueRequest) { r.ValidatingWebhook = &metav1.ObjectMeta{Name: "w"} }, "IssueRequest.ValidatingWebhook", "no UID"},
-		{"mutating webhook without name", func(r *tokens.IssueRequest) { r.MutatingWebhook = &metav1.ObjectMeta{UID: "w"} }, "IssueRequest.MutatingWebhook", "no name"},
-		{"webhook without attestation", func(r *tokens.IssueRequest) { r.ValidatingWebhook = webhook }, "IssueRequest.Attestations", "no admissionReviewAPIGroups"},
-		{"attestation without webhook", func(r *tokens.IssueRequest) { r.Attestations = groups }, "IssueRequest.Attestations", "only for tokens"},
+		{"pod and secret", func(r *tokenissuer.Request) { r.Pod, r.Secret = pod(), secret() }, "Request.Secret", "internal error, token can only be bound to one object type"},
+		{"node and secret", func(r *tokenissuer.Request) { r.Node, r.Secret = node(), secret() }, "Request.Secret", "internal error, token can only be bound to one object type"},
+		{"pod and webhook", func(r *tokenissuer.Request) { r.Pod, r.MutatingWebhook, r.Attestations = pod(), webhook, groups }, "Request", "one object type"},
+		{"pod of another account", func(r *tokenissuer.Request) { r.Pod = other }, "Request.Pod", "runs as another"},
+		{"pod of another namespace", func(r *tokenissuer.Request) { r.Pod = elsewhere }, "Request.Pod", "not in the namespace"},
+		{"pod without UID", func(r *tokenissuer.Request) { r.Pod = pod(); r.Pod.UID = "" }, "Request.Pod", "no UID"},
+		{"secret of another namespace", func(r *tokenissuer.Request) { r.Secret = secretElsewhere }, "Request.Secret", "not in the namespace"},
+		{"secret without UID", func(r *tokenissuer.Request) { r.Secret = secret(); r.Secret.UID = "" }, "Request.Secret", "no UID"},
+		{"node without UID", func(r *tokenissuer.Request) { r.Node = node(); r.Node.UID = "" }, "Request.Node", "no UID"},
+		{"webhook without UID", func(r *tokenissuer.Request) { r.ValidatingWebhook = &metav1.ObjectMeta{Name: "w"} }, "Request.ValidatingWebhook", "no UID"},
+		{"mutating webhook without name", func(r *tokenissuer.Request) { r.MutatingWebhook = &metav1.ObjectMeta{UID: "w"} }, "Request.MutatingWebhook", "no name"},
+		{"webhook without attestation", func(r *tokenissuer.Request) { r.ValidatingWebhook = webhook }, "Request.Attestations", "no admissionReviewAPIGroups"},
+		{"attestation without webhook", func(r *tokenissuer.Request) { r.Attestations = groups }, "Request.Attestations", "only for tokens"},
 	}
 	issuer := fixedIssuer(t, nil)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			req := tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}}
+			req := tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}}
 			tt.change(&req)
 			token, err := issuer.Issue(t.Context(), req)
-			e, ok := errors.AsType[*tokens.RequestError](err)
+			e, ok := errors.AsType[*tokenissuer.RequestError](err)
 			if !ok || token != nil || e.Field != tt.field || !strings.Contains(e.Problem, tt.fault) {
 				t.Fatalf("Issue() = %v, %v, want a RequestError: %s: %s", token, err, tt.field, tt.fault)
 			}
@@ -222,12 +223,12 @@ func TestIssueRefuses(t *testing.T) {
 
 // M06
 func TestIssueShortens(t *testing.T) {
-	issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.MaxLifetime = 2 * time.Hour })
+	issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) { cfg.MaxLifetime = 2 * time.Hour })
 	for asked, want := range map[time.Duration]time.Duration{
 		0: time.Hour, time.Second: time.Second, 2 * time.Hour: 2 * time.Hour,
-		2*time.Hour + 1: 2 * time.Hour, tokens.MaxLifetime: 2 * time.Hour,
+		2*time.Hour + 1: 2 * time.Hour, tokenissuer.MaxLifetime: 2 * time.Hour,
 	} {
-		token, err := issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}, Lifetime: asked})
+		token, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}, Lifetime: asked})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -240,9 +241,9 @@ func TestIssueShortens(t *testing.T) {
 // M09: whatever the clock says, no token expires before it was issued.
 func TestIssueWithOddClock(t *testing.T) {
 	for _, clock := range []time.Time{{}, time.Unix(0, 0), time.Unix(253402300799, 0), time.Unix(1<<60, 0)} {
-		issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.Now = func() time.Time { return clock } })
-		_, err := issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}})
-		if e, ok := errors.AsType[*tokens.RequestError](err); !ok || e.Field != "IssuerConfig.Now" {
+		issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) { cfg.Now = func() time.Time { return clock } })
+		_, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}})
+		if e, ok := errors.AsType[*tokenissuer.RequestError](err); !ok || e.Field != "Config.Now" {
 			t.Errorf("Issue() at %v = %v, want a RequestError about the clock", clock, err)
 		}
 	}
@@ -252,44 +253,44 @@ func TestIssueWithOddClock(t *testing.T) {
 func TestNewIssuerRefuses(t *testing.T) {
 	tests := []struct {
 		name   string
-		change func(*tokens.IssuerConfig)
+		change func(*tokenissuer.Config)
 		want   string
 	}{
-		{"no issuer", func(cfg *tokens.IssuerConfig) { cfg.Issuer = "" }, "IssuerConfig.Issuer is empty"},
-		{"legacy issuer", func(cfg *tokens.IssuerConfig) { cfg.Issuer = tokens.LegacyIssuer }, "IssuerConfig.Issuer is \"kubernetes/serviceaccount\""},
-		{"not a URL", func(cfg *tokens.IssuerConfig) { cfg.Issuer = "http://[" }, "not a valid URL"},
-		{"not UTF-8", func(cfg *tokens.IssuerConfig) { cfg.Issuer = "\xff" }, "not valid UTF-8"},
-		{"no signer", func(cfg *tokens.IssuerConfig) { cfg.Signer = nil }, "IssuerConfig.Signer is required"},
-		{"negative maximum", func(cfg *tokens.IssuerConfig) { cfg.MaxLifetime = -1 }, "IssuerConfig.MaxLifetime is -1ns"},
-		{"maximum above 2^32 s", func(cfg *tokens.IssuerConfig) { cfg.MaxLifetime = tokens.MaxLifetime + 1 }, "IssuerConfig.MaxLifetime"},
+		{"no issuer", func(cfg *tokenissuer.Config) { cfg.Issuer = "" }, "Config.Issuer is empty"},
+		{"legacy issuer", func(cfg *tokenissuer.Config) { cfg.Issuer = tokens.LegacyIssuer }, "Config.Issuer is \"kubernetes/serviceaccount\""},
+		{"not a URL", func(cfg *tokenissuer.Config) { cfg.Issuer = "http://[" }, "not a valid URL"},
+		{"not UTF-8", func(cfg *tokenissuer.Config) { cfg.Issuer = "\xff" }, "not valid UTF-8"},
+		{"no signer", func(cfg *tokenissuer.Config) { cfg.Signer = nil }, "Config.Signer is required"},
+		{"negative maximum", func(cfg *tokenissuer.Config) { cfg.MaxLifetime = -1 }, "Config.MaxLifetime is -1ns"},
+		{"maximum above 2^32 s", func(cfg *tokenissuer.Config) { cfg.MaxLifetime = tokenissuer.MaxLifetime + 1 }, "Config.MaxLifetime"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := tokentest.IssuerConfig()
 			tt.change(&cfg)
-			if _, err := tokens.NewIssuer(cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Fatalf("NewIssuer() = %v, want %q", err, tt.want)
+			if _, err := tokenissuer.New(cfg); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Fatalf("New() = %v, want %q", err, tt.want)
 			}
 		})
 	}
-	_, err := tokens.NewIssuer(tokens.IssuerConfig{})
+	_, err := tokenissuer.New(tokenissuer.Config{})
 	if err == nil || !strings.Contains(err.Error(), "Issuer is empty") || !strings.Contains(err.Error(), "Signer is required") {
-		t.Errorf("NewIssuer() of nothing = %v, want every mistake", err)
+		t.Errorf("New() of nothing = %v, want every mistake", err)
 	}
 }
 
 // TOK-3, M01, L03
 func TestIssueExtended(t *testing.T) {
 	issue := func(claims map[string]any, err error) (*tokens.Token, error) {
-		issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) {
-			cfg.Extend = func(_ context.Context, req tokens.IssueRequest) (map[string]any, error) {
+		issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) {
+			cfg.Extend = func(_ context.Context, req tokenissuer.Request) (map[string]any, error) {
 				if req.ServiceAccount.Name != "mysvcacct" {
 					t.Errorf("the extender got %v", req.ServiceAccount)
 				}
 				return claims, err
 			}
 		})
-		return issuer.Issue(t.Context(), tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}})
+		return issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}})
 	}
 
 	type team struct {
@@ -310,13 +311,13 @@ func TestIssueExtended(t *testing.T) {
 	const secretValue = "hunter2"
 	for name, claims := range map[string]map[string]any{
 		"iss": {"iss": "x"}, "sub": {"sub": "x"}, "exp": {"exp": 1}, "aud": {"aud": "x"}, "nbf": {"nbf": 1}, "iat": {"iat": 1}, "jti": {"jti": 1},
-		"other case": {"ISS": "x"}, "long s": {"\u017fub": "x"}, "private": {"kubernetes.io": object{}}, "legacy": {"kubernetes.io/serviceaccount/namespace": "x"},
+		"other case": {"ISS": "x"}, "long s": {"\u017fub": "x"}, "private": {"kubernetes.io": map[string]any{}}, "legacy": {"kubernetes.io/serviceaccount/namespace": "x"},
 		"empty name": {"": 1}, "not text": {"\xff": 1}, "not JSON": {"x": func() string { return secretValue }},
 		"failing": {"x": failing{secretValue}}, "nested too deeply": {"x": [][][][][][][][]int{{{{{{{{1}}}}}}}}},
-		"imitating name inside": {"x": object{"NAME": 1}}, "too long": {"x": strings.Repeat("a", 4<<10)},
+		"imitating name inside": {"x": map[string]any{"NAME": 1}}, "too long": {"x": strings.Repeat("a", 4<<10)},
 	} {
 		_, err := issue(claims, nil)
-		if e, ok := errors.AsType[*tokens.RequestError](err); !ok || e.Field != "IssuerConfig.Extend" {
+		if e, ok := errors.AsType[*tokenissuer.RequestError](err); !ok || e.Field != "Config.Extend" {
 			t.Errorf("%s: Issue() = %v, want a RequestError about the extender", name, err)
 		} else if strings.Contains(err.Error(), secretValue) {
 			t.Errorf("%s: the error holds the value: %v", name, err)
@@ -346,8 +347,8 @@ func TestIssueWithUntrustedSigner(t *testing.T) {
 	}{
 		{"good", good.Sign, must(keys.NewSet(ecKey)), ""},
 		{"good, keys unknown", good.Sign, nil, ""},
-		{"fails", func(context.Context, []byte) (string, error) { return "", broken }, nil, "tokens: signing: broken"},
-		{"panics", func(context.Context, []byte) (string, error) { panic("hunter2") }, nil, "tokens: signing: the signer panicked"},
+		{"fails", func(context.Context, []byte) (string, error) { return "", broken }, nil, "tokenissuer: signing: broken"},
+		{"panics", func(context.Context, []byte) (string, error) { panic("hunter2") }, nil, "tokenissuer: signing: the signer panicked"},
 		{"returns nothing", func(context.Context, []byte) (string, error) { return "", nil }, nil, "is not a token"},
 		{"signs something else", func(ctx context.Context, _ []byte) (string, error) { return good.Sign(ctx, []byte("{}")) }, nil, "is another token"},
 		{"changes the payload", func(ctx context.Context, payload []byte) (string, error) {
@@ -358,18 +359,18 @@ func TestIssueWithUntrustedSigner(t *testing.T) {
 		{"other key of the same id", afterwards(good, func(ctx context.Context, payload []byte) (string, error) {
 			return tokentest.MintAs(t, otherKey, must(keys.ID(ecKey.Public())), string(payload)), nil
 		}), must(keys.NewSet(ecKey)), "does not verify"},
-		{"keys unavailable", good.Sign, failingSource{}, "can't be verified"},
+		{"keys unavailable", good.Sign, tokentest.FailingSource{}, "can't be verified"},
 		{"hangs", func(context.Context, []byte) (string, error) { select {} }, nil, "context deadline exceeded"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			issuer := fixedIssuer(t, func(cfg *tokens.IssuerConfig) { cfg.Signer, cfg.Keys = tt.sign, tt.source })
+			issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) { cfg.Signer, cfg.Keys = tt.sign, tt.source })
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			if tt.name == "hangs" {
 				ctx, cancel = context.WithTimeout(t.Context(), 10*time.Millisecond)
 			}
 			defer cancel()
-			token, err := issuer.Issue(ctx, tokens.IssueRequest{ServiceAccount: account(), Audiences: []string{"1"}})
+			token, err := issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}})
 			switch {
 			case tt.want == "" && err != nil:
 				t.Fatal(err)
@@ -380,7 +381,7 @@ func TestIssueWithUntrustedSigner(t *testing.T) {
 	}
 }
 
-// afterwards signs the self-test of NewIssuer with good, and then with sign.
+// afterwards signs the self-test with good, and then with sign.
 func afterwards(good keys.Signer, sign tokentest.SignerFunc) tokentest.SignerFunc {
 	return func(ctx context.Context, payload []byte) (string, error) {
 		if string(payload) == "{}" {
@@ -390,7 +391,7 @@ func afterwards(good keys.Signer, sign tokentest.SignerFunc) tokentest.SignerFun
 	}
 }
 
-// NewIssuer calls neither the signer nor the keys: whether they fit, keys.SelfTest
+// New calls neither the signer nor the keys: whether they fit, keys.SelfTest
 // says. What can't be asked is no mismatch.
 func TestSelfTestOfAnIssuer(t *testing.T) {
 	good, set := must(keys.NewSigner(ecKey)), must(keys.NewSet(ecKey))
@@ -406,14 +407,14 @@ func TestSelfTestOfAnIssuer(t *testing.T) {
 		{"no token", tokentest.SignerFunc(func(context.Context, []byte) (string, error) { return "x", nil }), set, true},
 		{"signer fails", tokentest.SignerFunc(func(context.Context, []byte) (string, error) { return "", errors.New("down") }), set, false},
 		{"signer panics", tokentest.SignerFunc(func(context.Context, []byte) (string, error) { panic("hunter2") }), set, false},
-		{"keys unavailable", good, failingSource{}, false},
+		{"keys unavailable", good, tokentest.FailingSource{}, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			cfg := tokentest.IssuerConfig()
 			cfg.Signer, cfg.Keys = tt.signer, tt.source
-			if _, err := tokens.NewIssuer(cfg); err != nil {
-				t.Errorf("NewIssuer() = %v, want no error", err)
+			if _, err := tokenissuer.New(cfg); err != nil {
+				t.Errorf("New() = %v, want no error", err)
 			}
 			if err := keys.SelfTest(t.Context(), cfg.Signer, cfg.Keys); errors.Is(err, keys.ErrMismatch) != tt.mismatch {
 				t.Errorf("SelfTest() = %v, want a mismatch: %t", err, tt.mismatch)
@@ -422,35 +423,28 @@ func TestSelfTestOfAnIssuer(t *testing.T) {
 	}
 }
 
-// A failingSource can't be consulted.
-type failingSource struct{}
-
-func (failingSource) PublicKeys(context.Context, string) ([]keys.PublicKey, error) {
-	return nil, errors.New("no connection")
-}
-
 // TOK-6, M08: ids are unique, and what is issued is accepted.
 func TestIssuedTokensAuthenticate(t *testing.T) {
 	w := tokentest.NewWorld()
 	issuer, authenticator := tokentest.NewIssuer(t, nil), tokentest.NewAuthenticator(t, w, nil)
-	bindings := []func(*tokens.IssueRequest){
-		func(*tokens.IssueRequest) {},
-		func(r *tokens.IssueRequest) { r.Pod = w.Pods["ci/job"] },
-		func(r *tokens.IssueRequest) { r.Pod, r.Node = w.Pods["ci/job"], w.Nodes["worker"] },
-		func(r *tokens.IssueRequest) { r.Node = w.Nodes["worker"] },
-		func(r *tokens.IssueRequest) { r.Secret = w.Secrets["ci/settings"] },
-		func(r *tokens.IssueRequest) {
+	bindings := []func(*tokenissuer.Request){
+		func(*tokenissuer.Request) {},
+		func(r *tokenissuer.Request) { r.Pod = w.Pods["ci/job"] },
+		func(r *tokenissuer.Request) { r.Pod, r.Node = w.Pods["ci/job"], w.Nodes["worker"] },
+		func(r *tokenissuer.Request) { r.Node = w.Nodes["worker"] },
+		func(r *tokenissuer.Request) { r.Secret = w.Secrets["ci/settings"] },
+		func(r *tokenissuer.Request) {
 			r.ValidatingWebhook = w.Validating["checks"]
 			r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}}
 		},
-		func(r *tokens.IssueRequest) {
+		func(r *tokenissuer.Request) {
 			r.MutatingWebhook = w.Mutating["defaults"]
 			r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}}
 		},
 	}
 	ids := map[string]bool{}
 	for i := range 500 {
-		req := tokens.IssueRequest{ServiceAccount: w.Accounts["ci/builder"], Audiences: []string{api, fmt.Sprintf("é<%d>", i)}, Lifetime: time.Duration(i+1) * time.Second}
+		req := tokenissuer.Request{ServiceAccount: w.Accounts["ci/builder"], Audiences: []string{api, fmt.Sprintf("é<%d>", i)}, Lifetime: time.Duration(i+1) * time.Second}
 		bindings[i%len(bindings)](&req)
 		token, err := issuer.Issue(t.Context(), req)
 		if err != nil {
@@ -467,5 +461,85 @@ func TestIssuedTokensAuthenticate(t *testing.T) {
 		if id.CredentialID != token.CredentialID() || !id.Expiry.Equal(token.Expiry) || id.Audiences[0] != req.Audiences[1] {
 			t.Fatalf("Authenticate() = %+v, want what %v says", id, token)
 		}
+	}
+}
+
+// M04
+func TestIssueForFurtherKindRefuses(t *testing.T) {
+	good := tokens.BoundObject{APIVersion: "batch/v1", Kind: "Job", Name: "nightly", UID: "1"}
+	for name, change := range map[string]func(*tokenissuer.Request){
+		"no UID":     func(r *tokenissuer.Request) { r.Object.UID = "" },
+		"pod":        func(r *tokenissuer.Request) { r.Object.APIVersion, r.Object.Kind = "v1", "Pod" },
+		"and a pod":  func(r *tokenissuer.Request) { r.Pod = pod() },
+		"and a node": func(r *tokenissuer.Request) { r.Node = node() },
+		"a webhook": func(r *tokenissuer.Request) {
+			r.Object.APIVersion, r.Object.Kind = "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"
+		},
+		"attestation": func(r *tokenissuer.Request) { r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}} },
+	} {
+		req := tokenissuer.Request{ServiceAccount: account(), Audiences: []string{api}, Object: good}
+		change(&req)
+		_, err := tokentest.NewIssuer(t, nil).Issue(t.Context(), req)
+		if _, ok := errors.AsType[*tokenissuer.RequestError](err); !ok {
+			t.Errorf("%s: Issue() = %v, want a RequestError", name, err)
+		}
+	}
+}
+
+// Nor is a token issued that no Authenticator accepts.
+func TestNamesOfRequests(t *testing.T) {
+	for _, name := range tokentest.HostileNames {
+		for what, change := range map[string]func(*tokenissuer.Request){
+			"pod":        func(r *tokenissuer.Request) { r.Pod = &corev1.Pod{ObjectMeta: tokentest.Meta("ci", name)} },
+			"secret":     func(r *tokenissuer.Request) { r.Secret = &corev1.Secret{ObjectMeta: tokentest.Meta("ci", name)} },
+			"node":       func(r *tokenissuer.Request) { r.Node = &corev1.Node{ObjectMeta: tokentest.Meta("", name)} },
+			"validating": func(r *tokenissuer.Request) { r.ValidatingWebhook = new(tokentest.Meta("", name)) },
+			"mutating":   func(r *tokenissuer.Request) { r.MutatingWebhook = new(tokentest.Meta("", name)) },
+			"object": func(r *tokenissuer.Request) {
+				r.Object = tokens.BoundObject{APIVersion: "batch/v1", Kind: "Job", Name: "a/" + name, UID: "uid"}
+			},
+			"kind": func(r *tokenissuer.Request) {
+				r.Object = tokens.BoundObject{APIVersion: "batch/v1", Kind: "Job/" + name, Name: "a", UID: "uid"}
+			},
+		} {
+			req := tokenissuer.Request{ServiceAccount: &corev1.ServiceAccount{ObjectMeta: tokentest.Meta("ci", "builder")}, Audiences: []string{api}}
+			change(&req)
+			if req.ValidatingWebhook != nil || req.MutatingWebhook != nil {
+				req.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}}
+			}
+			_, err := tokentest.NewIssuer(t, nil).Issue(t.Context(), req)
+			if _, ok := errors.AsType[*tokenissuer.RequestError](err); !ok {
+				t.Errorf("%s %q: %v, want a RequestError", what, name, err)
+			}
+		}
+		_, err := tokentest.NewIssuer(t, nil).IssueLegacy(t.Context(), &corev1.ServiceAccount{ObjectMeta: tokentest.Meta("ci", "builder")}, &corev1.Secret{ObjectMeta: tokentest.Meta("ci", name)})
+		if _, ok := errors.AsType[*tokenissuer.RequestError](err); !ok {
+			t.Errorf("Secret %q: %v, want a RequestError", name, err)
+		}
+	}
+}
+
+// An Issuer issues what an Authenticator reads, to the byte.
+func TestLongestIssuedToken(t *testing.T) {
+	issuer := fixedIssuer(t, nil)
+	longest, refused := 0, 0
+	for n := range 800 {
+		audiences := make([]string, 64)
+		for i := range audiences {
+			audiences[i] = fmt.Sprintf("%02d%s", i, strings.Repeat("x", 170))
+		}
+		audiences[0] += strings.Repeat("x", n)
+		token, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: audiences})
+		if _, ok := errors.AsType[*tokenissuer.RequestError](err); ok {
+			refused++
+			continue
+		}
+		if err != nil || refused > 0 || len(token.Value) > (16<<10) {
+			t.Fatalf("Issue() = %v, %v, want tokens of up to 16 KiB", token, err)
+		}
+		longest = len(token.Value)
+	}
+	if longest < (16<<10)-1 || refused == 0 {
+		t.Errorf("the longest token has %d bytes and %d were refused, want 16 KiB and some", longest, refused)
 	}
 }

@@ -1,13 +1,10 @@
-package tokens
+package tokenissuer
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"net/url"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -17,8 +14,9 @@ import (
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tenant"
+	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
-	"github.com/kubesa/serviceaccount/tokens/internal/signing"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
@@ -29,10 +27,10 @@ const (
 	MaxLifetime     = (1 << 32) * time.Second
 )
 
-// IssuerConfig configures [NewIssuer].
-type IssuerConfig struct {
+// Config configures [New].
+type Config struct {
 	// Issuer is required: the "iss" of bound tokens, usually the https URL under
-	// which their keys are published. It can't be [LegacyIssuer].
+	// which their keys are published. It can't be [tokens.LegacyIssuer].
 	Issuer string
 
 	// Signer is required. A *[keys.LocalSigner] checks what needs checking
@@ -60,25 +58,29 @@ type IssuerConfig struct {
 	// Extend, if set, adds claims to bound tokens.
 	Extend ClaimsExtender
 
-	// Cluster, if it has a Name, names the cluster of the context of Issue and
-	// IssueLegacy in the token.
-	Cluster ClusterClaim
+	// ClusterClaim, if not empty, is the name of the claim for the cluster of the context
+	// of Issue and IssueLegacy: see [tokens.ClusterClaim].
+	ClusterClaim string
 }
+
+// A ConfigError is one mistake in a [Config]. It is the same type in every package of this
+// module.
+type ConfigError = configerror.Error
 
 // An Issuer issues tokens for ServiceAccounts. It is safe for concurrent use if its
 // Signer is. Whoever can call it can act as any ServiceAccount: it looks nothing up
 // and doesn't authorize the caller.
 type Issuer struct {
-	cfg    IssuerConfig
-	signer *signing.Signer
+	cfg    Config
+	signer *signer
 }
 
-// NewIssuer returns an Issuer, or a [*ConfigError] for each invalid field of cfg,
+// New returns an Issuer, or a [*ConfigError] for each invalid field of cfg,
 // joined. It does no I/O: whether Keys verify what Signer signs, [keys.SelfTest]
 // says; call it at startup.
-func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
-	mistakes := configerror.List{Config: "tokens.IssuerConfig"}
-	if err := checkIssuer(cfg.Issuer); err != nil {
+func New(cfg Config) (*Issuer, error) {
+	mistakes := configerror.List{Config: "tokenissuer.Config"}
+	if err := payload.CheckIssuer(cfg.Issuer); err != nil {
 		mistakes.Add("Issuer", "%v", err)
 	}
 	mistakes.Require("Signer", cfg.Signer, "a keys.Signer")
@@ -86,7 +88,9 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.MaxLifetime != 0 && (cfg.MaxLifetime < time.Second || cfg.MaxLifetime > MaxLifetime) {
 		mistakes.Add("MaxLifetime", "is %v, want 0 or 1 s to 2^32 s", cfg.MaxLifetime)
 	}
-	cfg.Cluster.check(&mistakes, "Cluster")
+	if !payload.IsCluster(cfg.ClusterClaim) {
+		mistakes.Add("ClusterClaim", "is %q, which has a meaning of its own, want another one", cfg.ClusterClaim)
+	}
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
@@ -96,25 +100,7 @@ func NewIssuer(cfg IssuerConfig) (*Issuer, error) {
 	if cfg.NewID == nil {
 		cfg.NewID = newUUID
 	}
-	return &Issuer{cfg, signing.New(cfg.Signer, cfg.Keys)}, nil
-}
-
-// checkIssuer checks the name of an issuer of bound tokens (KEY-52, KEY-53).
-func checkIssuer(issuer string) error {
-	switch {
-	case issuer == "":
-		return errors.New("is empty, want the issuer of bound tokens")
-	case issuer == LegacyIssuer:
-		return fmt.Errorf("is %q, the issuer of Secret-based tokens, want another", issuer)
-	case !utf8.ValidString(issuer):
-		return errors.New("is not valid UTF-8")
-	}
-	if strings.Contains(issuer, ":") {
-		if _, err := url.Parse(issuer); err != nil {
-			return fmt.Errorf("is %q, which has a colon but is not a valid URL", issuer)
-		}
-	}
-	return nil
+	return &Issuer{cfg, newSigner(cfg.Signer, cfg.Keys)}, nil
 }
 
 // newUUID returns a random UUID (RFC 9562, version 4).
@@ -133,17 +119,17 @@ func newUUID() string {
 	return string(s[:])
 }
 
-// Now returns the time of the issuer's clock, [IssuerConfig.Now].
+// Now returns the time of the issuer's clock, [Config.Now].
 func (i *Issuer) Now() time.Time { return i.cfg.Now() }
 
-// MaxLifetime returns [IssuerConfig.MaxLifetime], 0 for none.
+// MaxLifetime returns [Config.MaxLifetime], 0 for none.
 func (i *Issuer) MaxLifetime() time.Duration { return i.cfg.MaxLifetime }
 
 // Issue returns a new token for req.ServiceAccount.
 //
 // A [*RequestError] says what is wrong with req or with the extra claims. Any
 // other error comes from the signer or the extender, and is retryable.
-func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
+func (i *Issuer) Issue(ctx context.Context, req Request) (*tokens.Token, error) {
 	maximum := i.cfg.MaxLifetime
 	if req.IgnoreMaxLifetime {
 		maximum = 0
@@ -155,26 +141,26 @@ func (i *Issuer) Issue(ctx context.Context, req IssueRequest) (*Token, error) {
 	c.Issuer = i.cfg.Issuer
 	c.SetID(i.cfg.NewID())
 	if c.ID == "" || !utf8.ValidString(c.ID) {
-		return nil, &RequestError{"IssuerConfig.NewID", "returned no id"}
+		return nil, &RequestError{"Config.NewID", "returned no id"}
 	}
-	if c.Cluster, err = i.cfg.Cluster.issueFor(ctx); err != nil {
+	if c.Cluster, err = i.cluster(ctx); err != nil {
 		return nil, err
 	}
 	extra, err := i.extend(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	encoded := c.EncodeBound(i.cfg.Cluster.Name, extra)
+	encoded := c.EncodeBound(i.cfg.ClusterClaim, extra)
 	if extra != nil {
 		if err := jose.CheckPayload(string(encoded)); err != nil {
-			return nil, &RequestError{"IssuerConfig.Extend", "claims that no verifier would read: " + err.Error()}
+			return nil, &RequestError{"Config.Extend", "claims that no verifier would read: " + err.Error()}
 		}
 	}
 	value, err := i.sign(ctx, encoded)
 	if err != nil {
 		return nil, err
 	}
-	return &Token{
+	return &tokens.Token{
 		Value:     value,
 		ID:        c.ID,
 		IssuedAt:  payload.Time(c.IssuedAt),
@@ -198,29 +184,41 @@ func (i *Issuer) IssueLegacy(ctx context.Context, account *corev1.ServiceAccount
 	if secret.Namespace != account.Namespace {
 		return "", &RequestError{"IssueLegacy secret", "not in the namespace of the ServiceAccount"}
 	}
-	cluster, err := i.cfg.Cluster.issueFor(ctx)
+	cluster, err := i.cluster(ctx)
 	if err != nil {
 		return "", err
 	}
 	c := payload.Claims{
-		Issuer:    LegacyIssuer,
+		Issuer:    tokens.LegacyIssuer,
 		Cluster:   cluster,
 		Subject:   userinfo.Username(account.Namespace, account.Name),
 		Namespace: account.Namespace,
 		Account:   payload.Ref{Name: account.Name, UID: account.UID},
 		Secret:    payload.Ref{Name: secret.Name},
 	}
-	return i.sign(ctx, c.EncodeLegacy(i.cfg.Cluster.Name))
+	return i.sign(ctx, c.EncodeLegacy(i.cfg.ClusterClaim))
+}
+
+// cluster returns the cluster to issue a token for, empty if there are none.
+func (i *Issuer) cluster(ctx context.Context) (string, error) {
+	if i.cfg.ClusterClaim == "" {
+		return "", nil
+	}
+	cluster := tenant.Of(ctx)
+	if cluster == "" || !utf8.ValidString(cluster) {
+		return "", &RequestError{"Config.ClusterClaim", "the context names no cluster"}
+	}
+	return cluster, nil
 }
 
 // sign returns the signed token of payload.
 func (i *Issuer) sign(ctx context.Context, payload []byte) (string, error) {
-	value, err := i.signer.Sign(ctx, payload)
+	value, err := i.signer.sign(ctx, payload)
 	switch {
-	case err == signing.ErrTooLong:
-		return "", &RequestError{"IssueRequest", "makes " + err.Error()}
+	case err == errTooLong:
+		return "", &RequestError{"Request", "makes " + err.Error()}
 	case err != nil:
-		return "", fmt.Errorf("tokens: signing: %w", err)
+		return "", fmt.Errorf("tokenissuer: signing: %w", err)
 	}
 	return value, nil
 }

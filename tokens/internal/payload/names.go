@@ -1,0 +1,58 @@
+package payload
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// LegacyIssuer is the "iss" of every Secret-based token (CST-17).
+const LegacyIssuer = "kubernetes/serviceaccount"
+
+// CheckIssuer checks the name of an issuer of bound tokens (KEY-52, KEY-53).
+func CheckIssuer(issuer string) error {
+	switch {
+	case issuer == "":
+		return errors.New("is empty, want the issuer of bound tokens")
+	case issuer == LegacyIssuer:
+		return fmt.Errorf("is %q, the issuer of Secret-based tokens, want another", issuer)
+	case !utf8.ValidString(issuer):
+		return errors.New("is not valid UTF-8")
+	}
+	if strings.Contains(issuer, ":") {
+		if _, err := url.Parse(issuer); err != nil {
+			return fmt.Errorf("is %q, which has a colon but is not a valid URL", issuer)
+		}
+	}
+	return nil
+}
+
+// reservedClaims are the top-level claims that have a meaning.
+var reservedClaims = []string{
+	ClaimIssuer, ClaimSubject, ClaimAudience, ClaimExpiry, ClaimNotBefore, ClaimIssuedAt, ClaimID,
+	ClaimPrivate, LegacyNamespace, LegacySecretName, LegacyAccountName, LegacyAccountUID,
+}
+
+// IsReserved reports whether claim, in any case, is a top-level claim that has a meaning.
+func IsReserved(claim string) bool {
+	return slices.ContainsFunc(reservedClaims, func(r string) bool { return strings.EqualFold(r, claim) })
+}
+
+// privateClaims are the members of ClaimPrivate that have a meaning, and the last parts
+// of the claims of Secret-based tokens.
+var privateClaims = []string{
+	ClaimNamespace, ClaimAccount, ClaimPod, ClaimSecret, ClaimNode, ClaimValidating, ClaimMutating, ClaimAttestation, ClaimWarnAfter, ClaimObject,
+	LegacySecretName[len(legacyPrefix):], LegacyAccountName[len(legacyPrefix):], LegacyAccountUID[len(legacyPrefix):],
+}
+
+// IsPrivate reports whether name, in any case, is a member of ClaimPrivate that has a
+// meaning, or its equivalent in Secret-based tokens.
+func IsPrivate(name string) bool {
+	return slices.ContainsFunc(privateClaims, func(own string) bool { return strings.EqualFold(own, name) })
+}
+
+// IsCluster reports whether name can be that of the claim that names the cluster.
+func IsCluster(name string) bool { return utf8.ValidString(name) && !IsPrivate(name) }

@@ -1,0 +1,76 @@
+package tokenissuer_test
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubesa/serviceaccount/internal/flight"
+	"github.com/kubesa/serviceaccount/keys"
+	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
+	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
+)
+
+// hangs calls f a thousand times, each with a context of one second, and checks that
+// at most limit goroutines are left, and that the last error is want.
+func hangs(t *testing.T, limit int, f func(context.Context) error, want string) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	var err error
+	for range 1000 {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err = f(ctx)
+		cancel()
+	}
+	synctest.Wait()
+	if left := runtime.NumGoroutine() - before; left > limit+slack {
+		t.Errorf("1,000 calls that hang left %d goroutines, want at most %d", left, limit)
+	}
+	if err == nil || err.Error() != want {
+		t.Errorf("the last of 1,000 calls that hang: %v, want %q", err, want)
+	}
+}
+
+// slack is for goroutines that are ending.
+const slack = 4
+
+// A signer that hangs costs a bounded number of goroutines, and is called again once
+// its calls have returned.
+func TestIssueSignerHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		good := must(keys.NewSigner(ecKey))
+		release := make(chan struct{})
+		issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) {
+			cfg.Signer = tokentest.SignerFunc(func(_ context.Context, payload []byte) (string, error) {
+				<-release
+				return good.Sign(context.Background(), payload)
+			})
+		})
+		issue := func(ctx context.Context) error {
+			_, err := issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}})
+			return err
+		}
+		hangs(t, 64, issue, "tokenissuer: signing: the signer hangs: 64 calls have not returned")
+		close(release)
+		synctest.Wait()
+		if err := issue(t.Context()); err != nil {
+			t.Errorf("after its calls have returned: %v", err)
+		}
+	})
+}
+
+// The error of a panic has the value and the stack for who looks for them; its text
+// has neither.
+func TestIssueSignerPanics(t *testing.T) {
+	issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) {
+		cfg.Signer = tokentest.SignerFunc(func(context.Context, []byte) (string, error) { panic("hunter2") })
+	})
+	_, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}})
+	value, stack := flight.PanicOf(err)
+	if err == nil || strings.Contains(err.Error(), "hunter2") || value != "hunter2" || !strings.Contains(string(stack), "TestIssueSignerPanics") {
+		t.Errorf("Issue() = %v with the panic %v and a stack of %d bytes, want both, and nothing of them in the text", err, value, len(stack))
+	}
+}
