@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -117,10 +118,24 @@ func withoutRevisions(v any) any {
 		for key := range v {
 			v[key] = withoutRevisions(v[key])
 		}
+		if entries, ok := v["managedFields"].([]any); ok {
+			// They are in the order of their seconds: two requests are within one or not.
+			slices.SortFunc(entries, func(a, b any) int { return strings.Compare(untimed(a), untimed(b)) })
+		}
 	case []any:
 		for i := range v {
 			v[i] = withoutRevisions(v[i])
 		}
 	}
 	return v
+}
+
+func untimed(entry any) string {
+	fields, ok := entry.(map[string]any)
+	if !ok {
+		return ""
+	}
+	fields = maps.Clone(fields)
+	delete(fields, "time")
+	return string(must(json.Marshal(fields)))
 }
