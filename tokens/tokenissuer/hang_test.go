@@ -74,3 +74,30 @@ func TestIssueSignerPanics(t *testing.T) {
 		t.Errorf("Issue() = %v with the panic %v and a stack of %d bytes, want both, and nothing of them in the text", err, value, len(stack))
 	}
 }
+
+// oddSource is a signer that is a source of keys, too, whose keys can't be had.
+type oddSource struct {
+	keys.Signer
+	publicKeys func() ([]keys.PublicKey, error)
+}
+
+func (s oddSource) PublicKeys(context.Context, string) ([]keys.PublicKey, error) { return s.publicKeys() }
+
+// Neither do keys that hang or panic reach the caller.
+func TestIssueKeysOfSigner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		for want, publicKeys := range map[string]func() ([]keys.PublicKey, error){
+			"tokenissuer: signing: what the signer returned can't be verified: context deadline exceeded": func() ([]keys.PublicKey, error) { <-release; return nil, nil },
+			"tokenissuer: signing: what the signer returned can't be verified: the signer panicked":       func() ([]keys.PublicKey, error) { panic("hunter2") },
+		} {
+			issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) { cfg.Signer = oddSource{must(keys.NewSigner(ecKey)), publicKeys} })
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			if _, err := issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}}); err == nil || err.Error() != want {
+				t.Errorf("Issue() = %v, want %s", err, want)
+			}
+			cancel()
+		}
+		close(release)
+	})
+}

@@ -151,9 +151,13 @@ func (i *Issuer) Issue(ctx context.Context, req Request) (*tokens.Token, error) 
 		return nil, err
 	}
 	encoded := c.EncodeBound(i.cfg.ClusterClaim, extra)
-	if extra != nil {
+	if extra != nil || req.Attestations != nil {
 		if err := jose.CheckPayload(string(encoded)); err != nil {
-			return nil, &RequestError{"Config.Extend", "claims that no verifier would read: " + err.Error()}
+			field := "Config.Extend"
+			if extra == nil {
+				field = "Request.Attestations"
+			}
+			return nil, &RequestError{field, "claims that no verifier would read: " + err.Error()}
 		}
 	}
 	value, err := i.sign(ctx, encoded)

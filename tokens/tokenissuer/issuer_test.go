@@ -205,6 +205,14 @@ func TestIssueRefuses(t *testing.T) {
 		{"webhook without UID", func(r *tokenissuer.Request) { r.ValidatingWebhook = &metav1.ObjectMeta{Name: "w"} }, "Request.ValidatingWebhook", "no UID"},
 		{"mutating webhook without name", func(r *tokenissuer.Request) { r.MutatingWebhook = &metav1.ObjectMeta{UID: "w"} }, "Request.MutatingWebhook", "no name"},
 		{"webhook without attestation", func(r *tokenissuer.Request) { r.ValidatingWebhook = webhook }, "Request.Attestations", "no admissionReviewAPIGroups"},
+		{"nil pointer as webhook", func(r *tokenissuer.Request) { r.ValidatingWebhook, r.Attestations = (*metav1.ObjectMeta)(nil), groups }, "Request.ValidatingWebhook", "is a nil pointer"},
+		{"nil pointer as mutating webhook", func(r *tokenissuer.Request) { r.MutatingWebhook = (*metav1.ObjectMeta)(nil) }, "Request.MutatingWebhook", "is a nil pointer"},
+		{"attestations that read alike", func(r *tokenissuer.Request) {
+			r.ValidatingWebhook, r.Attestations = webhook, map[string][]string{tokens.AttestedAPIGroups: {"*"}, "\xfe": nil, "\xff": nil}
+		}, "Request.Attestations", "no verifier would read"},
+		{"attestation with a claim's name in another case", func(r *tokenissuer.Request) {
+			r.ValidatingWebhook, r.Attestations = webhook, map[string][]string{tokens.AttestedAPIGroups: {"*"}, "Name": {"x"}}
+		}, "Request.Attestations", "no verifier would read"},
 		{"attestation without webhook", func(r *tokenissuer.Request) { r.Attestations = groups }, "Request.Attestations", "only for tokens"},
 	}
 	issuer := fixedIssuer(t, nil)

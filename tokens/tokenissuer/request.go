@@ -162,11 +162,20 @@ func (req *Request) bind(c *payload.Claims) error {
 	if req.Node != nil {
 		c.Node = payload.Ref{Name: req.Node.Name, UID: req.Node.UID}
 	}
-	if req.ValidatingWebhook != nil {
-		c.Validating = refOf(req.ValidatingWebhook)
-	}
-	if req.MutatingWebhook != nil {
-		c.Mutating = refOf(req.MutatingWebhook)
+	for _, webhook := range []struct {
+		object metav1.Object
+		ref    *payload.Ref
+		field  string
+	}{
+		{req.ValidatingWebhook, &c.Validating, "Request.ValidatingWebhook"}, {req.MutatingWebhook, &c.Mutating, "Request.MutatingWebhook"},
+	} {
+		switch {
+		case webhook.object == nil:
+		case objects.IsNil(webhook.object):
+			return &RequestError{webhook.field, "is a nil pointer, want none or a configuration"}
+		default:
+			*webhook.ref = refOf(webhook.object)
+		}
 	}
 	c.Object = payload.Object(req.Object)
 	if err := req.checkRefs(c); err != nil {

@@ -77,7 +77,7 @@ func (s *signer) check(ctx context.Context, value string, payload []byte) error 
 	if s.keys == nil {
 		return nil
 	}
-	list, err := s.keys.PublicKeys(ctx, token.KeyID)
+	list, err := flight.Do(ctx, s.guard, func(ctx context.Context) ([]keys.PublicKey, error) { return s.keys.PublicKeys(ctx, token.KeyID) })
 	if err != nil {
 		return fmt.Errorf("can't be verified: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
 // LegacyIssuer is the "iss" of every Secret-based token (CST-17).
@@ -54,5 +56,11 @@ func IsPrivate(name string) bool {
 	return slices.ContainsFunc(privateClaims, func(own string) bool { return strings.EqualFold(own, name) })
 }
 
-// IsCluster reports whether name can be that of the claim that names the cluster.
-func IsCluster(name string) bool { return utf8.ValidString(name) && !IsPrivate(name) }
+// refMembers are the names in the objects of private claims.
+var refMembers = []string{"apiVersion", "kind", "name", "uid"}
+
+// IsCluster reports whether name can be that of the claim that names the cluster: tokens
+// with a name that differs from one with a meaning only in case are malformed.
+func IsCluster(name string) bool {
+	return utf8.ValidString(name) && !IsPrivate(name) && strictjson.Imitated(name, reservedClaims) == "" && strictjson.Imitated(name, refMembers) == ""
+}
