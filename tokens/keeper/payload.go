@@ -7,8 +7,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -50,7 +52,7 @@ func (e *SourceError) Unwrap() error { return e.Err }
 
 // Payload returns the files of a projected volume of pod, and when the first of its
 // tokens expires, zero if there is none. It is what a kubelet writes: [WriteVolume]
-// writes it.
+// writes it. Each object is looked up once, however many sources name it.
 //
 // A later source overwrites an earlier one at the same path. The certificates of several
 // ClusterTrustBundles are in one file, each once, in an order of their own; a file of an
@@ -86,6 +88,26 @@ type payload struct {
 	mode   int32
 	files  map[string]File
 	expiry time.Time
+
+	// What was looked up: a pod may name one object any number of times.
+	configMaps   lookups[*corev1.ConfigMap]
+	secrets      lookups[*corev1.Secret]
+	trustBundles lookups[*certificatesv1.ClusterTrustBundle]
+	bundleLists  lookups[[]*certificatesv1.ClusterTrustBundle]
+}
+
+// lookups has the results of lookups by name.
+type lookups[T any] map[string]func() (T, error)
+
+// of returns the result for name, which get returns if it isn't there yet.
+func (l *lookups[T]) of(name string, get func() (T, error)) (T, error) {
+	if *l == nil {
+		*l = lookups[T]{}
+	}
+	if (*l)[name] == nil {
+		(*l)[name] = sync.OnceValues(get)
+	}
+	return (*l)[name]()
 }
 
 func (p *payload) set(path string, data []byte, mode *int32) {
@@ -126,7 +148,9 @@ func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) erro
 			if isNil(p.cfg.ConfigMaps) {
 				return nil, errors.New("there is no getter of ConfigMaps")
 			}
-			return p.cfg.ConfigMaps.GetConfigMap(ctx, p.pod.Namespace, c.Name)
+			return p.configMaps.of(c.Name, func() (*corev1.ConfigMap, error) {
+				return p.cfg.ConfigMaps.GetConfigMap(ctx, p.pod.Namespace, c.Name)
+			})
 		})
 		if err != nil {
 			return fmt.Errorf("the ConfigMap %q: %w", c.Name, err)
@@ -145,7 +169,7 @@ func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) erro
 			if isNil(p.cfg.Secrets) {
 				return nil, errors.New("there is no getter of Secrets")
 			}
-			return p.cfg.Secrets.GetSecret(ctx, p.pod.Namespace, s.Name)
+			return p.secrets.of(s.Name, func() (*corev1.Secret, error) { return p.cfg.Secrets.GetSecret(ctx, p.pod.Namespace, s.Name) })
 		})
 		if err != nil {
 			return fmt.Errorf("the Secret %q: %w", s.Name, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -52,6 +53,46 @@ func newPayloadCase() *payloadCase {
 
 func (c *payloadCase) add(source corev1.VolumeProjection) {
 	c.volume.Sources = append(c.volume.Sources, source)
+}
+
+// A pod decides how many sources its volume has, not how many lookups that takes.
+func TestPayloadLookupsOfOneObject(t *testing.T) {
+	c := newPayloadCase()
+	bundles := &bundleCounter{}
+	c.cfg.TrustBundles = bundles
+	for i := range 1000 {
+		path := []corev1.KeyToPath{{Key: "more", Path: fmt.Sprint("a", i)}}
+		c.add(corev1.VolumeProjection{ConfigMap: &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"}, Items: path}})
+		c.add(corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "absent"}, Optional: ptr(true)}})
+		c.add(corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{Name: ptr("b"), Path: fmt.Sprint("b", i)}})
+		c.add(corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{SignerName: ptr("x/y"), LabelSelector: &metav1.LabelSelector{}, Optional: ptr(true), Path: fmt.Sprint("c", i)}})
+	}
+	files, _, err := keeper.Payload(t.Context(), c.pod, c.volume, c.cfg)
+	if err != nil || len(files) != 3+3*1000 {
+		t.Errorf("Payload() = %d files, %v, want 3003", len(files), err)
+	}
+	lookups := bundles.n
+	for _, a := range c.cfg.ConfigMaps.(*fake.Cluster).Actions() {
+		if a.Verb == "get" {
+			lookups++
+		}
+	}
+	if lookups != 4 {
+		t.Errorf("4,000 sources took %d lookups, want 4, one for each object or list", lookups)
+	}
+}
+
+// A bundleCounter has one ClusterTrustBundle, without certificates.
+type bundleCounter struct{ n int }
+
+func (c *bundleCounter) GetClusterTrustBundle(context.Context, string) (*certificatesv1.ClusterTrustBundle, error) {
+	c.n++
+	return &certificatesv1.ClusterTrustBundle{}, nil
+}
+
+func (c *bundleCounter) ListClusterTrustBundles(context.Context, string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	c.n++
+	return nil, nil
 }
 
 // KUB-15, KUB-31, KUB-33, KUB-34, KUB-37

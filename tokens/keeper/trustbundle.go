@@ -43,7 +43,7 @@ func (e *NoTrustBundleError) Error() string {
 // addTrustBundle adds the certificates of ClusterTrustBundles: an empty file if there are
 // none and there need not be any.
 func (p *payload) addTrustBundle(ctx context.Context, source *corev1.ClusterTrustBundleProjection) error {
-	bundles, err := p.trustBundles(ctx, source)
+	bundles, err := p.selectBundles(ctx, source)
 	if err != nil {
 		return err
 	}
@@ -51,9 +51,9 @@ func (p *payload) addTrustBundle(ctx context.Context, source *corev1.ClusterTrus
 	return nil
 }
 
-// trustBundles returns those that source names or selects. As for a kubelet, a name has
+// selectBundles returns those that source names or selects. As for a kubelet, a name has
 // precedence, and without a label selector nothing matches.
-func (p *payload) trustBundles(ctx context.Context, source *corev1.ClusterTrustBundleProjection) ([]*certificatesv1.ClusterTrustBundle, error) {
+func (p *payload) selectBundles(ctx context.Context, source *corev1.ClusterTrustBundleProjection) ([]*certificatesv1.ClusterTrustBundle, error) {
 	missing := isNil(p.cfg.TrustBundles)
 	switch {
 	case source.Name != nil:
@@ -61,7 +61,9 @@ func (p *payload) trustBundles(ctx context.Context, source *corev1.ClusterTrustB
 			if missing {
 				return nil, errNoTrustBundles
 			}
-			return p.cfg.TrustBundles.GetClusterTrustBundle(ctx, *source.Name)
+			return p.trustBundles.of(*source.Name, func() (*certificatesv1.ClusterTrustBundle, error) {
+				return p.cfg.TrustBundles.GetClusterTrustBundle(ctx, *source.Name)
+			})
 		})
 		if err != nil {
 			return nil, fmt.Errorf("the ClusterTrustBundle %q: %w", *source.Name, err)
@@ -84,7 +86,9 @@ func (p *payload) trustBundles(ctx context.Context, source *corev1.ClusterTrustB
 	if missing {
 		return nil, fmt.Errorf("the ClusterTrustBundles of %q: %w", signer, errNoTrustBundles)
 	}
-	bundles, err := p.cfg.TrustBundles.ListClusterTrustBundles(ctx, signer)
+	bundles, err := p.bundleLists.of(signer, func() ([]*certificatesv1.ClusterTrustBundle, error) {
+		return p.cfg.TrustBundles.ListClusterTrustBundles(ctx, signer)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("the ClusterTrustBundles of %q: %w", signer, err)
 	}
