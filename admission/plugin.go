@@ -15,8 +15,8 @@ import (
 // its [Config] are.
 type Plugin struct{ rules rules }
 
-// New returns a Plugin, or an error that joins one [*ConfigError] for each mistake
-// in cfg. It does no I/O.
+// New returns a Plugin, or an error naming every invalid field, each as a
+// [*ConfigError]. It does no I/O.
 func New(cfg Config) (*Plugin, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ import (
 )
 
 // TestModel runs random users, faults, stale caches, crashes and one or two
-// replicas of ServiceAccounts, Tokens and RootCAPublisher against each other. It
+// replicas of ServiceAccounts, Tokens and rootca.ConfigMaps against each other. It
 // checks S1..S6, S8..S11 of SECURITY.md at every write, and E1..E6 once the faults
 // have ended and the caches have caught up: CTL-4..92, SAC-2..13, RCA-3..11.
 //

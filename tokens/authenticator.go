@@ -162,8 +162,8 @@ type Authenticator struct {
 	cache *signatureCache // nil for none
 }
 
-// NewAuthenticator returns an Authenticator, or a [*ConfigError] for each invalid
-// field of cfg, joined. It does no I/O.
+// NewAuthenticator returns an Authenticator, or an error naming every invalid field,
+// each as a [*ConfigError]. It does no I/O.
 func NewAuthenticator(cfg AuthenticatorConfig) (*Authenticator, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err

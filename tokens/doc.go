@@ -41,11 +41,11 @@
 //
 // # Failure
 //
-// Constructors return a [*ConfigError] for each invalid field, joined.
-// [Authenticator.Authenticate] fails in three ways. [ErrNotRecognized]: not of
-// these issuers, ask the next authenticator. [*InvalidError]: rejected, with a
-// [Reason] for programs. [*UnavailableError]: a lookup failed, retry; it fails
-// closed. A getter that returns neither an object nor an error is such a failure.
+// Constructors return an error naming every invalid field, each as a [*ConfigError].
+// [Authenticator.Authenticate] fails in three ways. [ErrNotRecognized]: not of these
+// issuers, ask the next authenticator. [*InvalidError]: rejected, with a [Reason] for
+// programs. [*UnavailableError]: a lookup failed, retry; it fails closed. A getter that
+// returns neither an object nor an error is such a failure.
 //
 // # Security
 //

@@ -68,8 +68,8 @@ const subjectKeys = "verification keys"
 // subjectCluster is that of a cluster that can't be told.
 const subjectCluster = "cluster"
 
-// A ConfigError is one mistake in a configuration, such as [AuthenticatorConfig]: Config
-// says which struct, Field which field, and Problem what is wrong with it.
+// A ConfigError is one mistake in a configuration, such as [AuthenticatorConfig]. It
+// has the fields Config, Field and Problem. Only another config helps.
 type ConfigError = configerror.Error
 
 // A NotRecognizedError wraps [ErrNotRecognized] and says why. It holds nothing

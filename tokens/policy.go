@@ -43,11 +43,11 @@ type Policy struct {
 	Clusters []string
 }
 
-// Checker returns a func that rejects an Identity with an [*InvalidError], or a
-// [*ConfigError] for each invalid field of p, joined. An [Authenticator] checks its own
-// Policy; this is for identities of other [Verifier]s. Those of a TokenReview have no
-// times, so MaxLifetime rejects them all, and don't tell Secret-based tokens apart, but
-// for RequirePodBound. The func is safe for concurrent use.
+// Checker returns a func that rejects an Identity with an [*InvalidError], or an error
+// naming every invalid field, each as a [*ConfigError]. An [Authenticator] checks its
+// own Policy; this is for identities of other [Verifier]s. Those of a TokenReview have
+// no times, so MaxLifetime rejects them all, and don't tell Secret-based tokens apart,
+// but for RequirePodBound. The func is safe for concurrent use.
 func (p Policy) Checker() (func(*Identity) error, error) {
 	if err := p.check(); err != nil {
 		return nil, err

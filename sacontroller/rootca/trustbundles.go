@@ -107,8 +107,8 @@ var (
 	_ sacontroller.Forgetter = (*TrustBundles)(nil)
 )
 
-// NewTrustBundles returns a TrustBundles, or a [*ConfigError] for each
-// invalid field of cfg, joined.
+// NewTrustBundles returns a TrustBundles, or an error naming every invalid field, each
+// as a [*ConfigError].
 func NewTrustBundles(cfg TrustBundlesConfig) (*TrustBundles, error) {
 	mistakes := configerror.List{Config: "rootca.TrustBundlesConfig"}
 	mistakes.Require("Reader", cfg.Reader, "a TrustBundlesReader")

@@ -75,9 +75,9 @@ type Issuer struct {
 	signer *signer
 }
 
-// New returns an Issuer, or a [*ConfigError] for each invalid field of cfg,
-// joined. It does no I/O: whether Keys verify what Signer signs, [keys.SelfTest]
-// says; call it at startup.
+// New returns an Issuer, or an error naming every invalid field, each as a
+// [*ConfigError]. It does no I/O: whether Keys verify what Signer signs,
+// [keys.SelfTest] says; call it at startup.
 func New(cfg Config) (*Issuer, error) {
 	mistakes := configerror.List{Config: "tokenissuer.Config"}
 	if err := payload.CheckIssuer(cfg.Issuer); err != nil {
