@@ -81,7 +81,9 @@ type oddSource struct {
 	publicKeys func() ([]keys.PublicKey, error)
 }
 
-func (s oddSource) PublicKeys(context.Context, string) ([]keys.PublicKey, error) { return s.publicKeys() }
+func (s oddSource) PublicKeys(context.Context, string) ([]keys.PublicKey, error) {
+	return s.publicKeys()
+}
 
 // Neither do keys that hang or panic reach the caller.
 func TestIssueKeysOfSigner(t *testing.T) {
