@@ -2,7 +2,6 @@ package tokens_test
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"strings"
 	"testing"
@@ -224,13 +223,4 @@ func TestClusterOfUserInfo(t *testing.T) {
 	if _, err := tokens.IdentityOf(user); !cmp.Equal(err, error(&tokens.InvalidError{Reason: tokens.ReasonInvalidUser, Subject: userinfo.ExtraClusterName})) {
 		t.Errorf("IdentityOf() = %v, want an InvalidError", err)
 	}
-}
-
-func payloadOf(t *testing.T, token string) string {
-	t.Helper()
-	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(payload)
 }
