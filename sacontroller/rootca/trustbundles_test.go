@@ -1,6 +1,7 @@
 package rootca_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -152,6 +153,39 @@ func TestTrustBundleIsCreated(t *testing.T) {
 	}
 }
 
+// A trimmer is a Reader whose objects lack some of their metadata.
+type trimmer struct {
+	*fake.Reader
+	trim func(*certificatesv1.ClusterTrustBundle)
+}
+
+func (r trimmer) ListClusterTrustBundles(ctx context.Context, signerName string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	bundles, err := r.Reader.ListClusterTrustBundles(ctx, signerName)
+	for i, b := range bundles {
+		bundles[i] = b.DeepCopy()
+		r.trim(bundles[i])
+	}
+	return bundles, err
+}
+
+// CTB-12: what exists is updated as long as the Reader gives it a UID or a version.
+func TestTrustBundleIsUpdated(t *testing.T) {
+	ca, other := anchor(t, "a", true), anchor(t, "b", true)
+	for name, trim := range map[string]func(*certificatesv1.ClusterTrustBundle){
+		"whole":           func(*certificatesv1.ClusterTrustBundle) {},
+		"without UID":     func(b *certificatesv1.ClusterTrustBundle) { b.UID = "" },
+		"without version": func(b *certificatesv1.ClusterTrustBundle) { b.ResourceVersion = "" },
+	} {
+		w := newTrustWorld(t, trustBundle(bundleName(ca), other, nil))
+		c := w.add(t, ca, func(cfg *rootca.TrustBundlesConfig) { cfg.Reader = trimmer{w.Reader(), trim} })
+		key := c.Due(sacontroller.Change{Type: watch.Added, Object: satest.Active("kube-system")})[0]
+		_, err := c.Reconcile(t.Context(), key)
+		if creates, updates := w.calls("create"), w.calls("update"); creates != 0 || updates != 1 {
+			t.Errorf("%s: Reconcile() = %v, with %d creates and %d updates, want one update", name, err, creates, updates)
+		}
+	}
+}
+
 // CTB-10: a bundle that is deleted or changed comes back; CTB-12: metadata of others stays.
 func TestTrustBundleIsRestored(t *testing.T) {
 	ca, other := anchor(t, "a", true), anchor(t, "b", true)
@@ -176,31 +210,33 @@ func TestTrustBundleIsRestored(t *testing.T) {
 func TestTrustBundleRotation(t *testing.T) {
 	a, b := anchor(t, "a", true), anchor(t, "b", true)
 	named := map[string]string{"a": a, "b": b}
-	w := newTrustWorld(t)
-	c := w.add(t, a)
-	step := func(what string, after time.Duration, want ...string) {
-		t.Helper()
-		if got := w.settle(t, after, named); !slices.Equal(got, want) {
-			t.Errorf("%s: bundles %q, want %q", what, got, want)
+	for configured, grace := range map[time.Duration]time.Duration{0: 24 * time.Hour, time.Hour: time.Hour} {
+		w := newTrustWorld(t)
+		c := w.add(t, a, func(cfg *rootca.TrustBundlesConfig) { cfg.GracePeriod = configured })
+		step := func(what string, after time.Duration, want ...string) {
+			t.Helper()
+			if got := w.settle(t, after, named); !slices.Equal(got, want) {
+				t.Errorf("grace period %v, %s: bundles %q, want %q", configured, what, got, want)
+			}
 		}
+		step("at first", 0, "a")
+		if err := c.SetRootCA([]byte(b)); err != nil {
+			t.Fatal(err)
+		}
+		step("after the change", time.Minute, "a", "b")
+		step("shortly before the end", grace-time.Second, "a", "b")
+		step("after the grace period", time.Second, "b")
+		if err := c.SetRootCA([]byte(a)); err != nil {
+			t.Fatal(err)
+		}
+		step("after another change", time.Minute, "a", "b")
+		if err := c.SetRootCA([]byte(b)); err != nil {
+			t.Fatal(err)
+		}
+		step("after the change back", time.Minute, "a", "b")
+		step("after one grace period", grace, "a", "b")
+		step("after two", grace, "b")
 	}
-	step("at first", 0, "a")
-	if err := c.SetRootCA([]byte(b)); err != nil {
-		t.Fatal(err)
-	}
-	step("after the change", time.Minute, "a", "b")
-	step("shortly before the end", time.Hour-time.Second, "a", "b")
-	step("after the grace period", time.Second, "b")
-	if err := c.SetRootCA([]byte(a)); err != nil {
-		t.Fatal(err)
-	}
-	step("after another change", time.Minute, "a", "b")
-	if err := c.SetRootCA([]byte(b)); err != nil {
-		t.Fatal(err)
-	}
-	step("after the change back", time.Minute, "a", "b")
-	step("after one grace period", time.Hour, "a", "b")
-	step("after two", time.Hour, "b")
 }
 
 // CTB-15: what isn't provably the publisher's own stays.
@@ -261,9 +297,15 @@ func TestTrustBundleFailures(t *testing.T) {
 		old = append(old, trustBundle(bundleName(content), content, owner))
 	}
 	current := trustBundle(bundleName(a), a, owner)
+	leaving := func(o runtime.Object) runtime.Object {
+		b := o.DeepCopyObject().(*certificatesv1.ClusterTrustBundle)
+		b.DeletionTimestamp, b.Finalizers = &metav1.Time{Time: fake.Epoch}, []string{"test/stays"}
+		return b
+	}
 	for _, tt := range []struct {
 		name    string
 		objects []runtime.Object
+		reader  *fault.Fault
 		fault   *fault.Fault
 		creates int
 		deletes int
@@ -274,11 +316,25 @@ func TestTrustBundleFailures(t *testing.T) {
 		{name: "a delete fails", objects: append(old[:3:3], current), fault: fault.Nth(1, "delete", "clustertrustbundles", satest.ErrBusy), deletes: 3, want: "deleting ClusterTrustBundle"},
 		{name: "a delete conflicts", objects: append(old[:2:2], current), fault: fault.Nth(1, "delete", "clustertrustbundles", fault.Conflict), deletes: 2},
 		{name: "a delete says not found", objects: append(old[:2:2], current), fault: fault.Nth(1, "delete", "clustertrustbundles", fault.NotFound), deletes: 2},
+		{name: "one is being deleted", objects: append(old[:2:2], leaving(old[2]), current), deletes: 2},
+		{name: "its own is being deleted", objects: append(old[:2:2], leaving(current))},
+		{name: "no list", objects: old[:1], reader: fault.On("list", "clustertrustbundles", satest.ErrBusy), want: "listing the ClusterTrustBundles of kubernetes.io/kube-apiserver-serving: "},
 		{name: "many", objects: append(old[:40:40], current), deletes: 30, result: sacontroller.Result{RequeueAfter: sacontroller.Yield}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newTrustWorld(t, tt.objects...)
-			c := w.add(t, a)
+			reader, stored := w.Reader(), map[string]*metav1.Preconditions{}
+			bundles, err := reader.ListClusterTrustBundles(t.Context(), rootca.ServingSigner)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, b := range bundles {
+				stored[b.Name] = &metav1.Preconditions{UID: &b.UID, ResourceVersion: &b.ResourceVersion}
+			}
+			if tt.reader != nil {
+				reader.Inject(tt.reader)
+			}
+			c := w.add(t, a, func(cfg *rootca.TrustBundlesConfig) { cfg.Reader = reader })
 			w.now = w.now.Add(2 * time.Hour)
 			if tt.fault != nil {
 				w.Inject(tt.fault)
@@ -293,6 +349,11 @@ func TestTrustBundleFailures(t *testing.T) {
 			}
 			if creates, deletes := w.calls("create"), w.calls("delete"); creates != tt.creates || deletes != tt.deletes {
 				t.Errorf("%d creates and %d deletes, want %d and %d", creates, deletes, tt.creates, tt.deletes)
+			}
+			for _, a := range w.Actions() {
+				if a.Verb == "delete" {
+					satest.Diff(t, "what is deleted", stored[a.Name], a.Preconditions)
+				}
 			}
 		})
 	}
@@ -351,9 +412,12 @@ func TestTrustBundleDue(t *testing.T) {
 		{"nil namespace", sacontroller.Change{Type: watch.Added, Object: (*corev1.Namespace)(nil)}, false},
 		{"nothing", sacontroller.Change{}, false},
 	} {
-		if keys := c.Due(tt.change); len(keys) == 1 != tt.due {
-			t.Errorf("%s: Due() = %v, want %v", tt.name, keys, tt.due)
+		var want []sacontroller.Key
+		if tt.due {
+			want = []sacontroller.Key{{Tenant: "red", Kind: "ClusterTrustBundle", Name: "kubernetes.io:kube-apiserver-serving"}}
 		}
+		tt.change.Tenant = "red"
+		satest.Diff(t, tt.name, want, c.Due(tt.change))
 	}
 	w.ClearActions()
 	if _, err := c.Reconcile(t.Context(), sacontroller.Key{Kind: "Namespace", Name: "ns"}); err != nil || len(w.Actions()) > 0 {
