@@ -3,6 +3,7 @@ package sacontroller_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -106,6 +107,49 @@ func TestAccountAttempts(t *testing.T) {
 			want = map[string]int{"get namespaces": 49, "get serviceaccounts": 49 + 2*2, "get secrets": 2*n + 4, "list secrets": 5, "create secrets": 1, "update serviceaccounts": 2}
 		}
 		satest.Diff(t, "calls", want, count)
+	}
+}
+
+// A Namespace has so many searches at a time, and the next account waits until one of
+// them is over.
+func TestAccountAttemptsWait(t *testing.T) {
+	const many = 64
+	cluster := fake.New(satest.Active("ns"))
+	keys := make([]sacontroller.Key, many+1)
+	for i, name := range satest.NumberedNames(many+1, "sa%d") {
+		a := satest.Account()
+		a.Name, a.UID = name, *satest.UID(name)
+		for _, listed := range generatedNames(20) {
+			a.Secrets = append(a.Secrets, corev1.ObjectReference{Name: strings.Replace(listed, "default", name, 1)})
+		}
+		satest.Load(t, cluster, a)
+		keys[i] = sacontroller.Key{Kind: "ServiceAccount", Namespace: "ns", Name: name, UID: a.UID}
+	}
+	c := newTokens(t, cluster)
+	attempt := func(key sacontroller.Key, want time.Duration, problem string) {
+		t.Helper()
+		result, err := c.Reconcile(t.Context(), key)
+		if err != nil || result.RequeueAfter != want {
+			t.Errorf("%s: Reconcile() = %v, %v, want another attempt after %v", key, result, err, want)
+		}
+		if err := c.LastError(key); (err != nil) != (problem != "") || err != nil && !strings.Contains(err.Error(), problem) {
+			t.Errorf("%s: LastError() = %v, want %q", key, err, problem)
+		}
+	}
+	for _, key := range keys[:many] {
+		attempt(key, sacontroller.Yield, "")
+	}
+	const waits = "many accounts list many Secrets, this one waits for its turn; the next attempt is in 10s"
+	attempt(keys[many], 10*time.Second, waits)
+	for result := (sacontroller.Result{RequeueAfter: sacontroller.Yield}); result.RequeueAfter > 0; {
+		var err error
+		if result, err = c.Reconcile(t.Context(), keys[0]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	satest.Diff(t, "references", []string{}, references(getAccount(t, cluster, "ns", "sa0")))
+	if result, err := c.Reconcile(t.Context(), keys[many]); err != nil || result.RequeueAfter != sacontroller.Yield {
+		t.Errorf("after the first: Reconcile() = %v, %v, want its turn", result, err)
 	}
 }
 

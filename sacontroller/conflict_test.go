@@ -164,13 +164,17 @@ func TestGenerateConflictReaderFails(t *testing.T) {
 // What is remembered of an account is forgotten with it.
 func TestGenerateForgetsDeletedAccounts(t *testing.T) {
 	cluster := fake.New(satest.Account())
-	cluster.Inject(fault.On("create", "secrets", satest.ErrBusy))
+	cluster.Inject(fault.On("create", "secrets", fault.After(satest.ErrBusy)))
 	c := newTokens(t, cluster, autoGenerate)
 	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || c.Pending() != 1 {
 		t.Fatalf("Reconcile() = %v, %d Secrets are remembered, want an error and one", err, c.Pending())
 	}
 	if err := cluster.DeleteServiceAccount(t.Context(), "ns", "default", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
+	}
+	cluster.Inject(fault.First(1, "delete", "secrets", satest.ErrBusy))
+	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || c.Pending() != 1 {
+		t.Errorf("Reconcile() without an answer to the delete = %v, %d Secrets are remembered, want an error and one", err, c.Pending())
 	}
 	if _, err := c.Reconcile(t.Context(), accountKey); err != nil || c.Pending() != 0 {
 		t.Errorf("Reconcile() = %v, %d Secrets are remembered, want none", err, c.Pending())

@@ -41,6 +41,7 @@ func TestSecretAttempt(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
 		mutate         func(*corev1.Secret)
+		meanwhile      func(*corev1.Secret) // what the Reader doesn't have yet
 		noAccount      bool
 		account        func(*corev1.ServiceAccount)
 		fault          *fault.Fault
@@ -72,6 +73,7 @@ func TestSecretAttempt(t *testing.T) {
 		{name: "has an old token, the new one is no better", replace: true, checks: []any{"old", "too"}, signed: 1, checked: 2, failed: 1},
 		{name: "has an old token, no answer about the new one", replace: true, checks: []any{"old", errSigner}, signed: 1, checked: 2, failed: 1},
 		{name: "has an old token, a conflict, and no answer about the next one", replace: true, checks: []any{"old", "", errSigner}, fault: conflict, want: []string{updateSec, getSec}, signed: 1, checked: 3, failed: 1},
+		{name: "has an old token, a conflict, and is being deleted by now", replace: true, meanwhile: deleted, checks: []any{"old", "", "old"}, fault: conflict, want: []string{updateSec, getSec}, signed: 1, checked: 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			account, secret := satest.Account(), satest.Token()
@@ -85,13 +87,17 @@ func TestSecretAttempt(t *testing.T) {
 			if !tt.noAccount {
 				world = append(world, account)
 			}
+			cache := fake.New(world...)
+			if tt.meanwhile != nil {
+				tt.meanwhile(secret)
+			}
 			cluster := fake.New(world...)
 			if tt.fault != nil {
 				cluster.Inject(tt.fault)
 			}
 			issuer, checked := &stubIssuer{}, 0
 			c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) {
-				cfg.Issuer, cfg.ReplaceInvalid = issuer, tt.replace
+				cfg.Reader, cfg.Issuer, cfg.ReplaceInvalid = cache.Reader(), issuer, tt.replace
 				cfg.CheckToken = func(context.Context, *corev1.ServiceAccount, *corev1.Secret) (string, error) {
 					if checked++; checked > len(tt.checks) {
 						return "", nil
@@ -118,9 +124,13 @@ func TestSecretAttempt(t *testing.T) {
 func TestSecretGone(t *testing.T) {
 	anyUID := secretKey
 	anyUID.ServiceAccountUID = ""
+	others := satest.TokenWith(func(s *corev1.Secret) {
+		s.UID, s.Annotations = "9", map[string]string{corev1.ServiceAccountNameKey: "nobody"}
+	})
 	for _, tt := range []struct {
 		name          string
 		key           sacontroller.Key
+		live          *corev1.Secret // that the Reader doesn't have yet
 		reader, fault *fault.Fault
 		want          []string
 		failed        bool
@@ -130,10 +140,15 @@ func TestSecretGone(t *testing.T) {
 		{name: "no answer of the Reader about the account", key: secretKey, reader: fault.On("get", "serviceaccounts", satest.ErrBusy), failed: true},
 		{name: "no answer about the account", key: secretKey, fault: fault.On("get", "serviceaccounts", satest.ErrBusy), want: []string{getSA}, failed: true},
 		{name: "no answer about the Secret", key: secretKey, fault: fault.On("get", "secrets", satest.ErrBusy), want: []string{getSA, getSec}, failed: true},
+		{name: "there is an orphan of the name", key: secretKey, live: others, want: []string{getSA, getSec, "get serviceaccounts ns/nobody"}, failed: true},
+		{name: "no answer about whose Secret there is", key: secretKey, live: others, fault: fault.Nth(2, "get", "serviceaccounts", satest.ErrBusy), want: []string{getSA, getSec, "get serviceaccounts ns/nobody"}, failed: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			objects := satest.Objects(satest.Active("ns"), satest.AccountListing("token-secret-1"))
 			cluster, cache := fake.New(objects...), fake.New(objects...)
+			if tt.live != nil {
+				satest.Load(t, cluster, tt.live)
+			}
 			if tt.fault != nil {
 				cluster.Inject(tt.fault)
 			}

@@ -2,7 +2,6 @@ package legacytoken_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
-	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 )
@@ -48,7 +46,10 @@ func TestCleanerReconcile(t *testing.T) {
 		ObjectMeta: metav1.ObjectMeta{Name: "p", Namespace: "ns"},
 		Spec: corev1.PodSpec{
 			Containers: []corev1.Container{{Name: "c", Image: "i"}},
-			Volumes:    []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "token-secret-1"}}}},
+			Volumes: []corev1.Volume{
+				{Name: "u", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "another"}}},
+				{Name: "v", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "token-secret-1"}}},
+			},
 		},
 	}
 	listing := satest.AccountListing("token-secret-1")
@@ -76,9 +77,12 @@ func TestCleanerReconcile(t *testing.T) {
 		{name: "to be deleted", cached: satest.Objects(since, listing, old), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: legacytoken.Delete},
 		{name: "to be invalidated", cached: satest.Objects(since, listing, satest.Unused(nil)), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: legacytoken.Invalidate},
 		{name: "invalidated recently", cached: satest.Objects(since, listing, satest.Unused(map[string]string{invalidSince: "2025-01-01"})), want: []string{getMap}, action: legacytoken.Keep},
+		{name: "invalidated recently, no matter by what pods it is used", cached: satest.Objects(since, listing, satest.Unused(map[string]string{invalidSince: "2025-01-01"})), reader: fault.On("list", "pods", satest.ErrBusy), want: []string{getMap}, action: legacytoken.Keep},
+		{name: "of an account that is gone", cached: satest.Objects(since, old), want: []string{getMap}, action: legacytoken.Keep},
+		{name: "of an account that is gone by now", cached: satest.Objects(since, listing, old), live: satest.Objects(since, old), want: []string{getMap, getSec, getSA}, action: legacytoken.Keep},
 		{name: "used by a pod that the cache lacks", cached: satest.Objects(since, listing, old), live: satest.Objects(since, listing, old, user), want: []string{getMap, getSec, getSA, ns, pods}, action: legacytoken.Keep},
 		{name: "label removed meanwhile", cached: satest.Objects(since, listing, old), live: satest.Objects(since, listing, satest.Unused(nil)), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: legacytoken.Invalidate},
-		{name: "used meanwhile", cached: satest.Objects(since, listing, old), live: satest.Objects(since, listing, satest.Unused(map[string]string{invalidSince: "2024-12-31", lastUsed: "2026-01-01"})), want: []string{getMap, getSec}, action: legacytoken.Keep},
+		{name: "used meanwhile", cached: satest.Objects(since, listing, old), live: satest.Objects(since, listing, satest.Unused(map[string]string{invalidSince: "2024-12-31", lastUsed: "2025-12-01"})), want: []string{getMap, getSec}, action: legacytoken.Keep},
 		{name: "dereferenced meanwhile", cached: satest.Objects(since, listing, old), live: satest.Objects(since, satest.Account(), old), want: []string{getMap, getSec, getSA}, action: legacytoken.Keep},
 		{name: "deleted meanwhile", cached: satest.Objects(since, listing, old), live: satest.Objects(since, listing), want: []string{getMap, getSec}, action: legacytoken.Keep},
 		{name: "created again meanwhile", cached: satest.Objects(since, listing, old), live: satest.Objects(since, listing, func() *corev1.Secret {
@@ -87,9 +91,10 @@ func TestCleanerReconcile(t *testing.T) {
 			return s
 		}()), want: []string{getMap, getSec}, action: legacytoken.Keep},
 		{name: "namespace being deleted", cached: satest.Objects(since, satest.Terminating("ns"), listing, old), want: []string{getMap}, action: legacytoken.Keep},
+		{name: "in a namespace that is gone", cached: satest.Objects(since, listing, old), fault: fault.On("get", "namespaces", fault.NotFound), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: legacytoken.Delete},
 		{name: "delete conflicts", cached: satest.Objects(since, listing, old), fault: fault.On("delete", "", fault.Conflict), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: legacytoken.Delete},
 		{name: "delete finds none", cached: satest.Objects(since, listing, old), fault: fault.On("delete", "", fault.NotFound), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: legacytoken.Delete},
-		{name: "delete fails", cached: satest.Objects(since, listing, old), fault: fault.On("delete", "", satest.ErrBusy), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: legacytoken.Delete, failed: "etcd is busy"},
+		{name: "delete fails", cached: satest.Objects(since, listing, old), fault: fault.On("delete", "", satest.ErrBusy), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: legacytoken.Delete, failed: "legacytoken: cleaning up Secret ns/token-secret-1: Internal error occurred: etcd is busy"},
 		{name: "patch fails", cached: satest.Objects(since, listing, satest.Unused(nil)), fault: fault.On("patch", "", satest.ErrBusy), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: legacytoken.Invalidate, failed: "etcd is busy"},
 		{name: "no answer about the Secret", cached: satest.Objects(since, listing, old), fault: fault.On("get", "secrets", satest.ErrBusy), want: []string{getMap, getSec}, action: legacytoken.Keep, failed: "etcd is busy"},
 		{name: "no answer about pods", cached: satest.Objects(since, listing, old), fault: fault.On("list", "pods", satest.ErrBusy), want: []string{getMap, getSec, getSA, ns, pods}, action: legacytoken.Keep, failed: "etcd is busy"},
@@ -248,73 +253,6 @@ func TestCleanerReport(t *testing.T) {
 	if report, err := c.Report(t.Context()); report != nil || err == nil || !strings.Contains(err.Error(), "etcd is busy") {
 		t.Errorf("Report() without an answer about tracking = %v, %v, want the error", report, err)
 	}
-}
-
-// A round of many attempts goes on for a minute after the last, then it starts anew, and
-// one whose context ends is no round.
-func TestCleanerRounds(t *testing.T) {
-	const many = 20 // more than one attempt cleans up
-	for _, tt := range []struct {
-		name  string
-		pause time.Duration
-		anew  bool
-	}{
-		{"at once", 0, false},
-		{"a minute later", time.Minute, false},
-		{"later", time.Minute + 1, true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			var all []runtime.Object
-			listing := satest.AccountListing()
-			for _, name := range satest.NumberedNames(many, "t%d") {
-				s := satest.Unused(nil)
-				s.Name, s.UID = name, *satest.UID(name)
-				listing.Secrets = append(listing.Secrets, corev1.ObjectReference{Name: name})
-				all = append(all, s)
-			}
-			cluster := fake.New(append(all, satest.Tracking(map[string]string{"since": "2020-01-01"}), listing)...)
-			now := fake.Epoch
-			var report *legacytoken.Report
-			c := newCleaner(t, cluster, func(cfg *legacytoken.CleanerConfig) {
-				cfg.Now = func() time.Time { return now }
-				cfg.Observe = func(_ context.Context, e legacytoken.Event) { report = e.Report }
-			})
-			attempt := func() time.Duration {
-				t.Helper()
-				result, err := c.Reconcile(t.Context(), satest.TrackingKey)
-				if err != nil {
-					t.Fatal(err)
-				}
-				return result.RequeueAfter
-			}
-			if after := attempt(); after != sacontroller.Yield || report != nil {
-				t.Fatalf("the first attempt asks for another after %v, report %v, want the round to go on", after, report)
-			}
-			now = now.Add(tt.pause)
-			for report == nil {
-				attempt()
-			}
-			if anew := !report.Time.Equal(fake.Epoch); anew != tt.anew || len(report.Decisions) != many {
-				t.Errorf("the round of %v decided about %d Secrets, want %d, begun anew: %t", report.Time, len(report.Decisions), many, tt.anew)
-			}
-		})
-	}
-	t.Run("canceled", func(t *testing.T) {
-		cluster := fake.New(satest.Tracking(map[string]string{"since": "2020-01-01"}), satest.AccountListing("token-secret-1"), satest.Unused(nil))
-		ctx, cancel := context.WithCancel(t.Context())
-		cluster.Inject(fault.If("cancel", func(op fault.Op) bool {
-			if op.Verb == "list" && op.Resource == "pods" {
-				cancel()
-			}
-			return false
-		}, satest.ErrBusy))
-		c := newCleaner(t, cluster, func(cfg *legacytoken.CleanerConfig) {
-			cfg.Observe = func(context.Context, legacytoken.Event) { t.Error("a round was reported") }
-		})
-		if result, err := c.Reconcile(ctx, satest.TrackingKey); !errors.Is(err, context.Canceled) || result.RequeueAfter != 0 {
-			t.Errorf("Reconcile() = %+v, %v, want the error of its context", result, err)
-		}
-	})
 }
 
 // A round over n Secrets and n pods lists the pods of a namespace once, and reads

@@ -70,6 +70,9 @@ func TestPolicyDecide(t *testing.T) {
 		{name: "mark is no date", mutate: label(invalid, "2024-12-31-1"), want: Invalidate, reason: Unused},
 		{name: "marked today", mutate: label(invalid, "2024-12-31"), want: Keep, reason: RecentlyInvalidated},
 		{name: "marked on the day of the threshold", mutate: label(invalid, "2024-12-01"), want: Keep, reason: RecentlyInvalidated},
+		{name: "marked today, used by a pod", mutate: func(s *corev1.Secret, _ *corev1.ServiceAccount, p *corev1.Pod) {
+			s.Labels[invalid], p.Spec.Volumes[0].Secret.SecretName = "2024-12-31", "token-secret-1"
+		}, want: Keep, reason: RecentlyInvalidated},
 		{name: "used after it was marked", mutate: label(used, "2024-12-30"), want: Keep, reason: Used}, // CLN-32
 	}
 	for _, tt := range tests {

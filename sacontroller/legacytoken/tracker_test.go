@@ -110,6 +110,34 @@ func TestTrackerPause(t *testing.T) {
 	}
 }
 
+// The pause is that of a tenant, until the tenant is forgotten.
+func TestTrackerForgets(t *testing.T) {
+	cluster := fake.New(satest.Active("kube-system"))
+	c, err := legacytoken.NewTracker(legacytoken.TrackerConfig{Reader: ofRed{cluster, t}, Client: cluster})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := satest.TrackingKey
+	key.Tenant = "red"
+	for _, step := range []struct {
+		forget string
+		waits  bool
+	}{{"", false}, {"", true}, {"blue", true}, {"red", false}, {"", true}} {
+		if step.forget != "" {
+			c.Forget(step.forget)
+		}
+		result, err := c.Reconcile(t.Context(), key)
+		if err != nil || (result.RequeueAfter > 0) != step.waits {
+			t.Errorf("Reconcile() after %q was forgotten = %v, %v, want it to wait: %t", step.forget, result, err, step.waits)
+		}
+		if !step.waits {
+			if err := cluster.DeleteConfigMap(t.Context(), "kube-system", satest.TrackingName, metav1.DeleteOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // CLN-1, CLN-20
 func TestTrackingDue(t *testing.T) {
 	want := []sacontroller.Key{satest.TrackingKey}
