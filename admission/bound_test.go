@@ -94,6 +94,9 @@ var hostiles = []hostile{
 		})
 		return pod(withVolumes(v))
 	}},
+	{name: "volumes beside the token's", pod: func(n int) *corev1.Pod {
+		return pod(withVolumes(tokenVolume("kube-api-access-x")), withVolumes(make([]corev1.Volume, n)...))
+	}},
 	{name: "Secret volumes", config: strictLimit, pod: func(n int) *corev1.Pod {
 		return pod(runsAs("default"), withVolumes(repeat(n, func(i int) corev1.Volume { return secretVolume("v", name("s")(n-1-i)) })...))
 	}, account: listing},

@@ -3,12 +3,15 @@ package admission_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
+	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
 )
 
 func TestAutomount(t *testing.T) {
@@ -100,6 +103,11 @@ func TestMount(t *testing.T) {
 			want: spec{Containers: append(containers(ours), containers(ours)...), Volumes: []corev1.Volume{tokenVolume(tokenVolumeName)}},
 		},
 		{name: "no containers", in: spec{}, want: spec{}}, // ADM-38
+		{
+			name: "25 containers", // one more than makeRoom has place for
+			in:   spec{Containers: slices.Repeat(containers(), 25)},
+			want: spec{Containers: slices.Repeat(containers(ours), 25), Volumes: []corev1.Volume{tokenVolume(tokenVolumeName)}},
+		},
 		{
 			// ADM-36: as Kubernetes has it.
 			name: "path with a slash",
@@ -243,25 +251,53 @@ func TestOptOut(t *testing.T) {
 
 func TestMountsDoNotShareRoom(t *testing.T) {
 	in := pod(func(p *corev1.Pod) { p.Spec.Containers = append(containers(), containers()...) })
-	wantStatus(t, plugin(t, have(account("default"))).Admit(t.Context(), create(in)), nil)
+	cloud := furthervolume.Volume{Name: "v", Audience: "v", MountPath: "/v", Env: []furthervolume.EnvVar{{Name: "X", Value: "x"}}}
+	wantStatus(t, plugin(t, have(account("default")), further(cloud)).Admit(t.Context(), create(in)), nil)
 	first := &in.Spec.Containers[0]
+	if spare := cap(first.VolumeMounts) - len(first.VolumeMounts); spare != 0 {
+		t.Errorf("the first container's mounts have room for %d more", spare)
+	}
 	first.VolumeMounts = append(first.VolumeMounts, corev1.VolumeMount{Name: "late", MountPath: "/late"})
 	if got := in.Spec.Containers[1].VolumeMounts[0]; !reflect.DeepEqual(got, tokenMount(tokenVolumeName)) {
 		t.Errorf("appending to the first container's mounts changed the second's to %v", got)
 	}
 }
 
+// However many mounts a container gets, those that it has are copied once.
+func TestMountsAreCopiedOnce(t *testing.T) {
+	allocated := func(volumes int) uint64 {
+		in := pod(withMounts(make([]corev1.VolumeMount, 2000)...))
+		d, err := plugin(t, have(account("default")), further(repeat(volumes, func(i int) furthervolume.Volume {
+			return furthervolume.Volume{Name: name("v")(i), Audience: "v", MountPath: name("/v")(i)}
+		})...)).Decide(t.Context(), create(in))
+		wantStatus(t, err, nil)
+		return admissiontest.AllocatedBy(func() { d.Apply(in) })
+	}
+	if one, ten := allocated(1), allocated(10); ten > 2*one {
+		t.Errorf("%d bytes of memory for one further volume and %d for ten", one, ten)
+	}
+}
+
+// A template whose slices have room left is shared by many pods.
 func TestSlicesOfThePodAreNotAppendedTo(t *testing.T) {
-	// A template whose slices have room left is shared by many pods.
 	volumes := append(make([]corev1.Volume, 0, 4), corev1.Volume{Name: "data"})
-	mounts := append(make([]corev1.VolumeMount, 0, 4), corev1.VolumeMount{Name: "data", MountPath: "/data"})
-	in := pod(func(p *corev1.Pod) { p.Spec.Volumes, p.Spec.Containers[0].VolumeMounts = volumes, mounts })
-	wantStatus(t, plugin(t, have(account("default"))).Admit(t.Context(), create(in)), nil)
+	template := func() corev1.Container {
+		return corev1.Container{
+			VolumeMounts: append(make([]corev1.VolumeMount, 0, 4), corev1.VolumeMount{Name: "data", MountPath: "/data"}),
+			Env:          append(make([]corev1.EnvVar, 0, 4), corev1.EnvVar{Name: "DATA"}),
+		}
+	}
+	containers := []corev1.Container{template(), template()}
+	in := pod(func(p *corev1.Pod) { p.Spec.Volumes, p.Spec.Containers = volumes, nil }, inits(containers[0]), main(containers[1]))
+	cloud := furthervolume.Volume{Name: "v", Audience: "v", MountPath: "/v", Env: []furthervolume.EnvVar{{Name: "X", Value: "x"}}}
+	wantStatus(t, plugin(t, have(account("default")), further(cloud)).Admit(t.Context(), create(in)), nil)
 	if got := volumes[:2][1].Name; got != "" {
 		t.Errorf("the template's volumes now have room taken by %s", got)
 	}
-	if got := mounts[:2][1].Name; got != "" {
-		t.Errorf("the template's mounts now have room taken by %s", got)
+	for i, c := range containers {
+		if mount, variable := c.VolumeMounts[:2][1].Name, c.Env[:2][1].Name; mount+variable != "" {
+			t.Errorf("the template's container %d now has room taken by the mount %q and the variable %q", i, mount, variable)
+		}
 	}
 }
 

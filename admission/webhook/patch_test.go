@@ -472,7 +472,7 @@ func TestTrustBundlesOfThePod(t *testing.T) {
 	signer := "kubernetes.io/kube-apiserver-serving"
 	p := plugin(t, have(account("default")), func(c *admission.Config) { c.RootCASigner = signer })
 	h := newHandler(t, p, webhook.Config{})
-	for _, vc := range append(admissiontest.TrustBundleChanges(), admissiontest.VolumeChange{Name: "as asked for", Change: func(*corev1.Volume) {}}) {
+	for _, vc := range admissiontest.TrustBundleChanges() {
 		v := admissiontest.TokenVolume("kube-api-access-x")
 		v.Projected.Sources[1] = corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{
 			SignerName: &signer, LabelSelector: &metav1.LabelSelector{}, Path: "ca.crt",

@@ -6,13 +6,14 @@ import (
 )
 
 // TrustBundleChanges are changes of a token volume that projects trust bundles of a signer:
-// the first leaves it what it was.
+// the first two leave it what it was.
 func TrustBundleChanges() []VolumeChange {
 	bundle := func(change func(*corev1.ClusterTrustBundleProjection)) func(*corev1.Volume) {
 		return func(v *corev1.Volume) { change(v.Projected.Sources[1].ClusterTrustBundle) }
 	}
 	text, on := "x", true
 	return []VolumeChange{
+		{"as asked for", func(*corev1.Volume) {}},
 		{"not optional", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.Optional = new(bool) })},
 		{"optional", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.Optional = &on })},
 		{"by name", bundle(func(b *corev1.ClusterTrustBundleProjection) { b.Name = &text })},
@@ -26,6 +27,8 @@ func TrustBundleChanges() []VolumeChange {
 		{"others of them", bundle(func(b *corev1.ClusterTrustBundleProjection) {
 			b.LabelSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "a", Operator: metav1.LabelSelectorOpExists}}
 		})},
+		{"nothing", func(v *corev1.Volume) { v.Projected.Sources[1] = corev1.VolumeProjection{} }},
+		{"a ConfigMap too", func(v *corev1.Volume) { v.Projected.Sources[1].ConfigMap = new(corev1.ConfigMapProjection) }},
 		{"a ConfigMap", func(v *corev1.Volume) { v.Projected.Sources[1] = TokenVolume("x").Projected.Sources[1] }},
 	}
 }
