@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
 )
 
@@ -96,6 +97,9 @@ var hostiles = []hostile{
 	}},
 	{name: "volumes beside the token's", pod: func(n int) *corev1.Pod {
 		return pod(withVolumes(tokenVolume("kube-api-access-x")), withVolumes(make([]corev1.Volume, n)...))
+	}},
+	{name: "further volumes", config: further(furthervolume.Volume{Name: "v", Audience: "v", MountPath: "/v"}), pod: func(n int) *corev1.Pod {
+		return pod(func(p *corev1.Pod) { p.Spec.Containers = make([]corev1.Container, n) })
 	}},
 	{name: "Secret volumes", config: strictLimit, pod: func(n int) *corev1.Pod {
 		return pod(runsAs("default"), withVolumes(repeat(n, func(i int) corev1.Volume { return secretVolume("v", name("s")(n-1-i)) })...))

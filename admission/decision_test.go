@@ -95,7 +95,7 @@ func TestDecide(t *testing.T) {
 				"set spec.serviceAccountName: robot (spec.serviceAccount, its old name, has it)",
 				"keep spec.volumes (no container needs the token)",
 				"keep spec.containers[0].volumeMounts (container app is listed in the annotation example.com/no-token)",
-				"set spec.imagePullSecrets: registry, mirror (the pod has none of its own)")},
+				"set spec.imagePullSecrets: registry, mirror, third (the pod has none of its own)")},
 		{"volume is there", pod(withVolumes(tokenVolume("kube-api-access-x"))), nil, lines(
 			names,
 			"keep spec.volumes (kube-api-access-x is taken for the token's volume)",
@@ -118,12 +118,15 @@ func TestDecide(t *testing.T) {
 			if tt.config == nil {
 				tt.config = func(*admission.Config) {}
 			}
-			o := have(account("default"), account("robot", lists("t1"), pulls("registry", "mirror")), account("quiet", func(a *corev1.ServiceAccount) {
+			o := have(account("default"), account("robot", lists("t1"), pulls("registry", "mirror", "third")), account("quiet", func(a *corev1.ServiceAccount) {
 				a.AutomountServiceAccountToken = new(bool)
 			}))
 			got, err := plugin(t, o, tt.config).Decide(t.Context(), create(tt.pod))
 			if diff := cmp.Diff(tt.want, got.String()); err != nil || diff != "" {
 				t.Errorf("Decide() = %v; decision (-want +got):\n%s", err, diff)
+			}
+			if tt.pod != nil {
+				carryOut(t, got, tt.pod)
 			}
 			if want := strings.Contains("\n"+tt.want, "\nset ") || strings.Contains(tt.want, "add to "); got.Changes() != want {
 				t.Errorf("Changes() = %v, want %v", got.Changes(), want)
@@ -149,6 +152,7 @@ func TestDecideOtherRequests(t *testing.T) {
 			t.Errorf("Decide() = %s (%v), want %s", got, err, want)
 		}
 		wantStatus(t, p.Admit(t.Context(), req), nil)
+		wantStatus(t, admission.Mutate(admission.Config{}, req, account("robot"), ""), nil)
 		wantPod(t, req.Pod, before)
 	}
 	for name, tt := range map[string]struct {

@@ -56,12 +56,16 @@ func TestFurtherVolumesAreEdits(t *testing.T) {
 		Name: "v", When: furthervolume.Condition{PodLabel: "a", PodAnnotation: "b"}, Audience: "vault", MountPath: "/v",
 		Env: []furthervolume.EnvVar{{Name: "X", Value: "x"}, {Name: "Y", Value: "y"}},
 	}
-	p := plugin(t, have(account("default")), further(v, furthervolume.Volume{Name: "w", Audience: "w", MountPath: "/w"}))
-	if got, want := fmt.Sprint(p.PodAnnotations(), p.PodLabels(), p.NeedsEnv()), "[kubernetes.io/config.mirror b] [a] true"; got != want {
+	p := plugin(t, have(account("default", pulls("registry", ""))), further(v, furthervolume.Volume{Name: "w", Audience: "w", MountPath: "/w"},
+		furthervolume.Volume{Name: "u", When: furthervolume.Condition{AccountLabel: "u"}, Audience: "u", MountPath: "/u"}), func(c *admission.Config) { c.OptOutAnnotation = "example.com/no-token" })
+	if got, want := fmt.Sprint(p.PodAnnotations(), p.PodLabels(), p.NeedsEnv()), "[kubernetes.io/config.mirror example.com/no-token b] [a] true"; got != want {
 		t.Errorf("decisions depend on %s, want %s", got, want)
 	}
 	if plugin(t, have(), further(furthervolume.Volume{Name: "w", Audience: "w", MountPath: "/w"})).NeedsEnv() {
 		t.Error("NeedsEnv() without variables")
+	}
+	if !plugin(t, have(), further(furthervolume.Volume{Name: "w", Audience: "w", MountPath: "/w", Env: v.Env[:1]})).NeedsEnv() {
+		t.Error("not NeedsEnv() with one variable")
 	}
 	v.Env[0].Name = "changed" // which is too late
 	mounts := []corev1.VolumeMount{{Name: "own", MountPath: "/own"}, {Name: "next"}}
@@ -93,6 +97,9 @@ add to spec.containers[0].env: Y (container %[2]s doesn't have it)
 		if v, ok := e.Value().(corev1.Volume); ok {
 			v.Projected.Sources[0].ServiceAccountToken.Audience = "changed"
 		}
+	}
+	if unwanted := d.Edits[len(d.Edits)-2].String(); unwanted != "keep spec.volumes (u: the label of the account u is missing)" {
+		t.Errorf("the edit of a volume that the pod does not get is %q", unwanted)
 	}
 	d.Apply(in)
 	if got := in.Spec.Volumes[len(in.Spec.Volumes)-2].Projected.Sources[0].ServiceAccountToken.Audience; got != "vault" {

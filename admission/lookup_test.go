@@ -261,11 +261,15 @@ func TestWaitThatNeverHelps(t *testing.T) {
 	missing := retry(forbidden(`error looking up service account shop/default: serviceaccount "default" not found`))
 	calls, answer := 0, error(nil)
 	live := have()
+	var waiting context.Context
 	p := plugin(t, have(), func(c *admission.Config) {
 		c.Live, c.DisableWait = live, false
-		c.Wait = func(context.Context, string, string) error { calls++; return answer }
+		c.Wait = func(ctx context.Context, _, _ string) error { waiting = ctx; calls++; return answer }
 	})
 	wantStatus(t, p.Admit(t.Context(), create(pod())), missing)
+	if waiting.Err() == nil {
+		t.Error("the context of the wait has not ended with the request")
+	}
 	if n := live.Reads.Load(); calls != 9 || n != 10 {
 		t.Errorf("waited %d times and read %d times, want 9 and 10", calls, n)
 	}

@@ -63,6 +63,9 @@ func TestMirrorPods(t *testing.T) {
 			}
 			wantStatus(t, p.Admit(t.Context(), create(in)), want)
 			wantStatus(t, p.Validate(t.Context(), create(in)), want) // ADM-201
+			if err := admission.Mutate(admission.Config{}, create(in), account("default"), ""); err != nil {
+				t.Errorf("Mutate() = %v, want nil", err)
+			}
 			wantPod(t, in, before)
 			if n := o.Reads.Load(); n != 0 {
 				t.Errorf("the account was looked up %d times, want 0", n)

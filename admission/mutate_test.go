@@ -109,6 +109,11 @@ func TestMount(t *testing.T) {
 			want: spec{Containers: slices.Repeat(containers(ours), 25), Volumes: []corev1.Volume{tokenVolume(tokenVolumeName)}},
 		},
 		{
+			name: "25 init containers",
+			in:   spec{InitContainers: slices.Repeat(containers(), 25)},
+			want: spec{InitContainers: slices.Repeat(containers(ours), 25), Volumes: []corev1.Volume{tokenVolume(tokenVolumeName)}},
+		},
+		{
 			// ADM-36: as Kubernetes has it.
 			name: "path with a slash",
 			in:   spec{Containers: containers(at(mountPath + "/"))},
@@ -171,6 +176,11 @@ func TestMount(t *testing.T) {
 			got = got.DeepCopy()
 			runsAs("default")(want)
 			want.Spec.ImagePullSecrets = []corev1.LocalObjectReference{}
+			decided := got.DeepCopy()
+			d, err := p.Decide(t.Context(), create(decided))
+			wantStatus(t, err, nil)
+			d.Apply(decided)
+			wantPod(t, decided, want)
 			wantStatus(t, p.Admit(t.Context(), create(got)), nil)
 			wantPod(t, got, want)
 			// ADM-7, A13

@@ -28,6 +28,7 @@ func TestNewReportsEveryMistake(t *testing.T) {
 		{"typed nil live getter", func(c *admission.Config) { c.Live = (*objects)(nil) }, []string{"Live"}},
 		{"negative wait", func(c *admission.Config) { c.WaitTimeout = -1 }, []string{"WaitTimeout"}},
 		{"secret-backed without Secrets", func(c *admission.Config) { c.TokenVolume = admission.SecretBacked }, []string{"Secrets"}},
+		{"typed nil Secrets that nobody needs", func(c *admission.Config) { c.Secrets = (*objects)(nil) }, []string{"Secrets"}},
 		{"unknown volume", func(c *admission.Config) { c.TokenVolume = 7 }, []string{"TokenVolume"}},
 		{"bad account", func(c *admission.Config) { c.DefaultAccount = "A b" }, []string{"DefaultAccount"}},
 		{"bad ConfigMap", func(c *admission.Config) { c.RootCAConfigMap = "/" }, []string{"RootCAConfigMap"}},

@@ -106,6 +106,7 @@ func TestVolumeOfThePod(t *testing.T) {
 				why    string
 			}{
 				{"vault", vault, tt.vault != "", tt.vault},
+				{"audience", func(c *admission.Config) { c.Audience = "vault" }, tt.vault != "", tt.vault},
 				{"strict", strict, tt.strict != "", tt.strict},
 				{"Kubernetes", func(*admission.Config) {}, !tt.byName, tt.strict},
 				{"path", func(c *admission.Config) { c.MountPath = "/token" }, tt.strict != "", tt.strict},

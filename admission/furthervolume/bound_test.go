@@ -60,7 +60,12 @@ func TestDecisionsAreLinear(t *testing.T) {
 				if most := len(data) * (1 + len(volumes[0].Env)); err != nil || counted > most || counted < n/100 {
 					t.Fatalf("%d steps for %d bytes (%v), want at most %d", counted, len(data), err, most)
 				}
-				return float64(len(data)), float64(counted), float64(admissiontest.AllocatedBy(func() { _, err = furthervolume.Decide(t.Context(), volumes, c.pod, c.account) }))
+				var edits []furthervolume.Edit
+				allocatedBytes := admissiontest.AllocatedBy(func() { edits, err = furthervolume.Decide(t.Context(), volumes, c.pod, c.account) })
+				if err != nil || counted < len(edits) {
+					t.Errorf("%d steps for %d edits (%v), want at least one for each", counted, len(edits), err)
+				}
+				return float64(len(data)), float64(counted), float64(allocatedBytes)
 			}
 			size, steps, allocated := measure(fewest)
 			size4, steps4, allocated4 := measure(4 * fewest)
@@ -95,18 +100,55 @@ func TestLongDecisionsEndInTime(t *testing.T) {
 	}
 }
 
-// What is added to a pod is bounded: a long annotation of a pod or an account times many
-// containers.
+// What is added to a pod is bounded, to the byte: a long annotation of a pod or an account
+// times many containers.
 func TestAdditionsAreBounded(t *testing.T) {
+	const (
+		most = 3 << 20
+		edit = 64 // each counts, also one that adds nothing
+		one  = edit + len("a") + edit + len("v/v") + edit + len("X")
+	)
+	skips := func(c *furtherCase) {
+		c.pod.Annotations["skip"] = "s"
+		for i := range c.pod.Spec.Containers {
+			c.pod.Spec.Containers[i].Name = "s"
+		}
+	}
+	unwanted := func(c *furtherCase) {
+		c.cfg = append(c.cfg, furthervolume.Volume{Name: "w", When: furthervolume.Condition{PodLabel: "w"}})
+	}
+	there := func(c *furtherCase) {
+		c.cfg[0].Env = append(c.cfg[0].Env, furthervolume.EnvVar{Name: "Y", Value: "y"})
+		c.pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "Y"}}
+	}
+	skipped := func(c *furtherCase) {
+		c.pod.Annotations["skip"] = "s"
+		c.pod.Spec.InitContainers = []corev1.Container{{Name: "s"}}
+	}
+	plain := func(c *furtherCase) { c.cfg[0].Env = nil }
+	audience := func(c *furtherCase) { c.account.Annotations["audience"] = strings.Repeat("x", most) }
 	for _, tt := range []struct {
 		containers, bytes int
 		denied            bool
-	}{{1000, 3000, false}, {1000, 3200, true}, {1, 3<<20 - 1000, false}, {1, 3 << 20, true}, {20_000, 1, false}, {30_000, 1, true}} {
+		change            func(*furtherCase)
+	}{
+		{1000, 3000, false, nil}, {1000, 3200, true, nil}, {20_000, 1, false, nil}, {30_000, 1, true, nil},
+		{1, most - one, false, nil}, {1, most - one + 1, true, nil},
+		{1, most - one - edit, false, unwanted}, {1, most - one - edit + 1, true, unwanted},
+		{1, most - one - edit, false, there}, {1, most - one - edit + 1, true, there},
+		{1, most - one - edit, false, skipped}, {1, most - one - edit + 1, true, skipped},
+		{40_000, 1, false, skips}, {50_000, 1, true, skips},
+		{40_000, 1, false, plain}, {50_000, 1, true, plain},
+		{0, 1, true, audience}, {1, 1, true, audience},
+	} {
 		c := newFurtherCase()
 		c.pod.Spec.InitContainers, c.pod.Spec.Containers = nil, make([]corev1.Container, tt.containers)
 		c.pod.Annotations["x"] = strings.Repeat("x", tt.bytes)
-		volumes := []furthervolume.Volume{{Name: "v", Audience: "a", MountPath: "/v", Env: []furthervolume.EnvVar{{Name: "X", PodAnnotation: "x"}}}}
-		_, err := furthervolume.Decide(t.Context(), volumes, c.pod, c.account)
+		c.cfg = []furthervolume.Volume{{Name: "v", Audience: "a", AccountAudience: "audience", MountPath: "/v", SkipContainers: "skip", Env: []furthervolume.EnvVar{{Name: "X", PodAnnotation: "x"}}}}
+		if tt.change != nil {
+			tt.change(c)
+		}
+		_, err := furthervolume.Decide(t.Context(), c.cfg, c.pod, c.account)
 		if _, denied := errors.AsType[*furthervolume.DenialError](err); denied != tt.denied || !denied && err != nil || denied && err.Error() != "furthervolume: what is added to the pod is longer than 3145728 bytes" {
 			t.Errorf("%d containers with %d bytes: %v", tt.containers, tt.bytes, err)
 		}
