@@ -1,6 +1,7 @@
 package sacontroller_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,12 +35,26 @@ func TestTokensDue(t *testing.T) {
 	first := generated
 	first.ServiceAccountName, first.ServiceAccountUID = "first", ""
 	accountAgain.UID = "999"
+	namesake := tokensecrettest.Account()
+	namesake.Name = "first-token-bcdfg"
+	annotated := func(size int) *corev1.Secret {
+		return variant(func(s *corev1.Secret) {
+			s.Annotations[corev1.ServiceAccountNameKey] = strings.Repeat("n", size)
+			s.Annotations[corev1.ServiceAccountUIDKey] = strings.Repeat("u", size)
+		})
+	}
+	long := secret
+	long.ServiceAccountName, long.ServiceAccountUID = strings.Repeat("n", 256), types.UID(strings.Repeat("u", 256))
 	satest.Due(t, (*sacontroller.Tokens)(nil).Due, []satest.DueCase{
 		{Name: "account", Object: tokensecrettest.Account(), Want: []sacontroller.Key{account}},
 		{Name: "account changed", Object: tokensecrettest.Account(), Old: tokensecrettest.Account(), Want: []sacontroller.Key{account}},
 		{Name: "account created again unseen", Object: tokensecrettest.AccountWithUID("999"), Old: tokensecrettest.Account(), Want: []sacontroller.Key{account, accountAgain}},
+		{Name: "account called as a generated Secret is", Object: namesake, Want: []sacontroller.Key{{Kind: "ServiceAccount", Namespace: "ns", Name: "first-token-bcdfg", UID: "12345"}}},
 		{Name: "account without UID", Object: tokensecrettest.AccountWithUID("")},
 		{Name: "token Secret", Object: tokensecrettest.Secret(), Want: []sacontroller.Key{secret}},
+		{Name: "token Secret changed", Object: tokensecrettest.Secret(), Old: tokensecrettest.Secret(), Want: []sacontroller.Key{secret}},
+		{Name: "annotations as long as a key holds", Object: annotated(256), Want: []sacontroller.Key{long}},
+		{Name: "annotations longer by a byte", Object: annotated(257), Want: []sacontroller.Key{long}},
 		{Name: "Secret without UID annotation", Object: variant(tokensecrettest.WithoutUID), Want: []sacontroller.Key{unbound}},
 		{
 			Name: "annotation edited", Old: tokensecrettest.Secret(), Want: []sacontroller.Key{account, renamed},
@@ -92,6 +107,7 @@ func TestTokensDueGone(t *testing.T) {
 		{"given away", called(first, func(*corev1.Secret) {}), watch.Deleted, []sacontroller.Key{key(first, "default", "12345"), key(first, "first", "")}},
 		{"given away and there", called(first, func(*corev1.Secret) {}), watch.Modified, []sacontroller.Key{key(first, "default", "12345")}},
 		{"annotations removed", called(first, func(s *corev1.Secret) { s.Annotations = nil }), watch.Deleted, []sacontroller.Key{key(first, "first", "")}},
+		{"without UID", called(first, func(s *corev1.Secret) { s.UID = "" }), watch.Deleted, nil},
 		{"another type", called(first, func(s *corev1.Secret) { s.Type = "Opaque" }), watch.Deleted, nil},
 	} {
 		if diff := cmp.Diff(tt.want, (*sacontroller.Tokens)(nil).Due(sacontroller.Change{Type: tt.typ, Object: tt.secret})); diff != "" {
@@ -118,8 +134,9 @@ func TestServiceAccountsDue(t *testing.T) {
 
 func TestKeyString(t *testing.T) {
 	for want, key := range map[string]sacontroller.Key{
-		"Namespace ns":  {Kind: "Namespace", Name: "ns", UID: "1"},
-		"Secret ns/tok": {Kind: "Secret", Namespace: "ns", Name: "tok", UID: "1", ServiceAccountName: "sa", ServiceAccountUID: "2"},
+		"Namespace ns":               {Kind: "Namespace", Name: "ns", UID: "1"},
+		"Namespace ns of tenant red": {Tenant: "red", Kind: "Namespace", Name: "ns"},
+		"Secret ns/tok":              {Kind: "Secret", Namespace: "ns", Name: "tok", UID: "1", ServiceAccountName: "sa", ServiceAccountUID: "2"},
 	} {
 		if got := key.String(); got != want {
 			t.Errorf("String() = %q, want %q", got, want)
@@ -130,4 +147,8 @@ func TestKeyString(t *testing.T) {
 // CTL-8
 func TestReconcileForeignKeys(t *testing.T) {
 	satest.Foreign(t, new(sacontroller.Tokens), new(sacontroller.ServiceAccounts))
+	key := sacontroller.Key{Kind: "Pod", Namespace: "ns", Name: "p", UID: "1", ServiceAccountName: "sa"}
+	if result, err := new(sacontroller.Tokens).Reconcile(t.Context(), key); err != nil || result != (sacontroller.Result{}) {
+		t.Errorf("Reconcile(%v) = %v, %v, want nothing done", key, result, err)
+	}
 }

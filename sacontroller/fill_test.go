@@ -1,8 +1,11 @@
 package sacontroller_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -164,6 +167,30 @@ func TestSecretGone(t *testing.T) {
 	}
 }
 
+// Secrets get the CA that was set last, and one that is no CA bundle is not set.
+func TestTokensRootCA(t *testing.T) {
+	server := httptest.NewTLSServer(nil) // for its certificate
+	defer server.Close()
+	bundle := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	cluster := fake.New(satest.Active("ns"), satest.Account(), satest.Token())
+	c := newTokens(t, cluster)
+	if err := c.SetRootCA(bundle); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SetRootCA(bundle[:len(bundle)/2]); err == nil {
+		t.Error("SetRootCA() of half a bundle = nil, want an error")
+	}
+	select {
+	case <-c.Resync():
+	default:
+		t.Error("Resync() has nothing after SetRootCA, want one value")
+	}
+	satest.Settle(t, cluster, c)
+	if got := satest.GetSecret(t, cluster, "ns", "token-secret-1").Data["ca.crt"]; !bytes.Equal(got, bundle) {
+		t.Errorf("the Secret holds the CA %q, want the one that was set", got)
+	}
+}
+
 // A write that fails is none that another writer reverts: the error is that of the API
 // however often it comes.
 func TestFailedWritesAreNotReverted(t *testing.T) {
@@ -198,7 +225,7 @@ func TestAccountsOfNamespace(t *testing.T) {
 	deleted.Status.Phase = corev1.NamespaceActive
 	for _, ns := range []*corev1.Namespace{deleted, satest.Terminating("ns"), satest.Active("ns")} {
 		cluster := fake.New(ns)
-		reader := tenantReader{cluster, t}
+		reader := tenantReader{cluster, t, ns}
 		c, err := sacontroller.NewServiceAccounts(sacontroller.ServiceAccountsConfig{Reader: reader, Client: cluster})
 		if err != nil {
 			t.Fatal(err)
@@ -206,7 +233,7 @@ func TestAccountsOfNamespace(t *testing.T) {
 		if _, err := c.Reconcile(t.Context(), sacontroller.Key{Tenant: "red", Kind: "Namespace", Name: "ns"}); err != nil {
 			t.Error(err)
 		}
-		want := []string{}
+		var want []string
 		if ns.DeletionTimestamp == nil {
 			want = []string{"create serviceaccounts ns/default"}
 		}
@@ -214,15 +241,39 @@ func TestAccountsOfNamespace(t *testing.T) {
 	}
 }
 
-// A tenantReader is asked for the tenant red only.
+// A tenantReader is asked for the tenant red only, which has one Namespace.
 type tenantReader struct {
-	sacontroller.ServiceAccountsReader
-	t *testing.T
+	*fake.Cluster
+	t  *testing.T
+	ns *corev1.Namespace
 }
 
-func (r tenantReader) GetNamespace(ctx context.Context, name string) (*corev1.Namespace, error) {
+func (r tenantReader) GetNamespace(ctx context.Context, _ string) (*corev1.Namespace, error) {
 	if got := tenant.Of(ctx); got != "red" {
 		r.t.Errorf("asked for the tenant %q, want red", got)
 	}
-	return r.ServiceAccountsReader.GetNamespace(ctx, name)
+	return r.ns, nil
+}
+
+// What is remembered of a tenant is nobody else's, and nothing once it is forgotten.
+func TestTokensOfTenant(t *testing.T) {
+	cluster := fake.New(satest.Active("ns"), satest.Account(), incomplete())
+	cluster.Inject(fault.On("update", "secrets", satest.ErrBusy))
+	c := newTokens(t, cluster, func(cfg *sacontroller.TokensConfig) { cfg.Reader = tenantReader{cluster, t, satest.Active("ns")} })
+	key, other := secretKey, secretKey
+	key.Tenant, other.Tenant = "red", "blue"
+	if err := c.LastError(key); err != nil {
+		t.Errorf("LastError() = %v before there was an attempt", err)
+	}
+	if _, err := c.Reconcile(t.Context(), key); err == nil || c.LastError(key) != err || c.LastError(other) != nil {
+		t.Errorf("Reconcile() = %v, LastError() = %v, and of another tenant %v, want the first two the same and no other", err, c.LastError(key), c.LastError(other))
+	}
+	c.Forget("blue")
+	if c.LastError(key) == nil {
+		t.Error("LastError() = nil after another tenant was forgotten")
+	}
+	c.Forget("red")
+	if err := c.LastError(key); err != nil {
+		t.Errorf("LastError() = %v after the tenant was forgotten", err)
+	}
 }

@@ -3,6 +3,7 @@ package sacontroller_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,7 +76,7 @@ func TestInvalidTokens(t *testing.T) {
 		{Namespace: "ns", Name: "old", ServiceAccountName: "default", Problem: "signed by a key that is to be retired"},
 	}
 	cluster := invalidWorld()
-	c := newTokens(t, cluster, checking(false, stubCheck("NEW")))
+	c := newTokens(t, cluster, checking(false, stubCheck("NEW")), func(cfg *sacontroller.TokensConfig) { cfg.Reader = backwards{cluster.Reader()} })
 	got, err := c.InvalidTokens(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -176,6 +177,15 @@ func TestInvalidTokensErrors(t *testing.T) {
 			t.Errorf("InvalidTokens() = %v, %v, want an error with %q", invalid, err, tt.want)
 		}
 	}
+}
+
+// backwards is a Reader that lists Secrets in the wrong order.
+type backwards struct{ *fake.Reader }
+
+func (b backwards) ListSecrets(ctx context.Context, namespace string) ([]*corev1.Secret, error) {
+	secrets, err := b.Reader.ListSecrets(ctx, namespace)
+	slices.Reverse(secrets)
+	return secrets, err
 }
 
 // onlyTokensReader has what Reconcile needs, and nothing else.
