@@ -215,6 +215,8 @@ func TestNoFreeName(t *testing.T) {
 	if _, err := c.Reconcile(t.Context(), accountKey); err == nil || !strings.Contains(err.Error(), "found no free name for a token Secret of ServiceAccount ns/default") {
 		t.Errorf("Reconcile() = %v, want that no name is free", err)
 	}
+	const create, get = "create secrets ns/default-token-taken", "get secrets ns/default-token-taken"
+	satest.Diff(t, "calls", []string{getSA, create, get, create, get, create, get, create, get}, satest.Calls(cluster))
 	satest.Diff(t, "Secrets", []string{"default-token-taken"}, satest.SecretNames(t, cluster, "ns"))
 }
 
