@@ -56,6 +56,11 @@ func TestNewAuthenticatorRefuses(t *testing.T) {
 			}
 		})
 	}
+	cfg := tokentest.AuthenticatorConfig(tokentest.NewWorld())
+	cfg.Secrets = (*tokentest.World)(nil)
+	if _, err := tokens.NewAuthenticator(cfg); err == nil || strings.Count(err.Error(), "Secrets") != 1 {
+		t.Errorf("NewAuthenticator() with a typed nil of Secrets = %v, want one mistake", err)
+	}
 	_, err := tokens.NewAuthenticator(tokens.AuthenticatorConfig{})
 	for _, field := range []string{"Issuers", "Keys", "APIAudiences", "ServiceAccounts"} {
 		if err == nil || !strings.Contains(err.Error(), field) {
@@ -84,6 +89,34 @@ func TestAuthenticate(t *testing.T) {
 	}
 	if id.Username() != "system:serviceaccount:ci:builder" {
 		t.Errorf("Username() = %s", id.Username())
+	}
+}
+
+// What the caller does with the config later changes nothing.
+func TestAuthenticatorConfigIsCopied(t *testing.T) {
+	cfg := tokentest.AuthenticatorConfig(tokentest.NewWorld())
+	cfg.Issuers, cfg.APIAudiences = []string{issuerURL}, []string{api}
+	cfg.ExtraClaims = map[string]string{"team": "example.org/team"}
+	cfg.Policy.Namespaces = []string{"ci"}
+	a := must(tokens.NewAuthenticator(cfg))
+	cfg.Issuers[0], cfg.APIAudiences[0], cfg.Policy.Namespaces[0], cfg.ExtraClaims["team"] = "other", "other", "other", "example.org/other"
+	claims := tokentest.BoundClaims()
+	claims["team"] = "red"
+	id, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
+	if err != nil || len(id.UserInfo().Extra["example.org/team"]) != 1 {
+		t.Errorf("Authenticate() = %+v, %v after a change of the config, want it to be accepted as before", id, err)
+	}
+}
+
+// No issuer is needed for Secret-based tokens, and the clock is the system's by default.
+func TestAuthenticatorDefaults(t *testing.T) {
+	w := tokentest.NewWorld()
+	token := tokentest.Mint(t, ecKey, tokentest.LegacyClaims())
+	w.Secrets["ci/builder-token"].Data["token"] = []byte(token)
+	a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.Issuers, cfg.Now = nil, nil })
+	began := time.Now()
+	if _, e := a.Evaluate(t.Context(), token); e.Err != nil || e.Time.Before(began) || e.Time.After(time.Now()) {
+		t.Errorf("Evaluate() = %+v, want the token to be accepted now", e)
 	}
 }
 

@@ -169,10 +169,12 @@ func TestCacheForgetsKeys(t *testing.T) {
 			t.Errorf("when the very keys are back: %v, signature remembered %v", err, a.cached)
 		}
 	}
-	source.Source = tokentest.FailingSource{}
+	// A source that fails is asked once.
+	failing := &countingSource{Source: tokentest.FailingSource{}}
+	source.Source = failing
 	_, err = a.Authenticate(t.Context(), token)
-	if _, ok := errors.AsType[*tokens.UnavailableError](err); !ok {
-		t.Fatalf("Authenticate() = %v, want an UnavailableError", err)
+	if _, ok := errors.AsType[*tokens.UnavailableError](err); !ok || failing.asked != 1 {
+		t.Fatalf("Authenticate() = %v after asking %d times, want an UnavailableError after one", err, failing.asked)
 	}
 }
 

@@ -70,6 +70,9 @@ func TestClusterClaimIsChecked(t *testing.T) {
 				if diff := cmp.Diff(tt.want, err); diff != "" {
 					t.Fatalf("Authenticate() error (-want +got):\n%s", diff)
 				}
+				if isOther(err) && !strings.Contains(seen.Detail, `the token is of the cluster "a"`) {
+					t.Errorf("the detail is %q, want the cluster of the token", seen.Detail)
+				}
 				if err != nil {
 					continue
 				}

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
 )
@@ -47,6 +48,12 @@ func TestEvents(t *testing.T) {
 	private(fresh)["warnafter"] = now.Unix()
 	foreign := tokentest.BoundClaims()
 	foreign["iss"] = "https://elsewhere"
+	later := tokentest.BoundClaims()
+	private(later)["warnafter"] = now.Unix() + 60
+	expired := tokentest.BoundClaims()
+	expired["exp"] = now.Unix() - 61
+	recreated := tokentest.NewWorld()
+	recreated.Pods["ci/job"].UID = "another"
 	gone := tokentest.NewWorld()
 	delete(gone.Pods, "ci/job")
 	down := tokentest.NewWorld()
@@ -67,6 +74,13 @@ func TestEvents(t *testing.T) {
 	}{
 		{"accepted", tokentest.NewWorld(), tokentest.Mint(t, ecKey, fresh), event(func(e *tokens.Event) {
 			e.Result, e.Issuer, e.CredentialID, e.Extended = tokens.ResultAccepted, issuerURL, "JTI=id-1", true
+		}), nil, 0},
+		{"not yet stale", tokentest.NewWorld(), tokentest.Mint(t, ecKey, later), event(func(e *tokens.Event) {
+			e.Result, e.Issuer, e.CredentialID, e.Extended = tokens.ResultAccepted, issuerURL, "JTI=id-1", true
+		}), nil, 0},
+		{"expired", tokentest.NewWorld(), tokentest.Mint(t, ecKey, expired), event(func(e *tokens.Event) {
+			e.Result, e.Reason, e.Issuer, e.CredentialID = tokens.ResultRejected, tokens.ReasonExpired, issuerURL, "JTI=id-1"
+			e.Detail = "nbf 1767268800, exp 1767268739, iat 1767268800, now 1767268800, leeway 1m0s"
 		}), nil, 0},
 		{"stale", tokentest.NewWorld(), tokentest.Mint(t, ecKey, stale), event(func(e *tokens.Event) {
 			e.Result, e.Issuer, e.CredentialID, e.Stale = tokens.ResultAccepted, issuerURL, "JTI=id-1", 90*time.Second
@@ -92,6 +106,30 @@ func TestEvents(t *testing.T) {
 			e.Detail = `Secret ci/builder-token has the label kubernetes.io/legacy-token-invalid-since="2025-12-31"`
 			e.Legacy = legacy(func(u *tokens.LegacyUse) { u.MarkedInvalid = true })
 		}), map[string]string{"authentication.k8s.io/legacy-token": "system:serviceaccount:ci:builder", "authentication.k8s.io/legacy-token-invalidated": "builder-token/ci"}, 0},
+		{"marked invalid, generated", withSecret(func(w *tokentest.World, s *corev1.Secret) {
+			w.Accounts["ci/builder"].Secrets = []corev1.ObjectReference{{Name: "builder-token"}}
+			s.Labels = map[string]string{tokens.InvalidSinceLabel: "2025-12-31"}
+		}), token, event(func(e *tokens.Event) {
+			e.Result, e.Reason, e.Subject = tokens.ResultRejected, tokens.ReasonMarkedInvalid, "Secret"
+			e.Issuer, e.ImpliedAudiences = tokens.LegacyIssuer, true
+			e.Detail = `Secret ci/builder-token has the label kubernetes.io/legacy-token-invalid-since="2025-12-31"`
+			e.Legacy = legacy(func(u *tokens.LegacyUse) { u.MarkedInvalid, u.Generated = true, true })
+		}), map[string]string{"authentication.k8s.io/legacy-token": "system:serviceaccount:ci:builder", "authentication.k8s.io/legacy-token-invalidated": "builder-token/ci"}, 0},
+		{"secret of another type", withSecret(func(_ *tokentest.World, s *corev1.Secret) { s.Type = corev1.SecretTypeOpaque }), token, event(func(e *tokens.Event) {
+			e.Result, e.Reason, e.Subject = tokens.ResultRejected, tokens.ReasonSecretType, "Secret"
+			e.Issuer, e.ImpliedAudiences = tokens.LegacyIssuer, true
+			e.Detail = `Secret ci/builder-token, type "Opaque", deletion timestamp <nil>, label ""`
+		}), map[string]string{"authentication.k8s.io/legacy-token": "system:serviceaccount:ci:builder"}, 0},
+		{"account recreated", withSecret(func(w *tokentest.World, _ *corev1.Secret) { w.Accounts["ci/builder"].UID = "another" }), token, event(func(e *tokens.Event) {
+			e.Result, e.Reason, e.Subject = tokens.ResultRejected, tokens.ReasonRecreated, "ServiceAccount"
+			e.Issuer, e.ImpliedAudiences = tokens.LegacyIssuer, true
+			e.Detail = "ServiceAccount ci/builder has UID another, deletion timestamp <nil>; the token says UID uid-of-builder"
+		}), map[string]string{"authentication.k8s.io/legacy-token": "system:serviceaccount:ci:builder"}, 0},
+		{"pod recreated", recreated, tokentest.Mint(t, ecKey, fresh), event(func(e *tokens.Event) {
+			e.Result, e.Reason, e.Subject = tokens.ResultRejected, tokens.ReasonRecreated, "Pod"
+			e.Issuer, e.CredentialID = issuerURL, "JTI=id-1"
+			e.Detail = "Pod ci/job has UID another, deletion timestamp <nil>; the token says UID uid-of-job; now 2026-01-01 12:00:00 +0000 UTC"
+		}), nil, 0},
 		{"pod gone", gone, tokentest.Mint(t, ecKey, stale), event(func(e *tokens.Event) {
 			e.Result, e.Reason, e.Subject = tokens.ResultRejected, tokens.ReasonNotFound, "Pod"
 			e.Issuer, e.CredentialID, e.Detail = issuerURL, "JTI=id-1", `pods "job" not found`
@@ -103,6 +141,9 @@ func TestEvents(t *testing.T) {
 		{"foreign", tokentest.NewWorld(), tokentest.Mint(t, ecKey, foreign), tokens.Event{
 			Result: tokens.ResultNotRecognized, Reason: tokens.ReasonForeignIssuer,
 			Detail: `issuer "https://elsewhere", want one of ["https://kubernetes.default.svc" "https://old.example"]`,
+		}, nil, 0},
+		{"unknown key", tokentest.NewWorld(), tokentest.MintAs(t, otherKey, "k2", fresh), tokens.Event{
+			Result: tokens.ResultRejected, Reason: tokens.ReasonUnknownKey, Detail: `no key with the id "k2"`,
 		}, nil, 0},
 		{"other key", tokentest.NewWorld(), tokentest.MintAs(t, otherKey, "", fresh), tokens.Event{
 			Result: tokens.ResultRejected, Reason: tokens.ReasonSignature,
@@ -127,6 +168,25 @@ func TestEvents(t *testing.T) {
 				t.Errorf("Warnings() = %q, want %d", warnings, tt.warnings)
 			}
 		})
+	}
+}
+
+// An Event of nobody has no annotations, and one of a panic has its value and stack.
+func TestEventsOfNobody(t *testing.T) {
+	if got := (&tokens.Event{ImpliedAudiences: true}).AuditAnnotations(); got != nil {
+		t.Errorf("AuditAnnotations() = %v, want none", got)
+	}
+	w := tokentest.NewWorld()
+	_, w.Err = flight.Do(t.Context(), flight.NewGuard("the getter", 1), func(context.Context) (int, error) { panic("hunter2") })
+	e := observed(t, w, tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
+	if e.Panic != "hunter2" || len(e.Stack) == 0 || strings.Contains(e.Err.Error(), "hunter2") {
+		t.Errorf("the event of a panic is %+v, want its value and stack", e)
+	}
+	if err := (&tokens.NotRecognizedError{Reason: tokens.ReasonForeignIssuer}); err.Error() != "tokens: token is not recognized" {
+		t.Errorf("the error is %q", err)
+	}
+	if err := (&tokens.NotRecognizedError{Reason: tokens.ReasonMalformed, Detail: "why"}); err.Error() != "tokens: token is not recognized: why" {
+		t.Errorf("the error is %q", err)
 	}
 }
 
@@ -219,5 +279,11 @@ func TestTokenRedacts(t *testing.T) {
 	}
 	if want := "tokens.Token(JTI=fixed, expires 2026-01-01T13:00:00Z)"; token.String() != want {
 		t.Errorf("String() = %s, want %s", token, want)
+	}
+	if got := fmt.Sprintf("%x", token); got != token.String() {
+		t.Errorf("with %%x it is %q, want %q", got, token.String())
+	}
+	if id := (tokens.Token{}).CredentialID(); id != "" {
+		t.Errorf("CredentialID() without an id = %q, want none", id)
 	}
 }

@@ -72,6 +72,25 @@ func TestExtraClaims(t *testing.T) {
 	}
 }
 
+// A Secret-based token has none.
+func TestExtraClaimsOfSecretBasedTokens(t *testing.T) {
+	w := tokentest.NewWorld()
+	legacy, bound := tokentest.LegacyClaims(), tokentest.BoundClaims()
+	legacy["team"], bound["team"] = "red", "red"
+	token := tokentest.Mint(t, tokentest.ECKey, legacy)
+	w.Secrets["ci/builder-token"].Data["token"] = []byte(token)
+	a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.ExtraClaims = map[string]string{"team": "example.org/team"} })
+	for token, want := range map[string]int{token: 0, tokentest.Mint(t, tokentest.ECKey, bound): 1} {
+		id, err := a.Authenticate(t.Context(), token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := id.UserInfo().Extra["example.org/team"]; len(got) != want {
+			t.Errorf("Secret-based %t: the extra is %q, want %d values", id.Legacy, got, want)
+		}
+	}
+}
+
 func TestExtraClaimsConfig(t *testing.T) {
 	for claim, key := range map[string]string{
 		"": "example.org/a", "sub": "example.org/a", "Kubernetes.io": "example.org/a", "a": "team", "b": "example.org/Team", "c": "kubernetes.io/x",

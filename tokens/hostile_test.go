@@ -58,4 +58,9 @@ func TestDetailOfManyAudiences(t *testing.T) {
 	if e.Reason != tokens.ReasonAudience || len(e.Detail) > 16<<10 || !strings.Contains(e.Detail, "and 99992 more") || !strings.Contains(e.Detail, "and 56 more") {
 		t.Errorf("%s with a detail of %d bytes: %.200s, want Audience with up to 16 KiB that count the rest", e.Reason, len(e.Detail), e.Detail)
 	}
+	claims["aud"] = own[:8]
+	_, e = a.Evaluate(t.Context(), tokentest.Mint(t, ecKey, claims), requested[:9]...)
+	if strings.Count(e.Detail, " more") != 1 || !strings.Contains(e.Detail, "and 1 more") {
+		t.Errorf("the detail of 8 and 9 audiences is %s, want it to count the ninth", e.Detail)
+	}
 }

@@ -37,6 +37,14 @@ func TestUserInfo(t *testing.T) {
 			"authentication.kubernetes.io/pod-uid":       {"uid-of-job"},
 			"authentication.kubernetes.io/node-name":     {"worker"},
 		}},
+		{"attestations without a webhook", func(*tokentest.World) string {
+			claims := tokentest.BoundClaims()
+			bind(claims, "secret", "settings")
+			private(claims)["attestations"] = object{tokens.AttestedAPIGroups: []string{"apps"}}
+			return tokentest.Mint(t, ecKey, claims)
+		}, extra{
+			"authentication.kubernetes.io/credential-id": {"JTI=id-1"},
+		}},
 		{"secret", func(*tokentest.World) string {
 			claims := tokentest.BoundClaims()
 			bind(claims, "secret", "settings")
@@ -96,6 +104,24 @@ func TestUserInfo(t *testing.T) {
 				t.Errorf("UserInfo() (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A UID without a name is of no object.
+func TestUserInfoOfUIDs(t *testing.T) {
+	uid := tokens.ObjectRef{UID: "1"}
+	id := &tokens.Identity{Namespace: "ci", Name: "builder", Pod: uid, Node: uid, ValidatingWebhook: uid, MutatingWebhook: uid}
+	if got := id.UserInfo().Extra; got != nil {
+		t.Errorf("the extra is %v, want none", got)
+	}
+}
+
+func TestLogValueOfIdentity(t *testing.T) {
+	if got := (*tokens.Identity)(nil).LogValue(); got.Any() != nil {
+		t.Errorf("LogValue() of nil = %v, want nil", got)
+	}
+	if got := (&tokens.Identity{Namespace: "ci", Name: "builder"}).LogValue().String(); !strings.Contains(got, "system:serviceaccount:ci:builder") {
+		t.Errorf("LogValue() = %s, want the username", got)
 	}
 }
 

@@ -61,6 +61,7 @@ func TestLookupsConfig(t *testing.T) {
 		{func(cfg *tokens.AuthenticatorConfig) {
 			cfg.Policy.Accounts = []types.NamespacedName{{Namespace: "ci", Name: "builder"}, {Namespace: "ci"}}
 		}, `AuthenticatorConfig.Policy.Accounts[1] is "ci/", want a namespace and a name`},
+		{func(cfg *tokens.AuthenticatorConfig) { cfg.Policy.Accounts = []types.NamespacedName{{Name: "builder"}} }, `AuthenticatorConfig.Policy.Accounts[0] is "/builder", want a namespace and a name`},
 	} {
 		cfg := tokentest.AuthenticatorConfig(tokentest.NewWorld())
 		tt.change(&cfg)

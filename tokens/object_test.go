@@ -2,6 +2,7 @@ package tokens_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -49,14 +50,20 @@ func TestBoundToFurtherKind(t *testing.T) {
 			token := tokentest.Mint(t, ecKey, jobClaims())
 			a.warm(t, token)
 			tt.change(j)
-			_, err := a.Authenticate(t.Context(), token)
+			id, err := a.Authenticate(t.Context(), token)
 			if !a.cached {
 				t.Error("the signature was checked again")
+			}
+			if tt.reason == tokens.ReasonUnsupported && !strings.HasPrefix(a.event.Detail, "batch/v1, Kind=Job: ") {
+				t.Errorf("the detail is %q, want the kind", a.event.Detail)
 			}
 			switch tt.reason {
 			case "":
 				if err != nil {
 					t.Fatal(err)
+				}
+				if id.Object != (tokens.BoundObject{APIVersion: "batch/v1", Kind: "Job", Name: "nightly", UID: "uid-of-nightly"}) {
+					t.Errorf("Object = %+v, want what the token says", id.Object)
 				}
 			case tokens.ReasonUnavailable:
 				if _, ok := errors.AsType[*tokens.UnavailableError](err); !ok {

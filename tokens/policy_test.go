@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
@@ -19,6 +22,8 @@ func TestPolicy(t *testing.T) {
 	delete(private(notBound), "node")
 	noIssuedAt := tokentest.BoundClaims()
 	delete(noIssuedAt, "iat")
+	legacyWithIssuedAt := tokentest.LegacyClaims()
+	legacyWithIssuedAt["iat"] = now.Unix()
 	foreign := tokentest.LegacyClaims()
 	foreign["sub"] = "x"
 
@@ -35,6 +40,8 @@ func TestPolicy(t *testing.T) {
 		{"as long as allowed", tokens.Policy{MaxLifetime: time.Hour}, tokentest.BoundClaims(), ""},
 		{"a part of a second less", tokens.Policy{MaxLifetime: time.Hour - 1}, tokentest.BoundClaims(), "lifetime"},
 		{"without iat", tokens.Policy{MaxLifetime: time.Hour}, noIssuedAt, "lifetime"},
+		{"without iat, the longest", tokens.Policy{MaxLifetime: math.MaxInt64}, noIssuedAt, "lifetime"},
+		{"legacy, without exp, with iat", tokens.Policy{MaxLifetime: time.Hour}, legacyWithIssuedAt, "lifetime"},
 		{"legacy, without exp", tokens.Policy{MaxLifetime: time.Hour}, tokentest.LegacyClaims(), "lifetime"},
 		{"legacy", tokens.Policy{ForbidLegacy: true}, tokentest.LegacyClaims(), "legacy"},
 		{"not legacy", tokens.Policy{ForbidLegacy: true}, tokentest.BoundClaims(), ""},
@@ -90,6 +97,19 @@ func TestNewAuthenticatorRefusesPolicies(t *testing.T) {
 		if _, err := tokens.NewAuthenticator(cfg); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("NewAuthenticator() = %v, want %q", err, text)
 		}
+	}
+	if _, err := (tokens.Policy{MaxLifetime: time.Second}).Checker(); err != nil {
+		t.Errorf("Checker() with a MaxLifetime of 1 s = %v", err)
+	}
+}
+
+// What the caller does with a Policy later changes nothing.
+func TestPolicyIsCopied(t *testing.T) {
+	p := tokens.Policy{Namespaces: []string{"ci"}, Accounts: []types.NamespacedName{{Namespace: "ci", Name: "builder"}}, Clusters: []string{"a"}}
+	check := must(p.Checker())
+	p.Namespaces[0], p.Accounts[0].Name, p.Clusters[0] = "other", "other", "other"
+	if err := check(&tokens.Identity{Namespace: "ci", Name: "builder", Cluster: "a"}); err != nil {
+		t.Errorf("after a change of the Policy: %v", err)
 	}
 }
 

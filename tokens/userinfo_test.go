@@ -43,6 +43,13 @@ func TestIdentityOf(t *testing.T) {
 		{name: "no extra", mutate: func(u *authenticationv1.UserInfo) { u.Extra = nil }},
 		{name: "a node without UID", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, userinfo.ExtraNodeUID) }},
 		{name: "a credential id of another kind", mutate: func(u *authenticationv1.UserInfo) { u.Extra[userinfo.ExtraCredentialID][0] = "other" }},
+		{name: "a validating webhook", mutate: func(u *authenticationv1.UserInfo) {
+			u.Extra[userinfo.ExtraValidatingWebhookName], u.Extra[userinfo.ExtraValidatingWebhookUID] = authenticationv1.ExtraValue{"checks"}, authenticationv1.ExtraValue{"4"}
+			u.Extra[userinfo.ExtraAdmissionReviewGroups] = authenticationv1.ExtraValue{"apps"}
+		}},
+		{name: "a mutating webhook without groups", mutate: func(u *authenticationv1.UserInfo) {
+			u.Extra[userinfo.ExtraMutatingWebhookName], u.Extra[userinfo.ExtraMutatingWebhookUID] = authenticationv1.ExtraValue{"defaults"}, authenticationv1.ExtraValue{"5"}
+		}},
 		{name: "a person", mutate: func(u *authenticationv1.UserInfo) { u.Username = "jane" }, foreign: true},
 		{name: "a node", mutate: func(u *authenticationv1.UserInfo) { u.Username = "system:node:worker" }, foreign: true},
 		{name: "nobody", mutate: func(u *authenticationv1.UserInfo) { u.Username = "" }, foreign: true},

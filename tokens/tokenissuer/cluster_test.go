@@ -1,6 +1,7 @@
 package tokenissuer_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -30,11 +31,13 @@ func TestClusterClaimIsIssued(t *testing.T) {
 			t.Errorf("payload %s, want it to contain %s", got, want)
 		}
 	}
-	if _, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account, Audiences: []string{"api"}}); err == nil || !strings.Contains(err.Error(), "Config.ClusterClaim: the context names no cluster") {
-		t.Errorf("Issue() without a cluster = %v, want a RequestError", err)
-	}
-	if _, err := issuer.IssueLegacy(t.Context(), account, w.Secrets["ci/builder-token"]); err == nil || !strings.Contains(err.Error(), "the context names no cluster") {
-		t.Errorf("IssueLegacy() without a cluster = %v, want a RequestError", err)
+	for _, ctx := range []context.Context{t.Context(), tenant.NewContext(t.Context(), "\xff")} {
+		if _, err := issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"api"}}); err == nil || !strings.Contains(err.Error(), "Config.ClusterClaim: the context names no cluster") {
+			t.Errorf("Issue() without a cluster = %v, want a RequestError", err)
+		}
+		if _, err := issuer.IssueLegacy(ctx, account, w.Secrets["ci/builder-token"]); err == nil || !strings.Contains(err.Error(), "the context names no cluster") {
+			t.Errorf("IssueLegacy() without a cluster = %v, want a RequestError", err)
+		}
 	}
 }
 

@@ -103,3 +103,14 @@ func TestIssueKeysOfSigner(t *testing.T) {
 		close(release)
 	})
 }
+
+// Config.Keys are asked rather than those of the signer.
+func TestIssueKeysInsteadOfSigners(t *testing.T) {
+	issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) {
+		cfg.Keys = must(keys.NewSet(ecKey))
+		cfg.Signer = oddSource{must(keys.NewSigner(ecKey)), func() ([]keys.PublicKey, error) { t.Error("the signer's keys were asked for"); return nil, nil }}
+	})
+	if _, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}}); err != nil {
+		t.Error(err)
+	}
+}

@@ -3,8 +3,10 @@ package tokenissuer_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -96,6 +98,17 @@ func TestIssueClaims(t *testing.T) {
 				`,"validatingwebhookconfiguration":{"name":"mywebhook","uid":"mywebhook-uid"}` + end},
 		{"mutating webhook", func(r *tokenissuer.Request) { r.MutatingWebhook, r.Attestations = webhook, attestations },
 			start + `"attestations":{"admissionReviewAPIGroups":["apps","*"],"other":[]},"mutatingwebhookconfiguration":{"name":"mywebhook","uid":"mywebhook-uid"},"namespace":"myns",` + account1 + end},
+		{"pod of the account", func(r *tokenissuer.Request) { r.Pod = pod(); r.Pod.Spec.ServiceAccountName = "mysvcacct" },
+			start + `"namespace":"myns","pod":{"name":"mypod","uid":"mypod-uid"},` + account1 + end},
+		{"64 audiences and a repetition", func(r *tokenissuer.Request) { r.Audiences = append(numbers(64), "0") },
+			strings.Replace(start, `["1"]`, string(must(json.Marshal(numbers(64)))), 1) + `"namespace":"myns",` + account1 + end},
+		{"a second", func(r *tokenissuer.Request) { r.Lifetime, r.WarnAfter = time.Second, time.Second },
+			strings.Replace(start, "1514768400", "1514764801", 1) + `"namespace":"myns",` + account1 + `,"warnafter":1514764801` + end},
+		{"a warning after less than a second", func(r *tokenissuer.Request) { r.WarnAfter = time.Second - 1 }, start + `"namespace":"myns",` + account1 + end},
+		{"2^32 s", func(r *tokenissuer.Request) {
+			r.Lifetime, r.WarnAfter = tokenissuer.MaxLifetime, tokenissuer.MaxLifetime
+		},
+			strings.Replace(start, "1514768400", "5809732096", 1) + `"namespace":"myns",` + account1 + `,"warnafter":5809732096` + end},
 		{"characters that JSON escapes", func(r *tokenissuer.Request) { r.Audiences = []string{"a&b", `"<é>\`, "\u2028"} },
 			strings.Replace(start, `["1"]`, `["a\u0026b","\"\u003cé\u003e\\","\u2028"]`, 1) + `"namespace":"myns",` + account1 + end},
 	}
@@ -156,6 +169,15 @@ func TestIssueLegacy(t *testing.T) {
 	}
 }
 
+// numbers returns n different texts.
+func numbers(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprint(i)
+	}
+	return list
+}
+
 func second[A, B any](_ A, b B) B { return b }
 
 // TOK-16, M02, M04, M06
@@ -166,10 +188,6 @@ func TestIssueRefuses(t *testing.T) {
 	elsewhere.Namespace = "other"
 	secretElsewhere := secret()
 	secretElsewhere.Namespace = "other"
-	many := make([]string, 65)
-	for i := range many {
-		many[i] = fmt.Sprint(i)
-	}
 	webhook := &metav1.ObjectMeta{Name: "w", UID: "u"}
 	groups := map[string][]string{tokens.AttestedAPIGroups: {"*"}}
 
@@ -184,7 +202,7 @@ func TestIssueRefuses(t *testing.T) {
 		{"no namespace", func(r *tokenissuer.Request) { r.ServiceAccount.Namespace = "" }, "Request.ServiceAccount", "namespace and name"},
 		{"bad name", func(r *tokenissuer.Request) { r.ServiceAccount.Name = "a:b" }, "Request.ServiceAccount", "namespace and name"},
 		{"no audience", func(r *tokenissuer.Request) { r.Audiences = nil }, "Request.Audiences", "is empty"},
-		{"65 audiences", func(r *tokenissuer.Request) { r.Audiences = many }, "Request.Audiences", "more than 64"},
+		{"65 audiences", func(r *tokenissuer.Request) { r.Audiences = numbers(65) }, "Request.Audiences", "more than 64"},
 		{"audience that is not text", func(r *tokenissuer.Request) { r.Audiences = []string{"\xff"} }, "Request.Audiences", "UTF-8"},
 		{"long audience", func(r *tokenissuer.Request) { r.Audiences = []string{strings.Repeat("a", 16<<10)} }, "Request", "16 KiB"},
 		{"negative lifetime", func(r *tokenissuer.Request) { r.Lifetime = -1 }, "Request.Lifetime", "not within 1 s and 2^32 s"},
@@ -192,6 +210,7 @@ func TestIssueRefuses(t *testing.T) {
 		{"lifetime above 2^32 s", func(r *tokenissuer.Request) { r.Lifetime = tokenissuer.MaxLifetime + 1 }, "Request.Lifetime", "not within 1 s and 2^32 s"},
 		{"lifetime of 2^63-1", func(r *tokenissuer.Request) { r.Lifetime = 1<<63 - 1 }, "Request.Lifetime", "not within 1 s and 2^32 s"},
 		{"negative warning", func(r *tokenissuer.Request) { r.WarnAfter = -1 }, "Request.WarnAfter", "not within 0 s and 2^32 s"},
+		{"warning above 2^32 s", func(r *tokenissuer.Request) { r.WarnAfter = tokenissuer.MaxLifetime + 1 }, "Request.WarnAfter", "not within 0 s and 2^32 s"},
 		// TOK-T1, TOK-T8
 		{"pod and secret", func(r *tokenissuer.Request) { r.Pod, r.Secret = pod(), secret() }, "Request.Secret", "internal error, token can only be bound to one object type"},
 		{"node and secret", func(r *tokenissuer.Request) { r.Node, r.Secret = node(), secret() }, "Request.Secret", "internal error, token can only be bound to one object type"},
@@ -199,11 +218,22 @@ func TestIssueRefuses(t *testing.T) {
 		{"pod of another account", func(r *tokenissuer.Request) { r.Pod = other }, "Request.Pod", "runs as another"},
 		{"pod of another namespace", func(r *tokenissuer.Request) { r.Pod = elsewhere }, "Request.Pod", "not in the namespace"},
 		{"pod without UID", func(r *tokenissuer.Request) { r.Pod = pod(); r.Pod.UID = "" }, "Request.Pod", "no UID"},
+		{"pod without name", func(r *tokenissuer.Request) { r.Pod = pod(); r.Pod.Name = "" }, "Request.Pod", "no name"},
 		{"secret of another namespace", func(r *tokenissuer.Request) { r.Secret = secretElsewhere }, "Request.Secret", "not in the namespace"},
 		{"secret without UID", func(r *tokenissuer.Request) { r.Secret = secret(); r.Secret.UID = "" }, "Request.Secret", "no UID"},
+		{"secret without name", func(r *tokenissuer.Request) { r.Secret = secret(); r.Secret.Name = "" }, "Request.Secret", "no name"},
+		{"node without name", func(r *tokenissuer.Request) { r.Node = node(); r.Node.Name = "" }, "Request.Node", "no name"},
+		{"pod and node without name", func(r *tokenissuer.Request) { r.Pod, r.Node = pod(), node(); r.Node.Name = "" }, "Request.Node", "no name"},
 		{"node without UID", func(r *tokenissuer.Request) { r.Node = node(); r.Node.UID = "" }, "Request.Node", "no UID"},
 		{"webhook without UID", func(r *tokenissuer.Request) { r.ValidatingWebhook = &metav1.ObjectMeta{Name: "w"} }, "Request.ValidatingWebhook", "no UID"},
 		{"mutating webhook without name", func(r *tokenissuer.Request) { r.MutatingWebhook = &metav1.ObjectMeta{UID: "w"} }, "Request.MutatingWebhook", "no name"},
+		{"webhook without name", func(r *tokenissuer.Request) {
+			r.ValidatingWebhook, r.Attestations = &metav1.ObjectMeta{UID: "w"}, groups
+		}, "Request.ValidatingWebhook", "no name"},
+		{"mutating webhook without UID", func(r *tokenissuer.Request) {
+			r.MutatingWebhook, r.Attestations = &metav1.ObjectMeta{Name: "w"}, groups
+		}, "Request.MutatingWebhook", "no UID"},
+		{"mutating webhook without attestation", func(r *tokenissuer.Request) { r.MutatingWebhook = webhook }, "Request.Attestations", "no admissionReviewAPIGroups"},
 		{"webhook without attestation", func(r *tokenissuer.Request) { r.ValidatingWebhook = webhook }, "Request.Attestations", "no admissionReviewAPIGroups"},
 		{"nil pointer as webhook", func(r *tokenissuer.Request) { r.ValidatingWebhook, r.Attestations = (*metav1.ObjectMeta)(nil), groups }, "Request.ValidatingWebhook", "is a nil pointer"},
 		{"nil pointer as mutating webhook", func(r *tokenissuer.Request) { r.MutatingWebhook = (*metav1.ObjectMeta)(nil) }, "Request.MutatingWebhook", "is a nil pointer"},
@@ -244,6 +274,10 @@ func TestIssueShortens(t *testing.T) {
 			t.Errorf("Issue() with a lifetime of %v gives %v, shortened %v, want %v", asked, got, token.Shortened, want)
 		}
 	}
+	token, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}, Lifetime: 3 * time.Hour, IgnoreMaxLifetime: true})
+	if err != nil || token.Shortened || token.Expiry.Sub(token.IssuedAt) != 3*time.Hour {
+		t.Errorf("Issue() that ignores the maximum = %v, %v, want a token of 3 h", token, err)
+	}
 }
 
 // M09: whatever the clock says, no token expires before it was issued.
@@ -253,6 +287,13 @@ func TestIssueWithOddClock(t *testing.T) {
 		_, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}})
 		if e, ok := errors.AsType[*tokenissuer.RequestError](err); !ok || e.Field != "Config.Now" {
 			t.Errorf("Issue() at %v = %v, want a RequestError about the clock", clock, err)
+		}
+	}
+	for _, clock := range []time.Time{time.Unix(1, 0), time.Unix(253402300799-3600, 0)} {
+		issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) { cfg.Now = func() time.Time { return clock } })
+		token, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}})
+		if err != nil || !token.IssuedAt.Equal(clock) || !issuer.Now().Equal(clock) {
+			t.Errorf("Issue() at %v = %v, %v, want a token of that time", clock, token, err)
 		}
 	}
 }
@@ -270,6 +311,9 @@ func TestNewIssuerRefuses(t *testing.T) {
 		{"not UTF-8", func(cfg *tokenissuer.Config) { cfg.Issuer = "\xff" }, "not valid UTF-8"},
 		{"no signer", func(cfg *tokenissuer.Config) { cfg.Signer = nil }, "Config.Signer is required"},
 		{"negative maximum", func(cfg *tokenissuer.Config) { cfg.MaxLifetime = -1 }, "Config.MaxLifetime is -1ns"},
+		{"maximum below a second", func(cfg *tokenissuer.Config) { cfg.MaxLifetime = time.Second - 1 }, "Config.MaxLifetime is 999.999999ms"},
+		{"typed nil of keys", func(cfg *tokenissuer.Config) { cfg.Keys = (*keys.Set)(nil) }, "Config.Keys is a nil *keys.Set"},
+		{"cluster with a meaning", func(cfg *tokenissuer.Config) { cfg.ClusterClaim = "pod" }, "Config.ClusterClaim is \"pod\""},
 		{"maximum above 2^32 s", func(cfg *tokenissuer.Config) { cfg.MaxLifetime = tokenissuer.MaxLifetime + 1 }, "Config.MaxLifetime"},
 	}
 	for _, tt := range tests {
@@ -280,6 +324,12 @@ func TestNewIssuerRefuses(t *testing.T) {
 				t.Fatalf("New() = %v, want %q", err, tt.want)
 			}
 		})
+	}
+	for _, maximum := range []time.Duration{0, time.Second, tokenissuer.MaxLifetime} {
+		issuer := tokentest.NewIssuer(t, func(cfg *tokenissuer.Config) { cfg.MaxLifetime = maximum })
+		if got := issuer.MaxLifetime(); got != maximum {
+			t.Errorf("MaxLifetime() = %v, want %v", got, maximum)
+		}
 	}
 	_, err := tokenissuer.New(tokenissuer.Config{})
 	if err == nil || !strings.Contains(err.Error(), "Issuer is empty") || !strings.Contains(err.Error(), "Signer is required") {
@@ -316,17 +366,31 @@ func TestIssueExtended(t *testing.T) {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
 
+	if _, err := issue(map[string]any{"x": strings.Repeat("a", 4<<10-len(`x""`))}, nil); err != nil {
+		t.Errorf("Issue() with claims of 4 KiB = %v", err)
+	}
+
 	const secretValue = "hunter2"
+	problems := map[string]string{ // of the others: a reserved name
+		"not JSON": "can't be encoded as JSON", "failing": "can't be encoded as JSON", "nested too deeply": "no verifier would read",
+		"imitating name inside": "no verifier would read", "too long": "more than 4 KiB",
+	}
 	for name, claims := range map[string]map[string]any{
 		"iss": {"iss": "x"}, "sub": {"sub": "x"}, "exp": {"exp": 1}, "aud": {"aud": "x"}, "nbf": {"nbf": 1}, "iat": {"iat": 1}, "jti": {"jti": 1},
 		"other case": {"ISS": "x"}, "long s": {"\u017fub": "x"}, "private": {"kubernetes.io": map[string]any{}}, "legacy": {"kubernetes.io/serviceaccount/namespace": "x"},
 		"empty name": {"": 1}, "not text": {"\xff": 1}, "not JSON": {"x": func() string { return secretValue }},
 		"failing": {"x": failing{secretValue}}, "nested too deeply": {"x": [][][][][][][][]int{{{{{{{{1}}}}}}}}},
-		"imitating name inside": {"x": map[string]any{"NAME": 1}}, "too long": {"x": strings.Repeat("a", 4<<10)},
+		"imitating name inside": {"x": map[string]any{"NAME": 1}}, "too long": {"x": strings.Repeat("a", 4<<10-len(`x""`)+1)},
 	} {
+		want := problems[name]
+		if want == "" {
+			want = "is reserved or no name"
+		}
 		_, err := issue(claims, nil)
 		if e, ok := errors.AsType[*tokenissuer.RequestError](err); !ok || e.Field != "Config.Extend" {
 			t.Errorf("%s: Issue() = %v, want a RequestError about the extender", name, err)
+		} else if !strings.Contains(e.Problem, want) {
+			t.Errorf("%s: Issue() = %v, want that %s", name, err, want)
 		} else if strings.Contains(err.Error(), secretValue) {
 			t.Errorf("%s: the error holds the value: %v", name, err)
 		}
@@ -355,6 +419,9 @@ func TestIssueWithUntrustedSigner(t *testing.T) {
 	}{
 		{"good", good.Sign, must(keys.NewSet(ecKey)), ""},
 		{"good, keys unknown", good.Sign, nil, ""},
+		{"good, the second key of its id", good.Sign, tokentest.SourceFunc(func() []keys.PublicKey {
+			return []keys.PublicKey{{Key: otherKey.Public()}, {Key: ecKey.Public()}}
+		}), ""},
 		{"fails", func(context.Context, []byte) (string, error) { return "", broken }, nil, "tokenissuer: signing: broken"},
 		{"panics", func(context.Context, []byte) (string, error) { panic("hunter2") }, nil, "tokenissuer: signing: the signer panicked"},
 		{"returns nothing", func(context.Context, []byte) (string, error) { return "", nil }, nil, "is not a token"},
@@ -451,14 +518,15 @@ func TestIssuedTokensAuthenticate(t *testing.T) {
 		},
 	}
 	ids := map[string]bool{}
+	uuid := regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`) // RFC 9562
 	for i := range 500 {
-		req := tokenissuer.Request{ServiceAccount: w.Accounts["ci/builder"], Audiences: []string{api, fmt.Sprintf("é<%d>", i)}, Lifetime: time.Duration(i+1) * time.Second}
+		req := tokenissuer.Request{ServiceAccount: w.Accounts["ci/builder"], Audiences: []string{api, fmt.Sprintf("é<%d>", i)}, Lifetime: time.Duration(i+1) * time.Second, WarnAfter: time.Duration(i) * time.Second}
 		bindings[i%len(bindings)](&req)
 		token, err := issuer.Issue(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(token.ID) != 36 || token.ID[14] != '4' || !strings.ContainsRune("89ab", rune(token.ID[19])) || ids[token.ID] {
+		if !uuid.MatchString(token.ID) || ids[token.ID] {
 			t.Fatalf("id %q, want a new random UUID", token.ID)
 		}
 		ids[token.ID] = true
@@ -466,8 +534,27 @@ func TestIssuedTokensAuthenticate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if id.CredentialID != token.CredentialID() || !id.Expiry.Equal(token.Expiry) || id.Audiences[0] != req.Audiences[1] {
+		if id.CredentialID != token.CredentialID() || !id.Expiry.Equal(token.Expiry) || !id.WarnAfter.Equal(token.WarnAfter) || token.WarnAfter.IsZero() != (i == 0) || id.Audiences[0] != req.Audiences[1] {
 			t.Fatalf("Authenticate() = %+v, want what %v says", id, token)
+		}
+	}
+	// Every digit but the version's is random, and follows from no other one.
+	for i := range 36 {
+		digits, twins := map[byte]bool{}, map[int]bool{}
+		for id := range ids {
+			digits[id[i]] = true
+			for j := range i {
+				if id[i] != id[j] {
+					twins[j] = true
+				}
+			}
+		}
+		fixed, want := i == 8 || i == 13 || i == 14 || i == 18 || i == 23, 16
+		if i == 19 {
+			want = 4 // the variant
+		}
+		if !fixed && (len(digits) != want || len(twins) != i) {
+			t.Errorf("digit %d of the ids has %d values and differs from %d of those before it, want %d and %d", i, len(digits), len(twins), want, i)
 		}
 	}
 }
@@ -475,22 +562,42 @@ func TestIssuedTokensAuthenticate(t *testing.T) {
 // M04
 func TestIssueForFurtherKindRefuses(t *testing.T) {
 	good := tokens.BoundObject{APIVersion: "batch/v1", Kind: "Job", Name: "nightly", UID: "1"}
-	for name, change := range map[string]func(*tokenissuer.Request){
-		"no UID":     func(r *tokenissuer.Request) { r.Object.UID = "" },
-		"pod":        func(r *tokenissuer.Request) { r.Object.APIVersion, r.Object.Kind = "v1", "Pod" },
-		"and a pod":  func(r *tokenissuer.Request) { r.Pod = pod() },
-		"and a node": func(r *tokenissuer.Request) { r.Node = node() },
-		"a webhook": func(r *tokenissuer.Request) {
+	for _, tt := range []struct {
+		name, field string
+		change      func(*tokenissuer.Request)
+	}{
+		{"no UID", "Request.Object", func(r *tokenissuer.Request) { r.Object.UID = "" }},
+		{"no name", "Request.Object", func(r *tokenissuer.Request) { r.Object.Name = "" }},
+		{"pod", "Request.Object", func(r *tokenissuer.Request) { r.Object.APIVersion, r.Object.Kind = "v1", "Pod" }},
+		{"and a pod", "Request", func(r *tokenissuer.Request) { r.Pod = pod() }},
+		{"and a node", "Request", func(r *tokenissuer.Request) { r.Node = node() }},
+		{"a webhook", "Request.Object", func(r *tokenissuer.Request) {
 			r.Object.APIVersion, r.Object.Kind = "admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration"
-		},
-		"attestation": func(r *tokenissuer.Request) { r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}} },
+		}},
+		{"attestation", "Request.Attestations", func(r *tokenissuer.Request) { r.Attestations = map[string][]string{tokens.AttestedAPIGroups: {"apps"}} }},
 	} {
 		req := tokenissuer.Request{ServiceAccount: account(), Audiences: []string{api}, Object: good}
-		change(&req)
+		tt.change(&req)
 		_, err := tokentest.NewIssuer(t, nil).Issue(t.Context(), req)
-		if _, ok := errors.AsType[*tokenissuer.RequestError](err); !ok {
-			t.Errorf("%s: Issue() = %v, want a RequestError", name, err)
+		if e, ok := errors.AsType[*tokenissuer.RequestError](err); !ok || e.Field != tt.field {
+			t.Errorf("%s: Issue() = %v, want a RequestError on %s", tt.name, err, tt.field)
 		}
+	}
+}
+
+// An id that is none is never issued, and the clock is the system's by default.
+func TestIssueDefaults(t *testing.T) {
+	for _, id := range []string{"", "\xff"} {
+		issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) { cfg.NewID = func() string { return id } })
+		_, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}})
+		if e, ok := errors.AsType[*tokenissuer.RequestError](err); !ok || e.Field != "Config.NewID" {
+			t.Errorf("Issue() with the id %q = %v, want a RequestError on Config.NewID", id, err)
+		}
+	}
+	began := time.Now().Truncate(time.Second)
+	token, err := fixedIssuer(t, func(cfg *tokenissuer.Config) { cfg.Now = nil }).Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}})
+	if err != nil || token.IssuedAt.Before(began) || token.IssuedAt.After(time.Now()) {
+		t.Errorf("Issue() without Config.Now = %v, %v, want one issued now", token, err)
 	}
 }
 
