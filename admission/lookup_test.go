@@ -220,6 +220,19 @@ func TestWaitForTheDefaultAccount(t *testing.T) {
 			}
 		})
 	})
+	t.Run("2 s end it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			p := plugin(t, have(), func(c *admission.Config) {
+				c.DisableWait = false
+				c.Wait = func(ctx context.Context, _, _ string) error { <-ctx.Done(); return ctx.Err() }
+			})
+			wantStatus(t, p.Admit(t.Context(), create(pod())), missing)
+			if took := time.Since(start); took != 2*time.Second {
+				t.Errorf("returned after %v, want 2 s", took)
+			}
+		})
+	})
 	t.Run("no wait", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			start, live := time.Now(), have()
