@@ -153,7 +153,8 @@ func TestHandlerCountsItems(t *testing.T) {
 	}
 }
 
-// Annotations that decisions don't depend on, and items of sources, take no memory (H02).
+// Annotations that decisions don't depend on, items of sources, and more volumes than are
+// kept, take no memory (H02).
 func TestHandlerKeepsNothingElse(t *testing.T) {
 	h := hostileHandler(t, nil)
 	for name, tt := range map[string]struct {
@@ -162,6 +163,7 @@ func TestHandlerKeepsNothingElse(t *testing.T) {
 	}{
 		"annotations": {10, `{"metadata":{"annotations":{` + repeat(100_000, func(i int) string { return fmt.Sprintf(`"%d":""`, i) }) + `}}}`},
 		"items":       {25, `{"spec":{"volumes":[{"secret":{"items":[` + repeat(300_000, same(`{}`)) + `]}}]}}`},
+		"volumes":     {200, `{"spec":{"volumes":[` + repeat(100_000, same(`{}`)) + `]}}`}, // of which 20,000 are kept
 	} {
 		body := reviewOf(tt.object)
 		allocated := admissiontest.AllocatedBy(func() {
