@@ -325,7 +325,7 @@ func TestParseLimits(t *testing.T) {
 func TestTokenParts(t *testing.T) {
 	good := sign(t, p256Key(), "k", claims)
 	part := jose.PayloadPart(good)
-	if part != strings.Split(good, ".")[1] || jose.DecodePart(part) != claims || jose.DecodePart("A") != "" || jose.DecodePart("AA\n!") != "" {
+	if part != strings.Split(good, ".")[1] || jose.DecodePart(part) != claims || jose.DecodePart("A") != "" || jose.DecodePart("AA\n!") != "" || jose.DecodePart("AAAA!") != "" {
 		t.Errorf("PayloadPart() = %q, DecodePart() = %q", part, jose.DecodePart(part))
 	}
 	token := must(jose.Parse(good, 0))

@@ -109,6 +109,9 @@ func TestIssueClaims(t *testing.T) {
 			r.Lifetime, r.WarnAfter = tokenissuer.MaxLifetime, tokenissuer.MaxLifetime
 		},
 			strings.Replace(start, "1514768400", "5809732096", 1) + `"namespace":"myns",` + account1 + `,"warnafter":5809732096` + end},
+		{"further kind", func(r *tokenissuer.Request) {
+			r.Object = tokens.BoundObject{APIVersion: "batch/v1", Kind: "Job", Name: "nightly", UID: "1"}
+		}, start + `"namespace":"myns","object":{"apiVersion":"batch/v1","kind":"Job","name":"nightly","uid":"1"},` + account1 + end},
 		{"characters that JSON escapes", func(r *tokenissuer.Request) { r.Audiences = []string{"a&b", `"<é>\`, "\u2028"} },
 			strings.Replace(start, `["1"]`, `["a\u0026b","\"\u003cé\u003e\\","\u2028"]`, 1) + `"namespace":"myns",` + account1 + end},
 	}

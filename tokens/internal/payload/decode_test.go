@@ -143,7 +143,7 @@ func TestDecodeBound(t *testing.T) {
 		{name: "nbf text", old: "1767268801", new: `"1"`, fault: invalid("nbf")},
 		{name: "no sub", old: `,"sub":"system:serviceaccount:ci:builder"`, fault: missing("sub")},
 		{name: "sub number", old: `"system:serviceaccount:ci:builder"`, new: `1`, fault: invalid("sub")},
-		{name: "sub of another account", old: `ci:builder"`, new: `ci:other"`, fault: invalid("sub")},
+		{name: "sub of another account", old: `ci:builder"`, new: `ci:buildex"`, fault: invalid("sub")},
 		{name: "no private claim", old: `"kubernetes.io"`, new: `"other"`, fault: missing("kubernetes.io")},
 		{name: "private claim a list", old: boundText[strings.Index(boundText, `{"namespace"`):strings.Index(boundText, `,"nbf"`)], new: `[]`, fault: invalid("kubernetes.io")},
 		{name: "no namespace", old: namespace, new: `"x":1`, fault: missing("namespace")},
@@ -163,6 +163,7 @@ func TestDecodeBound(t *testing.T) {
 		{name: "object of no name", old: namespace, new: object(`"batch/v1"`, `"Job"`, `""`, `"u2"`), fault: invalid("object")},
 		{name: "object of no UID", old: namespace, new: object(`"batch/v1"`, `"Job"`, `"x"`, `""`), fault: invalid("object")},
 		{name: "object name number", old: namespace, new: object(`"batch/v1"`, `"Job"`, `1`, `"u2"`), fault: invalid("object")},
+		{name: "object with a number", old: namespace, new: more(`"object":{"apiVersion":"batch/v1","kind":"Job","name":"x","uid":"u2","z":1}`), fault: invalid("object")},
 		{name: "object name a path", old: namespace, new: object(`"batch/v1"`, `"Job"`, `"a/b"`, `"u2"`), fault: invalid("object")},
 		{name: "object kind a path", old: namespace, new: object(`"batch/v1"`, `"Job/x"`, `"x"`, `"u2"`), fault: invalid("object")},
 		{name: "two webhooks", old: namespace, new: more(`"validatingwebhookconfiguration":{"name":"x","uid":"u2"},"mutatingwebhookconfiguration":{"name":"x","uid":"u2"}`), fault: invalid("kubernetes.io")},
@@ -180,7 +181,7 @@ func TestDecodeBound(t *testing.T) {
 	}
 	testRead(t, false, "", boundText, boundClaims, rows)
 	testRead(t, false, "cluster", boundText, boundClaims, []row{
-		{name: "cluster", old: namespace, new: more(`"cluster":"c"`), want: func(c *payload.Claims) { c.Cluster = "c" }},
+		{name: "cluster", old: namespace, new: more(`"cluster":"c","x":"y"`), want: func(c *payload.Claims) { c.Cluster = "c" }},
 		{name: "no cluster", fault: missing("cluster")},
 		{name: "cluster number", old: namespace, new: more(`"cluster":1`), fault: invalid("cluster")},
 		{name: "cluster and no sub", old: `,"sub":"system:serviceaccount:ci:builder"`, fault: missing("sub")},
@@ -215,7 +216,7 @@ func TestDecodeLegacy(t *testing.T) {
 	}
 	testRead(t, true, "", legacyText, legacyClaims, rows)
 	testRead(t, true, "cluster", legacyText, legacyClaims, []row{
-		{name: "cluster", old: `"sub"`, new: `"` + legacyPrefix + `cluster":"c","sub"`, want: func(c *payload.Claims) { c.Cluster = "c" }},
+		{name: "cluster", old: `"sub"`, new: `"` + legacyPrefix + `cluster":"c","` + legacyPrefix + `x":"y","sub"`, want: func(c *payload.Claims) { c.Cluster = "c" }},
 		{name: "no cluster", fault: missing("cluster")},
 		{name: "cluster without the prefix", old: `"sub"`, new: `"cluster":"c","sub"`, fault: missing("cluster")},
 		{name: "cluster number", old: `"sub"`, new: `"` + legacyPrefix + `cluster":1,"sub"`, fault: invalid("cluster")},
@@ -235,6 +236,7 @@ func TestOthers(t *testing.T) {
 		{true, legacyPrefix + "clusterName", `"c"`, map[string]string{"clusterName": "c"}},
 		{true, legacyPrefix + "clusterName", `1`, map[string]string{}},
 		{true, legacyPrefix + "secret.name", `"c"`, map[string]string{}},
+		{true, "kubernetes.io", `{"clusterName":"c"}`, map[string]string{}},
 		{true, "clusterName", `"c"`, map[string]string{}},
 	} {
 		got := map[string]string{}
@@ -250,6 +252,20 @@ func TestOthers(t *testing.T) {
 			t.Errorf("got %s after the end", name)
 		}
 		break
+	}
+}
+
+func TestObjectComplete(t *testing.T) {
+	good := payload.Object{APIVersion: "v1", Kind: "K", Name: "n", UID: "u"}
+	for what, change := range map[string]func(*payload.Object){
+		"version": func(o *payload.Object) { o.APIVersion = "" }, "kind": func(o *payload.Object) { o.Kind = "" },
+		"name": func(o *payload.Object) { o.Name = "" }, "UID": func(o *payload.Object) { o.UID = "" },
+	} {
+		o := good
+		change(&o)
+		if !good.Complete() || o.Complete() {
+			t.Errorf("Complete() = %t with, %t without a %s", good.Complete(), o.Complete(), what)
+		}
 	}
 }
 

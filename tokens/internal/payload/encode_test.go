@@ -2,6 +2,7 @@ package payload_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,6 +66,29 @@ func TestEncodeBound(t *testing.T) {
 				t.Errorf("decoded again (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// The cluster is the last member if its name is.
+func TestEncodeLastCluster(t *testing.T) {
+	c := boundClaims()
+	c.Cluster, c.WarnAfter = "c", 7
+	if got, want := string(c.EncodeBound("zz", nil)), `,"warnafter":7,"zz":"c"},"nbf"`; !strings.Contains(got, want) {
+		t.Errorf("EncodeBound() = %s, want it to contain %s", got, want)
+	}
+}
+
+// Plain texts cost no allocation, so a payload costs one.
+func TestEncodeAllocations(t *testing.T) {
+	bound, legacy := boundClaims(), legacyClaims()
+	bound.Audiences = []string{" !#az{|}~", strings.Repeat("x", 500)}
+	bound.Issuer, legacy.Issuer = "https://iss", payload.LegacyIssuer
+	n := testing.AllocsPerRun(100, func() {
+		bound.EncodeBound("", nil)
+		legacy.EncodeLegacy("")
+	})
+	if n > 2 {
+		t.Errorf("two payloads cost %v allocations, want one each", n)
 	}
 }
 

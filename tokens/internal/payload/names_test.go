@@ -31,6 +31,7 @@ func TestMeanings(t *testing.T) {
 		{name: "kubernetes.io/serviceaccount/Secret.name", reserved: true},
 		{name: "Pod", private: true},
 		{name: "service-account.uid", private: true},
+		{name: "service-account.name", private: true},
 		{name: "Kind"},
 		{name: "\xff"},
 	} {
