@@ -207,9 +207,12 @@ func TestCacheSize(t *testing.T) {
 	a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheBytes = 10_000 })
 	busy := tokentest.Mint(t, ecKey, tokentest.BoundClaims())
 	a.warm(t, busy)
-	var last string
-	for range 50 {
+	var first, last string
+	for i := range 50 {
 		last = tokentest.Mint(t, ecKey, tokentest.BoundClaims())
+		if i == 0 {
+			first = last
+		}
 		for _, token := range []string{last, busy} {
 			if _, err := a.Authenticate(t.Context(), token); err != nil {
 				t.Fatal(err)
@@ -230,6 +233,9 @@ func TestCacheSize(t *testing.T) {
 	}
 	if remembered != 2 {
 		t.Errorf("the last token was remembered %d times, want 2", remembered)
+	}
+	if _, err := a.Authenticate(t.Context(), first); err != nil || a.cached {
+		t.Errorf("the first token: %v, signature remembered %v, want it forgotten", err, a.cached)
 	}
 
 	off := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.DisableSignatureCache = true })
