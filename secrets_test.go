@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -37,92 +38,95 @@ import (
 // Whatever prints or encodes a value of the library that has, or had to do with, a token
 // or a private key doesn't show it (L02).
 func TestValuesHideSecrets(t *testing.T) {
-	ctx := t.Context()
-	private, err := keys.Generate(keys.ES256)
-	if err != nil {
-		t.Fatal(err)
-	}
-	authority, err := fake.NewAuthority(fake.AuthorityConfig{Key: private, Cluster: fake.New(
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}}, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}})})
-	if err != nil {
-		t.Fatal(err)
-	}
-	account, err := authority.Cluster.GetServiceAccount(ctx, "ci", "builder")
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := authority.Issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"vault"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier, err := cached.New(cached.Config{Verifier: authority.Authenticator, TTL: time.Hour, NegativeTTL: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	identity, err := verifier.Authenticate(ctx, token.Value, "vault")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, refused := verifier.Authenticate(ctx, token.Value, "other")
-	_, event := authority.Authenticator.Evaluate(ctx, token.Value, "other")
-	tracker, err := lastused.New(lastused.Config{Secrets: authority.Cluster})
-	if err != nil {
-		t.Fatal(err)
-	}
-	source, err := tokensource.New(tokensource.Config{Mint: func(context.Context) (*tokens.Token, error) { return token, nil }, Now: authority.Issuer.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := source.Token(ctx); err != nil {
-		t.Fatal(err)
-	}
-	claims, err := inspect.PeekUnverified(token.Value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	gate, err := bearer.NewGate(verifier, []string{"vault"}, tokens.Policy{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer, err := keys.NewSigner(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := keys.EncodePrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var memory keyring.Memory
-	change := keyring.Change{Index: []byte("{}"), Add: map[string][]byte{"a.pem": pem}}
-	if _, err := memory.Swap(ctx, "", change); err != nil {
-		t.Fatal(err)
-	}
-	stored, err := memory.Load(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ring, err := keyring.New(keyring.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := keeper.File{Data: []byte(token.Value), Mode: 0o600}
+	synctest.Test(t, func(t *testing.T) {
+		ctx := t.Context()
+		private, err := keys.Generate(keys.ES256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		authority, err := fake.NewAuthority(fake.AuthorityConfig{Key: private, Cluster: fake.New(
+			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}}, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}})})
+		if err != nil {
+			t.Fatal(err)
+		}
+		account, err := authority.Cluster.GetServiceAccount(ctx, "ci", "builder")
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := authority.Issuer.Issue(ctx, tokenissuer.Request{ServiceAccount: account, Audiences: []string{"vault"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		verifier, err := cached.New(cached.Config{Verifier: authority.Authenticator, TTL: time.Hour, NegativeTTL: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		identity, err := verifier.Authenticate(ctx, token.Value, "vault")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, refused := verifier.Authenticate(ctx, token.Value, "other")
+		_, event := authority.Authenticator.Evaluate(ctx, token.Value, "other")
+		tracker, err := lastused.New(lastused.Config{Secrets: authority.Cluster})
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, err := tokensource.New(tokensource.Config{Mint: func(context.Context) (*tokens.Token, error) { return token, nil }, Now: authority.Issuer.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := source.Token(ctx); err != nil {
+			t.Fatal(err)
+		}
+		claims, err := inspect.PeekUnverified(token.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gate, err := bearer.NewGate(verifier, []string{"vault"}, tokens.Policy{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signer, err := keys.NewSigner(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pem, err := keys.EncodePrivateKey(private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var memory keyring.Memory
+		change := keyring.Change{Index: []byte("{}"), Add: map[string][]byte{"a.pem": pem}}
+		if _, err := memory.Swap(ctx, "", change); err != nil {
+			t.Fatal(err)
+		}
+		stored, err := memory.Load(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ring, err := keyring.New(keyring.Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := keeper.File{Data: []byte(token.Value), Mode: 0o600}
 
-	secrets := formsOf(t, token.Value, private.(*ecdsa.PrivateKey), pem)
-	for _, value := range []any{
-		*token, token, []tokens.Token{*token}, map[string]any{"token": token}, struct{ Token tokens.Token }{*token},
-		*identity, identity, refused, event, claims, authority.Issuer, authority.Authenticator, verifier, gate, tracker, source,
-		tokenissuer.Config{Signer: signer}, signer, ring, keyring.Config{}, &memory, stored, *stored, change, &change,
-		file, &file, map[string]keeper.File{"token": file}, keeper.Want{Data: map[string][]byte{"token": []byte(token.Value)}},
-		bearer.FailureOf(refused), inspect.Explain(ctx, authority.Authenticator, token.Value, "other"),
-	} {
-		for how, text := range rendered(value) {
-			for what, secret := range secrets {
-				if strings.Contains(text, secret) {
-					t.Errorf("%s of a %T shows %s:\n%.1024s", how, value, what, text)
+		secrets := formsOf(t, token.Value, private.(*ecdsa.PrivateKey), pem)
+		synctest.Wait() // calls that have answered may still be ending
+		for _, value := range []any{
+			*token, token, []tokens.Token{*token}, map[string]any{"token": token}, struct{ Token tokens.Token }{*token},
+			*identity, identity, refused, event, claims, authority.Issuer, authority.Authenticator, verifier, gate, tracker, source,
+			tokenissuer.Config{Signer: signer}, signer, ring, keyring.Config{}, &memory, stored, *stored, change, &change,
+			file, &file, map[string]keeper.File{"token": file}, keeper.Want{Data: map[string][]byte{"token": []byte(token.Value)}},
+			bearer.FailureOf(refused), inspect.Explain(ctx, authority.Authenticator, token.Value, "other"),
+		} {
+			for how, text := range rendered(value) {
+				for what, secret := range secrets {
+					if strings.Contains(text, secret) {
+						t.Errorf("%s of a %T shows %s:\n%.1024s", how, value, what, text)
+					}
 				}
 			}
 		}
-	}
+	})
 }
 
 // formsOf returns what may give the secrets away, by what it is.

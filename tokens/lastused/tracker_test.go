@@ -363,9 +363,13 @@ func (printer) PatchSecret(_ context.Context, namespace, name string, _ types.Pa
 // delays no other one by more than one patch of its.
 func TestLastUsedNamespaceHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // for order
 		var order []string
 		tracker := must(lastused.New(lastused.Config{Secrets: patcherFunc(func(ctx context.Context, namespace, name string) error {
-			if order = append(order, namespace+"/"+name); namespace == "slow" {
+			mu.Lock()
+			order = append(order, namespace+"/"+name)
+			mu.Unlock()
+			if namespace == "slow" {
 				<-ctx.Done()
 			}
 			return ctx.Err()
@@ -380,6 +384,8 @@ func TestLastUsedNamespaceHangs(t *testing.T) {
 		use("ci", "b")
 		use("cd", "c")
 		tracker.Flush(t.Context())
+		mu.Lock()
+		defer mu.Unlock()
 		want := []string{"slow/0", "ci/a", "cd/c", "slow/1", "ci/b", "slow/2"}
 		if diff := cmp.Diff(want, order[:6]); diff != "" || len(order) != 103 {
 			t.Errorf("the first of %d patches (-want +got):\n%s", len(order), diff)

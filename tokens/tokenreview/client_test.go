@@ -272,6 +272,7 @@ func TestClientTimeout(t *testing.T) {
 			if took := time.Since(start); took != tt.timeout || !errors.Is(err, tt.want) {
 				t.Errorf("Authenticate() = %v after %v, want %v after %v", err, took, tt.want, tt.timeout)
 			}
+			synctest.Wait() // for the call that hangs
 			if sent != len(tt.creator.got) {
 				t.Errorf("Observe got %d attempts, want %d, as many as were sent", sent, len(tt.creator.got))
 			}
@@ -350,11 +351,16 @@ func TestClientBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &creator{errs: []error{io.ErrUnexpectedEOF, io.ErrUnexpectedEOF}, hang: true}
 		client := must(tokenreview.NewClient(tokenreview.ClientConfig{Reviews: c, Audiences: []string{"vault"}, Attempts: 2, MaxConcurrent: 1, Timeout: time.Minute}))
-		if _, err := client.Authenticate(t.Context(), unsignedFrom(clusterIssuer)); err == nil || len(c.got) != 2 {
+		authenticate := func() error {
+			_, err := client.Authenticate(t.Context(), unsignedFrom(clusterIssuer))
+			synctest.Wait() // for the call that hangs
+			return err
+		}
+		if err := authenticate(); err == nil || len(c.got) != 2 {
 			t.Errorf("Authenticate() = %v after %d TokenReviews, want an error after 2", err, len(c.got))
 		}
 		for range 2 {
-			if _, err := client.Authenticate(t.Context(), unsignedFrom(clusterIssuer)); err == nil || len(c.got) != 3 {
+			if err := authenticate(); err == nil || len(c.got) != 3 {
 				t.Errorf("Authenticate() = %v after %d TokenReviews, want an error, and no further one while the third hangs", err, len(c.got))
 			}
 		}
