@@ -10,6 +10,8 @@ import (
 	"testing"
 	"unicode"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/inspect"
@@ -25,6 +27,7 @@ func TestExplain(t *testing.T) {
 		return c
 	}
 	token := tokentest.Mint(t, tokentest.ECKey, tokentest.BoundClaims())
+	legacy := tokentest.Mint(t, tokentest.ECKey, tokentest.LegacyClaims())
 	tests := []struct {
 		name      string
 		token     string
@@ -35,7 +38,7 @@ func TestExplain(t *testing.T) {
 	}{
 		{"accepted", token, nil, tokens.ResultAccepted, inspect.SignatureValid, []string{
 			"token:     accepted\n", "username:  system:serviceaccount:ci:builder\n", "uid:       uid-of-builder\n",
-			"groups:    system:serviceaccounts, system:serviceaccounts:ci\n", "made with: ES256, key id ",
+			"groups:    system:serviceaccounts, system:serviceaccounts:ci\n", "made with: ES256, key id ", "audiences: api\n", "claims:    what the token says of itself\n",
 			"  exp = 1767272400 (2026-01-01T13:00:00Z, in 1h0m0s)\n", "  iat = 1767268800 (2026-01-01T12:00:00Z, now)\n",
 			`  sub = "system:serviceaccount:ci:builder"` + "\n", `  kubernetes.io = {"namespace":"ci"`,
 		}},
@@ -52,6 +55,19 @@ func TestExplain(t *testing.T) {
 		{"other key", tokentest.MintAs(t, tokentest.OtherKey, tokentest.Must(keys.ID(tokentest.ECKey.Public())), tokentest.BoundClaims()), nil, tokens.ResultRejected, inspect.SignatureInvalid, []string{"reason:    Signature\n", "signature: Invalid\n"}},
 		{"unknown key", tokentest.Mint(t, tokentest.OtherKey, tokentest.BoundClaims()), nil, tokens.ResultRejected, inspect.SignatureInvalid, []string{"reason:    UnknownKey\n"}},
 		{"claim missing", tokentest.Mint(t, tokentest.ECKey, bound(func(c map[string]any) { delete(c, "aud") })), nil, tokens.ResultRejected, inspect.SignatureValid, []string{"reason:    MissingClaim aud\n"}},
+		{"claim invalid", tokentest.Mint(t, tokentest.ECKey, bound(func(c map[string]any) { c["exp"] = "x" })), nil, tokens.ResultRejected, inspect.SignatureValid, []string{
+			"reason:    InvalidClaim exp\n", "  exp = \"x\"\n",
+		}},
+		{"stale", tokentest.Mint(t, tokentest.ECKey, bound(func(c map[string]any) { c["kubernetes.io"].(map[string]any)["warnafter"] = tokentest.Now.Unix() - 90 })), nil, tokens.ResultAccepted, inspect.SignatureValid, []string{
+			"stale:     a newer token should have been read 1m30s ago",
+		}},
+		{"Secret-based, generated", legacy, func(w *tokentest.World) {
+			w.Secrets["ci/builder-token"].Data["token"] = []byte(legacy)
+			w.Accounts["ci/builder"].Secrets = []corev1.ObjectReference{{Name: "builder-token"}}
+		}, tokens.ResultAccepted, inspect.SignatureValid, []string{"warning:   Use tokens from the TokenRequest API"}},
+		{"one claim", strings.Join([]string{encoded(`{"alg":"ES256"}`), encoded(`{"iss":"x"}`), encoded(strings.Repeat("x", 64))}, "."), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{
+			"claims:    what the token says of itself\n  iss = \"x\"\n",
+		}},
 		{"another's", tokentest.Mint(t, tokentest.OtherKey, bound(func(c map[string]any) { c["iss"] = "https://elsewhere" })), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{
 			"token:     notrecognized\n", "reason:    ForeignIssuer\n", `found:     issuer "https://elsewhere", want one of`,
 		}},
@@ -95,6 +111,9 @@ func TestExplain(t *testing.T) {
 					t.Errorf("no %q in:\n%s", want, text)
 				}
 			}
+			if e.Detail != "" && e.Detail == e.Err.Error() && strings.Contains(text, "found: ") {
+				t.Errorf("it tells the error twice:\n%s", text)
+			}
 			all := text + fmt.Sprintf("%v %+v %#v", e, e, e) + string(tokentest.Must(json.Marshal(e)))
 			parts := strings.Split(tt.token, ".")
 			for _, secret := range append(parts[max(0, len(parts)-2):], "hunter2", tt.token) {
@@ -108,5 +127,11 @@ func TestExplain(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestExplanationOfNothing(t *testing.T) {
+	if got := (inspect.Explanation{}).String(); got != "" {
+		t.Errorf("String() = %q, want none", got)
 	}
 }

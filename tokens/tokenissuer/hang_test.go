@@ -114,3 +114,11 @@ func TestIssueKeysInsteadOfSigners(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A LocalSigner is trusted: nobody is asked for its keys.
+func TestIssueLocalSignerIsTrusted(t *testing.T) {
+	issuer := fixedIssuer(t, func(cfg *tokenissuer.Config) { cfg.Keys = tokentest.FailingSource{} })
+	if _, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}}); err != nil {
+		t.Error(err)
+	}
+}
