@@ -135,3 +135,40 @@ func TestExplanationOfNothing(t *testing.T) {
 		t.Errorf("String() = %q, want none", got)
 	}
 }
+
+// Names and values are shown in printable ASCII, up to 256 bytes of each.
+func TestExplainPrints(t *testing.T) {
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), nil)
+	for name, want := range map[string]string{
+		"\x1b\x1f ~\x7f\ufffd\u00e9":    `\u001b\u001f ~\u007f?\u00e9`,
+		strings.Repeat("x", 256):        strings.Repeat("x", 256),
+		strings.Repeat("x", 257):        strings.Repeat("x", 256) + "…",
+		strings.Repeat("x", 300) + "\n": strings.Repeat("x", 256) + "…",
+	} {
+		e := inspect.Explain(t.Context(), a, unsigned(string(tokentest.Must(json.Marshal(map[string]int{name: 1})))))
+		if len(e.Claims) != 1 || e.Claims[0].Name != want {
+			t.Errorf("the claims are %q, want the name %q", e.Claims, want)
+		}
+	}
+}
+
+// Each reason has advice of its own.
+func TestAdvice(t *testing.T) {
+	for reason, want := range map[tokens.Reason]string{
+		tokens.ReasonMalformed: "send the token as it was given", tokens.ReasonForeignIssuer: "ask the cluster that issued it",
+		tokens.ReasonUnknownKey: "verification keys", tokens.ReasonSignature: "verification keys", tokens.ReasonTooManyKeys: "which names its key",
+		tokens.ReasonMissingClaim: "TokenRequest API", tokens.ReasonInvalidClaim: "TokenRequest API", tokens.ReasonAudience: "for the audience of the server",
+		tokens.ReasonNotYetValid: "clocks", tokens.ReasonIssuedInFuture: "clocks", tokens.ReasonExpired: "before it expires",
+		tokens.ReasonNotFound: "for what is there now", tokens.ReasonRecreated: "for what is there now", tokens.ReasonDeleted: "for what is there now",
+		tokens.ReasonUnsupported: "a getter", tokens.ReasonReplaced: "from its Secret again", tokens.ReasonSecretType: "from its Secret again",
+		tokens.ReasonMarkedInvalid: "take the label away", tokens.ReasonOtherCluster: "from the cluster that it is sent to", tokens.ReasonPolicy: "AuthenticatorConfig.Policy allows",
+		tokens.ReasonRefused: "what the API server logs", tokens.ReasonInvalidUser: "what the API server logs", tokens.ReasonUnavailable: "try again",
+	} {
+		err := &tokens.InvalidError{Reason: reason}
+		text := inspect.Explanation{Event: tokens.Event{Reason: reason, Err: err, Detail: err.Error()}}.String()
+		_, advice, _ := strings.Cut(text, "what helps: ")
+		if !strings.Contains(advice, want) {
+			t.Errorf("the advice for %s is %q, want it to contain %q", reason, advice, want)
+		}
+	}
+}
