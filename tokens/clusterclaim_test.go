@@ -188,6 +188,10 @@ func TestClusterClaimConfig(t *testing.T) {
 		})
 	}
 	authenticator := tokentest.AuthenticatorConfig(tokentest.NewWorld())
+	authenticator.Cluster = tokens.ClusterClaim{Extra: "cluster"}
+	if _, err := tokens.NewAuthenticator(authenticator); err == nil || strings.Contains(err.Error(), "Cluster.Extra") {
+		t.Errorf("NewAuthenticator() = %v, want only the name to be missed", err)
+	}
 	authenticator.Cluster = tokens.ClusterClaim{Name: "c", Extra: "example.org/cluster"}
 	authenticator.ExtraClaims = map[string]string{"x": "example.org/cluster"}
 	if _, err := tokens.NewAuthenticator(authenticator); err == nil || !strings.Contains(err.Error(), "which ExtraClaims[x] has") {

@@ -94,7 +94,7 @@ func TestExtraClaimsOfSecretBasedTokens(t *testing.T) {
 func TestExtraClaimsConfig(t *testing.T) {
 	for claim, key := range map[string]string{
 		"": "example.org/a", "sub": "example.org/a", "Kubernetes.io": "example.org/a", "a": "team", "b": "example.org/Team", "c": "kubernetes.io/x",
-		"d": "authentication.kubernetes.io/pod-name", "e": "x.k8s.io/y", "f": "", "g": "example.org/",
+		"d": "authentication.kubernetes.io/pod-name", "e": "x.k8s.io/y", "f": "", "g": "example.org/", "h": "example.org/a_",
 	} {
 		cfg := tokentest.AuthenticatorConfig(tokentest.NewWorld())
 		cfg.ExtraClaims = map[string]string{claim: key}
