@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -225,7 +226,7 @@ func (e *endurance) review(t *testing.T, server *httptest.Server, random *rand.R
 // late reports whether a request had no answer in time, on a busy machine, or none
 // because its connection was closed for what another request had sent.
 func (e *endurance) late(status int, err error) bool {
-	return err != nil || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests
+	return err != nil || slices.Contains([]int{http.StatusRequestTimeout, http.StatusTooManyRequests, http.StatusServiceUnavailable}, status)
 }
 
 var endurancePaths = []string{"/admit", "/review"}
