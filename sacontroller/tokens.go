@@ -130,8 +130,8 @@ var (
 	_ Forgetter = (*Tokens)(nil)
 )
 
-// NewTokens returns a Tokens controller, or a [*ConfigError] for each required
-// field that is unset, and for ReplaceInvalid without CheckToken.
+// NewTokens returns a Tokens controller, or an error naming every invalid field, each
+// as a [*ConfigError]: also ReplaceInvalid without CheckToken.
 func NewTokens(cfg TokensConfig) (*Tokens, error) {
 	mistakes := configerror.List{Config: "sacontroller.TokensConfig"}
 	mistakes.Require("Reader", cfg.Reader, "a TokensReader")

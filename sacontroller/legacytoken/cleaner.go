@@ -90,8 +90,8 @@ var _ sacontroller.Forgetter = (*Cleaner)(nil)
 // A ConfigError is one mistake in a config struct, as [sacontroller.ConfigError] says.
 type ConfigError = configerror.Error
 
-// NewCleaner returns a Cleaner, or a [*ConfigError] for each
-// required field that is unset and each negative duration.
+// NewCleaner returns a Cleaner, or an error naming every invalid field, each as a
+// [*ConfigError].
 func NewCleaner(cfg CleanerConfig) (*Cleaner, error) {
 	mistakes := configerror.List{Config: "legacytoken.CleanerConfig"}
 	mistakes.Require("Reader", cfg.Reader, "a CleanerReader")

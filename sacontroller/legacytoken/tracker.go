@@ -75,8 +75,8 @@ type Tracker struct {
 
 var _ sacontroller.Forgetter = (*Tracker)(nil)
 
-// NewTracker returns a Tracker, or a [*ConfigError] for each
-// required field that is unset.
+// NewTracker returns a Tracker, or an error naming every invalid field, each as a
+// [*ConfigError].
 func NewTracker(cfg TrackerConfig) (*Tracker, error) {
 	mistakes := configerror.List{Config: "legacytoken.TrackerConfig"}
 	mistakes.Require("Reader", cfg.Reader, "a TrackerReader")

@@ -75,8 +75,8 @@ var (
 	_ sacontroller.Forgetter = (*ConfigMaps)(nil)
 )
 
-// NewConfigMaps returns a ConfigMaps, or a [*ConfigError] for each
-// required field that is unset.
+// NewConfigMaps returns a ConfigMaps, or an error naming every invalid field, each
+// as a [*ConfigError].
 func NewConfigMaps(cfg ConfigMapsConfig) (*ConfigMaps, error) {
 	mistakes := configerror.List{Config: "rootca.ConfigMapsConfig"}
 	mistakes.Require("Reader", cfg.Reader, "a ConfigMapsReader")

@@ -29,7 +29,7 @@
 //
 // # Failure
 //
-// [New] returns a [*ConfigError] for each invalid field, joined, and does no I/O. Whether
+// The error of [New] names every invalid field, each as a [*ConfigError]. Whether
 // the published keys verify what the signer signs, [keys.SelfTest] says: call it at
 // startup. [Issuer.Issue] tells a bad request, [*RequestError], which only another request
 // helps, from a signer or an extender that failed, which is retryable.
