@@ -3,6 +3,7 @@ package apiserver_test
 import (
 	"context"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -13,9 +14,20 @@ import (
 )
 
 // The audiences of a review, of which its sender decides, cost linear time: one body of 3
-// MiB took a minute.
+// MiB took a minute. Comparisons of strings can't be counted, so that the measure is how the
+// time grows: 64 times as many cost 64 times as much, or 4096 times.
 func TestReviewOfManyAudiences(t *testing.T) {
-	const n = 300_000
+	const n, times = 1000, 64
+	few, many := reviewOfAudiences(t, n), reviewOfAudiences(t, n*times)
+	if growth := float64(many) / float64(few); growth > 10*times {
+		t.Errorf("%d times as many audiences cost %.0f times the time", times, growth)
+	}
+}
+
+// reviewOfAudiences returns the shortest time of a few reviews with n audiences that nobody grants and n
+// that are granted.
+func reviewOfAudiences(t *testing.T, n int) time.Duration {
+	t.Helper()
 	var asked []string
 	for i := range n {
 		asked = append(asked, fmt.Sprint(i))
@@ -31,16 +43,17 @@ func TestReviewOfManyAudiences(t *testing.T) {
 	})))(t)
 	r := must(apiserver.NewTokenReviewREST(nil, apiserver.NewBearerAuthenticator(a), []string{"api"}))(t)
 	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: "token", Audiences: append(asked, granted...)}}
-	began := time.Now()
-	object, err := r.Create(t.Context(), review, nil, nil)
-	if err != nil {
-		t.Fatal(err)
+	least := time.Duration(math.MaxInt64)
+	for range 5 {
+		began := time.Now()
+		object, err := r.Create(t.Context(), review, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		least = min(least, time.Since(began))
+		if status := object.(*authenticationv1.TokenReview).Status; !status.Authenticated || len(status.Audiences) != n {
+			t.Errorf("the status is %t for %d audiences, want true for %d", status.Authenticated, len(status.Audiences), n)
+		}
 	}
-	// Quadratic time is more than a minute on any machine, linear time a part of a second.
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("it took %v", took)
-	}
-	if status := object.(*authenticationv1.TokenReview).Status; !status.Authenticated || len(status.Audiences) != n {
-		t.Errorf("the status is %t for %d audiences, want true for %d", status.Authenticated, len(status.Audiences), n)
-	}
+	return least
 }

@@ -59,10 +59,10 @@ func start(t *testing.T, folder string) *child {
 	})
 	select {
 	case url := <-serving:
-		c.api = api{url, &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
+		c.api = api{url, &http.Client{Timeout: patience, Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
 	case <-c.done:
 		t.Fatal("the child ended")
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("the child doesn't serve")
 	}
 	return c
@@ -152,16 +152,19 @@ func (a api) want(t *testing.T, code int, method, path string, body string, head
 	return d
 }
 
+// patience is how long a test waits for what takes a moment on a machine that isn't busy.
+const patience = 2 * time.Minute
+
 // eventually waits for what controllers do: until problem returns "".
 func eventually(t *testing.T, problem func() string) {
 	t.Helper()
 	last := ""
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if last = problem(); last == "" {
 			return
 		}
 	}
-	t.Fatalf("even after 20 seconds %s", last)
+	t.Fatalf("even after %v %s", patience, last)
 }
 
 // A program that is told to end answers what it was asked before, and exits with 0.

@@ -51,7 +51,7 @@ type SignatureState string
 
 // The states of a signature.
 const (
-	SignatureNotChecked SignatureState = "NotChecked"
+	SignatureNotChecked SignatureState = "NotChecked" // or not with all keys
 	SignatureInvalid    SignatureState = "Invalid"
 	SignatureValid      SignatureState = "Valid"
 )
@@ -100,7 +100,7 @@ func signatureState(e *tokens.Event) SignatureState {
 	case e.Reason == tokens.ReasonMissingClaim, e.Reason == tokens.ReasonInvalidClaim:
 		return SignatureValid // claims are read after the signature was checked
 	}
-	return SignatureNotChecked
+	return SignatureNotChecked // with TooManyKeys too: one of the keys that weren't tried may have made it
 }
 
 // String returns the explanation as text of several lines.
@@ -209,6 +209,8 @@ func (e *Explanation) advice() string {
 		return "send the token as it was given: three parts with dots between them, nothing before, after or inside; not its Secret's base64"
 	case tokens.ReasonForeignIssuer:
 		return "ask the cluster that issued it, or add its issuer to AuthenticatorConfig.Issuers, or set Legacy for Secret-based tokens"
+	case tokens.ReasonForeignUser:
+		return "request a token of a ServiceAccount; this one is of another user, whom the API server knows"
 	case tokens.ReasonUnknownKey, tokens.ReasonSignature:
 		return "see that the verification keys are those of the issuer now; if its key was retired, get a new token"
 	case tokens.ReasonTooManyKeys:

@@ -6,6 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -130,6 +134,17 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// V18: a signature that wasn't tried with all keys isn't said to be invalid.
+func TestExplainTooManyKeys(t *testing.T) {
+	a := tokentest.NewAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) {
+		cfg.Keys, cfg.MaxSignatureChecks = tokentest.Must(keys.NewSet(tokentest.ECKey.Public(), tokentest.OtherKey.Public())), 1
+	})
+	e := inspect.Explain(t.Context(), a, tokentest.MintAs(t, tokentest.Must(keys.Generate(keys.ES256)), "", tokentest.BoundClaims()))
+	if e.Reason != tokens.ReasonTooManyKeys || e.Signature != inspect.SignatureNotChecked {
+		t.Errorf("got %s and the signature %s, want TooManyKeys and NotChecked", e.Reason, e.Signature)
+	}
+}
+
 func TestExplanationOfNothing(t *testing.T) {
 	if got := (inspect.Explanation{}).String(); got != "" {
 		t.Errorf("String() = %q, want none", got)
@@ -152,10 +167,30 @@ func TestExplainPrints(t *testing.T) {
 	}
 }
 
-// Each reason has advice of its own.
+// reasons returns the names of all constants of the type tokens.Reason, by their values.
+func reasons(t *testing.T) map[tokens.Reason]string {
+	t.Helper()
+	all := map[tokens.Reason]string{}
+	ast.Inspect(tokentest.Must(parser.ParseFile(token.NewFileSet(), "../errors.go", nil, 0)), func(node ast.Node) bool {
+		if spec, ok := node.(*ast.ValueSpec); ok {
+			if kind, ok := spec.Type.(*ast.Ident); ok && kind.Name == "Reason" {
+				all[tokens.Reason(tokentest.Must(strconv.Unquote(spec.Values[0].(*ast.BasicLit).Value)))] = spec.Names[0].Name
+			}
+		}
+		return true
+	})
+	if len(all) < 20 {
+		t.Fatalf("%d reasons, want all: %v", len(all), all)
+	}
+	return all
+}
+
+// Each reason has advice of its own, and a state of the signature.
 func TestAdvice(t *testing.T) {
+	missing := reasons(t)
 	for reason, want := range map[tokens.Reason]string{
-		tokens.ReasonMalformed: "send the token as it was given", tokens.ReasonForeignIssuer: "ask the cluster that issued it",
+		tokens.ReasonForeignUser: "of another user",
+		tokens.ReasonMalformed:   "send the token as it was given", tokens.ReasonForeignIssuer: "ask the cluster that issued it",
 		tokens.ReasonUnknownKey: "verification keys", tokens.ReasonSignature: "verification keys", tokens.ReasonTooManyKeys: "which names its key",
 		tokens.ReasonMissingClaim: "TokenRequest API", tokens.ReasonInvalidClaim: "TokenRequest API", tokens.ReasonAudience: "for the audience of the server",
 		tokens.ReasonNotYetValid: "clocks", tokens.ReasonIssuedInFuture: "clocks", tokens.ReasonExpired: "before it expires",
@@ -164,11 +199,15 @@ func TestAdvice(t *testing.T) {
 		tokens.ReasonMarkedInvalid: "take the label away", tokens.ReasonOtherCluster: "from the cluster that it is sent to", tokens.ReasonPolicy: "AuthenticatorConfig.Policy allows",
 		tokens.ReasonRefused: "what the API server logs", tokens.ReasonInvalidUser: "what the API server logs", tokens.ReasonUnavailable: "try again",
 	} {
+		delete(missing, reason)
 		err := &tokens.InvalidError{Reason: reason}
 		text := inspect.Explanation{Event: tokens.Event{Reason: reason, Err: err, Detail: err.Error()}}.String()
 		_, advice, _ := strings.Cut(text, "what helps: ")
 		if !strings.Contains(advice, want) {
 			t.Errorf("the advice for %s is %q, want it to contain %q", reason, advice, want)
 		}
+	}
+	if len(missing) > 0 {
+		t.Errorf("no advice is tested for %v", missing)
 	}
 }

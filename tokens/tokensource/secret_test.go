@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -109,12 +110,14 @@ func TestEnsureSecretFails(t *testing.T) {
 			}
 		})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	_, err := tokensource.EnsureSecret(ctx, newFiller(t).Cluster, "ci", "builder", tokensource.SecretOptions{LastError: func() error { return errors.New("no signer") }})
-	if e, ok := errors.AsType[*tokensource.NotPopulatedError](err); !ok || e.Reason != tokensource.PopulatedPending || !strings.Contains(err.Error(), "no signer") {
-		t.Errorf("without a token controller, EnsureSecret() = %v, want a NotPopulatedError", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		_, err := tokensource.EnsureSecret(ctx, newFiller(t).Cluster, "ci", "builder", tokensource.SecretOptions{LastError: func() error { return errors.New("no signer") }})
+		if e, ok := errors.AsType[*tokensource.NotPopulatedError](err); !ok || e.Reason != tokensource.PopulatedPending || !strings.Contains(err.Error(), "no signer") {
+			t.Errorf("without a token controller, EnsureSecret() = %v, want a NotPopulatedError", err)
+		}
+	})
 }
 
 // Two that ensure it at the same time create one Secret.
