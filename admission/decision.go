@@ -43,7 +43,7 @@ func (d Decision) Apply(pod *corev1.Pod) {
 	for i := range d.Edits {
 		e := &d.Edits[i]
 		if e.Keep {
-			if e.why == accountHasNoPullSecrets && e.further == nil {
+			if e.why == accountHasNoPullSecrets {
 				spec.ImagePullSecrets = []corev1.LocalObjectReference{} // a copy of the account's, as in Kubernetes
 			}
 			continue
@@ -110,11 +110,7 @@ func (d Decision) makeRoom(spec *corev1.PodSpec) {
 	if volumes > 0 {
 		spec.Volumes = append(make([]corev1.Volume, 0, len(spec.Volumes)+volumes), spec.Volumes...)
 	}
-	var room []corev1.VolumeMount
-	if mounts > 0 {
-		room = make([]corev1.VolumeMount, mounts)
-	}
-	at := 0
+	room, at := make([]corev1.VolumeMount, mounts), 0
 	for _, list := range podrules.Lists(spec) {
 		for i := range list.Containers {
 			c, g := &list.Containers[i], growths[at]
@@ -124,9 +120,7 @@ func (d Decision) makeRoom(spec *corev1.PodSpec) {
 				end := n + int(g.mounts)
 				c.VolumeMounts, room = room[:n:end], room[end:]
 			}
-			if g.env > 0 {
-				c.Env = slices.Grow(slices.Clip(c.Env), int(g.env))
-			}
+			c.Env = slices.Grow(slices.Clip(c.Env), int(g.env))
 		}
 	}
 }

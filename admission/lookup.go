@@ -36,7 +36,7 @@ func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*core
 		return nil, noAccount(name)
 	}
 	account, err := getAccount(ctx, p.rules.ServiceAccounts, namespace, name)
-	if err == nil || !apierrors.IsNotFound(err) {
+	if err == nil || !apierrors.IsNotFound(err) { // which allocates
 		return account, err
 	}
 	tries, live := maxTries, p.rules.Live

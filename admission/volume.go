@@ -122,13 +122,13 @@ func (r *rules) newVolumeName(b *budget.Budget, volumes []corev1.Volume, token s
 	base := VolumePrefix
 	if r.TokenVolume == SecretBacked {
 		name := strings.ReplaceAll(token, ".", "-")
-		if taken, err := hasVolume(b, volumes, name); err != nil || !taken {
+		if taken, err := hasVolume(b, volumes, name); !taken {
 			return name, err
 		}
 		base = name + "-"
 	}
 	name := r.NewName(base)
-	if taken, err := hasVolume(b, volumes, name); err != nil || !taken {
+	if taken, err := hasVolume(b, volumes, name); !taken {
 		return name, err
 	}
 	taken := make(map[string]bool, len(volumes)) // many may be, by a client that knows the next name

@@ -28,12 +28,13 @@ type attempt struct {
 	live  *corev1.ServiceAccount // if sameAccount has read it
 }
 
-func (a *attempt) spend() error {
+// counted makes a call, unless none is left.
+func counted[T any](a *attempt, call func() (T, error)) (T, error) {
 	if a.calls == 0 {
-		return errYield
+		return *new(T), errYield
 	}
 	a.calls--
-	return nil
+	return call()
 }
 
 // get is [apicall.Get], counted. A name that no object can have needs no call.
@@ -41,10 +42,7 @@ func get[T any](ctx context.Context, a *attempt, from func(ctx context.Context, 
 	if !names.Valid(name) {
 		return nil, nil
 	}
-	if err := a.spend(); err != nil {
-		return nil, err
-	}
-	return apicall.Get(ctx, from, namespace, name)
+	return counted(a, func() (*T, error) { return apicall.Get(ctx, from, namespace, name) })
 }
 
 func (a *attempt) cachedAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
@@ -65,10 +63,9 @@ func (a *attempt) liveSecret(ctx context.Context, namespace, name string) (*core
 
 // tokenSecrets returns the token Secrets that the Reader has for an account.
 func (a *attempt) tokenSecrets(ctx context.Context, namespace, account string) ([]*corev1.Secret, error) {
-	if err := a.spend(); err != nil {
-		return nil, err
-	}
-	secrets, err := apicall.RequireAll(a.reader.TokenSecrets(ctx, namespace, account))
+	secrets, err := counted(a, func() ([]*corev1.Secret, error) {
+		return apicall.RequireAll(a.reader.TokenSecrets(ctx, namespace, account))
+	})
 	if err != nil {
 		return nil, fmt.Errorf("sacontroller: listing the token Secrets of ServiceAccount %s/%s: %w", namespace, account, err)
 	}
@@ -76,20 +73,18 @@ func (a *attempt) tokenSecrets(ctx context.Context, namespace, account string) (
 }
 
 func (a *attempt) updateAccount(ctx context.Context, account *corev1.ServiceAccount) error {
-	if err := a.spend(); err != nil {
-		return err
-	}
-	_, err := apicall.Require(a.client.UpdateServiceAccount(ctx, account))
+	_, err := counted(a, func() (*corev1.ServiceAccount, error) {
+		return apicall.Require(a.client.UpdateServiceAccount(ctx, account))
+	})
 	return err
 }
 
 // frozen reports whether namespace is being deleted as far as the Reader knows.
 // Whatever a controller could do there, the deletion of the Namespace undoes.
 func (a *attempt) frozen(ctx context.Context, namespace string) (bool, error) {
-	if err := a.spend(); err != nil {
-		return false, err
-	}
-	ns, err := apicall.Namespace(ctx, a.reader.GetNamespace, namespace)
+	ns, err := counted(a, func() (*corev1.Namespace, error) {
+		return apicall.Namespace(ctx, a.reader.GetNamespace, namespace)
+	})
 	return ns != nil && apicall.Terminating(ns), err
 }
 

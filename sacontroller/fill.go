@@ -134,10 +134,7 @@ func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secre
 			return fmt.Errorf("sacontroller: the new token of Secret %s/%s is invalid too: %w", secret.Namespace, secret.Name, err)
 		}
 	}
-	if err := a.spend(); err != nil {
-		return err
-	}
-	_, err := apicall.Require(a.client.UpdateSecret(ctx, complete))
+	_, err := counted(a, func() (*corev1.Secret, error) { return apicall.Require(a.client.UpdateSecret(ctx, complete)) })
 	if err == nil {
 		a.throttle.Wrote(key)
 	}
@@ -180,7 +177,7 @@ func (a *attempt) dereference(ctx context.Context, live *corev1.ServiceAccount, 
 	if secret == nil {
 		return a.removeReferences(ctx, live, []string{name})
 	}
-	if orphaned, err := a.isOrphanLive(ctx, secret, live); err != nil || !orphaned {
+	if orphaned, err := a.isOrphanLive(ctx, secret, live); !orphaned {
 		return err
 	}
 	return listsOrphan(live, name)

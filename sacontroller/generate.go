@@ -71,10 +71,9 @@ func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccoun
 			return nil, err // CTL-86
 		}
 		a.pending.Set(account.UID, name)
-		if err := a.spend(); err != nil {
-			return nil, err
-		}
-		created, err := apicall.Require(a.client.CreateSecret(ctx, tokensecret.New(account, name, rootCA, token)))
+		created, err := counted(a, func() (*corev1.Secret, error) {
+			return apicall.Require(a.client.CreateSecret(ctx, tokensecret.New(account, name, rootCA, token)))
+		})
 		switch {
 		case err == nil:
 			return created, nil

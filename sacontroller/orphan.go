@@ -67,7 +67,7 @@ const (
 // It may have been given to another account since it was cached.
 func (a *attempt) deleteIfOrphan(ctx context.Context, namespace string, secret orphan, owner string, live *corev1.ServiceAccount) error {
 	now, err := a.liveSecret(ctx, namespace, secret.name)
-	if err != nil || now == nil || now.UID != secret.uid || !tokensecret.Orphaned(now, live) {
+	if now == nil || now.UID != secret.uid || !tokensecret.Orphaned(now, live) {
 		return err
 	}
 	if is, _ := tokensecret.Owner(now); is != owner {
@@ -85,10 +85,9 @@ func (a *attempt) deleteSecret(ctx context.Context, secret *corev1.Secret) error
 	if secret.UID != "" {
 		opts.Preconditions = metav1.NewUIDPreconditions(string(secret.UID))
 	}
-	err := a.spend()
-	if err == nil {
-		err = a.client.DeleteSecret(ctx, secret.Namespace, secret.Name, opts)
-	}
+	_, err := counted(a, func() (any, error) {
+		return nil, a.client.DeleteSecret(ctx, secret.Namespace, secret.Name, opts)
+	})
 	if apierrors.IsConflict(err) {
 		now, getErr := a.liveSecret(ctx, secret.Namespace, secret.Name)
 		if getErr == nil && (now == nil || now.UID != secret.UID) {

@@ -57,7 +57,7 @@ func (c *Tokens) InvalidTokens(ctx context.Context) ([]InvalidToken, error) {
 	var invalid []InvalidToken
 	for _, s := range secrets {
 		name, _ := tokensecret.Owner(s)
-		if name == "" || s.DeletionTimestamp != nil || len(s.Data[corev1.ServiceAccountTokenKey]) == 0 {
+		if s.DeletionTimestamp != nil || len(s.Data[corev1.ServiceAccountTokenKey]) == 0 {
 			continue
 		}
 		account, err := apicall.Get(ctx, c.reader.GetServiceAccount, s.Namespace, name)

@@ -98,7 +98,7 @@ func keysOfDeleted(k Key) []Key {
 	if k.workable() {
 		keys = append(keys, k)
 	}
-	if first := tokensecret.GeneratedFor(k.Name); k.Kind == kindSecret && first != "" && first != k.ServiceAccountName {
+	if first := tokensecret.GeneratedFor(k.Name); k.Kind == kindSecret && first != k.ServiceAccountName {
 		k.ServiceAccountName, k.ServiceAccountUID = first, ""
 		if k.workable() {
 			keys = append(keys, k)
@@ -111,7 +111,7 @@ func keysOfDeleted(k Key) []Key {
 // with.
 func keysOfOwner(k Key) []Key {
 	account := Key{Tenant: k.Tenant, Kind: kindServiceAccount, Namespace: k.Namespace, Name: k.ServiceAccountName, UID: k.ServiceAccountUID}
-	if k.Kind != kindSecret || !account.workable() {
+	if !account.workable() {
 		return nil
 	}
 	return []Key{account}

@@ -92,7 +92,7 @@ func (p Policy) keeps(secret *corev1.Secret, now time.Time) Reason {
 		return BeingDeleted
 	case labelled && !tokensecret.IsDay(lastUsed):
 		return LastUsedInvalid
-	case labelled && lastUsed >= tokensecret.FormatDay(threshold):
+	case lastUsed >= tokensecret.FormatDay(threshold):
 		return Used
 	}
 	return "" // CLN-28

@@ -129,7 +129,7 @@ func (c *Cleaner) advance(ctx context.Context, r *round, calls int) (done bool, 
 		before := r.calls()
 		d := Decision{Namespace: s.Namespace, Name: s.Name}
 		d.Action, d.Reason, d.Err = r.cached.decide(ctx, s)
-		if d.Action != Keep && d.Err == nil && !r.report.DryRun {
+		if d.Action != Keep && !r.report.DryRun {
 			d.Action, d.Reason, d.Err = c.act(ctx, r.live, s)
 		}
 		r.report.Decisions = append(r.report.Decisions, d)
@@ -228,7 +228,8 @@ type listingAccount struct {
 	lists map[string]bool
 }
 
-// decide is Policy.Decide, reading what it needs only when it needs it.
+// decide is Policy.Decide, reading what it needs only when it needs it. What can't be
+// decided is kept.
 func (v *view) decide(ctx context.Context, secret *corev1.Secret) (Action, Reason, error) {
 	if reason := v.policy.keeps(secret, v.now); reason != "" {
 		return Keep, reason, nil
@@ -260,7 +261,7 @@ func (v *view) decide(ctx context.Context, secret *corev1.Secret) (Action, Reaso
 // enter forgets what is known of another Namespace, or for too long.
 func (v *view) enter(namespace string) {
 	now := v.clock()
-	if age := now.Sub(v.since); v.accounts == nil || v.name != namespace || age < 0 || age > viewAge {
+	if age := now.Sub(v.since); v.name != namespace || age < 0 || age > viewAge {
 		v.name, v.since, v.accounts, v.known, v.mounted = namespace, now, map[string]*listingAccount{}, false, nil
 	}
 }

@@ -2,7 +2,6 @@ package legacytoken
 
 import (
 	"context"
-	"maps"
 	"sync"
 	"time"
 
@@ -31,8 +30,8 @@ func trackingKey(tenant string) sacontroller.Key {
 
 // trackingKeys returns the key of the object of change if it is the tracking ConfigMap.
 func trackingKeys(change sacontroller.Change) []sacontroller.Key {
-	m, ok := change.Object.(*corev1.ConfigMap)
-	if !ok || m == nil || m.Namespace != trackingNamespace || m.Name != trackingName {
+	m, _ := change.Object.(*corev1.ConfigMap)
+	if m == nil || m.Namespace != trackingNamespace || m.Name != trackingName {
 		return nil
 	}
 	return []sacontroller.Key{trackingKey(change.Tenant)}
@@ -149,7 +148,6 @@ func (c *Tracker) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 		return c.create(ctx, key.Tenant, today)
 	case trackingUpdate:
 		m := current.DeepCopy()
-		m.Data = maps.Clone(m.Data)
 		if m.Data == nil {
 			m.Data = map[string]string{}
 		}
@@ -165,9 +163,9 @@ func (c *Tracker) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 func (c *Tracker) create(ctx context.Context, tenant, today string) (sacontroller.Result, error) {
 	now := c.cfg.Now()
 	c.mu.Lock()
-	created, ok := c.created[tenant]
+	created := c.created[tenant]
 	c.mu.Unlock()
-	if next := created.Add(creationPause); ok && now.Before(next) {
+	if next := created.Add(creationPause); now.Before(next) {
 		return sacontroller.Result{RequeueAfter: next.Sub(now)}, nil
 	}
 	m := &corev1.ConfigMap{Data: map[string]string{trackingSinceKey: today}}

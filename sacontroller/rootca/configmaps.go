@@ -133,7 +133,7 @@ func (c *ConfigMaps) Reconcile(ctx context.Context, key sacontroller.Key) (sacon
 
 func (c *ConfigMaps) publish(ctx context.Context, key sacontroller.Key, t *throttle) error {
 	namespace, err := apicall.Namespace(ctx, c.reader.GetNamespace, key.Name)
-	if err != nil || namespace == nil || apicall.Terminating(namespace) {
+	if namespace == nil || apicall.Terminating(namespace) {
 		return err
 	}
 	current, err := apicall.Get(ctx, c.reader.GetConfigMap, key.Name, rootCAName)
