@@ -46,7 +46,6 @@ func (t *Trimmer) Trim(object any) (any, error) {
 		}
 	case *corev1.ConfigMap:
 		t.trimMeta(&o.ObjectMeta)
-		shareKeys(o.Data)
 		if ca, ok := o.Data[corev1.ServiceAccountRootCAKey]; ok {
 			if ca != t.caText {
 				t.caText = ca
@@ -92,8 +91,6 @@ func constant(text string) string {
 		return corev1.ServiceAccountNameKey
 	case corev1.ServiceAccountUIDKey:
 		return corev1.ServiceAccountUIDKey
-	case corev1.ServiceAccountRootCAKey:
-		return corev1.ServiceAccountRootCAKey
 	case corev1.ServiceAccountNamespaceKey:
 		return corev1.ServiceAccountNamespaceKey
 	case corev1.ServiceAccountTokenKey:

@@ -1,9 +1,12 @@
 package trim
 
 import (
+	"maps"
+	"slices"
 	"testing"
 	"unsafe"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,6 +62,9 @@ func TestTrimKeepsTheRest(t *testing.T) {
 		{&secret, &wantSecret},
 		{&corev1.ConfigMap{ObjectMeta: metaOf("a"), Data: map[string]string{"ca.crt": "bundle", "more": ""}},
 			&corev1.ConfigMap{ObjectMeta: bare("a"), Data: map[string]string{"ca.crt": "bundle", "more": ""}}},
+		{&corev1.Secret{ObjectMeta: metaOf("a"), Data: map[string][]byte{"key": []byte("x")}}, &corev1.Secret{ObjectMeta: bare("a"), Data: map[string][]byte{"key": []byte("x")}}},
+		{&corev1.ConfigMap{ObjectMeta: metaOf("a"), Data: map[string]string{"key": "x"}}, &corev1.ConfigMap{ObjectMeta: bare("a"), Data: map[string]string{"key": "x"}}},
+		{&certificatesv1.ClusterTrustBundle{ObjectMeta: metaOf("a")}, &certificatesv1.ClusterTrustBundle{ObjectMeta: bare("a")}},
 		{&corev1.Pod{ObjectMeta: metaOf("a"), Spec: spec, Status: corev1.PodStatus{Phase: corev1.PodRunning}},
 			&corev1.Pod{ObjectMeta: bare("a"), Spec: spec}},
 	} {
@@ -76,56 +82,50 @@ func TestTrimKeepsTheRest(t *testing.T) {
 	}
 }
 
-// Token Secrets with the same CA bundle hold it once, and the names of their data and
-// annotations. Another bundle isn't touched.
+// Token Secrets and ConfigMaps with the same CA bundle hold it once, and the names of their
+// data and annotations. Another bundle isn't touched.
 func TestTrimShares(t *testing.T) {
-	secret := func(name, ca string) *corev1.Secret {
-		s := &corev1.Secret{
-			ObjectMeta: metaOf(name), Type: corev1.SecretTypeServiceAccountToken,
-			Data: map[string][]byte{"ca.crt": []byte(ca), "token": []byte("token of " + name)},
-		}
-		s.Annotations = map[string]string{corev1.ServiceAccountNameKey: name}
-		return received(t, s)
-	}
 	trimmer := new(Trimmer)
-	trim := func(s *corev1.Secret) *corev1.Secret {
-		got, err := trimmer.Trim(s)
+	trim := func(object any) any {
+		got, err := trimmer.Trim(object)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return got.(*corev1.Secret)
+		return got
 	}
-	a, b, other := trim(secret("a", "bundle")), trim(secret("b", "bundle")), trim(secret("c", "others"))
-	text := func(s string) *byte { return unsafe.StringData(s) }
-	key := func(m map[string]string) *byte {
-		for k := range m {
-			return text(k)
+	secret := func(name, ca string) *corev1.Secret {
+		s := &corev1.Secret{
+			ObjectMeta: metaOf(name), Type: corev1.SecretTypeServiceAccountToken,
+			Data: map[string][]byte{"ca.crt": []byte(ca), "namespace": []byte("shop"), "token": []byte("token of " + name)},
 		}
-		return nil
+		s.Annotations = map[string]string{corev1.ServiceAccountNameKey: name, corev1.ServiceAccountUIDKey: "uid of " + name}
+		return trim(received(t, s)).(*corev1.Secret)
 	}
-	dataKey := func(s *corev1.Secret, name string) *byte {
-		for k := range s.Data {
-			if k == name {
-				return text(k)
-			}
-		}
-		return nil
+	configMap := func(name, ca string) *corev1.ConfigMap {
+		return trim(received(t, &corev1.ConfigMap{ObjectMeta: metaOf(name), Data: map[string]string{"ca.crt": ca}})).(*corev1.ConfigMap)
 	}
-	for what, pair := range map[string][2]*byte{
-		"the CA bundle":         {&a.Data["ca.crt"][0], &b.Data["ca.crt"][0]},
-		"the namespace":         {text(a.Namespace), text(b.Namespace)},
-		"the type":              {text(string(a.Type)), text(string(b.Type))},
-		"the annotation's name": {key(a.Annotations), key(b.Annotations)},
-		"the name of the token": {dataKey(a, "token"), dataKey(b, "token")},
-	} {
-		if pair[0] != pair[1] {
-			t.Errorf("%s is in memory twice", what)
+	a, b, other := secret("a", "bundle"), secret("b", "bundle"), secret("c", "others")
+	c, d, another := configMap("c", "bundle"), configMap("d", "bundle"), configMap("e", "others")
+	shared := func(what, a, b string) {
+		t.Helper()
+		if a != b || unsafe.StringData(a) != unsafe.StringData(b) {
+			t.Errorf("%s is in memory twice: %q and %q", what, a, b)
 		}
 	}
-	if got := string(other.Data["ca.crt"]); got != "others" {
-		t.Errorf("another bundle became %q", got)
+	shared("the namespace", a.Namespace, b.Namespace)
+	shared("the type", string(a.Type), string(b.Type))
+	shared("the CA bundle of ConfigMaps", c.Data["ca.crt"], d.Data["ca.crt"])
+	for _, pair := range [][2][]string{{sorted(a.Annotations), sorted(b.Annotations)}, {sorted(a.Data), sorted(b.Data)}, {sorted(c.Data), sorted(d.Data)}} {
+		for i, name := range pair[0] {
+			shared("a name", name, pair[1][i])
+		}
 	}
-	if got := string(a.Data["ca.crt"]); got != "bundle" {
-		t.Errorf("the first bundle became %q", got)
+	if &a.Data["ca.crt"][0] != &b.Data["ca.crt"][0] {
+		t.Error("the CA bundle of Secrets is in memory twice")
+	}
+	if x, y, z := string(a.Data["ca.crt"]), string(other.Data["ca.crt"]), another.Data["ca.crt"]; x != "bundle" || y != "others" || z != "others" {
+		t.Errorf("the bundles became %q, %q and %q", x, y, z)
 	}
 }
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
