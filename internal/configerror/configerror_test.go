@@ -2,6 +2,7 @@ package configerror_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -40,5 +41,30 @@ tokens: IssuerConfig.Issuers[2] is "x", want another`
 	e, ok := errors.AsType[*configerror.Error](err)
 	if !ok || *e != (configerror.Error{Config: "tokens.IssuerConfig", Field: "Signer", Problem: "is required, want a keys.Signer"}) {
 		t.Errorf("errors.AsType() = %+v, want the first mistake", e)
+	}
+}
+
+// Mistakes in a part of a config are those of the config, in the field that has the part.
+func TestListWithin(t *testing.T) {
+	part := configerror.List{Config: "sacontroller.TokensConfig"}
+	part.Add("Reader", "is required")
+	part.Add("RootCA", "holds 100%% of nothing")
+	for _, tt := range []struct {
+		field string
+		err   error
+		want  string
+	}{
+		{field: "Tokens", want: "<nil>"},
+		{"Tokens", part.Err(), "manager: Config.Tokens.Reader is required\nmanager: Config.Tokens.RootCA holds 100% of nothing"},
+		{"", part.Err(), "manager: Config.Reader is required\nmanager: Config.RootCA holds 100% of nothing"},
+		{"Tokens", errors.New("100% broken"), "manager: Config.Tokens 100% broken"},
+		{"Tokens", errors.Join(errors.New("is bad"), errors.Join(part.Err())),
+			"manager: Config.Tokens is bad\nmanager: Config.Tokens.Reader is required\nmanager: Config.Tokens.RootCA holds 100% of nothing"},
+	} {
+		list := configerror.List{Config: "manager.Config"}
+		list.Within(tt.field, tt.err)
+		if got := fmt.Sprint(list.Err()); got != tt.want {
+			t.Errorf("Within(%q, %v) =\n%s\nwant\n%s", tt.field, tt.err, got, tt.want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package names_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -20,7 +21,11 @@ var candidates = []string{
 }
 
 func TestValid(t *testing.T) {
-	for _, name := range candidates {
+	all := slices.Clone(candidates)
+	for c := range 256 {
+		all = append(all, string([]byte{byte(c)}))
+	}
+	for _, name := range all {
 		if got, want := names.Valid(name), len(validation.IsDNS1123Subdomain(name)) == 0; got != want {
 			t.Errorf("Valid(%q) = %v, want %v", name, got, want)
 		}

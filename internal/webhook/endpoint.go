@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 
@@ -101,18 +100,10 @@ func (e *Endpoint) answer(w http.ResponseWriter, r *http.Request, start time.Tim
 func (e *Endpoint) write(w http.ResponseWriter, r *http.Request, body []byte) {
 	w.Header().Set("Content-Type", mediaType)
 	w.Header().Set("Cache-Control", "no-store")
-	control := http.NewResponseController(w)
-	if _, own := timeouts(r); own > 0 || control.SetWriteDeadline(time.Now().Add(e.Timeout)) != nil {
-		_, _ = w.Write(body) // a client that is gone is told nothing
-		return
+	if _, own := timeouts(r); own <= 0 { // net/http takes it away after the request
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(e.Timeout)) // some writers know none
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body))) // flushing would leave it out
-	if _, err := w.Write(body); err != nil {
-		return
-	}
-	if err := control.Flush(); err == nil || errors.Is(err, http.ErrNotSupported) {
-		_ = control.SetWriteDeadline(time.Time{}) // setting it has worked before
-	}
+	_, _ = w.Write(body) // a client that is gone is told nothing
 }
 
 // timeouts returns the limits of the server that r came to, zero for none.

@@ -69,6 +69,7 @@ func TestServe(t *testing.T) {
 		{"parameters", "{}", header("Content-Type", "Application/JSON; charset=utf-8"), 200, "{}"},
 		{"gzip", "{}", header("Content-Encoding", "gzip"), 415, "content encoding"},
 		{"gzip behind identity", "{}", header("Content-Encoding", "identity", "gzip"), 415, "content encoding"},
+		{"no encoding", "{}", header("Content-Encoding", ""), 200, "{}"},
 		{"identity", "{}", header("Content-Encoding", "Identity"), 200, "{}"},
 		{"bad timeout", "{}", query("timeout=soon"), 400, "timeout is not a positive duration"},
 		{"no time", "{}", query("timeout=0s"), 400, "timeout is not a positive duration"},
@@ -151,6 +152,7 @@ func TestTimeouts(t *testing.T) {
 		want  time.Duration
 	}{
 		{"timeout=1s", 10 * time.Second, 900 * time.Millisecond},
+		{"timeout=5s", 10 * time.Second, 4500 * time.Millisecond},
 		{"timeout=30s", 10 * time.Second, 10 * time.Second},
 		{"timeout=30s", time.Minute, 29500 * time.Millisecond},
 		{"", 2 * time.Second, 2 * time.Second},
@@ -169,11 +171,31 @@ func TestTimeouts(t *testing.T) {
 	}
 }
 
-// H02: an endless body is read no further than the limit.
+// The context that an answer gets ends with its request, and the outcome says how long that
+// took.
+func TestServeEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ended context.Context
+		s := newService(time.Minute, func(ctx context.Context, body string) ([]byte, error) {
+			ended = ctx
+			time.Sleep(time.Second)
+			return []byte(body), ctx.Err()
+		})
+		if w := post(s, strings.NewReader("{}")); w.Code != 200 || s.outcome.Took != time.Second || ended.Err() == nil {
+			t.Errorf("HTTP %d after %v, and the context ended with %v; want 200 after 1s, and that it has ended", w.Code, s.outcome.Took, ended.Err())
+		}
+	})
+}
+
+// H02: an endless body is read no further than the limit, and one that says that it is too
+// large isn't read at all.
 func TestEndlessBody(t *testing.T) {
-	body := &endless{}
-	if w := post(newService(time.Minute, nil), body); w.Code != http.StatusRequestEntityTooLarge || body.read > 4096 {
-		t.Errorf("HTTP %d after %d bytes, want 413 after little more than 1000", w.Code, body.read)
+	for length, most := range map[int64]int{-1: 4096, 1001: 0, 1 << 40: 0} {
+		body := &endless{}
+		w := post(newService(time.Minute, nil), body, func(r *http.Request) { r.ContentLength = length })
+		if w.Code != http.StatusRequestEntityTooLarge || body.read > most {
+			t.Errorf("length %d: HTTP %d after %d bytes, want 413 after %d", length, w.Code, body.read, most)
+		}
 	}
 }
 

@@ -33,15 +33,12 @@ func (e *Endpoint) checkHeader(r *http.Request) error {
 // timeout returns how long the request may take. The API server says how long it
 // waits; the answer has to be there a little earlier.
 func (e *Endpoint) timeout(r *http.Request) (time.Duration, error) {
-	if r.URL.RawQuery == "" {
-		return e.Timeout, nil
-	}
 	given := r.URL.Query().Get("timeout")
 	if given == "" {
 		return e.Timeout, nil
 	}
-	d, err := time.ParseDuration(given)
-	if err != nil || d <= 0 {
+	d, _ := time.ParseDuration(given) // zero with an error
+	if d <= 0 {
 		return 0, e.Error(http.StatusBadRequest, "the query parameter timeout is not a positive duration")
 	}
 	return min(e.Timeout, d-min(d/10, 500*time.Millisecond)), nil
@@ -57,15 +54,15 @@ func (e *Endpoint) read(w http.ResponseWriter, r *http.Request, deadline time.Ti
 		return "", nil
 	}
 	// A body that trickles in must not hold the connection for longer than the
-	// request may take, or the server allows. Writers that know no deadlines say
-	// so; then the server has to do it. After a failure the deadline stays, because
-	// the server goes on to read what is left of the body; before the next request
-	// it sets its own.
-	control := http.NewResponseController(w)
-	if own, _ := timeouts(r); own > 0 && own < time.Until(deadline) {
-		deadline = time.Now().Add(own)
+	// request may take, or the server allows. Of writers that know no deadlines, the
+	// server has to do it. After a failure the deadline stays, because net/http goes on
+	// to read what is left of the body; else it takes it away when the body ends.
+	if own, _ := timeouts(r); own > 0 {
+		if end := time.Now().Add(own); end.Before(deadline) {
+			deadline = end
+		}
 	}
-	timed := control.SetReadDeadline(deadline) == nil
+	_ = http.NewResponseController(w).SetReadDeadline(deadline)
 	if r.ContentLength > e.MaxBytes {
 		return "", e.tooLarge()
 	}
@@ -87,9 +84,6 @@ func (e *Endpoint) read(w http.ResponseWriter, r *http.Request, deadline time.Ti
 			return "", e.Error(http.StatusRequestTimeout, "the body did not arrive in time")
 		}
 		return "", e.Error(http.StatusBadRequest, "the body could not be read")
-	}
-	if timed {
-		_ = control.SetReadDeadline(time.Time{}) // setting it has worked before
 	}
 	return buf.String(), nil
 }

@@ -1,10 +1,12 @@
 package cabundle
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/pem"
 	"math/big"
 	"strings"
@@ -15,11 +17,16 @@ import (
 // newCA returns a self-signed CA certificate in PEM.
 func newCA(t testing.TB, serial int64) []byte {
 	t.Helper()
+	return newCertificate(t, &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true})
+}
+
+// newCertificate returns a self-signed certificate in PEM.
+func newCertificate(t testing.TB, template *x509.Certificate) []byte {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IsCA: true}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -49,6 +56,36 @@ func TestCheck(t *testing.T) {
 			err := Check([]byte(tt.data))
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("Check() = %v, want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// CTB-23, CTB-24: what the API server rejects in a ClusterTrustBundle.
+func TestCheckAnchors(t *testing.T) {
+	one, two := string(newCA(t, 1)), string(newCA(t, 2))
+	leaf := string(newCertificate(t, &x509.Certificate{SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "leaf"}, BasicConstraintsValid: true}))
+	unknown := string(newCertificate(t, &x509.Certificate{SerialNumber: big.NewInt(4)}))
+	header := strings.Replace(two, "-----\n", "-----\nA: b\n\n", 1)
+	full := one + two + strings.Repeat("#", 1<<20-len(one+two))
+	tests := []struct {
+		name, data, want string
+	}{
+		{name: "one", data: one},
+		{name: "two", data: "# first\n" + one + two},
+		{name: "1 MiB", data: full},
+		{name: "a byte more", data: full + "#", want: "has 1048577 bytes, want at most 1048576"},
+		{name: "none", want: "holds no certificate"},
+		{name: "header", data: one + header, want: "certificate 2 has PEM headers"},
+		{name: "not a CA", data: leaf, want: `certificate 1, "CN=leaf", is not that of a CA`},
+		{name: "without constraints", data: one + two + unknown, want: `certificate 3, "", is not that of a CA`},
+		{name: "twice", data: one + two + one, want: `certificate 3, "", is the same as 1, want each once`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := CheckAnchors([]byte(tt.data))
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("CheckAnchors() = %v, want an error with %q", err, tt.want)
 			}
 		})
 	}
@@ -93,5 +130,22 @@ func TestSet(t *testing.T) {
 	<-b.resync
 	if err := b.Set(one); err != nil || len(b.resync) != 0 {
 		t.Errorf("Set() of the same bundle = %v with %d resyncs due, want none", err, len(b.resync))
+	}
+}
+
+// A tenant's own bundle takes the place of the one for all.
+func TestGet(t *testing.T) {
+	type key struct{}
+	b := New([]byte("all"), func(ctx context.Context) []byte { own, _ := ctx.Value(key{}).(string); return []byte(own) }, Check)
+	for own, want := range map[string]string{"": "all", "own": "own"} {
+		if got := string(b.Get(context.WithValue(t.Context(), key{}, own))); got != want {
+			t.Errorf("Get() with %q = %q, want %q", own, got, want)
+		}
+	}
+	b.Notify()
+	b.Notify()
+	<-b.Resync()
+	if len(b.Resync()) != 0 {
+		t.Error("two resyncs are due, want one")
 	}
 }

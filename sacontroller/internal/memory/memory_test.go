@@ -46,6 +46,19 @@ func TestThrottle(t *testing.T) {
 	if len(p.windows) > 3000 {
 		t.Errorf("100,000 keys of nearly three hours left %d windows, want those of a minute and some", len(p.windows))
 	}
+	for i := range 1500 {
+		p.Wrote(fmt.Sprint("before ", i))
+	}
+	now = now.Add(-24 * time.Hour) // the clock is set back: their windows are over
+	most := 0
+	for i := range 10_000 {
+		now = now.Add(time.Second / 10)
+		p.Wrote(fmt.Sprint("again ", i))
+		most = max(most, len(p.windows))
+	}
+	if most > 3000 {
+		t.Errorf("10,000 keys since the clock was set back left up to %d windows, want those of a minute and some", most)
+	}
 }
 
 func TestFailures(t *testing.T) {
@@ -61,17 +74,21 @@ func TestFailures(t *testing.T) {
 	if got := f.Get(key); got != nil {
 		t.Errorf("Get() after a success = %v, want nil", got)
 	}
-	f.Note(key, errors.New(strings.Repeat("x", 1<<20)))
-	if got := f.Get(key).Error(); len(got) > maxErrorText+len("…") {
-		t.Errorf("Get() of an error with 1 MiB of text has %d bytes, want it cut", len(got))
+	full := strings.Repeat("x", maxErrorText)
+	for text, want := range map[string]string{full: full, full + "x": full + "…", full + full: full + "…"} {
+		f.Note(key, errors.New(text))
+		if got := f.Get(key).Error(); got != want {
+			t.Errorf("Get() of an error with a text of %d bytes has %d, want %d", len(text), len(got), len(want))
+		}
 	}
 	f.Note(key, nil)
-	for i := range 2 * maxFailures {
+	for i := range maxFailures + 9 {
 		f.Note(fmt.Sprint(i), first)
 	}
-	last := fmt.Sprint(2*maxFailures - 1)
-	if len(f.last) != maxFailures || f.Get(last) != first {
-		t.Errorf("%d failing keys left %d and %v for the last, want %d and its error", 2*maxFailures, len(f.last), f.Get(last), maxFailures)
+	last := fmt.Sprint(maxFailures + 8)
+	f.Note(last, second) // it has a place already
+	if len(f.last) != maxFailures || f.Get(last) != second {
+		t.Errorf("%d failing keys left %d and %v for the last, want %d and its error", maxFailures+9, len(f.last), f.Get(last), maxFailures)
 	}
 }
 
@@ -116,6 +133,52 @@ func TestPlaces(t *testing.T) {
 	put("another", false)
 	now = now.Add(-time.Hour) // the clock is set back
 	put("another", true)
+}
+
+// Who comes back late has kept his place while there was room.
+func TestPlacesWithRoom(t *testing.T) {
+	now := time.Unix(1000, 0)
+	p := Places[int]{Now: func() time.Time { return now }}
+	p.Put("late", "shop", 7)
+	now = now.Add(time.Hour)
+	p.Put("other", "shop", 8)
+	if value, ok := p.Take("late"); value != 7 || !ok {
+		t.Errorf("Take() = %d, %t, want 7", value, ok)
+	}
+}
+
+func TestPending(t *testing.T) {
+	var p Pending
+	if got := p.Get("a"); got != "" || p.Len() != 0 {
+		t.Errorf("Get() of nothing = %q of %d", got, p.Len())
+	}
+	p.Forget("a")
+	p.Set("a", "token-1")
+	p.Set("b", "token-2")
+	p.Set("a", "token-3")
+	if a, b := p.Get("a"), p.Get("b"); a != "token-3" || b != "token-2" || p.Len() != 2 {
+		t.Errorf("Get() = %q and %q of %d, want token-3 and token-2 of 2", a, b, p.Len())
+	}
+	p.Forget("a")
+	if a, b := p.Get("a"), p.Get("b"); a != "" || b != "token-2" || p.Len() != 1 {
+		t.Errorf("Get() after Forget() = %q and %q of %d, want token-2 of 1", a, b, p.Len())
+	}
+}
+
+// Each tenant has its own, from when it is first asked for until it is forgotten.
+func TestTenants(t *testing.T) {
+	tenants := Tenants[Pending]{New: func() *Pending { return &Pending{names: map[types.UID]string{"new": "yes"}} }}
+	if got := tenants.Known("red"); got != nil {
+		t.Errorf("Known() of nothing = %v", got)
+	}
+	red, blue := tenants.Of("red"), tenants.Of("blue")
+	if red == nil || red == blue || red.Get("new") != "yes" || tenants.Of("red") != red || tenants.Known("red") != red || tenants.Known("blue") != blue {
+		t.Error("Of() doesn't return what each tenant has")
+	}
+	tenants.Forget("red")
+	if tenants.Known("red") != nil || tenants.Of("blue") != blue || tenants.Of("red") == red {
+		t.Error("Forget() doesn't forget one tenant, and only one")
+	}
 }
 
 // DESIGN 5: the large objects of one namespace leave places to others, and keep their

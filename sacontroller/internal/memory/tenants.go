@@ -7,15 +7,12 @@ import "sync"
 type Tenants[T any] struct {
 	New func() *T // required
 
-	mu  sync.RWMutex
+	mu  sync.Mutex
 	all map[string]*T
 }
 
 // Of returns what is remembered of tenant, a new one if there is nothing.
 func (t *Tenants[T]) Of(tenant string) *T {
-	if known := t.Known(tenant); known != nil {
-		return known
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	known := t.all[tenant]
@@ -31,8 +28,8 @@ func (t *Tenants[T]) Of(tenant string) *T {
 
 // Known returns what is remembered of tenant, or nil.
 func (t *Tenants[T]) Known(tenant string) *T {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	return t.all[tenant]
 }
 

@@ -69,8 +69,8 @@ func (t *Throttle[K]) sweep(now time.Time) {
 	if len(t.windows) < max(t.sweepAt, 1024) {
 		return
 	}
-	for key, w := range t.windows {
-		if now.Sub(w.start) >= writeWindow {
+	for key := range t.windows {
+		if t.current(key, now).writes == 0 {
 			delete(t.windows, key)
 		}
 	}
