@@ -56,8 +56,6 @@ func valueOf(value any) slog.Value {
 		return slog.StringValue(value.String())
 	}
 	switch v := reflect.ValueOf(value); v.Kind() {
-	case reflect.String:
-		return slog.StringValue(v.String())
 	case reflect.Pointer:
 		return valueOf(v.Elem().Interface())
 	case reflect.Struct:

@@ -28,6 +28,8 @@ type event struct {
 	Logged     logged
 	Shown      *shown
 	Big        uint64
+	ByID, APod string
+	TLSOk      string
 	hidden     string
 }
 
@@ -62,11 +64,18 @@ func TestOf(t *testing.T) {
 		{event{Panic: divide(0)}, `e.changed=false e.panic="runtime error: integer divide by zero"`},
 		{event{Kind: "Secret", Part: &part{URL: "u"}, Inner: part{X: "x"}}, "e.changed=false e.kind=Secret e.part.url=u e.inner.x=x"},
 		{event{Logged: logged{"hunter2"}, Shown: &shown{"hunter2"}, Big: 7, hidden: "hunter2"}, `e.changed=false e.logged="as it says" e.shown="as it shows" e.big=7`},
+		{event{ByID: "a", APod: "b", TLSOk: "c"}, "e.changed=false e.byID=a e.aPod=b e.tlsOk=c"},
 	} {
-		var out bytes.Buffer
-		slog.New(slog.NewTextHandler(&out, nil)).Info("m", "e", logvalue.Of(tt.event))
-		if _, got, _ := strings.Cut(strings.TrimSpace(out.String()), "msg=m "); got != tt.want {
+		var text, encoded bytes.Buffer
+		slog.New(slog.NewTextHandler(&text, nil)).Info("m", "e", logvalue.Of(tt.event))
+		if _, got, _ := strings.Cut(strings.TrimSpace(text.String()), "msg=m "); got != tt.want {
 			t.Errorf("%+v is written as\n%s\nwant\n%s", tt.event, got, tt.want)
+		}
+		slog.New(slog.NewJSONHandler(&encoded, nil)).Info("m", "e", logvalue.Of(tt.event))
+		for _, err := range tt.event.Skipped {
+			if !strings.Contains(encoded.String(), `"`+err.Error()+`"`) {
+				t.Errorf("%+v is written as %s, want the text of each error", tt.event, encoded.String())
+			}
 		}
 	}
 }

@@ -104,6 +104,12 @@ func TestVolumeSources(t *testing.T) {
 	if diff := cmp.Diff(all, names(&volume, podsecrets.AllSources)); diff != "" {
 		t.Errorf("all sources (-want +got):\n%s", diff)
 	}
+	for i := range all { // it stops wherever it is told to
+		n := 0
+		if podsecrets.Volume(&volume, podsecrets.AllSources, func(podsecrets.Reference) bool { n++; return n <= i }) || n != i+1 {
+			t.Errorf("Volume() goes on to %d references after %d, want it to stop", n, i+1)
+		}
+	}
 	for _, field := range []string{"AzureFile", "CephFS", "Cinder", "FlexVolume", "Projected", "RBD", "Secret", "ScaleIO", "ISCSI", "StorageOS", "CSI"} {
 		source := reflect.ValueOf(&volume.VolumeSource).Elem().FieldByName(field)
 		only := corev1.Volume{}

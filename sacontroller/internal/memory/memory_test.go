@@ -15,7 +15,7 @@ func TestThrottle(t *testing.T) {
 	now := time.Unix(1000, 0)
 	p := Throttle[string]{Now: func() time.Time { return now }}
 	key, other := "a", "b"
-	for i := range MaxWrites {
+	for i := range 60 {
 		if wait := p.Wait(key); wait != 0 {
 			t.Fatalf("Wait() of write %d = %v, want 0", i+1, wait)
 		}
@@ -23,7 +23,7 @@ func TestThrottle(t *testing.T) {
 	}
 	now = now.Add(20 * time.Second)
 	if got := p.Wait(key); got != 40*time.Second {
-		t.Errorf("Wait() of write %d after 20 s = %v, want 40s", MaxWrites+1, got)
+		t.Errorf("Wait() of write %d after 20 s = %v, want 40s", 61, got)
 	}
 	if got := p.Wait(other); got != 0 {
 		t.Errorf("Wait() for another key = %v, want 0", got)
@@ -32,8 +32,18 @@ func TestThrottle(t *testing.T) {
 	if got := p.Wait(key); got != 0 {
 		t.Errorf("Wait() after the minute = %v, want 0", got)
 	}
-	for range MaxWrites {
+	for range 60 {
 		p.Wrote(key)
+	}
+	now = now.Add(1)
+	if got := p.Wait(key); got != time.Minute-1 {
+		t.Errorf("Wait() in the next window = %v, want all of it", got)
+	}
+	for i := range 3000 { // which forgets windows that are over
+		p.Wrote(fmt.Sprint("other ", i))
+	}
+	if got := p.Wait(key); got != time.Minute-1 {
+		t.Errorf("Wait() after writes for others = %v, want the same", got)
 	}
 	now = now.Add(-time.Hour)
 	if got := p.Wait(key); got != 0 {
@@ -74,7 +84,7 @@ func TestFailures(t *testing.T) {
 	if got := f.Get(key); got != nil {
 		t.Errorf("Get() after a success = %v, want nil", got)
 	}
-	full := strings.Repeat("x", maxErrorText)
+	full := strings.Repeat("x", 4096)
 	for text, want := range map[string]string{full: full, full + "x": full + "…", full + full: full + "…"} {
 		f.Note(key, errors.New(text))
 		if got := f.Get(key).Error(); got != want {
@@ -82,13 +92,13 @@ func TestFailures(t *testing.T) {
 		}
 	}
 	f.Note(key, nil)
-	for i := range maxFailures + 9 {
+	for i := range 4096 + 9 {
 		f.Note(fmt.Sprint(i), first)
 	}
-	last := fmt.Sprint(maxFailures + 8)
+	last := fmt.Sprint(4096 + 8)
 	f.Note(last, second) // it has a place already
-	if len(f.last) != maxFailures || f.Get(last) != second {
-		t.Errorf("%d failing keys left %d and %v for the last, want %d and its error", maxFailures+9, len(f.last), f.Get(last), maxFailures)
+	if len(f.last) != 4096 || f.Get(last) != second {
+		t.Errorf("%d failing keys left %d and %v for the last, want %d and its error", 4096+9, len(f.last), f.Get(last), 4096)
 	}
 }
 
@@ -104,12 +114,12 @@ func TestPlaces(t *testing.T) {
 			t.Errorf("Put(%q) after %v = %t, want %t", uid, now.Sub(time.Unix(1000, 0)), got, want)
 		}
 	}
-	for i := range MaxPlaces {
+	for i := range 256 {
 		put(uid(i), true)
 	}
 	put("more", false)
-	if n := p.Len(); n != MaxPlaces {
-		t.Errorf("Len() = %d, want %d", n, MaxPlaces)
+	if n := p.Len(); n != 256 {
+		t.Errorf("Len() = %d, want %d", n, 256)
 	}
 	if value, ok := p.Take(uid(0)); value != 7 || !ok {
 		t.Errorf("Take() = %d, %t, want 7, true", value, ok)
@@ -118,7 +128,7 @@ func TestPlaces(t *testing.T) {
 		t.Errorf("Take() once more = %d, %t, want 0, false", value, ok)
 	}
 	put(uid(0), true)
-	now = now.Add(placeTimeout)
+	now = now.Add(time.Minute)
 	put("more", false)
 	p.Take(uid(0))
 	put(uid(0), true)
@@ -127,7 +137,7 @@ func TestPlaces(t *testing.T) {
 	if _, ok := p.all[uid(0)]; len(p.all) != 2 || !ok {
 		t.Errorf("%d places are taken, want the one in use and the new one", len(p.all))
 	}
-	for i := range MaxPlaces - 1 {
+	for i := range 256 - 1 {
 		put(uid(i), true)
 	}
 	put("another", false)
@@ -187,8 +197,8 @@ func TestPlacesOfGroups(t *testing.T) {
 	now := time.Unix(1000, 0)
 	p := Places[int]{Now: func() time.Time { return now }}
 	for _, group := range []string{"a", "b", "c"} {
-		for i := range maxOfGroup + 9 {
-			if got, want := p.Put(types.UID(fmt.Sprint(group, i)), group, i), i < maxOfGroup; got != want {
+		for i := range 64 + 9 {
+			if got, want := p.Put(types.UID(fmt.Sprint(group, i)), group, i), i < 64; got != want {
 				t.Errorf("Put() of the %dth of %s = %t, want %t", i+1, group, got, want)
 			}
 		}
@@ -199,7 +209,7 @@ func TestPlacesOfGroups(t *testing.T) {
 	if value, ok := p.Take("a7"); value != 7 || !ok || !p.Put("a7", "a", value) {
 		t.Error("an object has lost its place")
 	}
-	now = now.Add(placeTimeout + time.Second)
+	now = now.Add(time.Minute + time.Second)
 	if !p.Put("a+", "a", 1) || p.Len() != 1 {
 		t.Errorf("%d places are taken once nobody has come back, want that of the new one", p.Len())
 	}
