@@ -43,7 +43,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"internal/configerror/configtest": {ours: []string{"internal/configerror"}},
 	"keys/internal/keystest":          {ours: []string{"keys"}},
 
-	"tokens":                        {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/logvalue", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tenant", "tokens/internal/bounded", "tokens/internal/objects", "tokens/internal/payload", "tokens/userinfo"}, others: kubernetes},
+	"tokens":                        {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/logvalue", "internal/names", "internal/strictjson", "internal/tokensecret", "keys", "tenant", "tokens/internal/objects", "tokens/internal/payload", "tokens/internal/signature", "tokens/userinfo"}, others: kubernetes},
 	"tokens/tokenissuer":            {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/names", "keys", "tenant", "tokens", "tokens/internal/objects", "tokens/internal/payload", "tokens/userinfo"}, others: kubernetes},
 	"tokens/inspect":                {ours: []string{"internal/jose", "internal/strictjson", "tokens", "tokens/internal/payload"}, others: kubernetes},
 	"tokens/userinfo":               {ours: []string{"tokens/internal/objects"}},
@@ -58,6 +58,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"tokens/internal/bounded":       {},
 	"tokens/internal/objects":       {ours: []string{"internal/names"}, others: kubernetes},
 	"tokens/internal/payload":       {ours: []string{"internal/names", "internal/strictjson", "tokens/internal/objects"}, others: kubernetes},
+	"tokens/internal/signature":     {ours: []string{"internal/jose", "internal/strictjson", "keys", "tokens/internal/bounded", "tokens/internal/payload"}},
 	"admission":                     {ours: []string{"admission/furthervolume", "admission/internal/budget", "admission/internal/podrules", "admission/internal/references", "internal/configerror", "internal/names", "internal/strictjson", "internal/tokensecret"}, others: kubernetes},
 	"admission/furthervolume":       {ours: []string{"admission/internal/budget", "admission/internal/podrules", "internal/configerror", "internal/names"}, others: kubernetes},
 	"admission/internal/budget":     {others: kubernetes},

@@ -6,31 +6,32 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
 
 // checkTimes checks the times of c, in the order of TOK-65. Each bound is
-// inclusive.
+// inclusive. NoTime is long ago.
 func checkTimes(c *payload.Claims, now time.Time, leeway time.Duration) *InvalidError {
 	latest, earliest := now.Add(leeway), now.Add(-leeway)
 	switch {
-	case c.NotBefore != payload.NoTime && time.Unix(c.NotBefore, 0).After(latest):
+	case time.Unix(c.NotBefore, 0).After(latest):
 		return &InvalidError{Reason: ReasonNotYetValid}
 	case time.Unix(c.Expiry, 0).Before(earliest):
 		return &InvalidError{Reason: ReasonExpired}
-	case c.IssuedAt != payload.NoTime && time.Unix(c.IssuedAt, 0).After(latest):
+	case time.Unix(c.IssuedAt, 0).After(latest):
 		return &InvalidError{Reason: ReasonIssuedInFuture}
 	}
 	return nil
 }
 
 // checkIdentity checks an object that a bound token depends on: it must be the
-// one of ref, and not deleted longer ago than [DeletionGracePeriod] (CST-15)
+// one with uid, and not deleted longer ago than [DeletionGracePeriod] (CST-15)
 // (TOK-69..78).
-func checkIdentity(kind string, ref payload.Ref, object metav1.Object, now time.Time) *InvalidError {
-	if object.GetUID() != ref.UID {
+func checkIdentity(kind string, uid types.UID, object metav1.Object, now time.Time) *InvalidError {
+	if object.GetUID() != uid {
 		return &InvalidError{ReasonRecreated, kind}
 	}
 	if deleted := object.GetDeletionTimestamp(); deleted != nil && deleted.Time.Before(now.Add(-DeletionGracePeriod)) {
@@ -119,14 +120,14 @@ func requireObject[T any, P interface {
 	if err := requireFound(a, kind, object, err); err != nil {
 		return err
 	}
-	return a.requireIdentity(kind, ref, object)
+	return a.requireIdentity(kind, ref.UID, object)
 }
 
 // requireIdentity is checkIdentity with details.
-func (a *attempt) requireIdentity(kind string, ref payload.Ref, object metav1.Object) error {
-	if err := checkIdentity(kind, ref, object, a.now); err != nil {
+func (a *attempt) requireIdentity(kind string, uid types.UID, object metav1.Object) error {
+	if err := checkIdentity(kind, uid, object, a.now); err != nil {
 		a.detailf("%s %s/%s has UID %s, deletion timestamp %v; the token says UID %s; now %v", kind,
-			object.GetNamespace(), object.GetName(), object.GetUID(), object.GetDeletionTimestamp(), ref.UID, a.now)
+			object.GetNamespace(), object.GetName(), object.GetUID(), object.GetDeletionTimestamp(), uid, a.now)
 		return err
 	}
 	return nil
@@ -135,13 +136,13 @@ func (a *attempt) requireIdentity(kind string, ref payload.Ref, object metav1.Ob
 // requireFound returns an error unless a getter has returned an object.
 func requireFound[T any](a *attempt, kind string, object *T, err error) error {
 	switch {
-	case err != nil && apierrors.IsNotFound(err):
+	case err == nil && object != nil:
+		return nil
+	case err == nil:
+		return &UnavailableError{kind, objects.ErrNothing}
+	case apierrors.IsNotFound(err):
 		a.detailf("%v", err)
 		return &InvalidError{ReasonNotFound, kind}
-	case err != nil:
-		return &UnavailableError{kind, err}
-	case object == nil:
-		return &UnavailableError{kind, objects.ErrNothing}
 	}
-	return nil
+	return &UnavailableError{kind, err}
 }

@@ -3,9 +3,6 @@ package tokens
 import (
 	"context"
 	"errors"
-	"strings"
-
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tenant"
@@ -54,22 +51,9 @@ func (c *ClusterClaim) check(mistakes *configerror.List, field string) {
 	if c.Extra == "" || c.Extra == userinfo.ExtraClusterName {
 		return
 	}
-	if problem := extraKeyProblem(c.Extra); problem != "" {
-		mistakes.Add(field+".Extra", "is %q, want %s", c.Extra, problem)
+	if err := payload.CheckExtraKey(c.Extra); err != nil {
+		mistakes.Add(field+".Extra", "%v", err)
 	}
-}
-
-// extraKeyProblem says what a key of the extra of user infos should be, empty if key is
-// that: the keys of Kubernetes' domains have meanings of their own.
-func extraKeyProblem(key string) string {
-	domain, _, found := strings.Cut(key, "/")
-	switch {
-	case key != strings.ToLower(key) || !found || len(validation.IsQualifiedName(key)) > 0:
-		return "a key in lower case with a domain, such as example.org/team"
-	case isKubernetesDomain(domain):
-		return "a key of another domain than Kubernetes'"
-	}
-	return ""
 }
 
 // enter returns the context with which the objects of a token of cluster are looked up,

@@ -3,6 +3,7 @@ package tokens_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -113,16 +114,24 @@ func TestClusterClaimIsUnknownByDefault(t *testing.T) {
 func TestClusterClaimEnter(t *testing.T) {
 	failure := errors.New("no connection")
 	var looked, observed string
+	var seen tokens.Event
+	isForeign := func(err error) bool { return errors.Is(err, tokens.ErrNotRecognized) }
 	for _, tt := range []struct {
 		cluster string
 		in      string
 		check   func(error) bool
+		reason  tokens.Reason
+		detail  string // after "the token is of the cluster …: "
 	}{
 		{cluster: "a", in: "a", check: func(err error) bool { return err == nil }},
-		{cluster: "refused", check: isOther},
-		{cluster: "foreign", check: func(err error) bool { return errors.Is(err, tokens.ErrNotRecognized) }},
-		{cluster: "down", check: func(err error) bool { return isUnavailable(err) && errors.Is(err, failure) }},
-		{cluster: "nothing", check: isUnavailable},
+		{cluster: "refused", check: isOther, reason: tokens.ReasonOtherCluster, detail: "tokens: service account token is of another cluster"},
+		{cluster: "refused, with more", check: isOther, reason: tokens.ReasonOtherCluster, detail: "no entry: tokens: service account token is of another cluster"},
+		{cluster: "foreign", check: isForeign, reason: tokens.ReasonForeignIssuer, detail: "tokens: token is not recognized"},
+		{cluster: "foreign, with more", check: isForeign, reason: tokens.ReasonForeignUser, detail: "no entry: tokens: token is not recognized"},
+		{cluster: "down", check: func(err error) bool { return isUnavailable(err) && errors.Is(err, failure) }, reason: tokens.ReasonUnavailable,
+			detail: "tokens: looking up the cluster: no connection"},
+		{cluster: "nothing", check: isUnavailable, reason: tokens.ReasonUnavailable,
+			detail: "tokens: looking up the cluster: ClusterClaim.Enter returned neither a context nor an error"},
 	} {
 		t.Run(tt.cluster, func(t *testing.T) {
 			w := tokentest.NewWorld()
@@ -132,13 +141,17 @@ func TestClusterClaimEnter(t *testing.T) {
 					looked = tenant.Of(ctx)
 					return w.Accounts["ci/builder"], nil
 				})
-				cfg.Observe = func(ctx context.Context, _ tokens.Event) { observed = tenant.Of(ctx) }
+				cfg.Observe = func(ctx context.Context, e tokens.Event) { observed, seen = tenant.Of(ctx), e }
 				cfg.Cluster = tokens.ClusterClaim{Name: "clusterName", Enter: func(ctx context.Context, cluster string) (context.Context, error) {
 					switch cluster {
 					case "refused":
 						return nil, &tokens.InvalidError{Reason: tokens.ReasonOtherCluster}
+					case "refused, with more":
+						return nil, fmt.Errorf("no entry: %w", &tokens.InvalidError{Reason: tokens.ReasonOtherCluster})
 					case "foreign":
 						return nil, tokens.ErrNotRecognized
+					case "foreign, with more":
+						return nil, fmt.Errorf("no entry: %w", &tokens.NotRecognizedError{Reason: tokens.ReasonForeignUser})
 					case "down":
 						return nil, failure
 					case "nothing":
@@ -152,6 +165,21 @@ func TestClusterClaimEnter(t *testing.T) {
 			_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, claims))
 			if !tt.check(err) || looked != tt.in || observed != tt.in {
 				t.Errorf("Authenticate() = %v, looked up in %q, observed in %q, want %q", err, looked, observed, tt.in)
+			}
+			want := tokens.ResultAccepted
+			switch {
+			case isOther(err):
+				want = tokens.ResultRejected
+			case isForeign(err):
+				want = tokens.ResultNotRecognized
+			case err != nil:
+				want = tokens.ResultUnavailable
+			}
+			if seen.Result != want || seen.Reason != tt.reason || isUnavailable(err) != (seen.Subject == "cluster") {
+				t.Errorf("the event says %s, %q of %q, want %s, %q", seen.Result, seen.Reason, seen.Subject, want, tt.reason)
+			}
+			if detail := fmt.Sprintf("the token is of the cluster %q: %s", tt.cluster, tt.detail); tt.detail != "" && seen.Detail != detail {
+				t.Errorf("the detail is %q, want %q", seen.Detail, detail)
 			}
 		})
 	}

@@ -1,12 +1,14 @@
 package tokens
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
@@ -71,6 +73,28 @@ type Event struct {
 	// Legacy is set if a Secret-based token was accepted, or rejected because its
 	// Secret is marked invalid.
 	Legacy *LegacyUse
+}
+
+// setError says what err, which Authenticate returns, means.
+func (e *Event) setError(err error) {
+	if err == nil {
+		return
+	}
+	e.Result, e.Reason = ResultUnavailable, ReasonUnavailable
+	if invalid, ok := errors.AsType[*InvalidError](err); ok {
+		e.Result, e.Reason, e.Subject = ResultRejected, invalid.Reason, invalid.Subject
+	} else if unavailable, ok := errors.AsType[*UnavailableError](err); ok {
+		e.Subject = unavailable.Subject
+		e.Panic, e.Stack = flight.PanicOf(err)
+	} else if errors.Is(err, ErrNotRecognized) {
+		e.Result, e.Reason = ResultNotRecognized, ReasonForeignIssuer
+		if foreign, ok := errors.AsType[*NotRecognizedError](err); ok {
+			e.Reason = foreign.Reason
+		}
+	}
+	if e.Detail == "" {
+		e.Detail = err.Error()
+	}
 }
 
 // LogValue returns e for log/slog.

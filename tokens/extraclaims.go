@@ -3,7 +3,6 @@ package tokens
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
@@ -14,13 +13,12 @@ import (
 func checkExtraClaims(mistakes *configerror.List, claims map[string]string) {
 	keys := map[string]bool{}
 	for _, claim := range slices.Sorted(maps.Keys(claims)) {
-		key := claims[claim]
-		field := "ExtraClaims[" + claim + "]"
-		switch {
+		key, field := claims[claim], "ExtraClaims["+claim+"]"
+		switch err := payload.CheckExtraKey(key); {
 		case claim == "" || payload.IsReserved(claim):
 			mistakes.Add(field, "is of a claim with a meaning of its own, want another one")
-		case extraKeyProblem(key) != "":
-			mistakes.Add(field, "is %q, want %s", key, extraKeyProblem(key))
+		case err != nil:
+			mistakes.Add(field, "%v", err)
 		case keys[key]:
 			mistakes.Add(field, "is %q, which another claim has", key)
 		}
@@ -28,22 +26,13 @@ func checkExtraClaims(mistakes *configerror.List, claims map[string]string) {
 	}
 }
 
-func isKubernetesDomain(domain string) bool {
-	for _, own := range []string{"kubernetes.io", "k8s.io"} {
-		if domain == own || strings.HasSuffix(domain, "."+own) {
-			return true
-		}
-	}
-	return false
-}
-
-// addExtra reads the claims that become extra.
-func (id *Identity) addExtra(claims map[string]string) error {
-	if len(claims) == 0 || id.Legacy {
+// addExtra adds the claims that become extra, which Secret-based tokens don't have.
+func (a *attempt) addExtra(id *Identity) error {
+	if id.Legacy {
 		return nil
 	}
-	for _, claim := range slices.Sorted(maps.Keys(claims)) {
-		values, ok, err := ClaimOf[[]string](id, claim)
+	for _, claim := range a.extraClaims {
+		values, _, err := ClaimOf[[]string](id, claim)
 		if err != nil {
 			var value string
 			if value, _, err = ClaimOf[string](id, claim); err != nil {
@@ -51,10 +40,9 @@ func (id *Identity) addExtra(claims map[string]string) error {
 			}
 			values = []string{value}
 		}
-		if !ok || len(values) == 0 {
-			continue
+		if len(values) > 0 {
+			id.addMore(a.cfg.ExtraClaims[claim], values)
 		}
-		id.addMore(claims[claim], values)
 	}
 	return nil
 }

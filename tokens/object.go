@@ -57,5 +57,5 @@ func (a *attempt) checkObject(ctx context.Context, c *payload.Claims) error {
 	if err := requireFound(a, kindObject, &object, err); err != nil {
 		return err
 	}
-	return a.requireIdentity(kindObject, payload.Ref{Name: ref.Name, UID: ref.UID}, object)
+	return a.requireIdentity(kindObject, ref.UID, object)
 }

@@ -167,7 +167,7 @@ func (c *Claims) checkBound() *Fault {
 		return missing(ClaimSubject)
 	case c.Namespace == "":
 		return missing(ClaimNamespace)
-	case c.Account.Name == "" || c.Account.UID == "":
+	case c.Account.UID == "":
 		return missing(ClaimAccount)
 	case !objects.ValidAccount(c.Namespace, c.Account.Name):
 		return invalid(ClaimAccount)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
@@ -28,6 +30,19 @@ func CheckIssuer(issuer string) error {
 		if _, err := url.Parse(issuer); err != nil {
 			return fmt.Errorf("is %q, which has a colon but is not a valid URL", issuer)
 		}
+	}
+	return nil
+}
+
+// CheckExtraKey checks a key of the extra of user infos that isn't Kubernetes' own: the
+// keys of its domains have meanings.
+func CheckExtraKey(key string) error {
+	domain, _, found := strings.Cut(key, "/")
+	switch {
+	case key != strings.ToLower(key) || !found || len(validation.IsQualifiedName(key)) > 0:
+		return fmt.Errorf("is %q, want a key in lower case with a domain, such as example.org/team", key)
+	case strings.HasSuffix("."+domain, ".kubernetes.io"), strings.HasSuffix("."+domain, ".k8s.io"):
+		return fmt.Errorf("is %q, want a key of another domain than Kubernetes'", key)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package payload_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -16,6 +17,20 @@ func TestCheckIssuer(t *testing.T) {
 		err := payload.CheckIssuer(issuer)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("CheckIssuer(%q) = %v, want %q", issuer, err, want)
+		}
+	}
+}
+
+func TestCheckExtraKey(t *testing.T) {
+	for key, want := range map[string]string{
+		"example.org/team": "", "kubernetes.io.example.org/team": "", "mykubernetes.io/team": "", "io/team": "",
+		"": "in lower case with a domain", "team": "in lower case with a domain", "/team": "in lower case with a domain", "example.org/": "in lower case with a domain",
+		"example.org/Team": "in lower case", "Example.org/team": "in lower case", "example.org/team_": "in lower case", "a b/team": "in lower case",
+		"kubernetes.io/x": "another domain", "authentication.kubernetes.io/pod-name": "another domain", "k8s.io/x": "another domain", "x.k8s.io/y": "another domain",
+	} {
+		err := payload.CheckExtraKey(key)
+		if (err == nil) != (want == "") || err != nil && !(strings.Contains(err.Error(), want) && strings.Contains(err.Error(), fmt.Sprintf("is %q, want a key", key))) {
+			t.Errorf("CheckExtraKey(%q) = %v, want %q", key, err, want)
 		}
 	}
 }
