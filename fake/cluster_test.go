@@ -138,7 +138,7 @@ func TestCreateRefuses(t *testing.T) {
 		{"odd finalizer", func(s *corev1.Secret) { s.Finalizers = []string{"mine"} }, metav1.StatusReasonInvalid, `Secret "s" is invalid: metadata.finalizers[0]: Invalid value: "mine": name is neither a standard finalizer name nor is it fully qualified`},
 		{"owner without UID", func(s *corev1.Secret) {
 			s.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Pod", Name: "p"}}
-		}, metav1.StatusReasonInvalid, `Secret "s" is invalid: metadata.ownerReferences[0].uid: Invalid value: "": must not be empty`},
+		}, metav1.StatusReasonInvalid, `Secret "s" is invalid: metadata.ownerReferences[0].uid: Required value: must not be empty`},
 		{"another kind", func(s *corev1.Secret) { s.Kind, s.APIVersion = "Pod", "v1" }, metav1.StatusReasonBadRequest, "the kind in the data (/v1, Kind=Pod) does not match the expected kind (/v1, Kind=Secret)"},
 		{"pull secret without JSON", func(s *corev1.Secret) {
 			s.Type, s.Data = corev1.SecretTypeDockerConfigJson, map[string][]byte{corev1.DockerConfigJsonKey: []byte("hunter2")}

@@ -56,6 +56,12 @@ func (c *call) sendJSON(status int, document any) error {
 	return nil
 }
 
+// sendText answers with what isn't about the API.
+func (c *call) sendText(status int, text string) {
+	c.answer.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	c.send(status, []byte(text))
+}
+
 func (c *call) send(status int, body []byte) {
 	header := c.answer.Header()
 	header.Set("Cache-Control", "no-cache, private")

@@ -2,6 +2,8 @@ package apiserver
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
+	"github.com/kubesa/serviceaccount/keys/discovery"
 )
 
 // What the model of the Cluster is, as clients ask for it.
@@ -23,6 +26,8 @@ const (
 // Clients that would rather have the aggregated form take these.
 func (c *call) discovery(path string) any {
 	switch path {
+	case "":
+		return metav1.RootPaths{Paths: rootPaths}
 	case "/version":
 		return map[string]string{
 			"major": apiMajor, "minor": apiMinor, "gitVersion": apiVersion, "gitCommit": "", "gitTreeState": "clean",
@@ -63,6 +68,36 @@ func (c *call) discovery(path string) any {
 		return openAPI(map[string]any{})
 	}
 	return nil
+}
+
+// rootPaths are what "/" tells of, sorted.
+var rootPaths = []string{
+	discovery.ConfigPath, "/api", "/api/v1", "/apis", "/apis/",
+	"/apis/" + authenticationv1.GroupName, "/apis/" + authenticationv1.SchemeGroupVersion.String(),
+	"/apis/" + certificatesv1.GroupName, certificatesPath,
+	"/healthz", "/healthz/ping", "/livez", "/livez/ping", "/openapi/v3", discovery.JWKSPath, "/readyz", "/readyz/ping", "/version",
+}
+
+// isAPI reports whether path is where the API answers, with a Status at least.
+func isAPI(path string) bool {
+	for _, root := range []string{"/api", "/openapi/v3", "/apis/" + authenticationv1.GroupName, "/apis/" + certificatesv1.GroupName} {
+		if path == root || strings.HasPrefix(path, root+"/") {
+			return true
+		}
+	}
+	return path == "" || path == "/apis" || path == "/version"
+}
+
+// health is what a program called name answers about its health, which is always good.
+func (c *call) health(name string) string {
+	if !c.query.Has("verbose") {
+		return "ok"
+	}
+	excluded := ""
+	if slices.Contains(c.query["exclude"], "ping") {
+		excluded = " excluded:"
+	}
+	return "[+]ping" + excluded + " ok\n" + name + " check passed\n"
 }
 
 func groupOf(v1 schema.GroupVersion) metav1.APIGroup {

@@ -202,17 +202,21 @@ func (c *call) serve() error {
 		}
 		c.authority.ServeHTTP(c.answer, c.request.WithContext(c.ctx))
 		return nil
-	case "/healthz", "/livez", "/readyz", "/healthz/ping", "/livez/ping", "/readyz/ping":
-		if err := c.allow(http.MethodGet, http.MethodHead); err != nil {
-			return err
-		}
-		c.answer.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		c.send(http.StatusOK, []byte("ok"))
+	case "/healthz", "/livez", "/readyz":
+		c.sendText(http.StatusOK, c.health(path[1:]))
+		return nil
+	case "/healthz/ping", "/livez/ping", "/readyz/ping":
+		c.sendText(http.StatusOK, "ok")
+		return nil
+	}
+	if !isAPI(path) {
+		c.out.Err = errNoSuchPath()
+		c.sendText(http.StatusNotFound, "404 page not found\n")
 		return nil
 	}
 	var ok bool
 	if c.view, ok = negotiate(c.request.Header.Values("Accept"), known && t.subresource != object.TokenSubresource, watching); !ok {
-		return errNotAcceptable()
+		return errNotAcceptable("only application/json is served, and for objects as=Table or as=PartialObjectMetadata of v=v1;g=meta.k8s.io")
 	}
 	if c.view.table {
 		if err := c.tableOptions(); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
@@ -203,6 +204,13 @@ func TestAPIReadsAndWrites(t *testing.T) {
 	}{
 		{name: "version", line: "GET /version", code: 200, want: `"gitVersion":"v1.37`},
 		{name: "ready", line: "GET /readyz", code: 200, want: "ok"},
+		{name: "ready, in detail", line: "GET /readyz?verbose", code: 200, want: "[+]ping ok\nreadyz check passed\n"},
+		{name: "healthy but for", line: "GET /healthz?verbose&exclude=ping", code: 200, want: "[+]ping excluded: ok\nhealthz check passed\n"},
+		{name: "post to health", line: "POST /healthz", code: 200, want: "ok"},
+		{name: "the paths", line: "GET /", code: 200, want: `{"paths":["/.well-known/openid-configuration","/api","/api/v1",`},
+		{name: "no metadata of a list", line: "GET /api/v1/nodes", headers: []string{"Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}, code: 200, want: `"items":null`},
+		{name: "a watch of lists", line: "GET /api/v1/namespaces/ci/secrets?watch=true&timeoutSeconds=1", headers: []string{"Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}, code: 200},
+		{name: "a review with a UID", line: "POST /apis/authentication.k8s.io/v1/tokenreviews", body: `{"metadata": {"name": "x", "uid": "y"}, "spec": {"token": "x"}}`, code: 201, want: `"metadata":{"name":"x"}`},
 		{name: "discovery of the issuer", line: "GET /.well-known/openid-configuration", code: 200, want: `"issuer":"https://kubernetes.default.svc"`},
 		{name: "keys", line: "GET /openid/v1/jwks", code: 200, want: `"kty":"EC"`},
 		{name: "API versions", line: "GET /api", code: 200, want: `"versions":["v1"]`},
@@ -234,6 +242,7 @@ func TestAPIReadsAndWrites(t *testing.T) {
 		{name: "a field in another case is unknown", line: "POST /api/v1/namespaces/ci/configmaps", body: `{"metadata": {"name": "x"}, "Data": {"a": "b"}}`, code: 201, want: `"name":"x","namespace":"ci","uid":"00000000-0000-4000-8000-000000000008","resourceVersion":"8","creationTimestamp":"2026-01-01T00:00:00Z"}}`},
 		{name: "update", line: "PUT /api/v1/namespaces/ci/secrets/password", body: `{"metadata": {"name": "password", "namespace": "ci"}, "type": "Opaque"}`, code: 200, want: `"type":"Opaque"`},
 		{name: "update a status", line: "PUT /api/v1/namespaces/ci/pods/web/status", body: `{"metadata": {"name": "web"}, "status": {"phase": "Running"}}`, code: 200, want: `"phase":"Running"`},
+		{name: "finalize replaces labels", line: "PUT /api/v1/namespaces/ci/finalize", body: `{"metadata": {"name": "ci", "labels": {"a": "b"}}, "spec": {"finalizers": ["kubernetes"]}}`, code: 200, want: `"labels":{"a":"b","kubernetes.io/metadata.name":"ci"}`},
 		{name: "finalize", line: "PUT /api/v1/namespaces/ci/finalize", body: `{"metadata": {"name": "ci"}, "spec": {"finalizers": []}}`, code: 200, want: `"spec":{}`},
 		{name: "add an ephemeral container", line: "PATCH /api/v1/namespaces/ci/pods/web/ephemeralcontainers", headers: []string{strategic}, body: `{"spec": {"ephemeralContainers": [{"name": "debug", "image": "busybox"}]}}`, code: 200, want: `"name":"debug"`},
 		{name: "merge patch", line: "PATCH /api/v1/namespaces/ci/serviceaccounts/builder", headers: []string{merge}, body: `{"metadata": {"labels": {"a": "b"}}}`, code: 200, want: `"labels":{"a":"b"}`},
@@ -273,6 +282,17 @@ func TestAPIReadsAndWrites(t *testing.T) {
 	}
 }
 
+// What isn't below a path of the API is answered by no API.
+func TestAPIElsewhere(t *testing.T) {
+	for _, line := range []string{"GET /foo", "POST /foo/bar", "GET /healthz/nothing", "GET /apis/apps", "GET /apis/apps/v1/deployments", "GET /apiary", "GET /versions"} {
+		a := newAPI(t, apiserver.Config{})
+		code, body := a.do(line, "", "Accept: text/html")
+		if code != 404 || body != "404 page not found\n" || !apierrors.IsNotFound(a.outcome().Err) {
+			t.Errorf("%s: got %d %s, and the observer %v; want 404", line, code, body, a.outcome().Err)
+		}
+	}
+}
+
 // Every refusal is a Status that says what it is, and no refusal shows a
 // Secret.
 func TestAPIRefuses(t *testing.T) {
@@ -284,10 +304,10 @@ func TestAPIRefuses(t *testing.T) {
 		reason           metav1.StatusReason
 		want             string // contained in the message
 	}{
-		{name: "no such path", line: "GET /", code: 404, reason: "NotFound", want: "could not find the requested resource"},
+		{name: "no such path", line: "GET /api/v2/pods", code: 404, reason: "NotFound", want: "could not find the requested resource"},
 		{name: "deprecated watch", line: "GET /api/v1/watch/namespaces/ci/secrets", code: 404, reason: "NotFound"},
 		{name: "no such resource", line: "GET /api/v1/namespaces/ci/services", code: 404, reason: "NotFound"},
-		{name: "no such group", line: "GET /apis/apps/v1/deployments", code: 404, reason: "NotFound"},
+		{name: "no such version of a group", line: "GET /apis/authentication.k8s.io/v2/tokenreviews", code: 404, reason: "NotFound"},
 		{name: "no such review", line: "POST /apis/authentication.k8s.io/v1/reviews", code: 404, reason: "NotFound"},
 		{name: "no such subresource", line: "GET /api/v1/namespaces/ci/pods/web/log", code: 404, reason: "NotFound"},
 		{name: "a name without a namespace", line: "GET /api/v1/secrets/password", code: 404, reason: "NotFound"},
@@ -313,11 +333,12 @@ func TestAPIRefuses(t *testing.T) {
 		{name: "get a review", line: "GET /apis/authentication.k8s.io/v1/tokenreviews", code: 405, reason: "MethodNotAllowed"},
 		{name: "post to discovery", line: "POST /api/v1", body: `{}`, code: 405, reason: "MethodNotAllowed"},
 		{name: "post to the keys", line: "POST /openid/v1/jwks", code: 405, reason: "MethodNotAllowed"},
-		{name: "post to health", line: "POST /healthz", code: 405, reason: "MethodNotAllowed"},
 
 		{name: "yaml wanted", line: "GET /api/v1/secrets", headers: []string{"Accept: application/yaml"}, code: 406, reason: "NotAcceptable"},
 		{name: "protobuf wanted", line: "GET /api/v1/secrets", headers: []string{"Accept: application/vnd.kubernetes.protobuf"}, code: 406, reason: "NotAcceptable"},
 		{name: "no JSON wanted", line: "GET /api/v1/secrets", headers: []string{"Accept: application/json;q=0"}, code: 406, reason: "NotAcceptable"},
+		{name: "metadata of a list of one object", line: "GET /api/v1/namespaces/ci/secrets/password", headers: []string{"Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}, code: 406, reason: "NotAcceptable", want: "you requested PartialObjectMetadataList, but the requested object is not a list (*core.Secret)"},
+		{name: "metadata of an object of a list", line: "GET /api/v1/secrets", headers: []string{"Accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io, */*"}, code: 406, reason: "NotAcceptable", want: "you requested PartialObjectMetadata, but the requested object is a list (*core.SecretList)"},
 		{name: "an old table wanted", line: "GET /api/v1/secrets", headers: []string{"Accept: application/json;as=Table;v=v1beta1;g=meta.k8s.io"}, code: 406, reason: "NotAcceptable"},
 
 		{name: "a collection of other objects", line: "DELETE /api/v1/namespaces/ci/secrets", body: `{"preconditions": {"uid": "other"}}`, code: 409, reason: "Conflict"},

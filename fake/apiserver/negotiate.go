@@ -14,7 +14,10 @@ import (
 )
 
 // view is the form in which a client wants objects: whole if it is zero.
-type view struct{ table, metadata bool }
+type view struct {
+	table, metadata bool
+	ofList          bool // the metadata of a list, which an object can't be, nor a list one object
+}
 
 // clause is one item of an Accept header.
 type clause struct {
@@ -42,7 +45,7 @@ func negotiate(headers []string, objects, watching bool) (view, bool) {
 		case as == "Table":
 			return view{table: true}, true
 		case as == "PartialObjectMetadata" || as == "PartialObjectMetadataList":
-			return view{metadata: true}, true
+			return view{metadata: true, ofList: as == "PartialObjectMetadataList"}, true
 		}
 	}
 	return view{}, len(clauses) == 0
@@ -73,9 +76,8 @@ func accepted(headers []string) []clause {
 	return clauses
 }
 
-func errNotAcceptable() error {
-	return statusError(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable,
-		"only application/json is served, and for objects as=Table or as=PartialObjectMetadata of v=v1;g=meta.k8s.io")
+func errNotAcceptable(text string) error {
+	return statusError(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, text)
 }
 
 // pretty reports whether answers are for people: the query says so, or the client is

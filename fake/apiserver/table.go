@@ -21,6 +21,9 @@ func (t target) groupResource() schema.GroupResource {
 
 // sendObject answers with a copy of o, in the form that the client wants.
 func (c *call) sendObject(status int, k *object.Kind, o object.Object) error {
+	if c.view.ofList {
+		return errNotAcceptable(fmt.Sprintf("you requested PartialObjectMetadataList, but the requested object is not a list (*core.%s)", k.Name))
+	}
 	if c.view.table {
 		return c.sendJSON(status, c.tableOf(k, []object.Object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}))
 	}
@@ -41,8 +44,11 @@ func (c *call) sendList(k *object.Kind, found object.Page) error {
 	if c.view.table {
 		return c.sendJSON(http.StatusOK, c.tableOf(k, found.Items, found.Meta))
 	}
+	if c.view.metadata && !c.view.ofList {
+		return errNotAcceptable(fmt.Sprintf("you requested PartialObjectMetadata, but the requested object is a list (*core.%sList)", k.Name))
+	}
 	if c.view.metadata {
-		list := metav1.PartialObjectMetadataList{ListMeta: found.Meta, Items: []metav1.PartialObjectMetadata{}}
+		list := metav1.PartialObjectMetadataList{ListMeta: found.Meta}
 		list.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadataList"))
 		for _, o := range found.Items {
 			list.Items = append(list.Items, *metadataOf(o))

@@ -69,6 +69,9 @@ type stream struct {
 
 // send writes one event, and reports whether the client got it.
 func (s *stream) send(event watch.Event) bool {
+	if s.call.view.ofList { // which no event has; the API server ends the stream, too
+		return false
+	}
 	data, err := json.Marshal(metav1.WatchEvent{Type: string(event.Type), Object: runtime.RawExtension{Object: s.form(event)}})
 	if err != nil {
 		return false

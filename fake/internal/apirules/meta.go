@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -42,7 +43,7 @@ func validateMeta(k *object.Kind, o object.Object) field.ErrorList {
 	errs = append(errs, validateNamespaceField(k, o, path.Child("namespace"))...)
 	errs = append(errs, validateLabels(o.GetLabels(), path.Child("labels"))...)
 	errs = append(errs, validateAnnotations(o.GetAnnotations(), path.Child("annotations"))...)
-	errs = append(errs, validateOwners(o.GetOwnerReferences(), path.Child("ownerReferences"))...)
+	errs = append(errs, apivalidation.ValidateOwnerReferences(o.GetOwnerReferences(), path.Child("ownerReferences"))...)
 	errs = append(errs, validateFinalizers(o.GetFinalizers(), path.Child("finalizers"))...)
 	return errs
 }
@@ -95,33 +96,6 @@ func validateAnnotations(annotations map[string]string, path *field.Path) field.
 	}
 	if size > maxAnnotations {
 		errs = append(errs, field.TooLong(path, "", maxAnnotations))
-	}
-	return errs
-}
-
-func validateOwners(owners []metav1.OwnerReference, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
-	controllers := 0
-	for i, owner := range owners {
-		at := path.Index(i)
-		if owner.APIVersion == "" {
-			errs = append(errs, field.Invalid(at.Child("apiVersion"), owner.APIVersion, "version must not be empty"))
-		}
-		if owner.Kind == "" {
-			errs = append(errs, field.Invalid(at.Child("kind"), owner.Kind, "must not be empty"))
-		}
-		if owner.Name == "" {
-			errs = append(errs, field.Invalid(at.Child("name"), owner.Name, "must not be empty"))
-		}
-		if owner.UID == "" {
-			errs = append(errs, field.Invalid(at.Child("uid"), owner.UID, "must not be empty"))
-		}
-		if owner.Controller != nil && *owner.Controller {
-			controllers++
-		}
-	}
-	if controllers > 1 {
-		errs = append(errs, field.Invalid(path, owners, "Only one reference can have Controller set to true"))
 	}
 	return errs
 }

@@ -164,7 +164,9 @@ func Part(k *object.Kind, subresource string, o, old object.Object) (object.Obje
 	case subresource == object.ResizeSubresource && k == object.Pods:
 		resize(next.(*corev1.Pod), o.(*corev1.Pod))
 	case subresource == "finalize" && k == object.Namespaces:
-		next.(*corev1.Namespace).Spec.Finalizers = o.(*corev1.Namespace).Spec.Finalizers
+		k.SetStatus(o, object.CopyOf(old))
+		labelNamespace(o.(*corev1.Namespace))
+		return o, nil
 	default:
 		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: k.Resource + "/" + subresource}, o.GetName())
 	}

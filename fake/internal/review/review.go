@@ -46,9 +46,9 @@ func Token(ctx context.Context, a *fake.Authority, namespace string, review *aut
 	if err := noNamespace(namespace); err != nil {
 		return nil, err
 	}
-	if review.Namespace != "" { // that of the path counts
+	if review.Namespace != "" || review.UID != "" { // that of the path counts; what isn't stored has no UID
 		review = review.DeepCopy()
-		review.Namespace = ""
+		review.Namespace, review.UID = "", ""
 	}
 	if review.Spec.Token == "" {
 		return nil, apierrors.NewBadRequest("token is required for TokenReview in authentication")
