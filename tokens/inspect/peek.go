@@ -48,18 +48,10 @@ func PeekUnverified(token string) (*UnverifiedClaims, error) {
 	if err != nil {
 		return nil, &tokens.NotRecognizedError{Reason: tokens.ReasonMalformed, Detail: err.Error()}
 	}
-	issuer := ""
-	for name, value := range strictjson.Members(parsed.Payload) {
-		if name == payload.ClaimIssuer {
-			issuer, _ = strictjson.Text(value)
-		}
-	}
+	issuer := payload.IssuerOf(parsed.Payload)
 	var others map[string]string
 	c := payload.New(issuer == tokens.LegacyIssuer, "")
 	for name, value := range strictjson.Members(parsed.Payload) {
-		if name == payload.ClaimIssuer {
-			continue
-		}
 		if fault := c.Decode(name, value); fault != nil {
 			return nil, &tokens.InvalidError{Reason: tokens.ReasonInvalidClaim, Subject: fault.Claim}
 		}

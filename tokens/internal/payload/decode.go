@@ -9,7 +9,20 @@ import (
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
 
-// Decode reads one claim. The object that it is a member of must have been checked.
+// IssuerOf returns the issuer of a token with the payload object, empty if it has none. The
+// object must have been checked.
+func IssuerOf(object string) string {
+	for name, value := range strictjson.Members(object) {
+		if name == ClaimIssuer {
+			issuer, _ := strictjson.Text(value)
+			return issuer
+		}
+	}
+	return ""
+}
+
+// Decode reads one claim but the issuer. The object that it is a member of must have been
+// checked.
 func (c *Claims) Decode(name, value string) *Fault {
 	if c.Legacy {
 		return c.decodeLegacy(name, value)

@@ -72,7 +72,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (r Result, by signe
 	if err != nil {
 		return r, by, &Error{Problem: Malformed, Err: err}
 	}
-	issuer := issuerOf(parsed.Payload)
+	issuer := payload.IssuerOf(parsed.Payload)
 	legacy := v.cfg.Legacy && issuer == payload.LegacyIssuer
 	if !legacy && !slices.Contains(v.cfg.Issuers, issuer) {
 		return r, by, &Error{Problem: ForeignIssuer, issuer: issuer, issuers: v.cfg.Issuers}
@@ -94,17 +94,6 @@ func (v *Verifier) verify(ctx context.Context, token string) (r Result, by signe
 	}
 	r.Claims = claims
 	return r, by, nil
-}
-
-// issuerOf returns the issuer of a token with the payload object, empty if it has none.
-func issuerOf(object string) string {
-	for name, value := range strictjson.Members(object) {
-		if name == payload.ClaimIssuer {
-			issuer, _ := strictjson.Text(value)
-			return issuer
-		}
-	}
-	return ""
 }
 
 // A signer is the key that made a signature.

@@ -135,7 +135,7 @@ func TestVerify(t *testing.T) {
 }
 
 // A token of the greatest length is read and remembered; a longer one is neither read nor
-// hashed.
+// hashed, nor is any without a cache.
 func TestLongestToken(t *testing.T) {
 	v := signature.New(config())
 	text := ""
@@ -150,9 +150,18 @@ func TestLongestToken(t *testing.T) {
 			t.Errorf("Verify() of %d bytes = %+v, %v, want it remembered: %t", len(text), r, err, i == 1)
 		}
 	}
-	long := strings.Repeat("a", 1<<20)
-	if n := testing.AllocsPerRun(5, func() { _, _ = v.Verify(t.Context(), long) }); n > 5 {
-		t.Errorf("a token of 1 MiB costs %v allocations, want few", n)
+	allocations := func(v *signature.Verifier, text string) float64 {
+		return testing.AllocsPerRun(5, func() { _, _ = v.Verify(t.Context(), text) })
+	}
+	cfg := config()
+	cfg.CacheBytes = 0
+	uncached := signature.New(cfg)
+	if with, without := allocations(v, strings.Repeat("a", 1<<20)), allocations(uncached, strings.Repeat("a", 1<<20)); with != without {
+		t.Errorf("a token of 1 MiB costs %v allocations, and %v without a cache, want as many", with, without)
+	}
+	foreign := tokentest.Mint(t, tokentest.ECKey, claims(func(c map[string]any) { c["iss"] = strings.Repeat("x", 2000) }))
+	if with, without := allocations(v, foreign), allocations(uncached, foreign); without >= with {
+		t.Errorf("a long token costs %v allocations, and %v without a cache, want fewer", with, without)
 	}
 }
 
