@@ -34,6 +34,9 @@ func TestLineNumbers(t *testing.T) {
 		{"the first line, a token", "a: @b\n", "yaml: line 1: found character that cannot start any token"},
 		{"a control character", good + "---\na: b\nc: \x01\n", "yaml: line 6: control characters are not allowed"},
 		{"no UTF-8", good + "---\na: b\nc: \"caf\xe9\"\n", "yaml: line 6: "},
+		{"a name twice beside a merge key", good + "---\na: &a {b: c}\nd:\n  <<: *a\n  e: f\n  e: g\n", "line 9: key \"e\" already set in map"},
+		{"a name twice in a list beside a merge key", "a: &a {b: c}\nd:\n- <<: *a\n- {e: f, e: g}\n", "line 4: key \"e\" already set in map"},
+		{"items that are no list", "apiVersion: v1\nkind: List\nitems: {a: b}\n", "the items of a List are no list"},
 		{"no number where there is none", "a: *b\n", "yaml: unknown anchor 'b' referenced"},
 		{"a second JSON value that is bad", "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}\n\n{\n\"a\": x}\n", "line 4: invalid character 'x'"},
 	}
@@ -49,6 +52,22 @@ func TestLineNumbers(t *testing.T) {
 				t.Errorf("got the errors %q, want one with %q", errs, tt.want)
 			}
 		})
+	}
+}
+
+// A mapping overrides what it merges: that is no name twice.
+func TestMergeKeys(t *testing.T) {
+	const text = `apiVersion: v1
+kind: PodList
+items:
+- metadata: &a {name: a, labels: {x: z}}
+  spec: &s {containers: [&c {name: c, image: i}, {<<: *c, name: d}]}
+- metadata: {<<: [*a], name: b}
+  spec: {<<: *s, <<: *s}
+`
+	docs := readDocuments("in", strings.NewReader(text))
+	if got := summaries(docs); len(docs) != 2 || docs[0].err != nil || docs[1].err != nil || docs[1].name != "b" {
+		t.Errorf("got %q, want the Pods a and b", got)
 	}
 }
 

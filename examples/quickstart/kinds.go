@@ -110,6 +110,8 @@ func readObject(d document, value []byte) []document {
 			break
 		}
 		return readItems(d, items)
+	case d.kind == corev1.SchemeGroupVersion.WithKind("List") && head.Items != nil:
+		d.err = contentError("the items of a List are no list")
 	default:
 		readTyped(&d, value)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 )
 
@@ -24,9 +25,9 @@ func report(w io.Writer, format string, findings []finding) error {
 		if format == "yaml" && f.outcome == admitted {
 			b.WriteString("---\n")
 		}
-		fmt.Fprintf(&b, "%s%-10s  %s\n", comment, f.outcome, headline(f))
+		fmt.Fprintf(&b, "%s%-10s  %s\n", comment, f.outcome, printable(headline(f)))
 		for line := range strings.Lines(f.reason) {
-			fmt.Fprintf(&b, "%s            %s\n", comment, strings.TrimRight(line, "\n"))
+			fmt.Fprintf(&b, "%s            %s\n", comment, printable(strings.TrimRight(line, "\n")))
 		}
 		if f.outcome == admitted {
 			text, err := showPod(format, f.before, f.pod, f.plan, shortDiff)
@@ -52,6 +53,20 @@ func headline(f finding) string {
 		return f.where()
 	}
 	return strings.TrimSpace(f.kind.Kind+" "+f.name) + " (" + f.where() + ")"
+}
+
+// printable escapes what a terminal or a reader of YAML would take for more than text:
+// names come from manifests and folders, and no comment may end before its line does.
+func printable(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if strconv.IsPrint(r) {
+			b.WriteRune(r)
+		} else {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		}
+	}
+	return b.String()
 }
 
 // summary counts findings by outcome.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -134,6 +135,22 @@ func TestExitStatus(t *testing.T) {
 				t.Errorf("standard error is %q, want one line", stderr)
 			}
 		})
+	}
+}
+
+// Nothing of a manifest or of a file's name is more than text: neither to a terminal, nor
+// to what reads the YAML.
+func TestOutputIsText(t *testing.T) {
+	const text = "apiVersion: v1\nkind: \"P\\e[31m\"\nmetadata: {name: \"a\\n---\\nkind: Evil\", namespace: \"\\e]0;x\\a\\r\\x85\\u202e\"}\n"
+	file := filepath.Join(t.TempDir(), "\x1b[31m\n.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, format := range []string{"diff", "plan", "yaml"} {
+		_, stdout, stderr := quickstart("", "-f", file, "-o", format)
+		if odd := strings.Trim(stdout+stderr, "\n"); strings.Count(odd, "\n") != 2 || strings.ContainsFunc(odd, func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }) {
+			t.Errorf("-o %s prints %q, want three lines of text", format, odd)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"sigs.k8s.io/yaml"
 	goyaml "sigs.k8s.io/yaml/goyaml.v2"
@@ -54,10 +55,36 @@ func yamlValue(t text) ([]text, error) {
 		return nil, err
 	}
 	value, err := yaml.YAMLToJSONStrict(t.data)
+	if err != nil && bytes.Contains(t.data, []byte("<<")) {
+		// What overrides a part of a merged mapping is no duplicate, but the strict parser says so.
+		var merging goyaml.MapSlice
+		if goyaml.Unmarshal(t.data, &merging) == nil && !repeats(merging) {
+			value, err = yaml.YAMLToJSON(t.data)
+		}
+	}
 	if err != nil {
 		return nil, inFile(err, t)
 	}
 	return []text{{data: bytes.TrimSpace(value), line: t.firstLine()}}, nil
+}
+
+// repeats reports whether a mapping in value has a name twice. What is merged into it
+// isn't there.
+func repeats(value any) bool {
+	switch value := value.(type) {
+	case []any:
+		return slices.ContainsFunc(value, repeats)
+	case goyaml.MapSlice:
+		names := map[string]bool{}
+		for _, item := range value {
+			if name := fmt.Sprint(item.Key); names[name] || repeats(item.Value) {
+				return true
+			} else {
+				names[name] = true
+			}
+		}
+	}
+	return false
 }
 
 // checkDocument refuses a text with anything behind its first document, which the parser
