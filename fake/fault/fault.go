@@ -1,6 +1,7 @@
 package fault
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
@@ -95,8 +96,8 @@ func Any(faults ...*Fault) *Fault {
 	return combined
 }
 
-// Of returns a copy of f for the calls on the object called name in namespace
-// only; an empty name stands for all. Both panic if no call could have them.
+// Of returns a copy of f for those of its calls only that are on the object called name in
+// namespace; an empty name stands for all. Both panic if no call could have them.
 func (f *Fault) Of(namespace, name string) *Fault {
 	constructor := fmt.Sprintf("Of(%q, %q)", namespace, name)
 	if f == nil {
@@ -110,7 +111,15 @@ func (f *Fault) Of(namespace, name string) *Fault {
 		return Any(narrowed...)
 	}
 	narrowed := *f
-	narrowed.namespace, narrowed.name = namespace, name
+	for _, part := range []struct {
+		of  *string
+		now string
+	}{{&narrowed.namespace, namespace}, {&narrowed.name, name}} {
+		if *part.of != "" && part.now != "" && *part.of != part.now {
+			panic(fmt.Sprintf("fault: %s, %s: no call is of both %q and %q", f.description, constructor, *part.of, part.now))
+		}
+		*part.of = cmp.Or(part.now, *part.of)
+	}
 	narrowed.description += " " + place(namespace, name)
 	return must(fmt.Sprintf("%s, %s", f.description, constructor), &narrowed)
 }

@@ -65,6 +65,9 @@ func TestFaultsThatCannotFire(t *testing.T) {
 		{"a Namespace in a namespace", func() { fault.On("get", "namespaces", errBroken).Of("ci", "") }, `get namespaces has no namespaces`},
 		{"the name of a list", func() { fault.On("list", "secrets", errBroken).Of("ci", "x") }, `list secrets has no names`},
 		{"the name of a review", func() { fault.On("create", "tokenreviews", errBroken).Of("", "x") }, `create tokenreviews has no names`},
+		{"of two namespaces", func() { fault.On("get", "secrets", errBroken).Of("ci", "").Of("cd", "x") }, `Of("cd", "x"): no call is of both "ci" and "cd"`},
+		{"of two names", func() { fault.On("get", "secrets", errBroken).Of("ci", "x").Of("", "y") }, `no call is of both "x" and "y"`},
+		{"of a namespace, then the name of a list", func() { fault.On("list", "secrets", errBroken).Of("ci", "").Of("", "x") }, `list secrets has no names`},
 		{"a part of Any", func() {
 			fault.Any(fault.On("get", "secrets", errBroken), fault.On("list", "secrets", errBroken)).Of("ci", "x")
 		}, `list secrets has no names`},
@@ -103,6 +106,7 @@ func TestFaultsThatCanFire(t *testing.T) {
 		{fault.On("create", "serviceaccounts/token", errBroken).Of("ci", "builder"), tokens},
 		{fault.On("", "", errBroken).Of("ci", ""), tokens},
 		{fault.On("", "", errBroken).Of("", "builder"), tokens},
+		{fault.On("", "", errBroken).Of("ci", "").Of("", "builder").Of("ci", ""), tokens},
 		{fault.On("create", "tokenreviews", fault.AnswerLost), fault.Op{Verb: "create", Resource: "tokenreviews"}},
 		{fault.On("create", "selfsubjectreviews", errBroken), fault.Op{Verb: "create", Resource: "selfsubjectreviews"}},
 		{fault.On("get", "/openid/v1/jwks", errBroken), fault.Op{Verb: "get", Resource: "/openid/v1/jwks"}},
@@ -127,6 +131,18 @@ func TestFaultsThatCanFire(t *testing.T) {
 				t.Errorf("Unfired() = %v, want none", got)
 			}
 		})
+	}
+}
+
+// What was narrowed is never widened again.
+func TestOfOf(t *testing.T) {
+	var s fault.Set
+	s.Inject(fault.On("get", "secrets", errBroken).Of("ci", "").Of("", "x"))
+	for place, want := range map[[2]string]bool{{"cd", "x"}: false, {"ci", "y"}: false, {"ci", "x"}: true} {
+		op := fault.Op{Verb: "get", Resource: "secrets", Namespace: place[0], Name: place[1]}
+		if got := s.Decide(op).Err != nil; got != want {
+			t.Errorf("%s fails: %t, want %t", op, got, want)
+		}
 	}
 }
 
