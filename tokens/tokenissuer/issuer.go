@@ -109,14 +109,8 @@ func newUUID() string {
 	rand.Read(b[:]) // never fails
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	var s [36]byte
-	hex.Encode(s[:8], b[:4])
-	hex.Encode(s[9:13], b[4:6])
-	hex.Encode(s[14:18], b[6:8])
-	hex.Encode(s[19:23], b[8:10])
-	hex.Encode(s[24:], b[10:])
-	s[8], s[13], s[18], s[23] = '-', '-', '-', '-'
-	return string(s[:])
+	s := hex.EncodeToString(b[:])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
 
 // Now returns the time of the issuer's clock, [Config.Now].
@@ -134,7 +128,7 @@ func (i *Issuer) Issue(ctx context.Context, req Request) (*tokens.Token, error) 
 	if req.IgnoreMaxLifetime {
 		maximum = 0
 	}
-	c, shortened, err := req.claims(i.cfg.Now(), maximum)
+	c, err := req.claims(i.cfg.Now(), maximum)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +164,7 @@ func (i *Issuer) Issue(ctx context.Context, req Request) (*tokens.Token, error) 
 		IssuedAt:  payload.Time(c.IssuedAt),
 		Expiry:    payload.Time(c.Expiry),
 		WarnAfter: payload.Time(c.WarnAfter),
-		Shortened: shortened,
+		Shortened: maximum != 0 && req.lifetime() > maximum,
 	}, nil
 }
 

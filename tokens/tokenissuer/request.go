@@ -1,6 +1,7 @@
 package tokenissuer
 
 import (
+	"cmp"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -68,20 +69,23 @@ func checkAccount(account *corev1.ServiceAccount, field string) error {
 	return nil
 }
 
-// claims returns the claims of the token except for issuer and ID, and whether the
-// lifetime was shortened to maximum, if that is not zero.
-func (req *Request) claims(now time.Time, maximum time.Duration) (_ *payload.Claims, shortened bool, err error) {
+// claims returns the claims of the token except for issuer and ID. It lives no longer than
+// maximum, if that is not zero.
+func (req *Request) claims(now time.Time, maximum time.Duration) (*payload.Claims, error) {
 	account := req.ServiceAccount
 	if err := checkAccount(account, "Request.ServiceAccount"); err != nil {
-		return nil, false, err
+		return nil, err
 	}
 	audiences, err := req.audiences()
 	if err != nil {
-		return nil, false, err
+		return nil, err
 	}
-	lifetime, shortened, err := req.lifetime(maximum)
-	if err != nil {
-		return nil, false, err
+	lifetime := req.lifetime()
+	if lifetime < time.Second || lifetime > MaxLifetime {
+		return nil, &RequestError{"Request.Lifetime", "is not within 1 s and 2^32 s"}
+	}
+	if maximum != 0 {
+		lifetime = min(lifetime, maximum)
 	}
 	seconds := now.Unix()
 	c := &payload.Claims{
@@ -94,15 +98,15 @@ func (req *Request) claims(now time.Time, maximum time.Duration) (_ *payload.Cla
 		Account:   payload.Ref{Name: account.Name, UID: account.UID},
 	}
 	if seconds <= 0 || c.Expiry > payload.MaxTime {
-		return nil, false, &RequestError{"Config.Now", "returned a time that no token can have"}
+		return nil, &RequestError{"Config.Now", "returned a time that no token can have"}
 	}
 	switch {
 	case req.WarnAfter < 0 || req.WarnAfter > MaxLifetime:
-		return nil, false, &RequestError{"Request.WarnAfter", "is not within 0 s and 2^32 s"}
+		return nil, &RequestError{"Request.WarnAfter", "is not within 0 s and 2^32 s"}
 	case req.WarnAfter >= time.Second:
 		c.WarnAfter = seconds + int64(req.WarnAfter/time.Second)
 	}
-	return c, shortened, req.bind(c)
+	return c, req.bind(c)
 }
 
 func (req *Request) audiences() ([]string, error) {
@@ -125,19 +129,8 @@ func (req *Request) audiences() ([]string, error) {
 	return unique, nil
 }
 
-func (req *Request) lifetime(maximum time.Duration) (lifetime time.Duration, shortened bool, err error) {
-	lifetime = req.Lifetime
-	if lifetime == 0 {
-		lifetime = DefaultLifetime
-	}
-	if lifetime < time.Second || lifetime > MaxLifetime {
-		return 0, false, &RequestError{"Request.Lifetime", "is not within 1 s and 2^32 s"}
-	}
-	if maximum != 0 && lifetime > maximum {
-		return maximum, true, nil
-	}
-	return lifetime, false, nil
-}
+// lifetime returns what is asked for.
+func (req *Request) lifetime() time.Duration { return cmp.Or(req.Lifetime, DefaultLifetime) }
 
 // bind adds to c the objects that the token is bound to.
 func (req *Request) bind(c *payload.Claims) error {

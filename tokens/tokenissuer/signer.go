@@ -33,8 +33,8 @@ func newSigner(other keys.Signer, source keys.Source) *signer {
 	if _, trusted := other.(*keys.LocalSigner); !trusted {
 		s.guard = flight.NewGuard("the signer", maxCalls)
 	}
-	if source, ok := other.(keys.Source); ok && s.keys == nil {
-		s.keys = source
+	if source == nil {
+		s.keys, _ = other.(keys.Source)
 	}
 	return s
 }

@@ -112,10 +112,11 @@ func (c *Claims) decodePrivate(object string) *Fault {
 
 // decodeLegacy is Decode for a Secret-based token (TOK-51, TOK-52).
 func (c *Claims) decodeLegacy(name, value string) *Fault {
-	claim, ok := "", true
+	var claim string
+	var ok bool
 	switch name {
 	case ClaimPrivate:
-		ok, claim = false, ClaimPrivate // tokens are of one kind
+		claim = ClaimPrivate // tokens are of one kind
 	case LegacyNamespace:
 		claim = "namespace"
 		c.Namespace, ok = strictjson.Text(value)

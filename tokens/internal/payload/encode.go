@@ -129,7 +129,7 @@ func (e *encoder) privateMember(name, value string) {
 
 // clusterBefore writes the cluster if it comes before name, or that is empty.
 func (e *encoder) clusterBefore(name string) {
-	if c := e.cluster; c.value != "" && (name == "" || c.name < name) {
+	if c := e.cluster; name == "" || c.name < name {
 		e.cluster = member{}
 		e.member(c.name, c.value)
 	}
@@ -178,10 +178,7 @@ func (e *encoder) list(values []string) {
 
 func (e *encoder) text(s string) {
 	if !isPlain(s) {
-		quoted, err := json.Marshal(s)
-		if err != nil {
-			panic("tokens: encoding/json failed on a string") // it can't
-		}
+		quoted, _ := json.Marshal(s) // which writes every text
 		e.out = append(e.out, quoted...)
 		return
 	}
