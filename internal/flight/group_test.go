@@ -115,8 +115,11 @@ func TestGroupJoinWithin(t *testing.T) {
 
 func TestGroupPanic(t *testing.T) {
 	var g flight.Group[string, int]
-	_, err := g.Do(t.Context(), "a", func(context.Context) (int, error) { panic("hunter2") })
-	checkPanic(t, err, "the call panicked", "hunter2")
+	call := g.Start(t.Context(), "a", func(context.Context) (int, error) { panic("hunter2") })
+	for range 2 {
+		_, err := call.Wait(t.Context())
+		checkPanic(t, err, "the call panicked", "hunter2")
+	}
 	if got, err := g.Do(t.Context(), "a", func(context.Context) (int, error) { return 7, nil }); got != 7 || err != nil {
 		t.Errorf("Do() after a panic = %d, %v, want another call", got, err)
 	}

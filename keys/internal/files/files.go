@@ -88,12 +88,9 @@ func (Disk) ReadFile(name string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, nil, err
-	}
+	info, statErr := f.Stat()
 	data, err := io.ReadAll(io.LimitReader(f, Limit+1))
-	return data, info, err
+	return data, info, errors.Join(statErr, err)
 }
 
 func (Disk) WriteTemp(dir string, data []byte, mode fs.FileMode) (name string, err error) {
@@ -102,14 +99,7 @@ func (Disk) WriteTemp(dir string, data []byte, mode fs.FileMode) (name string, e
 		return "", err
 	}
 	_, err = f.Write(data)
-	if err == nil {
-		err = f.Chmod(mode)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err != nil {
+	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return "", errors.Join(err, os.Remove(f.Name()))
 	}
 	return f.Name(), nil
@@ -136,11 +126,11 @@ func (Disk) List(dir string) (names []string, err error) {
 		return nil, err
 	}
 	defer d.Close()
-	names, err = d.Readdirnames(maxNames)
-	if err != nil && err != io.EOF {
+	names, err = d.Readdirnames(maxNames + 1)
+	switch {
+	case err != nil && err != io.EOF:
 		return nil, err
-	}
-	if _, err := d.Readdirnames(1); err != io.EOF {
+	case len(names) > maxNames:
 		return nil, fmt.Errorf("%s has more than %d files", dir, maxNames)
 	}
 	return names, nil

@@ -21,13 +21,11 @@ func CheckFolder(dir string, shared bool) error {
 		return err
 	}
 	w := walk{todo: names(path)}
-	if err := w.enter("/"); err != nil {
-		return err
+	for err = w.enter("/"); err == nil && len(w.todo) > 0; {
+		err = w.next()
 	}
-	for len(w.todo) > 0 {
-		if err := w.next(); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	if !shared && w.mode&0o022 != 0 {
 		return fmt.Errorf("%s must not be writable by group or others, its mode is %#o", w.at, permissions(w.mode))
@@ -70,50 +68,26 @@ func names(path string) []string {
 func (w *walk) next() error {
 	name := w.todo[0]
 	w.todo = w.todo[1:]
-	switch name {
-	case ".":
-		return nil
-	case "..":
+	if name == ".." {
 		w.private = false // it isn't known of which folder
-		return w.enter(filepath.Dir(w.at))
 	}
-	path := filepath.Join(w.at, name)
-	info, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if info.Mode().Type() != fs.ModeSymlink {
-		return w.enter(path)
-	}
-	if err := CheckOwner(path, info); err != nil {
-		return err
-	}
-	if w.links++; w.links > maxLinks {
-		return fmt.Errorf("%s: too many links", path)
-	}
-	target, err := os.Readlink(path)
-	if err != nil {
-		return err
-	}
-	w.todo = append(names(target), w.todo...)
-	if filepath.IsAbs(target) {
-		w.private = false
-		return w.enter("/")
-	}
-	return nil
+	return w.enter(filepath.Join(w.at, name))
 }
 
-// enter checks a folder and goes on from it.
+// enter checks a folder and goes on from it, or from where a link leads.
 func (w *walk) enter(path string) error {
 	info, err := os.Lstat(path)
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !info.IsDir():
-		return fmt.Errorf("%s is not a folder", path)
 	}
 	if err := CheckOwner(path, info); err != nil {
 		return err
+	}
+	switch {
+	case info.Mode().Type() == fs.ModeSymlink:
+		return w.follow(path)
+	case !info.IsDir():
+		return fmt.Errorf("%s is not a folder", path)
 	}
 	mode := info.Mode()
 	writable := mode&0o002 != 0 || mode&0o020 != 0 && !w.private
@@ -122,6 +96,23 @@ func (w *walk) enter(path string) error {
 	}
 	w.at, w.mode = path, mode
 	w.private = w.private || mode&0o011 == 0
+	return nil
+}
+
+// follow goes on where a link leads.
+func (w *walk) follow(link string) error {
+	if w.links++; w.links > maxLinks {
+		return fmt.Errorf("%s: too many links", link)
+	}
+	target, err := os.Readlink(link)
+	if err != nil {
+		return err
+	}
+	w.todo = append(names(target), w.todo...)
+	if filepath.IsAbs(target) {
+		w.private = false
+		return w.enter("/")
+	}
 	return nil
 }
 

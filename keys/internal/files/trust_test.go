@@ -4,6 +4,7 @@ package files_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,6 +62,21 @@ func TestCheckFolder(t *testing.T) {
 		{name: "absolute link out of a private folder", prepare: func(base string) error {
 			return errors.Join(os.Mkdir(filepath.Join(base, "p"), 0o700), link(filepath.Join(base, "a/b"), "p/l")(base), chmod("a", 0o775)(base))
 		}, path: "p/l", want: "a must not be writable"},
+		{name: "parent writable by group in a folder that the group enters", prepare: func(base string) error {
+			return errors.Join(os.Chmod(base, 0o710), os.Chmod(filepath.Join(base, "a"), 0o775))
+		}, want: "a must not be writable"},
+		{name: "parent writable by group in a folder that others enter", prepare: func(base string) error {
+			return errors.Join(os.Chmod(base, 0o701), os.Chmod(filepath.Join(base, "a"), 0o775))
+		}, want: "a must not be writable"},
+		{name: "parent writable by group further down in a private folder", prepare: func(base string) error {
+			return errors.Join(os.Chmod(base, 0o700), os.Mkdir(filepath.Join(base, "a/b/c"), 0o755), os.Chmod(filepath.Join(base, "a/b"), 0o775))
+		}, path: "a/b/c"},
+		{name: "link with dots", prepare: link("./a/../a/./b", "l"), path: "l"},
+		{name: "link with dots through a writable folder", prepare: func(base string) error {
+			return errors.Join(os.Mkdir(filepath.Join(base, "w"), 0o755), link("w/../a/b", "l")(base), chmod("w", 0o777)(base))
+		}, path: "l", want: "w must not be writable"},
+		{name: "40 links", prepare: links(40), path: "l1"},
+		{name: "41 links", prepare: links(41), path: "l1", want: "l41: too many links"},
 		{name: "links in a circle", prepare: func(base string) error { return errors.Join(link("m", "l")(base), link("l", "m")(base)) }, path: "l", want: "too many links"},
 		{name: "missing", path: "none", want: "no such file"},
 		{name: "file", prepare: func(base string) error { return os.WriteFile(filepath.Join(base, "f"), nil, 0o600) }, path: "f", want: "f is not a folder"},
@@ -109,6 +125,17 @@ func link(target, name string) func(string) error {
 	return func(base string) error { return os.Symlink(target, filepath.Join(base, name)) }
 }
 
+// links returns a chain of links to a/b.
+func links(n int) func(string) error {
+	return func(base string) error {
+		err := link("a/b", fmt.Sprint("l", n))(base)
+		for i := range n - 1 {
+			err = errors.Join(err, link(fmt.Sprint("l", i+2), fmt.Sprint("l", i+1))(base))
+		}
+		return err
+	}
+}
+
 // A relative path is that from the working folder.
 func TestCheckFolderRelative(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -117,6 +144,14 @@ func TestCheckFolderRelative(t *testing.T) {
 	}
 	if err := files.CheckFolder("a", false); err == nil {
 		t.Error("CheckFolder() = nil for a writable folder")
+	}
+	gone := filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(gone, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(gone)
+	if err := errors.Join(os.Remove(gone), files.CheckFolder("a", false)); err == nil || strings.Contains(err.Error(), "/a") {
+		t.Errorf("CheckFolder() in a folder that is gone = %v", err)
 	}
 }
 

@@ -17,30 +17,37 @@ import (
 // truncated block. Otherwise its error says what is wrong. Call it on the content
 // of a file before using it: a file can be read while it is being written.
 func Check(data []byte) error {
-	certificates := 0
-	rest := data
-	for {
-		var block *pem.Block
-		block, rest = pem.Decode(rest)
-		if block == nil {
-			break
-		}
+	_, err := parse(data)
+	return err
+}
+
+// A certificate is one of a bundle.
+type certificate struct {
+	*x509.Certificate
+	headers bool // of its PEM block
+}
+
+func parse(data []byte) ([]certificate, error) {
+	var all []certificate
+	block, rest := pem.Decode(data)
+	for ; block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
-			return fmt.Errorf("sacontroller: CA bundle has a block of type %q, want CERTIFICATE only", block.Type)
+			return nil, fmt.Errorf("sacontroller: CA bundle has a block of type %q, want CERTIFICATE only", block.Type)
 		}
-		if _, err := x509.ParseCertificate(block.Bytes); err != nil {
-			return fmt.Errorf("sacontroller: CA bundle: certificate %d: %v", certificates+1, err)
+		parsed, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("sacontroller: CA bundle: certificate %d: %v", len(all)+1, err)
 		}
-		certificates++
+		all = append(all, certificate{parsed, len(block.Headers) > 0})
 	}
 	// What is left may be a comment, but no part of a marker line.
-	if bytes.Count(data, []byte("-----BEGIN")) != certificates || bytes.HasPrefix(rest, []byte("-")) || bytes.Contains(rest, []byte("\n-")) {
-		return fmt.Errorf("sacontroller: CA bundle has a damaged block beside %d certificates, want it complete", certificates)
+	if bytes.Count(data, []byte("-----BEGIN")) != len(all) || bytes.HasPrefix(rest, []byte("-")) || bytes.Contains(rest, []byte("\n-")) {
+		return nil, fmt.Errorf("sacontroller: CA bundle has a damaged block beside %d certificates, want it complete", len(all))
 	}
-	if certificates == 0 {
-		return errors.New("sacontroller: CA bundle holds no certificate, want at least one in PEM")
+	if len(all) == 0 {
+		return nil, errors.New("sacontroller: CA bundle holds no certificate, want at least one in PEM")
 	}
-	return nil
+	return all, nil
 }
 
 // maxAnchors is how many bytes a ClusterTrustBundle may have.
@@ -50,28 +57,25 @@ const maxAnchors = 1 << 20
 // restricts further: the certificates are those of CAs, each once, and their PEM blocks
 // have no headers (CTB-23, CTB-24).
 func CheckAnchors(data []byte) error {
-	if err := Check(data); err != nil {
+	all, err := parse(data)
+	if err != nil {
 		return err
 	}
 	if len(data) > maxAnchors {
 		return fmt.Errorf("sacontroller: CA bundle has %d bytes, want at most %d in a ClusterTrustBundle", len(data), maxAnchors)
 	}
 	seen := map[string]int{}
-	block, rest := pem.Decode(data)
-	for n := 1; block != nil; n++ {
-		certificate, err := x509.ParseCertificate(block.Bytes)
+	for i, c := range all {
+		n, first := i+1, seen[string(c.Raw)]
 		switch {
-		case err != nil:
-			return fmt.Errorf("sacontroller: CA bundle: certificate %d: %v", n, err)
-		case len(block.Headers) > 0:
+		case c.headers:
 			return fmt.Errorf("sacontroller: CA bundle: certificate %d has PEM headers, want none in a ClusterTrustBundle", n)
-		case !certificate.IsCA || !certificate.BasicConstraintsValid:
-			return fmt.Errorf("sacontroller: CA bundle: certificate %d, %.100q, is not that of a CA, want only those in a ClusterTrustBundle", n, certificate.Subject)
-		case seen[string(block.Bytes)] > 0:
-			return fmt.Errorf("sacontroller: CA bundle: certificate %d, %.100q, is the same as %d, want each once in a ClusterTrustBundle", n, certificate.Subject, seen[string(block.Bytes)])
+		case !c.IsCA:
+			return fmt.Errorf("sacontroller: CA bundle: certificate %d, %.100q, is not that of a CA, want only those in a ClusterTrustBundle", n, c.Subject)
+		case first > 0:
+			return fmt.Errorf("sacontroller: CA bundle: certificate %d, %.100q, is the same as %d, want each once in a ClusterTrustBundle", n, c.Subject, first)
 		}
-		seen[string(block.Bytes)] = n
-		block, rest = pem.Decode(rest)
+		seen[string(c.Raw)] = n
 	}
 	return nil
 }
@@ -113,9 +117,7 @@ func (b *Bundle) Set(data []byte) error {
 	}
 	b.mu.Lock()
 	changed := !bytes.Equal(b.data, data)
-	if changed {
-		b.data = slices.Clone(data)
-	}
+	b.data = slices.Clone(data)
 	b.mu.Unlock()
 	if changed {
 		b.Notify()

@@ -48,6 +48,8 @@ func TestCheck(t *testing.T) {
 		{name: "half of the second", data: one + two[:len(two)/2], want: "damaged block beside 1 certificates"},
 		{name: "damaged in the middle", data: strings.Replace(one, "-----END", "----END", 1) + two, want: "damaged block"},
 		{name: "cut in its last line", data: one + two[:len(two)-10], want: "damaged block"},
+		{name: "cut in its first line", data: one + "# second\n-----BEG", want: "damaged block beside 1 certificates"},
+		{name: "cut at once", data: one + "-", want: "damaged block beside 1 certificates"},
 		{name: "a key", data: "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", want: `type "PRIVATE KEY"`},
 		{name: "not DER", data: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", want: "certificate 1"},
 	}
@@ -137,7 +139,7 @@ func TestSet(t *testing.T) {
 func TestGet(t *testing.T) {
 	type key struct{}
 	b := New([]byte("all"), func(ctx context.Context) []byte { own, _ := ctx.Value(key{}).(string); return []byte(own) }, Check)
-	for own, want := range map[string]string{"": "all", "own": "own"} {
+	for own, want := range map[string]string{"": "all", "x": "x"} {
 		if got := string(b.Get(context.WithValue(t.Context(), key{}, own))); got != want {
 			t.Errorf("Get() with %q = %q, want %q", own, got, want)
 		}

@@ -101,13 +101,10 @@ func (c *Cache[K, V]) Len() int {
 func (c *Cache[K, V]) makeRoom(size int64) bool {
 	for spared := 0; c.young.bytes+c.old.bytes+size > c.maxBytes; {
 		from := &c.old
-		if c.young.bytes+size > c.maxBytes/youngShare || c.old.oldest == nil {
+		if c.young.bytes+size > c.maxBytes/youngShare {
 			from = &c.young
 		}
-		e := from.oldest
-		if e == nil {
-			return false
-		}
+		e := from.oldest // there is one: size is no more than a quarter
 		if !e.used.Swap(false) {
 			c.remove(e)
 			continue

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -106,6 +107,55 @@ func TestBytes(t *testing.T) {
 	c.Add(1, nil, 251)
 	if _, ok := c.Get(1); ok {
 		t.Error("a value is kept after another one was set, which is too large")
+	}
+}
+
+// In a full cache of eight or nine entries, two of them young: which one goes, and for whom.
+func TestOrder(t *testing.T) {
+	probe := bounded.New[int, int](1 << 20)
+	probe.Add(0, 0, 0)
+	entry := probe.Bytes() + 100
+	for _, tt := range []struct {
+		name  string
+		full  int   // keys 1 to full are added
+		use   []int // then these are used
+		add   []int // then these are added
+		lacks []int // of 1 to 9
+	}{
+		{"room for all", 8, nil, nil, []int{9}},
+		{"the oldest that nobody uses", 8, nil, []int{9}, []int{1}},
+		{"the oldest but one in use", 8, []int{1}, []int{9}, []int{2}},
+		{"an old one, if the young are a quarter", 8, []int{1, 2, 3, 4, 5, 6, 7}, []int{9}, []int{1}},
+		{"none, if eight are in use", 9, []int{1, 2, 3, 4, 5, 6, 7, 8, 9}, []int{10}, nil},
+		{"of a flood only the young", 8, []int{1, 2, 3, 4, 5, 6}, []int{11, 12, 13, 14, 9}, []int{7, 8}},
+		{"not one in use that is set again", 8, []int{1}, []int{1, 9}, []int{2}},
+		{"not an old one that is set again", 8, []int{1}, []int{9, 1, 11, 12, 13, 14, 15, 16, 17, 18}, []int{2, 3, 4, 5, 6, 7, 8, 9}},
+	} {
+		c := bounded.New[int, int](int64(tt.full) * entry)
+		for i := range tt.full {
+			c.Add(i+1, i, 100)
+		}
+		for _, key := range tt.use {
+			c.Get(key)
+		}
+		for _, key := range tt.add {
+			c.Add(key, key, 100)
+		}
+		var lacks []int
+		for key := 1; key <= 9; key++ {
+			if _, ok := c.Get(key); !ok {
+				lacks = append(lacks, key)
+			}
+		}
+		if !slices.Equal(lacks, tt.lacks) || c.Bytes() > int64(tt.full)*entry {
+			t.Errorf("%s: there is no %v, want no %v", tt.name, lacks, tt.lacks)
+		}
+	}
+	c := bounded.New[int, int](4 * entry)
+	c.Add(1, 1, 100)
+	c.Add(2, 2, 101)
+	if _, ok := c.Get(1); !ok || c.Len() != 1 {
+		t.Errorf("there are %d entries, want the one that takes a quarter, and not the one that takes more", c.Len())
 	}
 }
 
