@@ -66,13 +66,12 @@ func Do[V any](ctx context.Context, g *Guard, f func(context.Context) (V, error)
 	})
 	select {
 	case <-c.done:
-		return c.value, c.err
 	case <-ctx.Done():
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {
-	case <-c.done: // both at once
+	case <-c.done: // or both at once
 		return c.value, c.err
 	default:
 		c.left = true

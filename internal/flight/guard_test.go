@@ -33,15 +33,18 @@ func TestDo(t *testing.T) {
 }
 
 func TestDoContextDone(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	_, err := flight.Do(ctx, flight.NewGuard("the signer", 1), func(context.Context) (string, error) {
-		t.Error("the function was called")
-		return "", nil
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := flight.Do(ctx, flight.NewGuard("the signer", 1), func(context.Context) (string, error) {
+			t.Error("the function was called")
+			return "", nil
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Do() = %v, want the error of the context", err)
+		}
+		synctest.Wait()
 	})
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("Do() = %v, want the error of the context", err)
-	}
 }
 
 // A thousand calls that hang leave no more goroutines than the limit, the others
@@ -133,7 +136,66 @@ func TestDoWaitsForSlot(t *testing.T) {
 				t.Errorf("Do() = %d, %v, want the slot", got, err)
 			}
 		}
+		// What has hung and returned doesn't count: the next calls wait for each other again.
+		var wg sync.WaitGroup
+		for range 3 {
+			wg.Go(func() {
+				if _, err := flight.Do(t.Context(), g, func(context.Context) (int, error) { time.Sleep(time.Second); return 1, nil }); err != nil {
+					t.Errorf("Do() = %v, want it to wait", err)
+				}
+			})
+		}
+		wg.Wait()
 	})
+}
+
+// A quarter of the limit is one tenant's, and one call at least; what another limit keeps a
+// call from doesn't count.
+func TestTenantShare(t *testing.T) {
+	for limit, share := range map[int]int{1: 1, 2: 1, 7: 1, 8: 2} {
+		synctest.Test(t, func(t *testing.T) {
+			g := flight.NewGuard("the signer", limit)
+			releases := map[string]chan struct{}{"red": make(chan struct{}), "": make(chan struct{})}
+			call := func(name string, hangs bool) error {
+				ctx, cancel := context.WithTimeout(tenant.NewContext(t.Context(), name), time.Second)
+				defer cancel()
+				_, err := flight.Do(ctx, g, func(context.Context) (int, error) {
+					if hangs {
+						<-releases[name]
+					}
+					return 0, nil
+				})
+				return err
+			}
+			for i := range share + 1 {
+				if e, ok := errors.AsType[*flight.HungError](call("red", true)); ok != (i == share) || ok && e.Calls != share {
+					t.Errorf("limit %d: call %d of a tenant: %v", limit, i+1, e)
+				}
+			}
+			releases["red"] <- struct{}{}
+			synctest.Wait()
+			for range 3 {
+				if err := call("red", false); err != nil {
+					t.Errorf("limit %d: after one has returned, Do() = %v", limit, err)
+				}
+			}
+			for range limit - share + 1 {
+				call("", true) //nolint:errcheck // it hangs
+			}
+			for range 3 {
+				if e, ok := errors.AsType[*flight.HungError](call("red", false)); !ok || e.Calls != limit {
+					t.Errorf("limit %d: Do() = %v, want that all of them hang", limit, e)
+				}
+			}
+			releases[""] <- struct{}{}
+			synctest.Wait()
+			if err := call("red", false); err != nil {
+				t.Errorf("limit %d: after one of all has returned, Do() = %v", limit, err)
+			}
+			close(releases["red"])
+			close(releases[""])
+		})
+	}
 }
 
 // slack is for goroutines that are ending.

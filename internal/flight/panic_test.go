@@ -16,7 +16,7 @@ import (
 func checkPanic(t *testing.T, err error, text string, value any) {
 	t.Helper()
 	p, ok := errors.AsType[*flight.PanicError](err)
-	if !ok || err.Error() != text {
+	if !ok || err.Error() != text || fmt.Sprintf("%+v", p) != text {
 		t.Fatalf("the error is %v, want a PanicError %q", err, text)
 	}
 	if value != nil && (p.PanicValue() != value || !bytes.Contains(p.PanicStack(), []byte("flight_test"))) {
