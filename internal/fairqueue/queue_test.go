@@ -240,10 +240,21 @@ func TestQueueOfOneKey(t *testing.T) {
 		if synctest.Wait(); due() || len(q.items) > 0 || len(q.tenants) > 0 {
 			t.Errorf("a key that is done is remembered: %d items of %d tenants", len(q.items), len(q.tenants))
 		}
+		q.Add(key)
+		due()
+		q.Fail(key)
+		due()
+		q.Add(key)
+		q.Done(key) // and is due again
+		if got := q.Failures(key); got != 0 {
+			t.Errorf("%d failures in a row after a success", got)
+		}
+		due()
+		q.Done(key)
 		q.Close()
 		q.Add(key)
-		if _, ok := q.Get(); ok {
-			t.Error("get() of a closed queue = true")
+		if _, ok := q.Get(); ok || len(q.items) > 0 {
+			t.Errorf("get() of a closed queue = %t, and %d items", ok, len(q.items))
 		}
 	})
 }

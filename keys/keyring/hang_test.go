@@ -7,7 +7,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -39,7 +38,7 @@ func TestRingFolderHangs(t *testing.T) {
 	if _, err := keyring.Open(short(), dir, ringConfig(clock)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Open() = %v, want that of the context", err)
 	}
-	if _, err := ring.Add(short(), keystest.P384Key()); !errors.Is(err, context.DeadlineExceeded) || !strings.HasPrefix(err.Error(), "keyring: reading ring: ") {
+	if _, err := ring.Add(short(), keystest.P384Key()); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Add() = %v, want that of the context", err)
 	}
 	endless, end := context.WithCancel(t.Context())
