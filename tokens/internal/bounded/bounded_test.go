@@ -128,7 +128,7 @@ func TestOrder(t *testing.T) {
 		{"an old one, if the young are a quarter", 8, []int{1, 2, 3, 4, 5, 6, 7}, []int{9}, []int{1}},
 		{"none, if eight are in use", 9, []int{1, 2, 3, 4, 5, 6, 7, 8, 9}, []int{10}, nil},
 		{"of a flood only the young", 8, []int{1, 2, 3, 4, 5, 6}, []int{11, 12, 13, 14, 9}, []int{7, 8}},
-		{"not one in use that is set again", 8, []int{1}, []int{1, 9}, []int{2}},
+		{"not one in use that is set again", 8, []int{1}, []int{1, 9, 11, 12, 13, 14, 15, 16, 17}, []int{2, 3, 4, 5, 6, 7, 8, 9}},
 		{"not an old one that is set again", 8, []int{1}, []int{9, 1, 11, 12, 13, 14, 15, 16, 17, 18}, []int{2, 3, 4, 5, 6, 7, 8, 9}},
 	} {
 		c := bounded.New[int, int](int64(tt.full) * entry)
