@@ -166,7 +166,7 @@ func (q *Queue) item(key sacontroller.Key) *item {
 		return it
 	}
 	name := key.Namespace
-	if name == "" && key.Kind == "Namespace" {
+	if key.Kind == "Namespace" {
 		name = key.Name
 	}
 	t := q.tenants[key.Tenant]
@@ -190,7 +190,6 @@ func (q *Queue) push(it *item, l lane) {
 	if it.queued && l == changed && it.lane == unchanged { // where it stays, for next to skip
 		it.lane = l
 		q.append(it)
-		return
 	}
 	if it.queued || q.closed {
 		return

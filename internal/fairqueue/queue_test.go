@@ -312,3 +312,101 @@ func TestQueueOfUnchanged(t *testing.T) {
 		t.Errorf("remembered in the end: %d items, %d tenants, %d turns, depth %v", len(q.items), len(q.tenants), len(q.turns[unchanged]), counted.depth)
 	}
 }
+
+// A key that is due is in one lane, once, however often it becomes due; and a change while
+// it is worked on makes it due again, whatever made it due before.
+func TestQueueOfOneKeyInLanes(t *testing.T) {
+	q, counted := newTestQueue(1), new(sums)
+	q.metrics = counted.metrics()
+	key := secretKey("a", 1)
+	for range 3 {
+		q.AddUnchanged(key)
+	}
+	n := q.items[key].namespace
+	if len(n.queued[unchanged]) != 1 || q.Len() != 1 || counted.depth != 1 {
+		t.Errorf("a key of a list is there %d times, %d are due, depth %v", len(n.queued[unchanged]), q.Len(), counted.depth)
+	}
+	q.Get()
+	q.Add(key)
+	q.Done(key)
+	if got := q.Len(); got != 1 {
+		t.Errorf("%d keys are due after a change, want the one", got)
+	}
+	q.AddUnchanged(key)
+	q.Add(key)
+	if it := q.items[key]; it.lane != changed || len(n.queued[changed]) != 1 || len(n.queued[unchanged]) != 0 || counted.depth != 1 {
+		t.Errorf("a key that changed is in lane %d, there %d and %d times, depth %v", it.lane, len(n.queued[changed]), len(n.queued[unchanged]), counted.depth)
+	}
+	q.Get()
+	q.Done(key)
+	if q.Len() != 0 || counted.depth != 0 || counted.adds != 2 || counted.waits != 2 || counted.works != 2 {
+		t.Errorf("in the end %d are due, and counted were %+v", q.Len(), counted)
+	}
+}
+
+// What a namespace's keys share is theirs together, from the first to the last, and that of
+// the Namespace too.
+func TestQueueOfNamespaces(t *testing.T) {
+	q := newTestQueue(5)
+	one, two, three := secretKey("a", 1), secretKey("a", 2), secretKey("a", 3)
+	q.Add(one)
+	q.Add(two)
+	q.Get()
+	q.Get()
+	shared := q.items[one].namespace
+	q.Done(one)
+	q.Add(three)
+	if q.items[three].namespace != shared || q.items[two].namespace != shared || shared.running != 1 {
+		t.Errorf("the keys of one namespace don't share it: %d are worked on", shared.running)
+	}
+	for want, key := range map[string]sacontroller.Key{
+		"a": {Kind: "Namespace", Name: "a"}, "": {Kind: "ClusterTrustBundle", Name: "a"}, "b": {Kind: "ConfigMap", Namespace: "b", Name: "a"},
+	} {
+		if got := q.item(key).namespace; got.name != want || (got == shared) != (want == "a") {
+			t.Errorf("%+v is one of the namespace %q, want %q", key, got.name, want)
+		}
+	}
+}
+
+// A closed queue has no timers, and nothing waits in it; work ends as before.
+func TestQueueClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q, counted := newTestQueue(3), new(sums)
+		q.metrics = counted.metrics()
+		failed, later, due, worked := secretKey("a", 1), secretKey("b", 2), secretKey("c", 3), secretKey("d", 4)
+		for _, key := range []sacontroller.Key{failed, later, worked} {
+			q.Add(key)
+			q.Get()
+		}
+		q.Fail(failed)
+		if got := q.Fail(worked); got != 1 {
+			t.Errorf("Fail() = %d, want 1", got)
+		}
+		q.Later(later, time.Minute)
+		q.Add(worked)
+		q.Get()
+		q.Later(worked, 0) // which is no failure
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		q.Get()
+		if got := q.Fail(worked); got != 1 || counted.retries != 3 {
+			t.Errorf("Fail() = %d after Later(), and %v retries, want 1 and 3", got, counted.retries)
+		}
+		q.Add(worked)
+		q.Get()
+		q.Add(worked)
+		q.Add(due)
+		q.Close()
+		for key, it := range q.items {
+			if it.timer != nil {
+				t.Errorf("%s is to be tried again", key)
+			}
+		}
+		q.Fail(worked)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if counted.depth != 0 || counted.adds != 7 {
+			t.Errorf("depth %v after %v adds, want 0 after 7", counted.depth, counted.adds)
+		}
+	})
+}
