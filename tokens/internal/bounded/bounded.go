@@ -175,6 +175,5 @@ func (l *list[K, V]) unlink(e *entry[K, V]) {
 	} else {
 		l.newest = e.older
 	}
-	e.older, e.newer = nil, nil
 	l.bytes -= e.size
 }

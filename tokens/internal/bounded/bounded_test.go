@@ -151,7 +151,22 @@ func TestOrder(t *testing.T) {
 			t.Errorf("%s: there is no %v, want no %v", tt.name, lacks, tt.lacks)
 		}
 	}
+	for removed := 1; removed <= 3; removed++ { // the oldest, one in the middle, the newest
+		c := bounded.New[int, int](8 * entry)
+		for key := 1; key <= 3; key++ {
+			c.Add(key, key, 100)
+		}
+		c.Delete(removed)
+		for key := 4; key <= 20; key++ {
+			c.Add(key, key, 100)
+			if got := c.Len(); got != min(key-1, 8) {
+				t.Fatalf("without %d there are %d entries after %d", removed, got, key)
+			}
+		}
+	}
 	c := bounded.New[int, int](4 * entry)
+	c.Add(0, 0, 100)
+	c.Delete(0)
 	c.Add(1, 1, 100)
 	c.Add(2, 2, 101)
 	if _, ok := c.Get(1); !ok || c.Len() != 1 {

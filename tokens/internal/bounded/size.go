@@ -1,6 +1,7 @@
 package bounded
 
 import (
+	"math"
 	"reflect"
 	"time"
 )
@@ -19,7 +20,7 @@ const (
 // limit if that is more: then it doesn't count on. What is reached twice counts
 // twice.
 func SizeOf(value any, limit int64) int64 {
-	s := sizer{limit: limit}
+	s := sizer{limit: min(limit, math.MaxInt64/2)} // one more is a number, too
 	if value != nil {
 		v := reflect.ValueOf(value)
 		s.add(v.Type().Size())
@@ -35,7 +36,7 @@ func (s *sizer) add(n uintptr) { s.bytes += (int64(n) + allocation - 1) / alloca
 // visit adds what v refers to, but not v itself.
 func (s *sizer) visit(v reflect.Value, depth int) {
 	if depth > maxDepth {
-		s.bytes = max(s.bytes, s.limit+1) // it may be a cycle
+		s.bytes = s.limit + 1 // it may be a cycle
 	}
 	if s.bytes > s.limit {
 		return

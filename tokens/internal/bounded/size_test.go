@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,6 +68,12 @@ func TestSizeOfLimit(t *testing.T) {
 	endless := &ring{text: "a"}
 	endless.next = endless
 	var nothing *ring
+	deep := func(n int, inside ...any) (value []any) {
+		for value = inside; n > 1; n-- {
+			value = []any{value}
+		}
+		return value
+	}
 	for name, tt := range map[string]struct {
 		value any
 		limit int64
@@ -75,6 +82,11 @@ func TestSizeOfLimit(t *testing.T) {
 		"nil":       {nil, 0, false},
 		"typed nil": {nothing, 100, false},
 		"ring":      {endless, 1 << 30, true},
+		"deep":      {deep(33), 1 << 30, false},
+		"too deep":  {deep(33, nil), 1 << 30, true},
+		"at limit":  {[]string{"a"}, 64, false},
+		"above":     {[]string{"a"}, 63, true},
+		"elements":  {[]string{"a"}, 48, true},
 		"large":     {[]string{strings.Repeat("a", 1000)}, 100, true},
 		"map":       {map[string]any{"a": []any{strings.Repeat("a", 1000)}}, 100, true},
 		"array":     {[2]*string{new(strings.Repeat("a", 1000))}, 100, true},
@@ -83,5 +95,35 @@ func TestSizeOfLimit(t *testing.T) {
 		if got := bounded.SizeOf(tt.value, tt.limit); got > tt.limit != tt.over {
 			t.Errorf("%s: SizeOf() = %d, want more than %d: %v", name, got, tt.limit, tt.over)
 		}
+	}
+}
+
+// Numbers are exact: what there is, rounded up to 16 bytes for each allocation.
+func TestSizeOfParts(t *testing.T) {
+	type pair struct {
+		a, b *[17]byte
+	}
+	for _, tt := range []struct {
+		value any
+		want  int64
+	}{
+		{nil, 0}, {byte(1), 16}, {[16]byte{}, 16}, {[17]byte{}, 32}, {"", 16}, {"a", 32}, {strings.Repeat("a", 17), 48},
+		{(*int)(nil), 16}, {new(7), 32}, {pair{}, 16}, {pair{a: new([17]byte)}, 48}, {&pair{b: new([17]byte)}, 64},
+		{[]byte(nil), 32}, {make([]byte, 1, 33), 32 + 48}, {[]string{"a", ""}, 32 + 32 + 16}, {[2]*int{nil, new(7)}, 16 + 16},
+		{[]any{nil, "a"}, 32 + 32 + 16 + 16}, {time.Now(), 32}, {map[string]int(nil), 16},
+		{map[byte]byte{}, 16 + 64 + 8*3 + 8}, {map[string]byte{"a": 1}, 16 + 64 + 8*18 + 16},
+		{map[byte]string{1: "a", 2: "", 3: "c"}, 16 + 64 + 8*18 + 16 + 16},
+		{map[byte]byte{1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1}, 16 + 64 + 8*3 + 8},
+		{map[byte]byte{1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1, 9: 1}, 16 + 64 + 18*3 + 10},
+	} {
+		if got := bounded.SizeOf(tt.value, math.MaxInt64); got != tt.want {
+			t.Errorf("SizeOf(%T %v) = %d, want %d", tt.value, tt.value, got, tt.want)
+		}
+	}
+	type ring struct{ next *ring }
+	endless := new(ring)
+	endless.next = endless
+	if got := bounded.SizeOf(endless, math.MaxInt64); got < 1<<60 {
+		t.Errorf("SizeOf(what has no end) = %d, want more than anything can have", got)
 	}
 }
