@@ -239,7 +239,7 @@ func (q *Queue) next() *item {
 }
 
 // room returns more than how many keys of a namespace of t may be worked on when another
-// one begins. One that leaves others free, but not for long, is taken for one that hangs.
+// one begins: less than one is none. One that leaves others free, but not for long, is taken for one that hangs.
 func (q *Queue) room(t *tenantKeys) int {
 	free := q.workers - q.running
 	switch {
@@ -247,8 +247,6 @@ func (q *Queue) room(t *tenantKeys) int {
 		return free
 	case t.hanging():
 		return hungTenantWorkers - t.running
-	case t.running >= free:
-		return 0
 	}
 	return free - t.running
 }

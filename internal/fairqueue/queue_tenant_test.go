@@ -2,6 +2,7 @@ package fairqueue
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -186,5 +187,58 @@ func TestQueueOfATenantThatLeaves(t *testing.T) {
 		}
 		q.Close()
 		<-q.Leave("red")
+	})
+}
+
+// Calls hang from the first second to the end, and for a minute after that; those that end
+// in that second don't, nor those of no tenant.
+func TestQueueFindsHangingTenants(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newTestQueue(1)
+		var hung []string
+		q.Hung = func(tenant string) { hung = append(hung, tenant) }
+		none, red, blue := secretKey("a", 0), tenantKey("red", "a", 0), tenantKey("blue", "a", 0)
+		q.Add(none)
+		q.Get()
+		time.Sleep(2 * time.Second)
+		q.Done(none)
+
+		q.Add(red)
+		q.Get()
+		q.mu.Lock() // what finds that it hangs comes as the work ends
+		time.Sleep(time.Second)
+		q.items[red].patience.Stop()
+		q.items[red].patience = nil
+		q.mu.Unlock()
+		synctest.Wait()
+		if q.Hanging("red") || q.Hanging("") || len(hung) > 0 {
+			t.Errorf("%q are told to hang, want none", hung)
+		}
+		q.Done(red)
+
+		q.Add(red)
+		q.Get()
+		q.Add(blue)
+		got := make(chan sacontroller.Key, 1)
+		go func() { key, _ := q.Get(); got <- key }()
+		synctest.Wait()
+		if len(got) != 0 {
+			t.Error("another tenant has a worker, and there is only one")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if len(got) != 1 || !slices.Equal(hung, []string{"red"}) {
+			t.Errorf("%q hang, and another tenant has %d workers, want red, and one", hung, len(got))
+		}
+		time.Sleep(10 * time.Minute)
+		if !q.Hanging("red") {
+			t.Error("calls that don't end hang no longer")
+		}
+		q.Add(red)
+		q.Done(red) // is due again, so that it is remembered
+		if q.Hanging("red") {
+			t.Error("calls that ended ten minutes after they began to hang still do")
+		}
+		q.Close()
 	})
 }

@@ -2,6 +2,7 @@ package fairqueue
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -407,6 +408,34 @@ func TestQueueClosed(t *testing.T) {
 		synctest.Wait()
 		if counted.depth != 0 || counted.adds != 7 {
 			t.Errorf("depth %v after %v adds, want 0 after 7", counted.depth, counted.adds)
+		}
+	})
+}
+
+// The lanes take turns: changes, what is tried again, and what was listed.
+func TestQueueLanesTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newTestQueue(1)
+		for i := range 2 {
+			q.Add(secretKey("a", i))
+			key, _ := q.Get()
+			q.Later(key, time.Duration(i)*time.Millisecond)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		for i := range 2 {
+			q.AddUnchanged(secretKey("a", 10+i))
+			q.Add(secretKey("a", 20+i))
+		}
+		q.lane = changed
+		var got []string
+		for range 6 {
+			key, _ := q.Get()
+			q.Done(key)
+			got = append(got, key.Name)
+		}
+		if want := []string{"s-20", "s-0", "s-10", "s-21", "s-1", "s-11"}; !slices.Equal(got, want) {
+			t.Errorf("the keys come as %v, want %v", got, want)
 		}
 	})
 }

@@ -41,20 +41,21 @@ func (s *sizer) visit(v reflect.Value, depth int) {
 	if s.bytes > s.limit {
 		return
 	}
+	depth++ // of what it refers to
 	switch v.Kind() {
 	case reflect.String:
 		s.add(uintptr(v.Len()))
 	case reflect.Pointer, reflect.Interface:
 		if !v.IsNil() {
 			s.add(v.Elem().Type().Size())
-			s.visit(v.Elem(), depth+1)
+			s.visit(v.Elem(), depth)
 		}
 	case reflect.Struct:
 		if v.Type() == timeType {
 			return // its location is shared
 		}
 		for i := range v.NumField() {
-			s.visit(v.Field(i), depth+1)
+			s.visit(v.Field(i), depth)
 		}
 	case reflect.Array:
 		s.visitElements(v, depth)
@@ -71,8 +72,8 @@ func (s *sizer) visit(v reflect.Value, depth int) {
 		}
 		s.add(mapOverhead + slots*(v.Type().Key().Size()+v.Type().Elem().Size()+1))
 		for i := v.MapRange(); i.Next() && s.bytes <= s.limit; {
-			s.visit(i.Key(), depth+1)
-			s.visit(i.Value(), depth+1)
+			s.visit(i.Key(), depth)
+			s.visit(i.Value(), depth)
 		}
 	}
 }
@@ -82,7 +83,7 @@ func (s *sizer) visitElements(v reflect.Value, depth int) {
 		return // numbers refer to nothing
 	}
 	for i := 0; i < v.Len() && s.bytes <= s.limit; i++ {
-		s.visit(v.Index(i), depth+1)
+		s.visit(v.Index(i), depth)
 	}
 }
 
