@@ -34,6 +34,8 @@ func (h *Handler) decide(ctx context.Context, rq *reviewRequest, p *patch) answe
 		return answer{}
 	}
 	switch rq.resource.name {
+	case "":
+		return answer{denial: denyBadRequest("the request names no resource")} // which could be pods
 	case "pods":
 		return h.answerPod(ctx, rq, p)
 	case "serviceaccounts":

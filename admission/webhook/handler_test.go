@@ -152,6 +152,7 @@ func TestHandlerDecides(t *testing.T) {
 		{name: "namespace of the request counts", object: strings.Replace(in, `"namespace":"shop"`, `"namespace":"other"`, 1), patched: true},
 		// ADM-2, ADM-T2
 		{name: "another resource", object: in, changes: []change{func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = "CustomResource" }}},
+		{name: "no resource", object: in, changes: []change{func(r *admissionv1.AdmissionRequest) { r.Resource.Resource = "" }}, want: badRequest("the request names no resource")},
 		{name: "pods of another group", object: `{"spec":7}`, changes: []change{func(r *admissionv1.AdmissionRequest) { r.Resource.Group = "example.com" }}},
 		// ADM-3, ADM-5
 		{name: "update", object: `{"spec":[]}`, changes: []change{func(r *admissionv1.AdmissionRequest) { r.Operation = admissionv1.Update }}},
