@@ -2,6 +2,7 @@ package admission_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/admission/furthervolume"
 )
 
 // carryOut returns a copy of in to which d has been done, going by the values of the
@@ -184,4 +186,26 @@ func TestDecisionsShareNothing(t *testing.T) {
 	}
 	d.Edits[len(d.Edits)-1].Value().([]corev1.LocalObjectReference)[0].Name = "changed"
 	wantAccount(t, a, before)
+}
+
+// A15, A17: names in a pod are of any length and of any bytes; a decision says of each edit what
+// fits on a line.
+func TestDecisionsAreLinesOfText(t *testing.T) {
+	const long = 10_000
+	odd := "\x1b[31m\nset spec.serviceAccountName: admin (the pod names no account)\r\u202e" + strings.Repeat("x", long)
+	p := plugin(t, have(account("default", pulls(odd))), further(furthervolume.Volume{Name: "v", Audience: "vault", MountPath: "/v"}),
+		func(c *admission.Config) { c.OptOutAnnotation = "example.com/no-token" })
+	in := pod(runsAs("default"), withVolumes(corev1.Volume{Name: "kube-api-access-\n" + odd[:40]}, corev1.Volume{Name: "kube-api-access-" + odd}),
+		main(corev1.Container{Name: odd}), main(corev1.Container{Name: odd, VolumeMounts: []corev1.VolumeMount{{MountPath: mountPath}, {MountPath: "/v"}}}))
+	d, err := p.Decide(t.Context(), create(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := d.String()
+	if lines := strings.Split(text, "\n"); len(lines) != len(d.Edits) || len(text) > 700*len(lines) {
+		t.Errorf("%d edits are %d bytes in %d lines, want one each:\n%.3000s", len(d.Edits), len(text), len(lines), text)
+	}
+	if strings.ContainsFunc(text, func(r rune) bool { return r != '\n' && !strconv.IsPrint(r) }) {
+		t.Errorf("the text is %q", text)
+	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/admission/furthervolume"
 	"github.com/kubesa/serviceaccount/admission/internal/podrules"
+	"github.com/kubesa/serviceaccount/internal/names"
 )
 
 // An Edit is one change to a pod, or one that could be expected and is not made.
@@ -104,15 +105,15 @@ func (e *Edit) String() string {
 	case corev1.Volume:
 		text += ": " + v.Name
 	case corev1.VolumeMount:
-		text += ": " + v.Name + " at " + v.MountPath
+		text += ": " + names.Printable(v.Name) + " at " + v.MountPath
 	case corev1.EnvVar:
 		text += ": " + v.Name
 	case []corev1.LocalObjectReference:
-		names := make([]string, len(v))
+		all := make([]string, len(v))
 		for i, ref := range v {
-			names[i] = ref.Name
+			all[i] = names.Printable(ref.Name)
 		}
-		text += ": " + strings.Join(names, ", ")
+		text += ": " + strings.Join(all, ", ")
 	}
 	return text + " (" + e.Why() + ")"
 }
@@ -215,12 +216,12 @@ var reasons = [...]string{
 }
 
 // Why says why the field is changed or kept. It is for people, and may change
-// from release to release.
+// from release to release. Names in it are cut and escaped if they are none.
 func (e *Edit) Why() string {
 	if e.further != nil {
 		return e.further.Why()
 	}
-	values := []string{"{name}", e.name, "{detail}", e.detail}
+	values := []string{"{name}", names.Printable(e.name), "{detail}", names.Printable(e.detail)}
 	if r := e.rules; r != nil {
 		ca, audience := "the ConfigMap "+r.RootCAConfigMap, "the API server's"
 		if r.RootCASigner != "" {

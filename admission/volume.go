@@ -12,6 +12,9 @@ import (
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
 
+// maxVolumeName is how long names of volumes may be: DNS-1123 labels.
+const maxVolumeName = 63
+
 // existingVolume returns the volume that already has the token. If there is none,
 // it returns the first projected one that looks alike and is not used, if any.
 func (r *rules) existingVolume(b *budget.Budget, volumes []corev1.Volume, token string) (v, lookAlike *corev1.Volume, err error) {
@@ -20,6 +23,9 @@ func (r *rules) existingVolume(b *budget.Budget, volumes []corev1.Volume, token 
 	}
 	for i := range volumes {
 		v := &volumes[i]
+		if len(v.Name) > maxVolumeName { // no pod can have it, and each container would get the name
+			continue
+		}
 		if r.TokenVolume == SecretBacked {
 			if v.Secret != nil && v.Secret.SecretName == token && !(r.Strict && len(v.Secret.Items) > 0) {
 				return v, nil, nil

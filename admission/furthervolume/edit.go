@@ -1,6 +1,9 @@
 package furthervolume
 
-import "github.com/kubesa/serviceaccount/admission/internal/podrules"
+import (
+	"github.com/kubesa/serviceaccount/admission/internal/podrules"
+	"github.com/kubesa/serviceaccount/internal/names"
+)
 
 // An Edit is one addition to a pod, or one that could be expected and is not made.
 // It is safe for concurrent use while nobody changes it.
@@ -24,7 +27,7 @@ type Edit struct {
 func (e *Edit) Why() string {
 	why := e.why
 	if e.Field != podrules.Volumes {
-		why = "container " + e.container + why
+		why = "container " + names.Printable(e.container) + why
 	}
 	if e.Add == nil {
 		why = e.volume + ": " + why

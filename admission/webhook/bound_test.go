@@ -58,6 +58,15 @@ var hostileReviews = []struct {
 	{name: "volumes with the next name", kept: true, config: admissiontest.Strict, review: func(n int) string {
 		return reviewOf(`{"spec":{"containers":[{}],"volumes":[{"name":"kube-api-access-abc12"},` + repeat(n, func(i int) string { return fmt.Sprintf(`{"name":"kube-api-access-%d"}`, i+2) }) + `]}}`)
 	}},
+	{name: "a long name of the token volume", kept: true, review: func(n int) string {
+		return reviewOf(`{"spec":{"containers":[` + repeat(n, same(`{}`)) + `],"volumes":[{"name":"kube-api-access-` + strings.Repeat("x", 9*n) + `","projected":{"sources":[{"serviceAccountToken":{"path":"token"}}]}}]}}`)
+	}},
+	{name: "a long name of the token Secret's volume", kept: true, config: func(c *admission.Config) {
+		objects := have(account("default", admissiontest.Lists("t1")), admissiontest.TokenSecret("t1", "default", "uid-1"))
+		c.TokenVolume, c.ServiceAccounts, c.Secrets = admission.SecretBacked, objects, objects
+	}, review: func(n int) string {
+		return reviewOf(`{"spec":{"containers":[` + repeat(n, same(`{}`)) + `],"volumes":[{"name":"` + strings.Repeat("x", 9*n) + `","secret":{"secretName":"t1"}}]}}`)
+	}},
 	{name: "volumes of another audience", kept: true, review: func(n int) string {
 		return reviewOf(`{"spec":{"containers":[{}],"volumes":[` + repeat(n/2, func(i int) string {
 			return fmt.Sprintf(`{"name":"kube-api-access-%d","projected":{"sources":[{"serviceAccountToken":{"path":"token","audience":"x"}}]}}`, i+2)

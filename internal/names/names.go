@@ -56,6 +56,13 @@ func isLabel(s string) bool {
 // an ellipsis.
 func Shorten(text string) string { return shorten(text, maxSubdomain) }
 
+// Printable returns text of a client for messages, without quotes: as it is if it may be
+// a name, else cut, with an ellipsis, and with escapes for what isn't printed.
+func Printable(text string) string {
+	quoted := strconv.Quote(shorten(text, maxSubdomain))
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
 // Quote returns any text of a client for messages: quoted, and cut to 64 bytes, with
 // an ellipsis.
 func Quote(text string) string {

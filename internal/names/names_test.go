@@ -73,3 +73,14 @@ func TestTexts(t *testing.T) {
 		}
 	}
 }
+
+func TestPrintable(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "web-1.example": "web-1.example", "a \"b\" ä": "a \"b\" ä", "a\nset x\x1b[31m\u202e\xff": `a\nset x\x1b[31m\u202e\xff`, `a\n"`: `a\\n"`,
+		strings.Repeat("\n", 254): strings.Repeat(`\n`, 253) + "…",
+	} {
+		if got := names.Printable(text); got != want {
+			t.Errorf("Printable(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
