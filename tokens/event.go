@@ -86,7 +86,7 @@ func (e *Event) setError(err error) {
 	} else if unavailable, ok := errors.AsType[*UnavailableError](err); ok {
 		e.Subject = unavailable.Subject
 		e.Panic, e.Stack = flight.PanicOf(err)
-	} else if errors.Is(err, ErrNotRecognized) {
+	} else { // ErrNotRecognized
 		e.Result, e.Reason = ResultNotRecognized, ReasonForeignIssuer
 		if foreign, ok := errors.AsType[*NotRecognizedError](err); ok {
 			e.Reason = foreign.Reason

@@ -129,7 +129,7 @@ type cache struct {
 	lookups flight.Group[key, any]
 	answers *bounded.Cache[key, answer]
 
-	mu sync.Mutex // held by who starts a lookup or stores its answer
+	mu sync.Mutex // held by who reads an answer or starts a lookup, and who stores its answer
 }
 
 // ttl returns how long the answer of a lookup counts, 0 for an error that isn't one.
@@ -143,10 +143,10 @@ func (c *cache) ttl(err error) time.Duration {
 	return 0
 }
 
-// known returns the answer for k that still counts.
+// known returns the answer for k, and whether there is one that still counts.
 func (c *cache) known(k key) (answer, bool) {
-	a, ok := c.answers.Get(k)
-	return a, ok && time.Since(a.began) < c.ttl(a.error())
+	a, _ := c.answers.Get(k) // none began long ago
+	return a, time.Since(a.began) < c.ttl(a.error())
 }
 
 func (a *answer) error() error {
@@ -193,11 +193,8 @@ const (
 func (c *cache) get(ctx context.Context, k key, lookup func(context.Context) (any, error)) (any, way, error) {
 	asked := time.Now()
 	for {
-		if a, ok := c.known(k); ok {
-			return a.object, remembered, a.error()
-		}
 		c.mu.Lock()
-		if a, ok := c.known(k); ok { // stored meanwhile
+		if a, ok := c.known(k); ok {
 			c.mu.Unlock()
 			return a.object, remembered, a.error()
 		}
@@ -221,31 +218,21 @@ func (c *cache) fill(ctx context.Context, k key, lookup func(context.Context) (a
 	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
 	defer cancel()
 	object, err := flight.Do(ctx, c.guard, lookup)
-	a := answer{began: began}
-	if err != nil {
-		a.err = notFound(err)
-	} else {
-		a.object = object
+	a := answer{object: object, began: began}
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		a.object, a.err = nil, &apierrors.StatusError{ErrStatus: status.Status()} // without what err wraps
 	}
+	size := bounded.SizeOf(&a, c.cfg.MaxBytes) + k.size()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch was, ok := c.answers.Get(k); {
-	case ok && was.began.After(began): // that lookup was too late to join this one, and has ended before it
+	switch was, _ := c.answers.Get(k); {
+	case was.began.After(began): // that lookup was too late to join this one, and has ended before it
 	case c.ttl(err) > 0:
-		c.answers.Add(k, a, bounded.SizeOf(&a, c.cfg.MaxBytes)+k.size())
-	case ok:
+		c.answers.Add(k, a, size)
+	default:
 		c.answers.Delete(k)
 	}
 	return object, err
-}
-
-// notFound returns the status of a NotFound error, without what it wraps.
-func notFound(err error) *apierrors.StatusError {
-	var status apierrors.APIStatus
-	if errors.As(err, &status) {
-		return &apierrors.StatusError{ErrStatus: status.Status()}
-	}
-	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Reason: metav1.StatusReasonNotFound, Message: err.Error()}}
 }
 
 // size returns what k holds on to.

@@ -296,6 +296,91 @@ func TestLateAnswers(t *testing.T) {
 	})
 }
 
+// Who joins a lookup shares what it returns, a failure too, unless that no longer counts
+// when it comes.
+func TestJoined(t *testing.T) {
+	failure := errors.New("etcd is down")
+	for _, tt := range []struct {
+		name        string
+		takes       time.Duration
+		err         error
+		negativeTTL time.Duration
+		lookups     int32
+	}{
+		{name: "an account", takes: 2 * time.Second, lookups: 1},
+		{name: "an account, TTL later", takes: 3 * time.Second, lookups: 2},
+		{name: "a failure", takes: 2 * time.Second, err: failure, lookups: 1},
+		{name: "a late failure", takes: 4 * time.Second, err: failure, lookups: 1},
+		{name: "NotFound", takes: time.Second, err: notFound, negativeTTL: 2 * time.Second, lookups: 1},
+		{name: "NotFound, NegativeTTL later", takes: 2 * time.Second, err: notFound, negativeTTL: 2 * time.Second, lookups: 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var lookups atomic.Int32
+				var mu sync.Mutex
+				var joined, hits int
+				get := ofAccounts(func(context.Context) (*corev1.ServiceAccount, error) {
+					lookups.Add(1)
+					time.Sleep(tt.takes)
+					if tt.err != nil {
+						return nil, tt.err
+					}
+					return account(), nil
+				}, objectcache.Config{TTL: 3 * time.Second, NegativeTTL: tt.negativeTTL, Observe: func(_ context.Context, e objectcache.Event) {
+					mu.Lock()
+					defer mu.Unlock()
+					if e.Joined {
+						joined++
+					}
+					if e.Hit {
+						hits++
+					}
+				}})
+				first := make(chan error)
+				go func() { first <- get(t.Context()) }()
+				time.Sleep(time.Second / 2)
+				second := get(t.Context())
+				if err := <-first; (err == nil) != (tt.err == nil) || (second == nil) != (tt.err == nil) || lookups.Load() != tt.lookups {
+					t.Errorf("get() = %v and %v, %d lookups, want %v and %d", err, second, lookups.Load(), tt.err, tt.lookups)
+				}
+				if want := int(2 - tt.lookups); joined != want || hits != 0 {
+					t.Errorf("%d calls joined another, and %d were hits, want %d and 0", joined, hits, want)
+				}
+			})
+		})
+	}
+}
+
+// An answer that is late doesn't replace that of a lookup which began later.
+func TestLateAnswerReplacesNone(t *testing.T) {
+	for name, late := range map[string]error{"an account": nil, "NotFound": notFound, "a failure": errors.New("etcd is down")} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var lookups atomic.Int32
+				get := ofAccounts(func(context.Context) (*corev1.ServiceAccount, error) {
+					if lookups.Add(1) > 1 {
+						return account(), nil
+					}
+					time.Sleep(3 * time.Second)
+					return account(), late
+				}, objectcache.Config{TTL: 2 * time.Second, NegativeTTL: time.Hour})
+				first := make(chan error)
+				go func() { first <- get(t.Context()) }()
+				time.Sleep(2 * time.Second)
+				if err := get(t.Context()); err != nil || lookups.Load() != 2 {
+					t.Errorf("get() = %v, %d lookups, want a second one that finds the account", err, lookups.Load())
+				}
+				if err := <-first; !errors.Is(err, late) {
+					t.Errorf("who began the late lookup got %v, want %v", err, late)
+				}
+				if err := get(t.Context()); err != nil || lookups.Load() != 2 {
+					t.Errorf("get() after the late answer = %v, %d lookups, want what the second one found", err, lookups.Load())
+				}
+			})
+		})
+	}
+}
+
 // A NotFound of before the caller asked isn't shared for longer than NegativeTTL.
 func TestLateNotFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -453,6 +538,62 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d bytes are held, want up to %d", held, bound)
 	}
 	runtime.KeepAlive(g)
+}
+
+// Whatever is long in a question counts as memory.
+func TestMemoryOfQuestions(t *testing.T) {
+	long := strings.Repeat("x", 1000)
+	for name, ask := range map[string]func(o tokens.ObjectGetter, i string) (metav1.Object, error){
+		"tenant": func(o tokens.ObjectGetter, i string) (metav1.Object, error) {
+			return o.GetObject(tenant.NewContext(t.Context(), long+i), schema.GroupVersionKind{}, "", "")
+		},
+		"group": func(o tokens.ObjectGetter, i string) (metav1.Object, error) {
+			return o.GetObject(t.Context(), schema.GroupVersionKind{Group: long + i}, "", "")
+		},
+		"version": func(o tokens.ObjectGetter, i string) (metav1.Object, error) {
+			return o.GetObject(t.Context(), schema.GroupVersionKind{Version: long + i}, "", "")
+		},
+		"kind": func(o tokens.ObjectGetter, i string) (metav1.Object, error) {
+			return o.GetObject(t.Context(), schema.GroupVersionKind{Kind: long + i}, "", "")
+		},
+		"namespace": func(o tokens.ObjectGetter, i string) (metav1.Object, error) {
+			return o.GetObject(t.Context(), schema.GroupVersionKind{}, long+i, "")
+		},
+		"name": func(o tokens.ObjectGetter, i string) (metav1.Object, error) {
+			return o.GetObject(t.Context(), schema.GroupVersionKind{}, "", long+i)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			counted := &countingObjects{object: &metav1.ObjectMeta{}}
+			g := must(objectcache.New(objectcache.Getters{Objects: counted}, objectcache.Config{TTL: time.Hour, MaxBytes: 64 << 10}))
+			for i := range 200 {
+				if _, err := ask(g.Objects, fmt.Sprint(i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			remembered := 0
+			for i := 199; counted.asked == 200; i-- { // the last ones
+				if _, err := ask(g.Objects, fmt.Sprint(i)); err != nil {
+					t.Fatal(err)
+				}
+				remembered++
+			}
+			if remembered > 64 || remembered < 10 {
+				t.Errorf("%d answers are remembered in 64 KiB, want up to 64 and some", remembered)
+			}
+		})
+	}
+}
+
+// countingObjects counts the questions, to each of which it has the same answer.
+type countingObjects struct {
+	object metav1.Object
+	asked  int
+}
+
+func (c *countingObjects) GetObject(context.Context, schema.GroupVersionKind, string, string) (metav1.Object, error) {
+	c.asked++
+	return c.object, nil
 }
 
 func TestNewRefuses(t *testing.T) {
