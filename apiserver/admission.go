@@ -17,6 +17,7 @@ import (
 
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/admission"
+	"github.com/kubesa/serviceaccount/apiserver/admissionconfig"
 )
 
 // AdmissionPluginName is the name of the admission plugin for ServiceAccounts, as in
@@ -25,11 +26,12 @@ const AdmissionPluginName = "ServiceAccount"
 
 // RegisterAdmission registers the admission plugin for ServiceAccounts in place of
 // Kubernetes'. Its configuration file, if there is one, is an
-// [ServiceAccountConfiguration]. It reads objects where a [Parts.Initializer] says, or else
-// from the informers and the client that servers give to their plugins.
+// [admissionconfig.ServiceAccountConfiguration]. It reads objects where a
+// [Parts.Initializer] says, or else from the informers and the client that servers give
+// to their plugins.
 func RegisterAdmission(plugins *genericadmission.Plugins) {
 	plugins.Register(AdmissionPluginName, func(file io.Reader) (genericadmission.Interface, error) {
-		cfg, err := ParseAdmissionConfiguration(file)
+		cfg, err := admissionconfig.Parse(file)
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,6 @@
 package apiserver_test
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"reflect"
@@ -220,46 +219,29 @@ func (g getterInitializer) Initialize(plugin genericadmission.Interface) {
 	plugin.(apiserver.WantsGetters).SetGetters(apiserver.Getters{}, apiserver.Getters(g))
 }
 
-// The configuration is strict, and says what the Config says.
-func TestAdmissionConfiguration(t *testing.T) {
+// What only admission.New finds is found when the server starts, all at once.
+func TestConfigurationMistakes(t *testing.T) {
 	const head = "apiVersion: serviceaccount.kubesa.io/v1alpha1\nkind: ServiceAccountConfiguration\n"
-	for _, tt := range []struct {
-		name, file string
-		want       admission.Config
-		wantErr    string // part
-	}{
-		{name: "empty"},
-		{name: "nothing set", file: head},
-		{name: "all", file: head + "tokenVolume: SecretBacked\nallowMissingToken: true\nlimitSecretReferences: true\ndisableTokenMount: true\nstrict: true\ndefaultAccount: main\nmountPath: /run/token\nrootCAConfigMap: ca\ntokenExpirationSeconds: 900\naudience: vault\noptOutAnnotation: example.org/none\nwaitTimeout: 5s\ndisableWait: true\n",
-			want: admission.Config{TokenVolume: admission.SecretBacked, AllowMissingToken: true, LimitSecretReferences: true, DisableTokenMount: true, Strict: true, DefaultAccount: "main",
-				MountPath: "/run/token", RootCAConfigMap: "ca", TokenLifetime: 15 * time.Minute, Audience: "vault", OptOutAnnotation: "example.org/none", WaitTimeout: 5 * time.Second, DisableWait: true}},
-		{name: "JSON", file: `{"apiVersion":"serviceaccount.kubesa.io/v1alpha1","kind":"ServiceAccountConfiguration","strict":true}`, want: admission.Config{Strict: true}},
-		{name: "unknown field", file: head + "stict: true\n", wantErr: `unknown field "stict"`},
-		{name: "other case", file: head + "Strict: true\n", wantErr: `unknown field "Strict"`},
-		{name: "twice", file: head + "strict: true\nstrict: false\n", wantErr: `key "strict" already set in map`},
-		{name: "other version", file: strings.Replace(head, "v1alpha1", "v2", 1), wantErr: "v2"},
-		{name: "other kind", file: strings.Replace(head, "kind: ServiceAccount", "kind: Pod", 1), wantErr: "PodConfiguration"},
-		{name: "no version", file: "strict: true\n", wantErr: "Kind"},
-		{name: "wrong type", file: head + "strict: 3\n", wantErr: "bool"},
-		{name: "unknown volume", file: head + "tokenVolume: Projcted\n", wantErr: `apiserver: ServiceAccountConfiguration.tokenVolume is "Projcted", want Projected or SecretBacked`},
-		{name: "short", file: head + "tokenExpirationSeconds: 0\n", wantErr: "apiserver: ServiceAccountConfiguration.tokenExpirationSeconds is 0, want from 600 to 2^32"},
-		{name: "not YAML", file: "{", wantErr: "apiserver: the configuration of ServiceAccount"},
-		{name: "large", file: strings.Repeat("#", 1<<20+1), wantErr: "larger than 1 MiB"},
+	const furtherVolume = head + "furtherVolumes:\n- name: aws-iam-token\n  audience: sts.amazonaws.com\n  mountPath: /run/aws\n"
+	getters := getterInitializer{ServiceAccounts: fake.New()}
+	for _, tt := range []struct{ name, file, wantErr string }{
+		{name: "good", file: furtherVolume},
+		{name: "path", file: head + "mountPath: /run/token\n"},
+		{name: "bad path", file: head + "mountPath: relative\n", wantErr: "admission: Config.MountPath"},
+		{name: "signer", file: head + "rootCASigner: example.org/signer\n"},
+		{name: "bad signer", file: head + "rootCASigner: signer\n", wantErr: `admission: Config.RootCASigner is "signer"`},
+		{name: "signer and ConfigMap", file: head + "rootCASigner: example.org/signer\nrootCAConfigMap: ca\n", wantErr: "which RootCAConfigMap or SecretBacked contradicts"},
+		{name: "no audience", file: strings.Replace(furtherVolume, "audience: sts.amazonaws.com", `audience: ""`, 1), wantErr: "admission: Config.FurtherVolumes[0].Audience is empty"},
+		{name: "a Secret", file: furtherVolume + "  sources: [{secret: {name: x}}]\n", wantErr: "admission: Config.FurtherVolumes[0].Sources[0] has a secret of its own"},
+		{name: "short", file: furtherVolume + "  lifetime: 1m\n  mode: 01777\n", wantErr: "admission: Config.FurtherVolumes[0].Lifetime is 1m0s"},
+		{name: "and mode", file: furtherVolume + "  lifetime: 1m\n  mode: 01777\n", wantErr: "admission: Config.FurtherVolumes[0].Mode is 01777"},
+		{name: "negative", file: head + "waitTimeout: -1s\n", wantErr: "admission: Config.WaitTimeout"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := apiserver.ParseAdmissionConfiguration(strings.NewReader(tt.file))
+			_, err := registered(t, tt.file, getters)
 			if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
-				t.Fatalf("got %v, want %q", err, tt.wantErr)
-			}
-			if err == nil && !cmp.Equal(tt.want, got, cmp.Comparer(func(a, b func(string) string) bool { return (a == nil) == (b == nil) }), cmp.Comparer(func(a, b func(context.Context, string, string) error) bool { return (a == nil) == (b == nil) })) {
-				t.Errorf("got %+v, want %+v", got, tt.want)
+				t.Errorf("got %v, want %q", err, tt.wantErr)
 			}
 		})
 	}
-	// What only New finds is found when the server starts.
-	getters := getterInitializer{ServiceAccounts: fake.New()}
-	if _, err := registered(t, head+"mountPath: relative\n", getters); err == nil || !strings.Contains(err.Error(), "admission: Config.MountPath") {
-		t.Errorf("got %v", err)
-	}
-	must(registered(t, head+"mountPath: /run/token\n", getters))(t)
 }

@@ -19,7 +19,7 @@
 //	err = parts.Install(server)                              // authentication.k8s.io, discovery
 //
 // and, for pods, [RegisterAdmission] beside the server's other plugins, with
-// [Parts.Initializer] among their initializers.
+// [Parts.Initializer] among their initializers; package admissionconfig reads its file.
 //
 // Controllers that create accounts and fill token Secrets are clients, as everywhere:
 // see packages sacontroller and sacontroller/manager.

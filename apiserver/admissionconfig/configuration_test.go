@@ -1,6 +1,7 @@
-package apiserver_test
+package admissionconfig_test
 
 import (
+	"context"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -14,8 +15,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/admission/furthervolume"
-	"github.com/kubesa/serviceaccount/apiserver"
-	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/apiserver/admissionconfig"
 )
 
 const configurationHead = "apiVersion: serviceaccount.kubesa.io/v1alpha1\nkind: ServiceAccountConfiguration\n"
@@ -72,24 +72,61 @@ func unset(path string, v reflect.Value) (paths []string) {
 	return paths
 }
 
+// The configuration is strict, and says what the Config says.
+func TestConfiguration(t *testing.T) {
+	for _, tt := range []struct {
+		name, file string
+		want       admission.Config
+		wantErr    string // part
+	}{
+		{name: "empty"},
+		{name: "nothing set", file: configurationHead},
+		{name: "all", file: configurationHead + "tokenVolume: SecretBacked\nallowMissingToken: true\nlimitSecretReferences: true\ndisableTokenMount: true\nstrict: true\ndefaultAccount: main\nmountPath: /run/token\nrootCAConfigMap: ca\ntokenExpirationSeconds: 900\naudience: vault\noptOutAnnotation: example.org/none\nwaitTimeout: 5s\ndisableWait: true\n",
+			want: admission.Config{TokenVolume: admission.SecretBacked, AllowMissingToken: true, LimitSecretReferences: true, DisableTokenMount: true, Strict: true, DefaultAccount: "main",
+				MountPath: "/run/token", RootCAConfigMap: "ca", TokenLifetime: 15 * time.Minute, Audience: "vault", OptOutAnnotation: "example.org/none", WaitTimeout: 5 * time.Second, DisableWait: true}},
+		{name: "JSON", file: `{"apiVersion":"serviceaccount.kubesa.io/v1alpha1","kind":"ServiceAccountConfiguration","strict":true}`, want: admission.Config{Strict: true}},
+		{name: "unknown field", file: configurationHead + "stict: true\n", wantErr: `unknown field "stict"`},
+		{name: "other case", file: configurationHead + "Strict: true\n", wantErr: `unknown field "Strict"`},
+		{name: "twice", file: configurationHead + "strict: true\nstrict: false\n", wantErr: `key "strict" already set in map`},
+		{name: "other version", file: strings.Replace(configurationHead, "v1alpha1", "v2", 1), wantErr: "v2"},
+		{name: "other kind", file: strings.Replace(configurationHead, "kind: ServiceAccount", "kind: Pod", 1), wantErr: "PodConfiguration"},
+		{name: "no version", file: "strict: true\n", wantErr: "Kind"},
+		{name: "wrong type", file: configurationHead + "strict: 3\n", wantErr: "bool"},
+		{name: "unknown volume", file: configurationHead + "tokenVolume: Projcted\n", wantErr: `admissionconfig: ServiceAccountConfiguration.tokenVolume is "Projcted", want Projected or SecretBacked`},
+		{name: "short", file: configurationHead + "tokenExpirationSeconds: 0\n", wantErr: "admissionconfig: ServiceAccountConfiguration.tokenExpirationSeconds is 0, want from 600 to 2^32"},
+		{name: "not YAML", file: "{", wantErr: "admissionconfig: the configuration of ServiceAccount"},
+		{name: "large", file: strings.Repeat("#", 1<<20+1), wantErr: "larger than 1 MiB"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := admissionconfig.Parse(strings.NewReader(tt.file))
+			if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
+				t.Fatalf("got %v, want %q", err, tt.wantErr)
+			}
+			if err == nil && !cmp.Equal(tt.want, got, cmp.Comparer(func(a, b func(string) string) bool { return (a == nil) == (b == nil) }), cmp.Comparer(func(a, b func(context.Context, string, string) error) bool { return (a == nil) == (b == nil) })) {
+				t.Errorf("got %+v, want %+v", got, tt.want)
+			}
+		})
+	}
+}
+
 // Every field of a Config that is data can be set in a file, and copies of the file's
 // object share nothing.
 func TestConfigurationIsComplete(t *testing.T) {
-	var c apiserver.ServiceAccountConfiguration
+	var c admissionconfig.ServiceAccountConfiguration
 	fill(t, reflect.ValueOf(&c).Elem())
-	c.TypeMeta = metav1.TypeMeta{APIVersion: apiserver.ConfigurationVersion, Kind: apiserver.ConfigurationKind}
+	c.TypeMeta = metav1.TypeMeta{APIVersion: admissionconfig.Version, Kind: admissionconfig.Kind}
 	c.TokenVolume = admission.SecretBacked.String()
 	if paths := unset("", reflect.ValueOf(c)); len(paths) > 0 {
 		t.Fatalf("fill left %q", paths)
 	}
 	file := must(json.Marshal(&c))(t)
-	cfg := must(apiserver.ParseAdmissionConfiguration(strings.NewReader(string(file))))(t)
+	cfg := must(admissionconfig.Parse(strings.NewReader(string(file))))(t)
 	want := []string{".ServiceAccounts", ".Live", ".Wait", ".Secrets", ".NewName"}
 	if diff := cmp.Diff(want, unset("", reflect.ValueOf(cfg))); diff != "" {
 		t.Errorf("what a file doesn't set (-want +got):\n%s", diff)
 	}
 
-	clone := c.DeepCopyObject().(*apiserver.ServiceAccountConfiguration)
+	clone := c.DeepCopyObject().(*admissionconfig.ServiceAccountConfiguration)
 	if diff := cmp.Diff(&c, clone); diff != "" {
 		t.Errorf("the copy differs (-want +got):\n%s", diff)
 	}
@@ -99,7 +136,7 @@ func TestConfigurationIsComplete(t *testing.T) {
 	if again := string(must(json.Marshal(&c))(t)); again != string(file) {
 		t.Errorf("a change of the copy changed the original:\n%s", again)
 	}
-	if (*apiserver.ServiceAccountConfiguration)(nil).DeepCopyObject() != runtime.Object(nil) {
+	if (*admissionconfig.ServiceAccountConfiguration)(nil).DeepCopyObject() != runtime.Object(nil) {
 		t.Error("the copy of nil isn't nil")
 	}
 }
@@ -140,7 +177,7 @@ func TestConfigurationOfFurtherVolumes(t *testing.T) {
 		{name: "no list", file: configurationHead + "furtherVolumes: {}\n", wantErr: "cannot unmarshal object"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := apiserver.ParseAdmissionConfiguration(strings.NewReader(tt.file))
+			got, err := admissionconfig.Parse(strings.NewReader(tt.file))
 			if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
 				t.Fatalf("got %v, want %q", err, tt.wantErr)
 			}
@@ -151,25 +188,12 @@ func TestConfigurationOfFurtherVolumes(t *testing.T) {
 	}
 }
 
-// What only admission.New finds is found when the server starts, all at once.
-func TestConfigurationMistakes(t *testing.T) {
-	getters := getterInitializer{ServiceAccounts: fake.New()}
-	for _, tt := range []struct{ name, file, wantErr string }{
-		{name: "good", file: furtherVolume},
-		{name: "signer", file: configurationHead + "rootCASigner: example.org/signer\n"},
-		{name: "bad signer", file: configurationHead + "rootCASigner: signer\n", wantErr: `admission: Config.RootCASigner is "signer"`},
-		{name: "signer and ConfigMap", file: configurationHead + "rootCASigner: example.org/signer\nrootCAConfigMap: ca\n", wantErr: "which RootCAConfigMap or SecretBacked contradicts"},
-		{name: "no audience", file: strings.Replace(furtherVolume, "audience: sts.amazonaws.com", `audience: ""`, 1), wantErr: "admission: Config.FurtherVolumes[0].Audience is empty"},
-		{name: "a Secret", file: furtherVolume + "  sources: [{secret: {name: x}}]\n", wantErr: "admission: Config.FurtherVolumes[0].Sources[0] has a secret of its own"},
-		{name: "short", file: furtherVolume + "  lifetime: 1m\n  mode: 01777\n", wantErr: "admission: Config.FurtherVolumes[0].Lifetime is 1m0s"},
-		{name: "and mode", file: furtherVolume + "  lifetime: 1m\n  mode: 01777\n", wantErr: "admission: Config.FurtherVolumes[0].Mode is 01777"},
-		{name: "negative", file: configurationHead + "waitTimeout: -1s\n", wantErr: "admission: Config.WaitTimeout"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := registered(t, tt.file, getters)
-			if (err == nil) != (tt.wantErr == "") || err != nil && !strings.Contains(err.Error(), tt.wantErr) {
-				t.Errorf("got %v, want %q", err, tt.wantErr)
-			}
-		})
+func must[T any](value T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
 	}
 }

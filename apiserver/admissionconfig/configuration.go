@@ -1,4 +1,4 @@
-package apiserver
+package admissionconfig
 
 import (
 	"errors"
@@ -15,16 +15,14 @@ import (
 	"github.com/kubesa/serviceaccount/internal/configerror"
 )
 
-// ConfigurationVersion is the apiVersion of a [ServiceAccountConfiguration], and
-// [ConfigurationKind] its kind.
+// Version is the apiVersion of a [ServiceAccountConfiguration], and [Kind] its kind.
 const (
-	ConfigurationVersion = "serviceaccount.kubesa.io/v1alpha1"
-	ConfigurationKind    = "ServiceAccountConfiguration"
+	Version = "serviceaccount.kubesa.io/v1alpha1"
+	Kind    = "ServiceAccountConfiguration"
 )
 
 // A ServiceAccountConfiguration is the configuration of the admission plugin
-// [AdmissionPluginName]: a file, or a part of the one that
-// --admission-control-config-file names. Its fields are those of [admission.Config],
+// ServiceAccount: a file, or a part of the one that --admission-control-config-file names. Its fields are those of [admission.Config],
 // which says what they mean and what they are if they are absent.
 type ServiceAccountConfiguration struct {
 	metav1.TypeMeta `json:",inline"`
@@ -44,7 +42,7 @@ type ServiceAccountConfiguration struct {
 	WaitTimeout            metav1.Duration `json:"waitTimeout,omitzero"`
 	DisableWait            bool            `json:"disableWait,omitempty"`
 
-	FurtherVolumes []FurtherVolumeConfiguration `json:"furtherVolumes,omitempty"`
+	FurtherVolumes []FurtherVolume `json:"furtherVolumes,omitempty"`
 }
 
 // DeepCopyObject implements [runtime.Object].
@@ -63,38 +61,38 @@ func (c *ServiceAccountConfiguration) DeepCopyObject() runtime.Object {
 	return &other
 }
 
-// maxConfigurationBytes bounds what is read of a file.
-const maxConfigurationBytes = 1 << 20
+// maxBytes bounds what is read of a file.
+const maxBytes = 1 << 20
 
-// ParseAdmissionConfiguration returns what file, a [ServiceAccountConfiguration] in YAML
+// Parse returns what file, a [ServiceAccountConfiguration] in YAML
 // or JSON, says. No file, or an empty one, says nothing. Where accounts are read isn't
 // set; with that, [admission.New] finds what else is wrong.
 //
 // Unknown fields, duplicate ones, and those that differ from the known ones in case are
 // errors, as is another version.
-func ParseAdmissionConfiguration(file io.Reader) (admission.Config, error) {
+func Parse(file io.Reader) (admission.Config, error) {
 	if file == nil {
 		return admission.Config{}, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(file, maxConfigurationBytes+1))
+	data, err := io.ReadAll(io.LimitReader(file, maxBytes+1))
 	switch {
 	case err != nil:
-		return admission.Config{}, fmt.Errorf("apiserver: reading the configuration of %s: %w", AdmissionPluginName, err)
-	case len(data) > maxConfigurationBytes:
-		return admission.Config{}, errors.New("apiserver: the configuration of " + AdmissionPluginName + " is larger than 1 MiB")
+		return admission.Config{}, fmt.Errorf("admissionconfig: reading the configuration of ServiceAccount: %w", err)
+	case len(data) > maxBytes:
+		return admission.Config{}, errors.New("admissionconfig: the configuration of ServiceAccount is larger than 1 MiB")
 	case len(data) == 0:
 		return admission.Config{}, nil
 	}
-	version, err := schema.ParseGroupVersion(ConfigurationVersion)
+	version, err := schema.ParseGroupVersion(Version)
 	if err != nil {
 		return admission.Config{}, err
 	}
 	scheme := runtime.NewScheme()
-	scheme.AddKnownTypeWithName(version.WithKind(ConfigurationKind), &ServiceAccountConfiguration{})
+	scheme.AddKnownTypeWithName(version.WithKind(Kind), &ServiceAccountConfiguration{})
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 	object, _, err := decoder.Decode(data, nil, nil)
 	if err != nil {
-		return admission.Config{}, fmt.Errorf("apiserver: the configuration of %s: %w", AdmissionPluginName, err)
+		return admission.Config{}, fmt.Errorf("admissionconfig: the configuration of ServiceAccount: %w", err)
 	}
 	return object.(*ServiceAccountConfiguration).config()
 }
@@ -109,7 +107,7 @@ func (c *ServiceAccountConfiguration) config() (admission.Config, error) {
 	for i := range c.FurtherVolumes {
 		cfg.FurtherVolumes = append(cfg.FurtherVolumes, c.FurtherVolumes[i].volume())
 	}
-	mistakes := configerror.List{Config: "apiserver." + ConfigurationKind}
+	mistakes := configerror.List{Config: "admissionconfig." + Kind}
 	switch c.TokenVolume {
 	case "", admission.Projected.String():
 	case admission.SecretBacked.String():

@@ -1,4 +1,4 @@
-package apiserver
+package admissionconfig
 
 import (
 	corev1 "k8s.io/api/core/v1"
@@ -7,10 +7,10 @@ import (
 	"github.com/kubesa/serviceaccount/admission/furthervolume"
 )
 
-// A FurtherVolumeConfiguration is an [furthervolume.Volume] in a file.
-type FurtherVolumeConfiguration struct {
-	Name string                 `json:"name"`
-	When ConditionConfiguration `json:"when,omitzero"`
+// A FurtherVolume is a [furthervolume.Volume] in a file.
+type FurtherVolume struct {
+	Name string    `json:"name"`
+	When Condition `json:"when,omitzero"`
 
 	Audience            string `json:"audience"`
 	AccountAudience     string `json:"accountAudience,omitempty"`
@@ -29,21 +29,21 @@ type FurtherVolumeConfiguration struct {
 	Mode      *int32                    `json:"mode,omitempty"`
 	Sources   []corev1.VolumeProjection `json:"sources,omitempty"`
 
-	Env            []EnvVarConfiguration `json:"env,omitempty"`
-	SkipContainers string                `json:"skipContainers,omitempty"`
-	SkipSeparator  string                `json:"skipSeparator,omitempty"`
+	Env            []EnvVar `json:"env,omitempty"`
+	SkipContainers string   `json:"skipContainers,omitempty"`
+	SkipSeparator  string   `json:"skipSeparator,omitempty"`
 }
 
-// A ConditionConfiguration is an [furthervolume.Condition] in a file.
-type ConditionConfiguration struct {
+// A Condition is a [furthervolume.Condition] in a file.
+type Condition struct {
 	AccountAnnotation string `json:"accountAnnotation,omitempty"`
 	AccountLabel      string `json:"accountLabel,omitempty"`
 	PodAnnotation     string `json:"podAnnotation,omitempty"`
 	PodLabel          string `json:"podLabel,omitempty"`
 }
 
-// An EnvVarConfiguration is an [furthervolume.EnvVar] in a file.
-type EnvVarConfiguration struct {
+// An EnvVar is an [furthervolume.EnvVar] in a file.
+type EnvVar struct {
 	Name              string `json:"name"`
 	PodAnnotation     string `json:"podAnnotation,omitempty"`
 	AccountAnnotation string `json:"accountAnnotation,omitempty"`
@@ -52,13 +52,13 @@ type EnvVarConfiguration struct {
 	Group             string `json:"group,omitempty"`
 }
 
-func (f *FurtherVolumeConfiguration) clone() FurtherVolumeConfiguration {
+func (f *FurtherVolume) clone() FurtherVolume {
 	other := *f
 	if f.Mode != nil {
 		other.Mode = new(*f.Mode)
 	}
 	other.Sources = cloneSources(f.Sources)
-	other.Env = append([]EnvVarConfiguration(nil), f.Env...)
+	other.Env = append([]EnvVar(nil), f.Env...)
 	return other
 }
 
@@ -74,7 +74,7 @@ func cloneSources(sources []corev1.VolumeProjection) []corev1.VolumeProjection {
 }
 
 // volume returns f as a part of a Config, with which it shares its Sources and Mode.
-func (f *FurtherVolumeConfiguration) volume() furthervolume.Volume {
+func (f *FurtherVolume) volume() furthervolume.Volume {
 	v := furthervolume.Volume{
 		Name:     f.Name,
 		When:     furthervolume.Condition(f.When),
