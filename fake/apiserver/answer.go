@@ -5,15 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubesa/serviceaccount/fake/apiserver/internal/view"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
@@ -54,6 +57,54 @@ func (c *call) sendJSON(status int, document any) error {
 	c.answer.Header().Set("Content-Type", "application/json")
 	c.send(status, append(data, '\n'))
 	return nil
+}
+
+// sendObject answers with a copy of o, in the form that the client wants.
+func (c *call) sendObject(status int, k *object.Kind, o object.Object) error {
+	if c.view.OfList {
+		return errNotAcceptable(fmt.Sprintf("you requested PartialObjectMetadataList, but the requested object is not a list (*core.%s)", k.Name))
+	}
+	if c.view.Table {
+		return c.sendJSON(status, c.tableOf(k, []object.Object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}))
+	}
+	return c.sendJSON(status, c.view.Of(k, object.CopyOf(o)))
+}
+
+// sendList answers with what was found, in the form that the client wants.
+func (c *call) sendList(k *object.Kind, found object.Page) error {
+	if c.view.Table {
+		return c.sendJSON(http.StatusOK, c.tableOf(k, found.Items, found.Meta))
+	}
+	if c.view.Metadata && !c.view.OfList {
+		return errNotAcceptable(fmt.Sprintf("you requested PartialObjectMetadata, but the requested object is a list (*core.%sList)", k.Name))
+	}
+	if c.view.Metadata {
+		list := metav1.PartialObjectMetadataList{ListMeta: found.Meta}
+		list.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadataList"))
+		for _, o := range found.Items {
+			list.Items = append(list.Items, *view.Metadata(o))
+		}
+		return c.sendJSON(http.StatusOK, &list)
+	}
+	list := k.List(found)
+	list.GetObjectKind().SetGroupVersionKind(k.GroupVersion().WithKind(k.Name + "List"))
+	return c.sendJSON(http.StatusOK, list)
+}
+
+// sendEvents answers that nothing was recorded.
+func (c *call) sendEvents() error {
+	meta := metav1.ListMeta{ResourceVersion: c.cluster.Revision()}
+	if c.view.Table {
+		return c.sendJSON(http.StatusOK, view.EventTable(meta))
+	}
+	return c.sendJSON(http.StatusOK, &corev1.EventList{
+		TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}, ListMeta: meta, Items: []corev1.Event{},
+	})
+}
+
+// tableOf returns items as the table that the query asks for.
+func (c *call) tableOf(k *object.Kind, items []object.Object, meta metav1.ListMeta) *metav1.Table {
+	return view.Table(k, items, meta, metav1.IncludeObjectPolicy(c.query.Get("includeObject")), c.now().Time)
 }
 
 // sendText answers with what isn't about the API.
@@ -124,6 +175,10 @@ func statusError(code int32, reason metav1.StatusReason, text string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: code, Reason: reason, Message: text,
 	}}
+}
+
+func errNotAcceptable(text string) error {
+	return statusError(http.StatusNotAcceptable, metav1.StatusReasonNotAcceptable, text)
 }
 
 func errNoSuchPath() error {

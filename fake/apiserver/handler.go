@@ -19,6 +19,8 @@ import (
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/apiserver/fieldmanager"
+	"github.com/kubesa/serviceaccount/fake/apiserver/internal/api"
+	"github.com/kubesa/serviceaccount/fake/apiserver/internal/view"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 	"github.com/kubesa/serviceaccount/fake/internal/warning"
 	"github.com/kubesa/serviceaccount/internal/configerror"
@@ -149,7 +151,7 @@ type call struct {
 	ctx     context.Context
 	query   url.Values
 	user    *tokens.Identity // nil for anonymous
-	view    view
+	view    view.View
 	pretty  bool // answers are indented
 	hasBody bool // the body was read to its end
 	out     Event
@@ -203,27 +205,27 @@ func (c *call) serve() error {
 		c.authority.ServeHTTP(c.answer, c.request.WithContext(c.ctx))
 		return nil
 	case "/healthz", "/livez", "/readyz":
-		c.sendText(http.StatusOK, c.health(path[1:]))
+		c.sendText(http.StatusOK, api.Health(path[1:], c.query))
 		return nil
 	case "/healthz/ping", "/livez/ping", "/readyz/ping":
 		c.sendText(http.StatusOK, "ok")
 		return nil
 	}
-	if !isAPI(path) {
+	if !api.Has(path) {
 		c.out.Err = errNoSuchPath()
 		c.sendText(http.StatusNotFound, "404 page not found\n")
 		return nil
 	}
 	var ok bool
-	if c.view, ok = negotiate(c.request.Header.Values("Accept"), known && t.subresource != object.TokenSubresource, watching); !ok {
+	if c.view, ok = view.Negotiate(c.request.Header.Values("Accept"), known && t.subresource != object.TokenSubresource, watching); !ok {
 		return errNotAcceptable("only application/json is served, and for objects as=Table or as=PartialObjectMetadata of v=v1;g=meta.k8s.io")
 	}
-	if c.view.table {
+	if c.view.Table {
 		if err := c.tableOptions(); err != nil {
 			return err
 		}
 	}
-	if document := c.discovery(path); document != nil {
+	if document := api.Document(path, c.request.Host); document != nil {
 		if err := c.allow(http.MethodGet); err != nil {
 			return err
 		}

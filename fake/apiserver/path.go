@@ -4,7 +4,9 @@ import (
 	"strings"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubesa/serviceaccount/fake/apiserver/internal/api"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
 
@@ -18,15 +20,10 @@ type target struct {
 	subresource string
 }
 
-const eventsResource = "events"
-
-// certificatesPath is where certificates.k8s.io is served.
-const certificatesPath = "/apis/" + certificatesv1.GroupName + "/v1"
-
 // parseTarget reads a path below /api/v1, or below that of the group of a kind.
 func parseTarget(path string) (target, bool) {
 	group, rest := "", path
-	if below, ok := strings.CutPrefix(path, certificatesPath+"/"); ok {
+	if below, ok := strings.CutPrefix(path, api.CertificatesPath+"/"); ok {
 		group, rest = certificatesv1.GroupName, below
 	} else if rest, ok = strings.CutPrefix(path, "/api/v1/"); !ok {
 		return target{}, false
@@ -40,7 +37,7 @@ func parseTarget(path string) (target, bool) {
 			return target{}, false
 		}
 	}
-	if t.resource = parts[0]; t.resource != eventsResource || group != "" {
+	if t.resource = parts[0]; t.resource != api.EventsResource || group != "" {
 		if t.kind = object.KindNamed(t.resource); t.kind == nil || t.kind.Group != group {
 			return target{}, false
 		}
@@ -60,4 +57,10 @@ func parseTarget(path string) (target, bool) {
 		}
 	}
 	return t, true
+}
+
+func gvkOf(k *object.Kind) schema.GroupVersionKind { return k.GroupVersion().WithKind(k.Name) }
+
+func (t target) groupResource() schema.GroupResource {
+	return schema.GroupResource{Group: object.GroupOf(t.resource), Resource: t.resource}
 }

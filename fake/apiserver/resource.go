@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/apiserver/internal/api"
 	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/fake/internal/apirules"
 	"github.com/kubesa/serviceaccount/fake/internal/object"
@@ -52,12 +53,8 @@ func (t target) methods() []string {
 	switch {
 	case t.kind == nil:
 		return []string{http.MethodGet}
-	case t.subresource == object.TokenSubresource:
-		return []string{http.MethodPost}
-	case t.subresource == object.FinalizeSubresource:
-		return []string{http.MethodPut}
 	case t.subresource != "":
-		return []string{http.MethodGet, http.MethodPut, http.MethodPatch}
+		return api.MethodsOf(t.subresource)
 	case t.name != "":
 		return []string{http.MethodGet, http.MethodPut, http.MethodPatch, http.MethodDelete}
 	case t.kind.Namespaced && t.namespace == "":

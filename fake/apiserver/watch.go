@@ -69,7 +69,7 @@ type stream struct {
 
 // send writes one event, and reports whether the client got it.
 func (s *stream) send(event watch.Event) bool {
-	if s.call.view.ofList { // which no event has; the API server ends the stream, too
+	if s.call.view.OfList { // which no event has; the API server ends the stream, too
 		return false
 	}
 	data, err := json.Marshal(metav1.WatchEvent{Type: string(event.Type), Object: runtime.RawExtension{Object: s.form(event)}})
@@ -94,8 +94,8 @@ func (s *stream) form(event watch.Event) runtime.Object {
 		}
 		return event.Object
 	}
-	if !s.call.view.table {
-		return s.call.view.form(s.kind, o)
+	if !s.call.view.Table {
+		return s.call.view.Of(s.kind, o)
 	}
 	items := []object.Object{o}
 	if event.Type == watch.Bookmark {

@@ -1,7 +1,8 @@
-package apiserver
+package api
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -22,9 +23,15 @@ const (
 	apiVersion = "v1.37.0+fake"
 )
 
-// discovery returns the document at path, or nil. It describes the API itself.
-// Clients that would rather have the aggregated form take these.
-func (c *call) discovery(path string) any {
+// EventsResource is served, although there are none.
+const EventsResource = "events"
+
+// CertificatesPath is where certificates.k8s.io is served.
+const CertificatesPath = "/apis/" + certificatesv1.GroupName + "/v1"
+
+// Document returns the document at path of the server at host, or nil. It describes the
+// API itself. Clients that would rather have the aggregated form take these.
+func Document(path, host string) any {
 	switch path {
 	case "":
 		return metav1.RootPaths{Paths: rootPaths}
@@ -36,7 +43,7 @@ func (c *call) discovery(path string) any {
 	case "/api":
 		return metav1.APIVersions{
 			TypeMeta: metav1.TypeMeta{Kind: "APIVersions"}, Versions: []string{"v1"},
-			ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: c.request.Host}},
+			ServerAddressByClientCIDRs: []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: host}},
 		}
 	case "/apis":
 		return metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}, Groups: []metav1.APIGroup{
@@ -48,10 +55,10 @@ func (c *call) discovery(path string) any {
 		return oneGroup(certificatesv1.SchemeGroupVersion)
 	case "/api/v1":
 		return resourceList("v1", append(resourcesOf(""), metav1.APIResource{
-			Name: eventsResource, SingularName: "event", Namespaced: true, Kind: "Event", ShortNames: []string{"ev"},
+			Name: EventsResource, SingularName: "event", Namespaced: true, Kind: "Event", ShortNames: []string{"ev"},
 			Verbs: metav1.Verbs{"get", "list", "watch"},
 		}))
-	case certificatesPath:
+	case CertificatesPath:
 		return resourceList(certificatesv1.SchemeGroupVersion.String(), resourcesOf(certificatesv1.GroupName))
 	case "/apis/" + authenticationv1.SchemeGroupVersion.String():
 		return resourceList(authenticationv1.SchemeGroupVersion.String(), []metav1.APIResource{
@@ -62,7 +69,7 @@ func (c *call) discovery(path string) any {
 		return openAPIRoot()
 	case "/openapi/v3/api/v1":
 		return openAPIOf("")
-	case "/openapi/v3" + certificatesPath:
+	case "/openapi/v3" + CertificatesPath:
 		return openAPIOf(certificatesv1.GroupName)
 	case "/openapi/v3/apis/" + authenticationv1.SchemeGroupVersion.String():
 		return openAPI(map[string]any{})
@@ -74,12 +81,12 @@ func (c *call) discovery(path string) any {
 var rootPaths = []string{
 	discovery.ConfigPath, "/api", "/api/v1", "/apis", "/apis/",
 	"/apis/" + authenticationv1.GroupName, "/apis/" + authenticationv1.SchemeGroupVersion.String(),
-	"/apis/" + certificatesv1.GroupName, certificatesPath,
+	"/apis/" + certificatesv1.GroupName, CertificatesPath,
 	"/healthz", "/healthz/ping", "/livez", "/livez/ping", "/openapi/v3", discovery.JWKSPath, "/readyz", "/readyz/ping", "/version",
 }
 
-// isAPI reports whether path is where the API answers, with a Status at least.
-func isAPI(path string) bool {
+// Has reports whether path is where the API answers, with a Status at least.
+func Has(path string) bool {
 	for _, root := range []string{"/api", "/openapi/v3", "/apis/" + authenticationv1.GroupName, "/apis/" + certificatesv1.GroupName} {
 		if path == root || strings.HasPrefix(path, root+"/") {
 			return true
@@ -88,13 +95,13 @@ func isAPI(path string) bool {
 	return path == "" || path == "/apis" || path == "/version"
 }
 
-// health is what a program called name answers about its health, which is always good.
-func (c *call) health(name string) string {
-	if !c.query.Has("verbose") {
+// Health is what a program called name answers about its health, which is always good.
+func Health(name string, query url.Values) string {
+	if !query.Has("verbose") {
 		return "ok"
 	}
 	excluded := ""
-	if slices.Contains(c.query["exclude"], "ping") {
+	if slices.Contains(query["exclude"], "ping") {
 		excluded = " excluded:"
 	}
 	return "[+]ping" + excluded + " ok\n" + name + " check passed\n"
@@ -147,13 +154,24 @@ func resourcesOf(group string) []metav1.APIResource {
 
 func subresource(k *object.Kind, name string) metav1.APIResource {
 	r := metav1.APIResource{Name: k.Resource + "/" + name, Namespaced: k.Namespaced, Kind: k.Name}
-	for _, method := range (target{kind: k, name: "x", subresource: name}).methods() {
+	for _, method := range MethodsOf(name) {
 		r.Verbs = append(r.Verbs, verbOf(method))
 	}
 	if name == object.TokenSubresource {
 		r.Group, r.Version, r.Kind = authenticationv1.GroupName, "v1", "TokenRequest"
 	}
 	return r
+}
+
+// MethodsOf returns what is allowed on a subresource.
+func MethodsOf(subresource string) []string {
+	switch subresource {
+	case object.TokenSubresource:
+		return []string{http.MethodPost}
+	case object.FinalizeSubresource:
+		return []string{http.MethodPut}
+	}
+	return []string{http.MethodGet, http.MethodPut, http.MethodPatch}
 }
 
 func verbOf(method string) string {
@@ -173,7 +191,7 @@ func verbOf(method string) string {
 // openAPIRoot is the index of the OpenAPI documents.
 func openAPIRoot() any {
 	paths := map[string]any{}
-	for _, name := range []string{"api/v1", "apis/" + authenticationv1.SchemeGroupVersion.String(), certificatesPath[1:]} {
+	for _, name := range []string{"api/v1", "apis/" + authenticationv1.SchemeGroupVersion.String(), CertificatesPath[1:]} {
 		paths[name] = map[string]string{"serverRelativeURL": "/openapi/v3/" + name}
 	}
 	return map[string]any{"paths": paths}
@@ -191,7 +209,7 @@ func openAPI(paths map[string]any) any {
 func openAPIOf(group string) any {
 	root, id := "/api/v1/", "CoreV1"
 	if group != "" {
-		root, id = certificatesPath+"/", "CertificatesV1"
+		root, id = CertificatesPath+"/", "CertificatesV1"
 	}
 	paths := map[string]any{}
 	for _, k := range object.Kinds {

@@ -1,75 +1,14 @@
-package apiserver
+package view
 
 import (
 	"fmt"
-	"net/http"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubesa/serviceaccount/fake/internal/object"
 )
-
-func gvkOf(k *object.Kind) schema.GroupVersionKind { return k.GroupVersion().WithKind(k.Name) }
-
-func (t target) groupResource() schema.GroupResource {
-	return schema.GroupResource{Group: object.GroupOf(t.resource), Resource: t.resource}
-}
-
-// sendObject answers with a copy of o, in the form that the client wants.
-func (c *call) sendObject(status int, k *object.Kind, o object.Object) error {
-	if c.view.ofList {
-		return errNotAcceptable(fmt.Sprintf("you requested PartialObjectMetadataList, but the requested object is not a list (*core.%s)", k.Name))
-	}
-	if c.view.table {
-		return c.sendJSON(status, c.tableOf(k, []object.Object{o}, metav1.ListMeta{ResourceVersion: o.GetResourceVersion()}))
-	}
-	return c.sendJSON(status, c.view.form(k, object.CopyOf(o)))
-}
-
-// form returns o, or its metadata, with its kind. It may change o.
-func (v view) form(k *object.Kind, o object.Object) runtime.Object {
-	if v.metadata {
-		return metadataOf(o)
-	}
-	o.GetObjectKind().SetGroupVersionKind(gvkOf(k))
-	return o
-}
-
-// sendList answers with what was found, in the form that the client wants.
-func (c *call) sendList(k *object.Kind, found object.Page) error {
-	if c.view.table {
-		return c.sendJSON(http.StatusOK, c.tableOf(k, found.Items, found.Meta))
-	}
-	if c.view.metadata && !c.view.ofList {
-		return errNotAcceptable(fmt.Sprintf("you requested PartialObjectMetadata, but the requested object is a list (*core.%sList)", k.Name))
-	}
-	if c.view.metadata {
-		list := metav1.PartialObjectMetadataList{ListMeta: found.Meta}
-		list.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadataList"))
-		for _, o := range found.Items {
-			list.Items = append(list.Items, *metadataOf(o))
-		}
-		return c.sendJSON(http.StatusOK, &list)
-	}
-	list := k.List(found)
-	list.GetObjectKind().SetGroupVersionKind(k.GroupVersion().WithKind(k.Name + "List"))
-	return c.sendJSON(http.StatusOK, list)
-}
-
-// sendEvents answers that nothing was recorded.
-func (c *call) sendEvents() error {
-	meta := metav1.ListMeta{ResourceVersion: c.cluster.Revision()}
-	if c.view.table {
-		return c.sendJSON(http.StatusOK, newTable(eventColumns(), meta))
-	}
-	return c.sendJSON(http.StatusOK, &corev1.EventList{
-		TypeMeta: metav1.TypeMeta{Kind: "EventList", APIVersion: "v1"}, ListMeta: meta, Items: []corev1.Event{},
-	})
-}
 
 // column is one column of the tables of a kind.
 type column struct {
@@ -101,36 +40,30 @@ func newTable(columns []column, meta metav1.ListMeta) *metav1.Table {
 	return table
 }
 
-// tableOf returns items as a table. The rows have what includeObject asks for,
+// Table returns items as a table, at the time now. The rows have what include asks for,
 // the metadata if it asks for nothing.
-func (c *call) tableOf(k *object.Kind, items []object.Object, meta metav1.ListMeta) *metav1.Table {
+func Table(k *object.Kind, items []object.Object, meta metav1.ListMeta, include metav1.IncludeObjectPolicy, now time.Time) *metav1.Table {
 	columns := columnsOf(k)
 	table := newTable(columns, meta)
-	now := c.now().Time
 	for _, o := range items {
 		var row metav1.TableRow
 		for _, col := range columns {
 			row.Cells = append(row.Cells, col.cell(o, now))
 		}
-		switch metav1.IncludeObjectPolicy(c.query.Get("includeObject")) {
+		switch include {
 		case metav1.IncludeNone:
 		case metav1.IncludeObject:
-			row.Object = runtime.RawExtension{Object: view{}.form(k, object.CopyOf(o))}
+			row.Object = runtime.RawExtension{Object: View{}.Of(k, object.CopyOf(o))}
 		default:
-			row.Object = runtime.RawExtension{Object: metadataOf(o)}
+			row.Object = runtime.RawExtension{Object: Metadata(o)}
 		}
 		table.Rows = append(table.Rows, row)
 	}
 	return table
 }
 
-// metadataOf returns o without what makes its kind.
-func metadataOf(o object.Object) *metav1.PartialObjectMetadata {
-	partial := new(metav1.PartialObjectMetadata)
-	partial.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind("PartialObjectMetadata"))
-	o.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta).DeepCopyInto(&partial.ObjectMeta)
-	return partial
-}
+// EventTable returns a table of no events.
+func EventTable(meta metav1.ListMeta) *metav1.Table { return newTable(eventColumns(), meta) }
 
 // age says how old o is, in the two units that matter.
 func age(o object.Object, now time.Time) any {
