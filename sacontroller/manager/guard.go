@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/kubesa/serviceaccount/sacontroller/manager/internal/election"
 )
 
 // maxRequest bounds one request of a Reconcile call.
@@ -58,7 +60,7 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 		if req.Body != nil {
 			req.Body.Close()
 		}
-		return nil, fmt.Errorf("manager: %s was not sent: %w", req.Method, errOver)
+		return nil, fmt.Errorf("manager: %s was not sent: %w", req.Method, election.ErrOver)
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), left)
 	req = req.Clone(ctx)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/kubesa/serviceaccount/sacontroller/manager/internal/election"
 )
 
 // recorder notes the last request and how long it may take.
@@ -62,7 +64,7 @@ func TestGuard(t *testing.T) {
 				next := &recorder{}
 				req := httptest.NewRequest(tt.method, tt.url, strings.NewReader("{}")).WithContext(ctx)
 				resp, err := Guard(next).RoundTrip(req)
-				if sent := next.requests == 1; sent != tt.sent || !sent && !errors.Is(err, errOver) {
+				if sent := next.requests == 1; sent != tt.sent || !sent && !errors.Is(err, election.ErrOver) {
 					t.Fatalf("sent %d requests, %v; want one: %v", next.requests, err, tt.sent)
 				}
 				if !tt.sent {
@@ -85,24 +87,5 @@ func TestGuard(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// A machine that was suspended has a monotonic clock that stood still, and one whose
-// clock was set back has only that: the longer time counts.
-func TestElapsed(t *testing.T) {
-	since := time.Now()
-	wall := since.Round(0)
-	for _, tt := range []struct {
-		name string
-		now  time.Time
-		want time.Duration
-	}{
-		{"both clocks", since.Add(5 * time.Second), 5 * time.Second},
-		{"suspended", wall.Add(time.Hour), time.Hour},
-	} {
-		if got := elapsed(since, tt.now); got != tt.want {
-			t.Errorf("%s: elapsed() = %v, want %v", tt.name, got, tt.want)
-		}
 	}
 }

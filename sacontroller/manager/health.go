@@ -16,7 +16,7 @@ func (m *Manager) Healthy() error {
 		return errors.New("manager: stopped")
 	}
 	if m.leader != nil {
-		return m.leader.lease.healthy()
+		return m.leader.Healthy()
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/manager/internal/election"
 	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/metadata"
@@ -61,7 +62,7 @@ type Manager struct {
 	cfg     Config
 	log     *slog.Logger
 	metrics *metrics
-	leader  *leadership
+	leader  *election.Election
 
 	leading chan struct{} // closed when the controllers run
 
@@ -87,9 +88,9 @@ func New(cfg Config) (*Manager, error) {
 	mistakes.Optional("Metrics", cfg.Metrics)
 	configerror.NotNegative(&mistakes, "ShutdownTimeout", cfg.ShutdownTimeout)
 	if cfg.LeaderElection != nil {
-		election := cfg.LeaderElection.withDefaults()
-		election.check(&mistakes)
-		cfg.LeaderElection = &election
+		withDefaults := election.Config(*cfg.LeaderElection).WithDefaults()
+		withDefaults.Check(&mistakes)
+		cfg.LeaderElection = new(LeaderElection(withDefaults))
 	}
 	if err := mistakes.Err(); err != nil {
 		return nil, err
@@ -109,7 +110,7 @@ func New(cfg Config) (*Manager, error) {
 	}
 	if cfg.LeaderElection != nil {
 		var err error
-		if m.leader, err = newLeadership(cfg.LeaderElection, cfg.Client, m.log); err != nil {
+		if m.leader, err = election.New((*election.Config)(cfg.LeaderElection), cfg.Client, m.log); err != nil {
 			return nil, err
 		}
 	}
@@ -210,7 +211,9 @@ func (m *Manager) Run(ctx context.Context) error {
 	if m.leader == nil {
 		return m.lead(ctx, withBound(context.WithoutCancel(ctx), func() time.Duration { return maxRequest }))
 	}
-	return m.leader.run(ctx, m.lead)
+	return m.leader.Run(ctx, func(ctx, work context.Context) error {
+		return m.lead(ctx, withBound(work, m.leader.Remaining))
+	})
 }
 
 // start may be called once.
@@ -322,27 +325,16 @@ func (m *Manager) lead(ctx, work context.Context) error {
 		case <-deadline:
 			deadline = nil
 			cancelRequests()
-			abandon = time.After(abandonAfter)
+			abandon = time.After(election.AbandonAfter)
 		case <-lost:
 			lost, deadline = nil, nil
-			abandon = time.After(m.leader.lease.grace())
+			abandon = time.After(m.leader.Grace())
 		case <-abandon:
-			return &stuckError{names: sortedNames(running)}
+			return &election.StuckError{Names: sortedNames(running)}
 		}
 	}
 	m.log.Info("Controllers have finished")
 	return nil
-}
-
-// abandonAfter is how long a controller may take to notice that its context is
-// done.
-const abandonAfter = 5 * time.Second
-
-// A stuckError names the controllers that didn't finish.
-type stuckError struct{ names []string }
-
-func (e *stuckError) Error() string {
-	return fmt.Sprintf("manager: %q did not finish in time", e.names)
 }
 
 func sortedNames(set map[string]bool) []string {

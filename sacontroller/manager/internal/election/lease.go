@@ -1,4 +1,4 @@
-package manager
+package election
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 // it can't see one before it was sent. So validity counts from when a renewal was
 // sent, not from when its answer came, and an answer that was lost gives none.
 type lease struct {
-	cfg    *LeaderElection
+	cfg    *Config
 	client typedcoordinationv1.LeaseInterface
 
 	mu      sync.Mutex
@@ -38,19 +38,19 @@ type lease struct {
 
 var _ resourcelock.Interface = (*lease)(nil)
 
-func newLease(cfg *LeaderElection, client typedcoordinationv1.LeaseInterface) *lease {
+func newLease(cfg *Config, client typedcoordinationv1.LeaseInterface) *lease {
 	return &lease{cfg: cfg, client: client, lose: func() {}}
 }
 
-// errOver is the answer to the elector once the lease was lost.
-var errOver = errors.New("manager: this process has lost the lease, or released it")
+// ErrOver is the answer to the elector once the lease was lost.
+var ErrOver = errors.New("manager: this process has lost the lease, or released it")
 
 // hold returns the context of the work, which is done when the lease is lost. It has
 // the values of ctx.
 func (l *lease) hold(ctx context.Context) context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ctx, l.lose = context.WithCancel(withBound(ctx, l.remaining))
+	ctx, l.lose = context.WithCancel(ctx)
 	if l.over {
 		l.lose()
 	}
@@ -225,7 +225,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 	l.began = record.AcquireTime.Time
 	l.mu.Unlock()
 	if over {
-		return errOver
+		return ErrOver
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.callTimeout())
 	defer cancel()
@@ -237,7 +237,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 	defer l.mu.Unlock()
 	l.stored = stored
 	if l.over {
-		return errOver
+		return ErrOver
 	}
 	l.renewed = sent
 	if l.expiry == nil {

@@ -1,4 +1,4 @@
-package manager
+package election
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 )
 
 func newTestLease(identity string, client *clientset.Clientset) *lease {
-	cfg := LeaderElection{Namespace: "kube-system", Name: "l", Identity: identity}.withDefaults()
+	cfg := Config{Namespace: "kube-system", Name: "l", Identity: identity}.WithDefaults()
 	return newLease(&cfg, client.CoordinationV1().Leases("kube-system"))
 }
 
@@ -112,5 +112,24 @@ func TestLeaseIsAnothers(t *testing.T) {
 	}
 	if record, _, err := b.Get(t.Context()); err != nil || record.HolderIdentity != "b" {
 		t.Errorf("the lease is %q's, %v; want it left alone", record.HolderIdentity, err)
+	}
+}
+
+// A machine that was suspended has a monotonic clock that stood still, and one whose
+// clock was set back has only that: the longer time counts.
+func TestElapsed(t *testing.T) {
+	since := time.Now()
+	wall := since.Round(0)
+	for _, tt := range []struct {
+		name string
+		now  time.Time
+		want time.Duration
+	}{
+		{"both clocks", since.Add(5 * time.Second), 5 * time.Second},
+		{"suspended", wall.Add(time.Hour), time.Hour},
+	} {
+		if got := elapsed(since, tt.now); got != tt.want {
+			t.Errorf("%s: elapsed() = %v, want %v", tt.name, got, tt.want)
+		}
 	}
 }
