@@ -315,7 +315,7 @@ func (q *Queue) end(key sacontroller.Key, then func(*item)) {
 	if it.hangs {
 		t.hung--
 	}
-	it.running, it.counts, it.hangs = false, false, false
+	it.running, it.hangs = false, false
 	it.namespace.running--
 	t.running--
 	if left := q.left[t.name]; left != nil {

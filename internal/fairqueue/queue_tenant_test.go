@@ -156,6 +156,11 @@ func TestQueueOfATenantThatLeaves(t *testing.T) {
 		default:
 		}
 		q.Fail(red[1])
+		select {
+		case <-left:
+			t.Error("it has left while the last key is worked on")
+		default:
+		}
 		q.Later(red[2], time.Second)
 		<-left
 		if q.tenants["red"] != nil || len(q.items) > 20 {
@@ -214,10 +219,14 @@ func TestQueueFindsHangingTenants(t *testing.T) {
 		if q.Hanging("red") || q.Hanging("") || len(hung) > 0 {
 			t.Errorf("%q are told to hang, want none", hung)
 		}
-		q.Done(red)
-
-		q.Add(red)
-		q.Get()
+		for range 3 { // each of which it is worked on in time
+			q.Add(red)
+			q.Done(red)
+			q.Get()
+			if n := q.tenants["red"].hung; n != 0 {
+				t.Errorf("%d calls hang, want none", n)
+			}
+		}
 		q.Add(blue)
 		got := make(chan sacontroller.Key, 1)
 		go func() { key, _ := q.Get(); got <- key }()

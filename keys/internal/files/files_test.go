@@ -63,6 +63,35 @@ func TestReplace(t *testing.T) {
 	}
 }
 
+// The names of a new file are safe when Replace returns.
+func TestReplaceSyncs(t *testing.T) {
+	dir := t.TempDir()
+	disk := &syncing{}
+	ok(t, files.Replace(disk, filepath.Join(dir, "f"), []byte("x"), 0o600))
+	if !slices.Equal(disk.synced, []string{dir}) {
+		t.Errorf("the folders %q are safe, want %q", disk.synced, dir)
+	}
+	disk.err = errors.New("lost")
+	if err := files.Replace(disk, filepath.Join(dir, "f"), []byte("x"), 0o600); err != disk.err {
+		t.Errorf("Replace() = %v, want that the folder isn't safe", err)
+	}
+	if name, err := disk.WriteTemp(filepath.Join(dir, "none"), nil, 0o600); name != "" || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("WriteTemp() = %q, %v, want an error", name, err)
+	}
+}
+
+// A syncing Disk notes which folders are safe.
+type syncing struct {
+	files.Disk
+	synced []string
+	err    error
+}
+
+func (s *syncing) SyncDir(dir string) error {
+	s.synced = append(s.synced, dir)
+	return s.err
+}
+
 // What can't be written whole, as on a full disk, isn't written at all.
 func TestReplaceWithoutRoom(t *testing.T) {
 	var disk files.Disk
@@ -90,6 +119,13 @@ func TestReadFile(t *testing.T) {
 		if data, info, err := disk.ReadFile(name); err != nil || len(data) != want || info.Size() != int64(size) {
 			t.Errorf("ReadFile() of %d bytes = %d bytes, %v, want %d", size, len(data), err, want)
 		}
+	}
+	before := len(list(t, "/proc/self/fd"))
+	for range 100 {
+		_, _, _ = disk.ReadFile(name)
+	}
+	if after := len(list(t, "/proc/self/fd")); after > before+10 {
+		t.Errorf("%d files are open after 100 were read", after)
 	}
 	if _, _, err := disk.ReadFile(filepath.Dir(name)); err == nil {
 		t.Error("ReadFile() of a folder = nil")
