@@ -237,6 +237,60 @@ func TestRingFolderNotListed(t *testing.T) {
 	}
 }
 
+// Without its lock, nobody makes a folder a ring, takes a step or removes what is left.
+func TestRingFolderNotLocked(t *testing.T) {
+	all, ids, names := scriptKeys(t)
+	locked := func(context.Context, string) (func() error, error) { return nil, errFailed }
+	fsys := newMemFS(nil)
+	if _, err := openRing(t.Context(), "ring", Config{}, fsys, locked); !errors.Is(err, errFailed) || !strings.HasPrefix(err.Error(), "keyring: opening ring: ") || len(fsys.files) > 0 {
+		t.Errorf("opened without a lock: %v, and there are %v", err, fsys.files)
+	}
+	ring, err := openRing(t.Context(), "ring", Config{}, fsys, noLock)
+	if err == nil {
+		_, err = ring.Add(t.Context(), all["a"])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told []error
+	observe := func(_ context.Context, e keys.Event) { told = append(told, e.Err) }
+	left := filepath.Join("ring", files.TempPrefix+"x")
+	fsys.files[left] = memFile{}
+	ring, err = openRing(t.Context(), "ring", Config{Observe: observe}, fsys, locked)
+	if err != nil || show(ring, names) != "a Published" || len(told) != 1 || !errors.Is(told[0], errFailed) {
+		t.Fatalf("opened without a lock: %v, %v; Observe got %v, want the failure", ring, err, told)
+	}
+	if err := ring.Promote(t.Context(), ids["a"]); !errors.Is(err, errFailed) || show(ring, names) != "a Published" {
+		t.Errorf("Promote() without a lock = %v, and the ring is %s", err, show(ring, names))
+	}
+	if _, ok := fsys.files[left]; !ok {
+		t.Error("what is left was removed without a lock")
+	}
+	// One that can't be let go says so.
+	stuck := func(context.Context, string) (func() error, error) { return func() error { return errFailed }, nil }
+	ring, err = openRing(t.Context(), "ring", Config{Observe: observe}, fsys, stuck)
+	if err != nil || len(told) != 3 || !errors.Is(told[2], errFailed) {
+		t.Fatalf("opened with a lock that can't be let go: %v; Observe got %v, want the failure", err, told)
+	}
+	if err := ring.Promote(t.Context(), ids["a"]); !errors.Is(err, errFailed) {
+		t.Errorf("Promote() with a lock that can't be let go = %v", err)
+	}
+	if _, err := openRing(t.Context(), "other", Config{}, newMemFS(nil), stuck); !errors.Is(err, errFailed) {
+		t.Errorf("opened a new ring with a lock that can't be let go: %v", err)
+	}
+}
+
+// A folder with private keys of a ring has lost its index; other files are nobody's.
+func TestRingFolderWithoutIndex(t *testing.T) {
+	_, ids, _ := scriptKeys(t)
+	for name, lost := range map[string]bool{ids["a"] + ".key": true, ids["a"]: false, ids["a"] + ".pub": false, "x.key": false, ids["a"] + "x.key": false} {
+		_, err := openRing(t.Context(), "ring", Config{}, newMemFS(map[string]memFile{filepath.Join("ring", name): {}}), noLock)
+		if lost != (err != nil) || lost && err.Error() != "keyring: opening ring: there are keys but no ring/ring.json" {
+			t.Errorf("a folder with %s: %v", name, err)
+		}
+	}
+}
+
 // The file of a retired public key that can't be removed is an error of the step that
 // retired it, and goes with the next step.
 func TestRingFolderPublicStays(t *testing.T) {

@@ -75,9 +75,6 @@ func openRing(ctx context.Context, dir string, cfg Config, fsys files.System, lo
 	if err := r.open(ctx); err != nil {
 		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	if tidyErr != nil {
 		r.tell(ctx, r.current.Load(), start, fmt.Errorf("keyring: removing what a killed process has left: %w", tidyErr))
 	}
@@ -100,8 +97,8 @@ func (f *folder) create(ctx context.Context) (err error) {
 	if err := f.fsys.CheckFolder(f.dir); err != nil {
 		return fmt.Errorf("keyring: opening ring: %w", err)
 	}
-	if data, err := f.readIndex(); err != nil || data != nil {
-		return readingError(err)
+	if data, _ := f.readIndex(); data != nil {
+		return nil // Load says what is wrong with it
 	}
 	unlock, err := f.lock(ctx, f.Name(lockName))
 	if err != nil {
@@ -109,7 +106,7 @@ func (f *folder) create(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, unlock()) }()
 	if data, err := f.readIndex(); err != nil || data != nil {
-		return readingError(err) // none: another process was faster
+		return nil // as above, or another process was faster
 	}
 	names, err := f.fsys.List(f.dir)
 	if err != nil {

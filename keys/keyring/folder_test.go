@@ -184,6 +184,9 @@ func TestOpenDamaged(t *testing.T) {
 		{"verify-only that signs", index(`"verifyOnly": true`, `"verifyOnly": true,"promoted":"2026-01-01T00:00:00Z"`), "keyring: reading ring: ring.json is damaged: a key without a private half that signs", false},
 		{"removed that is there", index(`"version"`, `"removed":["`+id1+`"],"version"`), "keyring: reading ring: ring.json is damaged: a bad id of a removed key", false},
 		{"another algorithm", index("ES384", "ES256"), "keyring: error reading private key file " + id2 + ".key: it has another key", true},
+		{"folder for an index", func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "ring.json")), os.Mkdir(filepath.Join(dir, "ring.json"), 0o755))
+		}, "keyring: reading ring: read ring.json: is a directory", false},
 		{"no index", remove("ring.json"), "keyring: opening ring: there are keys but no ring.json", false},
 		{"no key", remove(id2 + ".key"), "keyring: error reading private key file " + id2 + ".key: open " + id2 + ".key: no such file or directory", true},
 		{"no public key", remove(idPub + ".pub"), "keyring: error reading public key file " + idPub + ".pub: open " + idPub + ".pub: no such file or directory", true},
