@@ -2,7 +2,6 @@
 package fairqueue
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -148,6 +147,7 @@ func (q *Queue) Close() {
 	q.closed = true
 	for _, it := range q.items {
 		it.cancel()
+		it.queued = false
 	}
 	q.metrics.Depth.Set(0)
 	q.woken.Broadcast()
@@ -325,7 +325,6 @@ func (q *Queue) end(key sacontroller.Key, then func(*item)) {
 	} else {
 		then(it)
 		if it.redo {
-			it.cancel()
 			q.push(it, changed)
 		}
 	}
@@ -346,21 +345,14 @@ func (q *Queue) Leave(tenant string) <-chan struct{} {
 		close(left)
 		return left
 	}
-	for l := range lanes {
-		if at := slices.Index(q.turns[l], t); at >= 0 {
-			q.turns[l] = without(q.turns[l], at)
-		}
-	}
 	for _, it := range q.items {
 		if it.key.Tenant != tenant {
 			continue
 		}
 		it.cancel()
 		if it.queued {
-			it.queued = false
-			if !q.closed {
-				q.metrics.Depth.Dec()
-			}
+			it.queued = false // for next to skip
+			q.metrics.Depth.Dec()
 		}
 		q.forget(it)
 	}
@@ -387,7 +379,6 @@ func (q *Queue) schedule(it *item, pause time.Duration) {
 		q.mu.Lock()
 		defer q.mu.Unlock()
 		if it.timer == timer {
-			it.timer = nil
 			q.push(it, again)
 		}
 	})

@@ -132,7 +132,9 @@ func TestQueueOfAHangingTenant(t *testing.T) {
 // worked on or to be tried again. It can come back.
 func TestQueueOfATenantThatLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := newTestQueue(8)
+		q, counted := newTestQueue(8), new(sums)
+		q.metrics = counted.metrics()
+		served := 0
 		for i := range 20 {
 			q.Add(tenantKey("red", fmt.Sprint("ns-", i), i))
 			q.Add(tenantKey("blue", fmt.Sprint("ns-", i), i))
@@ -144,6 +146,7 @@ func TestQueueOfATenantThatLeaves(t *testing.T) {
 				red = append(red, key)
 			} else {
 				q.Done(key)
+				served++
 			}
 		}
 		q.Fail(red[0])
@@ -163,8 +166,8 @@ func TestQueueOfATenantThatLeaves(t *testing.T) {
 		}
 		q.Later(red[2], time.Second)
 		<-left
-		if q.tenants["red"] != nil || len(q.items) > 20 {
-			t.Errorf("%d items are left, of red: %v", len(q.items), q.tenants["red"])
+		if q.tenants["red"] != nil || len(q.items) != 20-served || q.Len() != 20-served || counted.depth != float64(20-served) {
+			t.Errorf("%d items are left, %d due, depth %v, of red: %v; want the %d of another tenant", len(q.items), q.Len(), counted.depth, q.tenants["red"], 20-served)
 		}
 		time.Sleep(time.Hour)
 		q.Forgive("red")
@@ -250,4 +253,49 @@ func TestQueueFindsHangingTenants(t *testing.T) {
 		}
 		q.Close()
 	})
+}
+
+// A tenant without work has left at once, and one with work later; whoever comes back
+// before that is worked on again.
+func TestQueueLeave(t *testing.T) {
+	q := newTestQueue(8)
+	gone := func(left <-chan struct{}) bool {
+		select {
+		case <-left:
+			return true
+		default:
+			return false
+		}
+	}
+	key := tenantKey("red", "a", 1)
+	q.Add(key)
+	if !gone(q.Leave("red")) || !gone(q.Leave("blue")) {
+		t.Error("a tenant without work hasn't left")
+	}
+	q.Forgive("red")
+	q.Add(key)
+	q.Get()
+	other := tenantKey("red", "a", 2)
+	q.Add(other)
+	left := q.Leave("red")
+	if gone(left) {
+		t.Error("a tenant has left while a key is worked on")
+	}
+	q.Forgive("red")
+	q.Add(other)
+	if q.Len() != 1 {
+		t.Fatalf("%d keys are due, want the one", q.Len())
+	}
+	if got, _ := q.Get(); got != other {
+		t.Errorf("Get() = %v, want %v", got, other)
+	}
+	q.Done(key)
+	q.Add(tenantKey("red", "b", 3))
+	if q.items[other].namespace.tenant != q.tenants["red"] || len(q.tenants) != 1 || q.tenants["red"].running != 1 {
+		t.Errorf("the keys of one tenant don't share it: %+v", q.tenants)
+	}
+	q.Done(other)
+	if q.tenants["red"] == nil || q.tenants["red"].running != 0 || q.Len() != 1 {
+		t.Errorf("%d keys are due of the tenants %+v", q.Len(), q.tenants)
+	}
 }

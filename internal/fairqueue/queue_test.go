@@ -404,6 +404,9 @@ func TestQueueClosed(t *testing.T) {
 			}
 		}
 		q.Fail(worked)
+		if q.items[worked] != nil || q.Len() != 0 {
+			t.Errorf("%d keys are due, and one that failed is remembered", q.Len())
+		}
 		time.Sleep(time.Hour)
 		synctest.Wait()
 		if counted.depth != 0 || counted.adds != 7 {
@@ -437,5 +440,39 @@ func TestQueueLanesTakeTurns(t *testing.T) {
 		if want := []string{"s-20", "s-0", "s-10", "s-21", "s-1", "s-11"}; !slices.Equal(got, want) {
 			t.Errorf("the keys come as %v, want %v", got, want)
 		}
+	})
+}
+
+// Whoever waits for a key gets one as soon as a worker is free for it, and Working says for
+// how long they have been at work.
+func TestQueueWorking(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newTestQueue(2)
+		one, two, three := secretKey("a", 1), secretKey("a", 2), secretKey("b", 3)
+		if all, longest := q.Working(); all != 0 || longest != 0 {
+			t.Errorf("Working() of nothing = %v, %v", all, longest)
+		}
+		q.Add(one)
+		q.Get()
+		q.Add(two)
+		got := make(chan sacontroller.Key)
+		go func() { key, _ := q.Get(); got <- key }()
+		synctest.Wait()
+		time.Sleep(time.Minute)
+		if all, longest := q.Working(); all != time.Minute || longest != time.Minute {
+			t.Errorf("Working() = %v, %v, want a minute for the one", all, longest)
+		}
+		q.Done(one)
+		if key := <-got; key != two {
+			t.Errorf("Get() = %v, want the other key", key)
+		}
+		time.Sleep(time.Second)
+		q.Add(three)
+		q.Get()
+		time.Sleep(time.Second)
+		if all, longest := q.Working(); all != 3*time.Second || longest != 2*time.Second {
+			t.Errorf("Working() = %v, %v, want 3s and 2s", all, longest)
+		}
+		q.Close()
 	})
 }
