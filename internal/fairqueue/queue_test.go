@@ -380,8 +380,8 @@ func TestQueueClosed(t *testing.T) {
 			q.Get()
 		}
 		q.Fail(failed)
-		if got := q.Fail(worked); got != 1 {
-			t.Errorf("Fail() = %d, want 1", got)
+		if got := q.Fail(worked); got != 1 || q.Failures(worked) != 1 || q.Failures(due) != 0 || q.Len() != 0 {
+			t.Errorf("Fail() = %d, Failures() = %d and %d, want 1, 1 and 0; %d keys are due", got, q.Failures(worked), q.Failures(due), q.Len())
 		}
 		q.Later(later, time.Minute)
 		q.Add(worked)

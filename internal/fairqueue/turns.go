@@ -36,7 +36,7 @@ type namespace struct {
 
 // hanging reports whether calls of t hang, or did a moment ago.
 func (t *tenantKeys) hanging() bool {
-	return t.hung > 0 || !t.hungAt.IsZero() && time.Since(t.hungAt) < suspicion
+	return t.hung > 0 || time.Since(t.hungAt) < suspicion
 }
 
 // push appends it to a lane, and reports whether it is the first of its tenant there.
