@@ -110,7 +110,7 @@ func (s *Store) Load(ctx context.Context) (*keyring.Stored, error) {
 
 // version is empty for a Secret that isn't there.
 func version(secret *corev1.Secret) string {
-	if secret.UID == "" && secret.ResourceVersion == "" {
+	if secret.ResourceVersion == "" {
 		return ""
 	}
 	return string(secret.UID) + "/" + secret.ResourceVersion
@@ -157,7 +157,6 @@ func (s *Store) Swap(ctx context.Context, old string, change keyring.Change) (st
 		return "", fmt.Errorf("the Secret %s/%s is being deleted", s.cfg.Namespace, s.cfg.Name)
 	}
 	next := secret.DeepCopy()
-	next.Data = maps.Clone(secret.Data)
 	if next.Data == nil {
 		next.Data = map[string][]byte{}
 	}

@@ -11,7 +11,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
@@ -211,4 +214,146 @@ func (h *hung) GetSecret(ctx context.Context, namespace, name string) (*corev1.S
 		return nil, nil
 	}
 	return h.Client.GetSecret(ctx, namespace, name)
+}
+
+// Calls end after Timeout, ten seconds if it isn't set.
+func TestTimeout(t *testing.T) {
+	for timeout, want := range map[time.Duration]time.Duration{0: 10 * time.Second, time.Second: time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			client := &hung{Client: newCluster(), stop: make(chan struct{})}
+			client.how.Store("hang")
+			store := keystest.Must(secretstore.New(secretstore.Config{Client: client, Namespace: "issuer-system", Name: "keys", Timeout: timeout}))
+			began := time.Now()
+			if _, err := store.Load(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != want {
+				t.Errorf("Timeout %v: Load() = %v after %v, want the end after %v", timeout, err, time.Since(began), want)
+			}
+			close(client.stop)
+			synctest.Wait()
+		})
+	}
+}
+
+// A Secret may be filled to the last byte.
+func TestSize(t *testing.T) {
+	for more, fits := range map[int]bool{0: true, 1: false} {
+		now := func() time.Time { return time.Unix(1_800_000_000, 0) }
+		add := func(c *fake.Cluster) error {
+			ring := keystest.Must(keyring.OpenStore(t.Context(), newStore(c), keyring.Config{Now: now}))
+			_, err := ring.Add(t.Context(), keystest.P256Key())
+			return err
+		}
+		c := newCluster()
+		if err := add(c); err != nil {
+			t.Fatal(err)
+		}
+		size := 0
+		for _, data := range keystest.Must(c.GetSecret(t.Context(), "issuer-system", "keys")).Data {
+			size += len(data)
+		}
+		c = newCluster(&corev1.Secret{Data: map[string][]byte{"other": make([]byte, corev1.MaxSecretSize-size+more)}})
+		if err := add(c); (err == nil) != fits {
+			t.Errorf("a Secret of %d bytes: Add() = %v", corev1.MaxSecretSize+more, err)
+		}
+	}
+}
+
+// What becomes of a change whose write fails, by what the Secret is then.
+func TestSwap(t *testing.T) {
+	ours := map[string][]byte{"ring.json": []byte("{}"), "a.key": []byte("a"), "note": []byte("x")}
+	theirs := map[string][]byte{"ring.json": []byte("{ }"), "note": []byte("x")}
+	secret := func(uid types.UID, version string, data map[string][]byte) *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "issuer-system", Name: "keys", UID: uid, ResourceVersion: version}, Data: data}
+	}
+	deleted := secret("u", "1", theirs)
+	deleted.DeletionTimestamp = new(metav1.Now())
+	other := secret("u", "2", ours)
+	other.Name = "other"
+	elsewhere := secret("u", "2", ours)
+	elsewhere.Namespace = "other"
+	secrets := schema.GroupResource{Resource: "secrets"}
+	boom := errors.New("boom")
+	conflict, exists := apierrors.NewConflict(secrets, "keys", boom), apierrors.NewAlreadyExists(secrets, "keys")
+	before := secret("u", "1", theirs)
+	for _, tt := range []struct {
+		name          string
+		before, after *corev1.Secret // nil for none
+		written       *corev1.Secret
+		err           error // of the write
+		lost          bool  // the Secret can't be read any more
+		want          string
+		wantErr       error
+		text          string
+	}{
+		{name: "written", before: before, written: secret("u", "2", ours), want: "u/2"},
+		{name: "created", written: secret("u", "2", ours), want: "u/2"},
+		{name: "without a UID", before: secret("", "1", theirs), written: secret("", "2", ours), want: "/2"},
+		{name: "without a version", before: secret("u", "", theirs), text: "the Secret issuer-system/keys has no resourceVersion"},
+		{name: "being deleted", before: deleted, text: "the Secret issuer-system/keys is being deleted"},
+		{name: "nothing", before: before, after: before, text: "the Client returned neither the Secret nor an error"},
+		{name: "another Secret", before: before, after: before, written: other, text: "the Client returned neither the Secret nor an error"},
+		{name: "one elsewhere", before: before, after: before, written: elsewhere, text: "the Client returned neither the Secret nor an error"},
+		{name: "failed", before: before, after: before, err: boom, wantErr: boom, text: "boom"},
+		{name: "conflict", before: before, after: before, err: conflict, wantErr: keyring.ErrConflict},
+		{name: "not created", err: boom, wantErr: boom, text: "boom"},
+		{name: "exists and doesn't", err: exists, wantErr: keyring.ErrConflict},
+		{name: "changed by others", before: before, after: secret("u", "2", theirs), err: boom, wantErr: keyring.ErrConflict},
+		{name: "removed by others", before: before, err: boom, wantErr: keyring.ErrConflict},
+		{name: "answer lost", before: before, after: secret("u", "2", ours), err: boom, want: "u/2"},
+		{name: "answer to create lost", after: secret("u", "2", ours), err: boom, want: "u/2"},
+		{name: "made anew alike", before: before, after: secret("v", "2", ours), err: boom, wantErr: keyring.ErrConflict},
+		{name: "not read afterwards", before: before, lost: true, err: boom, wantErr: boom, text: "boom"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			client := &scripted{secrets: []*corev1.Secret{tt.before, tt.after}, written: tt.written, err: tt.err, lost: tt.lost}
+			old := ""
+			if tt.before != nil {
+				old = string(tt.before.UID) + "/" + tt.before.ResourceVersion
+			}
+			got, err := newStore(client).Swap(t.Context(), old, keyring.Change{Index: ours["ring.json"], Add: map[string][]byte{"a.key": []byte("a"), "note": []byte("x")}})
+			if got != tt.want || (err == nil) != (tt.want != "") || tt.wantErr != nil && !errors.Is(err, tt.wantErr) || tt.text != "" && err.Error() != tt.text {
+				t.Errorf("Swap() = %q, %v, want %q, %v %s", got, err, tt.want, tt.wantErr, tt.text)
+			}
+			if create := tt.before == nil; client.put != nil && (client.created != create || create && client.put.Type != corev1.SecretTypeOpaque) {
+				t.Errorf("created is %t, and the type %q", client.created, client.put.Type)
+			}
+		})
+	}
+	if _, err := newStore(&scripted{secrets: []*corev1.Secret{before}}).Swap(t.Context(), "u/0", keyring.Change{}); !errors.Is(err, keyring.ErrConflict) {
+		t.Errorf("Swap() of another version = %v, want ErrConflict", err)
+	}
+	if _, err := newStore(&scripted{lost: true, secrets: []*corev1.Secret{before}, gets: 1}).Swap(t.Context(), "u/1", keyring.Change{}); err == nil || !strings.Contains(err.Error(), "lost") {
+		t.Errorf("Swap() of what can't be read = %v", err)
+	}
+}
+
+// A scripted client returns Secrets one after the other.
+type scripted struct {
+	secrets []*corev1.Secret
+	gets    int
+	lost    bool // after the first get
+	written *corev1.Secret
+	err     error
+	put     *corev1.Secret
+	created bool
+}
+
+func (s *scripted) GetSecret(context.Context, string, string) (*corev1.Secret, error) {
+	s.gets++
+	switch {
+	case s.lost && s.gets > 1:
+		return nil, errors.New("lost")
+	case s.gets > len(s.secrets) || s.secrets[s.gets-1] == nil:
+		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, "keys")
+	}
+	return s.secrets[s.gets-1], nil
+}
+
+func (s *scripted) CreateSecret(_ context.Context, secret *corev1.Secret) (*corev1.Secret, error) {
+	s.put, s.created = secret, true
+	return s.written, s.err
+}
+
+func (s *scripted) UpdateSecret(_ context.Context, secret *corev1.Secret) (*corev1.Secret, error) {
+	s.put = secret
+	return s.written, s.err
 }
