@@ -299,3 +299,26 @@ func TestQueueLeave(t *testing.T) {
 		t.Errorf("%d keys are due of the tenants %+v", q.Len(), q.tenants)
 	}
 }
+
+// Tenants take turns, and the namespaces of each do, whoever has more keys.
+func TestQueueTurns(t *testing.T) {
+	q := newTestQueue(1)
+	for i := range 3 {
+		q.Add(tenantKey("red", "a", i))
+	}
+	for i := range 3 {
+		q.Add(tenantKey("blue", "a", i))
+	}
+	q.Add(tenantKey("blue", "b", 7))
+	q.Add(tenantKey("blue", "b", 8))
+	var got []string
+	for range 8 {
+		key, _ := q.Get()
+		q.Done(key)
+		got = append(got, key.Tenant+" "+key.Namespace+" "+key.Name)
+	}
+	want := []string{"red a s-0", "blue a s-0", "red a s-1", "blue b s-7", "red a s-2", "blue a s-1", "blue b s-8", "blue a s-2"}
+	if !slices.Equal(got, want) {
+		t.Errorf("the keys come as %q, want %q", got, want)
+	}
+}

@@ -54,11 +54,11 @@ func (n *namespace) push(it *item, l lane) (first bool) {
 func (t *tenantKeys) take(l lane, room int) *item {
 	for at := 0; at < len(t.turns[l]); {
 		n := t.turns[l][at]
-		n.skip(l)
-		if len(n.queued[l]) > 0 && n.running >= room {
+		if n.running >= room {
 			at++
 			continue
 		}
+		n.skip(l)
 		t.turns[l] = without(t.turns[l], at)
 		if len(n.queued[l]) == 0 {
 			continue
@@ -72,9 +72,9 @@ func (t *tenantKeys) take(l lane, room int) *item {
 	return nil
 }
 
-// skip drops the items in front of a lane that have left it for another one.
+// skip drops the items in front of a lane that were taken out of another one.
 func (n *namespace) skip(l lane) {
-	for len(n.queued[l]) > 0 && (!n.queued[l][0].queued || n.queued[l][0].lane != l) {
+	for len(n.queued[l]) > 0 && !n.queued[l][0].queued {
 		n.pop(l)
 	}
 }

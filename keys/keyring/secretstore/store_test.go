@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -251,7 +252,7 @@ func TestSize(t *testing.T) {
 			size += len(data)
 		}
 		c = newCluster(&corev1.Secret{Data: map[string][]byte{"other": make([]byte, corev1.MaxSecretSize-size+more)}})
-		if err := add(c); (err == nil) != fits {
+		if err := add(c); (err == nil) != fits || !fits && !strings.Contains(err.Error(), "would have 1048577 bytes, want at most 1048576") {
 			t.Errorf("a Secret of %d bytes: Add() = %v", corev1.MaxSecretSize+more, err)
 		}
 	}
@@ -326,9 +327,24 @@ func TestSwap(t *testing.T) {
 	}
 }
 
+// An entry that isn't there is called what it is called in Kubernetes; and who made a call
+// leaves nothing of it behind.
+func TestLoad(t *testing.T) {
+	client := &scripted{secrets: []*corev1.Secret{{ObjectMeta: metav1.ObjectMeta{Namespace: "issuer-system", Name: "keys", ResourceVersion: "1"}}}}
+	stored := keystest.Must(newStore(client).Load(t.Context()))
+	_, err := stored.Entry("a.key")
+	if want := "read a.key of Secret issuer-system/keys: file does not exist"; !errors.Is(err, fs.ErrNotExist) || err.Error() != want {
+		t.Errorf("Entry() = %v, want %s", err, want)
+	}
+	if client.ctx.Err() == nil {
+		t.Error("the context of a call goes on after it")
+	}
+}
+
 // A scripted client returns Secrets one after the other.
 type scripted struct {
 	secrets []*corev1.Secret
+	ctx     context.Context // of the last get
 	gets    int
 	lost    bool // after the first get
 	written *corev1.Secret
@@ -337,7 +353,8 @@ type scripted struct {
 	created bool
 }
 
-func (s *scripted) GetSecret(context.Context, string, string) (*corev1.Secret, error) {
+func (s *scripted) GetSecret(ctx context.Context, _, _ string) (*corev1.Secret, error) {
+	s.ctx = ctx
 	s.gets++
 	switch {
 	case s.lost && s.gets > 1:
