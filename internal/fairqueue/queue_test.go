@@ -476,3 +476,21 @@ func TestQueueWorking(t *testing.T) {
 		q.Close()
 	})
 }
+
+// A namespace has a hundred retries at once, and then one every tenth of a second.
+func TestPace(t *testing.T) {
+	now := time.Unix(1000, 0)
+	var n namespace
+	for _, round := range []time.Duration{0, 10100 * time.Millisecond, time.Hour} {
+		now = now.Add(round)
+		for i := range 101 {
+			want := time.Duration(i-99) * 100 * time.Millisecond
+			if got := n.pace(now); got != want {
+				t.Fatalf("retry %d after %v waits %v, want %v", i+1, round, got, want)
+			}
+		}
+	}
+	if got := n.pace(now.Add(time.Second)); got != -800*time.Millisecond {
+		t.Errorf("a second later a retry waits %v, want none", got)
+	}
+}
