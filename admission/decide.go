@@ -37,7 +37,9 @@ const (
 )
 
 func (r *rules) decideAccount(edits []Edit, spec *corev1.PodSpec) []Edit {
-	e := Edit{Field: fieldAccount, name: r.accountName(spec)}
+	name := r.accountName(spec)
+	edits, e := appendEdit(edits, fieldAccount)
+	e.name = name
 	switch {
 	case spec.ServiceAccountName != "":
 		e.Keep, e.why = true, podNamesAccount
@@ -46,12 +48,20 @@ func (r *rules) decideAccount(edits []Edit, spec *corev1.PodSpec) []Edit {
 	default:
 		e.why = podNamesNoAccount
 	}
-	edits = append(edits, e)
-	if spec.DeprecatedServiceAccount != e.name {
-		e.Field, e.Keep, e.why = fieldOldAccount, false, oldFieldFollows
-		edits = append(edits, e)
+	if spec.DeprecatedServiceAccount != name {
+		edits, e = appendEdit(edits, fieldOldAccount)
+		e.name, e.why = name, oldFieldFollows
 	}
 	return edits
+}
+
+// appendEdit appends an edit of field, whose other fields are set in place: to copy an
+// edit that was just set takes longer than most decisions.
+func appendEdit(edits []Edit, field string) ([]Edit, *Edit) {
+	edits = append(edits, Edit{})
+	e := &edits[len(edits)-1]
+	e.Field = field
+	return edits, e
 }
 
 func (r *rules) accountName(spec *corev1.PodSpec) string {
@@ -90,15 +100,18 @@ func (r *rules) decideToken(b *budget.Budget, edits []Edit, pod *corev1.Pod, acc
 	if err != nil {
 		return nil, err
 	}
-	for _, list := range podrules.Lists(spec) {
+	lists := podrules.Lists(spec)
+	for l := range lists {
+		list := &lists[l]
 		for i := range list.Containers {
 			c := &list.Containers[i]
 			mounted, err := podrules.MountsAt(b, c, r.MountPath, r.Strict)
 			if err != nil {
 				return nil, err
 			}
-			edits = append(edits, Edit{Field: list.Field, Container: i, detail: c.Name, rules: r})
-			e := &edits[len(edits)-1]
+			var e *Edit
+			edits, e = appendEdit(edits, list.Field)
+			e.Container, e.detail, e.rules = i, c.Name, r
 			switch {
 			case mounted:
 				e.Keep, e.why = true, pathIsTaken
@@ -106,7 +119,7 @@ func (r *rules) decideToken(b *budget.Budget, edits []Edit, pod *corev1.Pod, acc
 				e.Keep, e.why = true, containerOptsOut
 			default:
 				if edits[volume].why == noContainerNeedsToken {
-					if edits[volume], err = r.decideVolume(b, spec.Volumes, token); err != nil {
+					if err := r.decideVolume(b, &edits[volume], spec.Volumes, token); err != nil {
 						return nil, err
 					}
 				}
@@ -135,18 +148,19 @@ func (r *rules) automount(spec *corev1.PodSpec, account *corev1.ServiceAccount) 
 	return automountOn
 }
 
-// decideVolume returns the edit for the volume to mount: the one that is there,
+// decideVolume sets e to the edit for the volume to mount: the one that is there,
 // or a new one.
-func (r *rules) decideVolume(b *budget.Budget, volumes []corev1.Volume, token string) (Edit, error) {
-	e := Edit{Field: podrules.Volumes, detail: token, rules: r}
+func (r *rules) decideVolume(b *budget.Budget, e *Edit, volumes []corev1.Volume, token string) error {
 	v, lookAlike, err := r.existingVolume(b, volumes, token)
 	if err != nil {
-		return e, err
+		return err
 	}
+	e.detail, e.rules = token, r
 	if v != nil {
 		e.name, e.Keep, e.why = v.Name, true, volumeIsThere
-		return e, nil
+		return nil
 	}
+	e.Keep = false
 	if lookAlike != nil {
 		e.detail, e.but = lookAlike.Name, r.mismatch(lookAlike)
 	}
@@ -154,11 +168,12 @@ func (r *rules) decideVolume(b *budget.Budget, volumes []corev1.Volume, token st
 		e.why = volumeHasSecret
 	}
 	e.name, err = r.newVolumeName(b, volumes, token)
-	return e, err
+	return err
 }
 
 func decidePullSecrets(edits []Edit, spec *corev1.PodSpec, account *corev1.ServiceAccount) []Edit {
-	e := Edit{Field: fieldPullSecrets, account: account}
+	edits, e := appendEdit(edits, fieldPullSecrets)
+	e.account = account
 	switch {
 	case len(spec.ImagePullSecrets) > 0:
 		e.Keep, e.why = true, podHasPullSecrets
@@ -167,7 +182,7 @@ func decidePullSecrets(edits []Edit, spec *corev1.PodSpec, account *corev1.Servi
 	default:
 		e.why = podHasNoPullSecrets
 	}
-	return append(edits, e)
+	return edits
 }
 
 // decideFurther appends the edits for all further volumes.

@@ -59,7 +59,7 @@ func (d Decision) Apply(pod *corev1.Pod) {
 			spec.Volumes = append(spec.Volumes, corev1.Volume{})
 			e.setVolume(&spec.Volumes[len(spec.Volumes)-1])
 		default:
-			c := e.containerOf(spec)
+			c := containerAt(spec, e.containerIndex(spec))
 			if e.Env {
 				c.Env = append(c.Env, e.further.Add.(corev1.EnvVar))
 				continue
@@ -78,48 +78,46 @@ type growth struct{ mounts, env int32 }
 // into the next.
 func (d Decision) makeRoom(spec *corev1.PodSpec) {
 	var few [24]growth // enough for most pods, so that it is not allocated
-	growths := few[:]
-	if n := len(spec.InitContainers) + len(spec.Containers); n > len(few) {
+	growths, n := few[:], len(spec.InitContainers)+len(spec.Containers)
+	if n > len(few) {
 		growths = make([]growth, n)
 	}
 	volumes, mounts := 0, 0
 	for i := range d.Edits {
 		e := &d.Edits[i]
-		at := e.Container
-		switch {
-		case e.Keep:
+		if e.Keep {
 			continue
-		case e.Field == podrules.Volumes:
+		}
+		if e.Field == podrules.Volumes {
 			volumes++
-			continue
-		case e.Field == podrules.Containers:
-			at += len(spec.InitContainers)
-		case e.Field != podrules.InitContainers:
+		}
+		at := e.containerIndex(spec)
+		if at < 0 {
 			continue
 		}
+		g := &growths[at]
 		if e.Env {
-			growths[at].env++
+			g.env++
 			continue
 		}
-		if growths[at].mounts == 0 {
-			mounts += len(e.containerOf(spec).VolumeMounts)
+		if g.mounts == 0 {
+			mounts += len(containerAt(spec, at).VolumeMounts)
 		}
-		growths[at].mounts++
+		g.mounts++
 		mounts++
 	}
 	if volumes > 0 {
 		spec.Volumes = append(make([]corev1.Volume, 0, len(spec.Volumes)+volumes), spec.Volumes...)
 	}
-	room, at := make([]corev1.VolumeMount, mounts), 0
-	for _, list := range podrules.Lists(spec) {
-		for i := range list.Containers {
-			c, g := &list.Containers[i], growths[at]
-			at++
-			if g.mounts > 0 {
-				n := copy(room, c.VolumeMounts)
-				end := n + int(g.mounts)
-				c.VolumeMounts, room = room[:n:end], room[end:]
-			}
+	room := make([]corev1.VolumeMount, mounts)
+	for at, g := range growths[:n] {
+		c := containerAt(spec, at)
+		if g.mounts > 0 {
+			kept := copy(room, c.VolumeMounts)
+			end := kept + int(g.mounts)
+			c.VolumeMounts, room = room[:kept:end], room[end:]
+		}
+		if g.env > 0 {
 			c.Env = slices.Grow(slices.Clip(c.Env), int(g.env))
 		}
 	}

@@ -83,15 +83,24 @@ func (e *Edit) setMount(m *corev1.VolumeMount) {
 	e.rules.setMount(m, e.name)
 }
 
-// containerOf returns the container that e is about, or nil.
-func (e *Edit) containerOf(spec *corev1.PodSpec) *corev1.Container {
+// containerIndex returns the index of the container that e is about, among all that get
+// mounts, the initContainers first; it is negative if there is none.
+func (e *Edit) containerIndex(spec *corev1.PodSpec) int {
 	switch e.Field {
 	case podrules.InitContainers:
-		return &spec.InitContainers[e.Container]
+		return e.Container
 	case podrules.Containers:
-		return &spec.Containers[e.Container]
+		return len(spec.InitContainers) + e.Container
 	}
-	return nil
+	return -1
+}
+
+// containerAt returns the container that has the index.
+func containerAt(spec *corev1.PodSpec, index int) *corev1.Container {
+	if n := len(spec.InitContainers); index >= n {
+		return &spec.Containers[index-n]
+	}
+	return &spec.InitContainers[index]
 }
 
 // String returns, for example:

@@ -39,6 +39,11 @@ func (p *Plugin) findAccount(ctx context.Context, namespace, name string) (*core
 	if err == nil || !apierrors.IsNotFound(err) { // which allocates
 		return account, err
 	}
+	return p.findLive(ctx, namespace, name)
+}
+
+// findLive is the second part of findAccount.
+func (p *Plugin) findLive(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
 	tries, live := maxTries, p.rules.Live
 	if name != p.rules.DefaultAccount || p.rules.DisableWait {
 		tries = 1

@@ -290,23 +290,28 @@ func TestMountsAreCopiedOnce(t *testing.T) {
 
 // A template whose slices have room left is shared by many pods.
 func TestSlicesOfThePodAreNotAppendedTo(t *testing.T) {
-	volumes := append(make([]corev1.Volume, 0, 4), corev1.Volume{Name: "data"})
-	template := func() corev1.Container {
-		return corev1.Container{
-			VolumeMounts: append(make([]corev1.VolumeMount, 0, 4), corev1.VolumeMount{Name: "data", MountPath: "/data"}),
-			Env:          append(make([]corev1.EnvVar, 0, 4), corev1.EnvVar{Name: "DATA"}),
-		}
-	}
-	containers := []corev1.Container{template(), template()}
-	in := pod(func(p *corev1.Pod) { p.Spec.Volumes, p.Spec.Containers = volumes, nil }, inits(containers[0]), main(containers[1]))
 	cloud := furthervolume.Volume{Name: "v", Audience: "v", MountPath: "/v", Env: []furthervolume.EnvVar{{Name: "X", Value: "x"}}}
-	wantStatus(t, plugin(t, have(account("default")), further(cloud)).Admit(t.Context(), create(in)), nil)
-	if got := volumes[:2][1].Name; got != "" {
-		t.Errorf("the template's volumes now have room taken by %s", got)
-	}
-	for i, c := range containers {
-		if mount, variable := c.VolumeMounts[:2][1].Name, c.Env[:2][1].Name; mount+variable != "" {
-			t.Errorf("the template's container %d now has room taken by the mount %q and the variable %q", i, mount, variable)
+	for name, config := range map[string]func(*admission.Config){
+		"a token and a further volume": further(cloud),
+		"a further volume alone":       func(c *admission.Config) { further(cloud)(c); c.DisableTokenMount = true },
+	} {
+		volumes := append(make([]corev1.Volume, 0, 4), corev1.Volume{Name: "data"})
+		template := func() corev1.Container {
+			return corev1.Container{
+				VolumeMounts: append(make([]corev1.VolumeMount, 0, 4), corev1.VolumeMount{Name: "data", MountPath: "/data"}),
+				Env:          append(make([]corev1.EnvVar, 0, 4), corev1.EnvVar{Name: "DATA"}),
+			}
+		}
+		containers := []corev1.Container{template(), template()}
+		in := pod(func(p *corev1.Pod) { p.Spec.Volumes, p.Spec.Containers = volumes, nil }, inits(containers[0]), main(containers[1]))
+		wantStatus(t, plugin(t, have(account("default")), config).Admit(t.Context(), create(in)), nil)
+		if got := volumes[:2][1].Name; got != "" {
+			t.Errorf("%s: the template's volumes now have room taken by %s", name, got)
+		}
+		for i, c := range containers {
+			if mount, variable := c.VolumeMounts[:2][1].Name, c.Env[:2][1].Name; mount+variable != "" {
+				t.Errorf("%s: the template's container %d now has room taken by the mount %q and the variable %q", name, i, mount, variable)
+			}
 		}
 	}
 }
