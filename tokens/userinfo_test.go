@@ -67,6 +67,7 @@ func TestIdentityOf(t *testing.T) {
 			u.Extra[userinfo.ExtraCredentialID] = authenticationv1.ExtraValue{"JTI=7", "JTI=8"}
 		}, subject: userinfo.ExtraCredentialID},
 		{name: "an empty list", mutate: func(u *authenticationv1.UserInfo) { u.Extra[userinfo.ExtraPodUID] = nil }, subject: userinfo.ExtraPodUID},
+		{name: "an empty credential id", mutate: func(u *authenticationv1.UserInfo) { u.Extra[userinfo.ExtraCredentialID][0] = "" }, subject: userinfo.ExtraCredentialID},
 		{name: "an empty value", mutate: func(u *authenticationv1.UserInfo) { u.Extra[userinfo.ExtraPodName][0] = "" }, subject: userinfo.ExtraPodName},
 		{name: "a pod without UID", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, userinfo.ExtraPodUID) }, subject: userinfo.ExtraPodName},
 		{name: "a UID without pod", mutate: func(u *authenticationv1.UserInfo) { delete(u.Extra, userinfo.ExtraPodName) }, subject: userinfo.ExtraPodName},
