@@ -225,12 +225,9 @@ func (c *cache) fill(ctx context.Context, k key, lookup func(context.Context) (a
 	size := bounded.SizeOf(&a, c.cfg.MaxBytes) + k.size()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch was, _ := c.answers.Get(k); {
-	case was.began.After(began): // that lookup was too late to join this one, and has ended before it
-	case c.ttl(err) > 0:
+	// A lookup that was too late to join this one may have ended before it.
+	if was, _ := c.answers.Get(k); c.ttl(err) > 0 && !was.began.After(began) {
 		c.answers.Add(k, a, size)
-	default:
-		c.answers.Delete(k)
 	}
 	return object, err
 }

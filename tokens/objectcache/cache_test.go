@@ -596,6 +596,22 @@ func (c *countingObjects) GetObject(context.Context, schema.GroupVersionKind, st
 	return c.object, nil
 }
 
+// There is a getter for what there was one for.
+func TestGettersOfNone(t *testing.T) {
+	w := tokentest.NewWorld()
+	for _, g := range []objectcache.Getters{{}, {ServiceAccounts: w}, {Secrets: w}, {Pods: w}, {Nodes: w}, {Webhooks: w}, {Objects: &tokentest.Jobs{}}} {
+		got := must(objectcache.New(g, objectcache.Config{TTL: time.Second}))
+		for _, pair := range [][2]any{
+			{g.ServiceAccounts, got.ServiceAccounts}, {g.Secrets, got.Secrets}, {g.Pods, got.Pods},
+			{g.Nodes, got.Nodes}, {g.Webhooks, got.Webhooks}, {g.Objects, got.Objects},
+		} {
+			if (pair[0] == nil) != (pair[1] == nil) {
+				t.Errorf("New(%+v) = %+v, want a getter for each", g, got)
+			}
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	var nothing *tokentest.World
 	for name, tt := range map[string]struct {
