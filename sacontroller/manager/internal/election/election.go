@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/tools/leaderelection"
 )
 
-// ErrLost is manager.ErrLost.
+// ErrLost is manager.ErrLeadershipLost.
 var ErrLost = errors.New("manager: the lease was lost")
 
 // An Election is that of one Manager.
