@@ -18,6 +18,7 @@ import (
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/apiserver/admissionconfig"
+	"github.com/kubesa/serviceaccount/apiserver/lookup"
 )
 
 // AdmissionPluginName is the name of the admission plugin for ServiceAccounts, as in
@@ -42,7 +43,7 @@ func RegisterAdmission(plugins *genericadmission.Plugins) {
 // WantsGetters is implemented by admission plugins that look up objects of
 // ServiceAccounts, such as that of [RegisterAdmission]. cached may be stale.
 type WantsGetters interface {
-	SetGetters(cached, live Getters)
+	SetGetters(cached, live lookup.Getters)
 	genericadmission.InitializationValidator
 }
 
@@ -74,7 +75,7 @@ func newAdmissionPlugin(cfg admission.Config) *AdmissionPlugin {
 }
 
 // SetGetters implements [WantsGetters].
-func (p *AdmissionPlugin) SetGetters(cached, live Getters) {
+func (p *AdmissionPlugin) SetGetters(cached, live lookup.Getters) {
 	p.cfg.ServiceAccounts, p.cfg.Live = live.ServiceAccounts, nil
 	if cached.ServiceAccounts != nil {
 		p.cfg.ServiceAccounts, p.cfg.Live = cached.ServiceAccounts, live.ServiceAccounts
@@ -91,7 +92,7 @@ func (p *AdmissionPlugin) SetExternalKubeClientSet(client kubernetes.Interface) 
 
 // hasGetters reports whether accounts are read from somewhere else than the informers.
 func (p *AdmissionPlugin) hasGetters() bool {
-	_, informer := p.cfg.ServiceAccounts.(listerGetter)
+	_, informer := p.cfg.ServiceAccounts.(interface{ ReadsInformers() })
 	return p.cfg.ServiceAccounts != nil && !informer
 }
 
@@ -102,14 +103,14 @@ func (p *AdmissionPlugin) SetExternalKubeInformerFactory(factory informers.Share
 		return
 	}
 	core := factory.Core().V1()
-	listers := Listers{ServiceAccounts: core.ServiceAccounts().Lister()}
+	listers := lookup.Listers{ServiceAccounts: core.ServiceAccounts().Lister()}
 	synced := core.ServiceAccounts().Informer().HasSynced
 	if p.cfg.TokenVolume == admission.SecretBacked {
 		listers.Secrets = core.Secrets().Lister()
 		accounts, secrets := synced, core.Secrets().Informer().HasSynced
 		synced = func() bool { return accounts() && secrets() }
 	}
-	getters := FromListers(listers)
+	getters := lookup.FromListers(listers)
 	p.cfg.ServiceAccounts, p.cfg.Secrets = getters.ServiceAccounts, getters.Secrets
 	p.SetReadyFunc(synced)
 }

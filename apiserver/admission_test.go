@@ -21,6 +21,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/apiserver"
+	"github.com/kubesa/serviceaccount/apiserver/lookup"
 	"github.com/kubesa/serviceaccount/fake"
 )
 
@@ -213,10 +214,10 @@ func TestAdmissionFromInformers(t *testing.T) {
 	}
 }
 
-type getterInitializer apiserver.Getters
+type getterInitializer lookup.Getters
 
 func (g getterInitializer) Initialize(plugin genericadmission.Interface) {
-	plugin.(apiserver.WantsGetters).SetGetters(apiserver.Getters{}, apiserver.Getters(g))
+	plugin.(apiserver.WantsGetters).SetGetters(lookup.Getters{}, lookup.Getters(g))
 }
 
 // What only admission.New finds is found when the server starts, all at once.

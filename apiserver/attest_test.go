@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 
 	"github.com/kubesa/serviceaccount/apiserver"
+	"github.com/kubesa/serviceaccount/apiserver/lookup"
 	"github.com/kubesa/serviceaccount/tokens/userinfo"
 )
 
@@ -73,7 +74,7 @@ func groups(values ...string) map[string]authenticationv1.AttestationValue {
 func TestAttestations(t *testing.T) {
 	validating, mutating := webhookConfigurations()
 	s, account := newShop(t, func(cfg *apiserver.Config) {
-		cfg.Live.Webhooks = apiserver.FromStorage(cfg.Scheme, apiserver.Storage{ValidatingWebhooks: validating, MutatingWebhooks: mutating}).Webhooks
+		cfg.Live.Webhooks = lookup.FromStorage(cfg.Scheme, lookup.Storage{ValidatingWebhooks: validating, MutatingWebhooks: mutating}).Webhooks
 	})
 	const web = "system:serviceaccount:shop:web"
 	attest := func(name string) any {

@@ -8,6 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 
+	"github.com/kubesa/serviceaccount/apiserver/lookup"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/discovery"
@@ -34,20 +35,20 @@ type Config struct {
 	// APIAudiences are the audiences of the server. Empty means the issuer.
 	APIAudiences []string
 
-	// Live looks up objects: [FromStorage] reads those of the server itself.
+	// Live looks up objects: [lookup.FromStorage] reads those of the server itself.
 	// ServiceAccounts are required; tokens can be bound to the other kinds that it has.
-	Live Getters
+	Live lookup.Getters
 	// Cached is asked first when tokens are authenticated and pods are admitted, and
 	// Live when it has no object: a token may outlive a deletion as long as the cache
 	// is stale. If it has none, every authentication reads live.
-	Cached Getters
+	Cached lookup.Getters
 
 	// Legacy also accepts Secret-based tokens, and records their use if Live.Secrets
 	// can be patched, as those of FromStorage can.
 	Legacy bool
 	// Tracking, if set, keeps the ConfigMap that says since when their use is recorded:
-	// [TrackingStorage] is the storage of the server itself.
-	Tracking Tracking
+	// [lookup.TrackingStorage] is the storage of the server itself.
+	Tracking lookup.Tracking
 
 	// Further authenticate other tokens, such as those of OpenID Connect; Requests
 	// authenticate requests in other ways, such as by client certificates, and before
@@ -88,9 +89,19 @@ func (cfg *Config) check() error {
 	mistakes.Optional("Keys", cfg.Keys)
 	mistakes.Optional("Anonymous", cfg.Anonymous)
 	mistakes.Optional("Tracking", cfg.Tracking)
-	cfg.Live.check(&mistakes, "Live")
-	cfg.Cached.check(&mistakes, "Cached")
+	checkGetters(&mistakes, "Live", cfg.Live)
+	checkGetters(&mistakes, "Cached", cfg.Cached)
 	return mistakes.Err()
+}
+
+// checkGetters adds a mistake for each of g that is a typed nil, of the field called field.
+func checkGetters(mistakes *configerror.List, field string, g lookup.Getters) {
+	mistakes.Optional(field+".ServiceAccounts", g.ServiceAccounts)
+	mistakes.Optional(field+".Secrets", g.Secrets)
+	mistakes.Optional(field+".Pods", g.Pods)
+	mistakes.Optional(field+".Nodes", g.Nodes)
+	mistakes.Optional(field+".Webhooks", g.Webhooks)
+	mistakes.Optional(field+".Objects", g.Objects)
 }
 
 // authenticator returns the config of the Authenticator.
@@ -131,6 +142,15 @@ func (cfg *Config) tokenRequest() tokenrequest.Config {
 	setDefault(&r.Webhooks, cfg.Live.Webhooks)
 	setDefault(&r.Objects, cfg.Live.Objects)
 	return r
+}
+
+// cachedNodes returns nodes as they are good enough to tell where a pod runs: from the
+// watch cache of a store, and live after any error (SRV-25).
+func cachedNodes(cached, live tokens.NodeGetter) tokens.NodeGetter {
+	if stored, ok := live.(interface{ Cached() tokens.NodeGetter }); ok && cached == nil {
+		cached = stored.Cached()
+	}
+	return lookup.Getters{Nodes: cached}.Or(lookup.Getters{Nodes: live}).Nodes
 }
 
 // publisher returns the config of discovery, and whether there is any.

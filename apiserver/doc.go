@@ -8,7 +8,7 @@
 //		Scheme: scheme,
 //		Issuer: tokenissuer.Config{Issuer: "https://api.example", Signer: ring},
 //		Keys:   ring,
-//		Live: apiserver.FromStorage(scheme, apiserver.Storage{
+//		Live: lookup.FromStorage(scheme, lookup.Storage{
 //			ServiceAccounts: accounts, Secrets: secrets, Pods: pods, // stores of the registry
 //		}),
 //	})
@@ -36,8 +36,9 @@
 // v1, [AddHub] says so to its scheme; if it has internal types, as kube-apiserver, its
 // scheme converts them.
 //
-// Getters get the context of the request. [FromStorage] reads the server's own storage
-// with it, so a tenant that the server keeps in the context is that of every lookup.
+// Getters, of package lookup, get the context of the request. [lookup.FromStorage] reads
+// the server's own storage with it, so a tenant that the server keeps in the context is
+// that of every lookup.
 //
 // # Failure
 //

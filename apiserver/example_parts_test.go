@@ -15,8 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	genericadmission "k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
-	corev1listers "k8s.io/client-go/listers/core/v1"
-	"k8s.io/client-go/tools/cache"
 
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/apiserver"
@@ -95,44 +93,6 @@ func ExampleNewBearerAuthenticator() {
 	// system:serviceaccount:shop:web true <nil>
 	// system:serviceaccount:shop:web true <nil>
 	// "" "v5.channel.k8s.io"
-}
-
-// Read objects of the server's own storage, without a request to the server.
-func ExampleFromStorage() {
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "1"}}
-	getters := apiserver.FromStorage(runtime.NewScheme(), apiserver.Storage{ServiceAccounts: accountStore{fake.New(account)}})
-	got, err := getters.ServiceAccounts.GetServiceAccount(context.Background(), "shop", "web")
-	fmt.Println(got.UID, err)
-	_, err = getters.ServiceAccounts.GetServiceAccount(context.Background(), "shop", "ghost")
-	fmt.Println(err)
-	fmt.Println(getters.Pods) // no storage: no token can be bound to a pod
-
-	// Output:
-	// 1 <nil>
-	// serviceaccounts "ghost" not found
-	// <nil>
-}
-
-// Read objects of an informer, and live what it doesn't have yet.
-func ExampleFromListers() {
-	indexer := cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
-	old := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "old"}}
-	if err := indexer.Add(old); err != nil {
-		fmt.Println(err)
-		return
-	}
-	cached := apiserver.FromListers(apiserver.Listers{ServiceAccounts: corev1listers.NewServiceAccountLister(indexer)})
-	live := fake.New(old, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "new"}})
-	getters := cached.Or(apiserver.Getters{ServiceAccounts: live})
-	for _, name := range []string{"old", "new", "ghost"} {
-		_, err := getters.ServiceAccounts.GetServiceAccount(context.Background(), "shop", name)
-		fmt.Println(name, err)
-	}
-
-	// Output:
-	// old <nil>
-	// new <nil>
-	// ghost serviceaccounts "ghost" not found
 }
 
 // Admit a pod without a server's chain of plugins.

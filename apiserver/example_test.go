@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/kubesa/serviceaccount/apiserver"
+	"github.com/kubesa/serviceaccount/apiserver/lookup"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
@@ -43,7 +44,7 @@ func ExampleNew() {
 		Scheme: scheme,
 		Issuer: tokenissuer.Config{Issuer: "https://api.example", Signer: signer},
 		Keys:   set,
-		Live:   apiserver.FromStorage(scheme, apiserver.Storage{ServiceAccounts: accountStore{fake.New(account)}}),
+		Live:   lookup.FromStorage(scheme, lookup.Storage{ServiceAccounts: accountStore{fake.New(account)}}),
 	})
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
 		fmt.Println(err)

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -42,57 +41,4 @@ func AddHub(scheme *runtime.Scheme, version schema.GroupVersion) error {
 		scheme.AddKnownTypeWithName(internal.WithKind(kind), object)
 	}
 	return nil
-}
-
-// A hub converts between T, a type of a version that is served, and the type that the
-// server works with: T itself, or the internal type of scheme. A nil scheme has none.
-type hub[T any, P interface {
-	*T
-	runtime.Object
-}] struct {
-	scheme *runtime.Scheme
-	kind   schema.GroupVersionKind
-}
-
-// new returns an empty object of the type that the server works with.
-func (h hub[T, P]) new() runtime.Object {
-	if h.scheme != nil {
-		internal := schema.GroupVersionKind{Group: h.kind.Group, Version: runtime.APIVersionInternal, Kind: h.kind.Kind}
-		if object, err := h.scheme.New(internal); err == nil {
-			return object
-		}
-	}
-	return P(new(T))
-}
-
-// served returns object as a T, which may be object itself.
-func (h hub[T, P]) served(object runtime.Object) (P, error) {
-	if t, ok := object.(P); ok && t != nil {
-		return t, nil
-	}
-	t := P(new(T))
-	if object == nil || h.scheme == nil || reflect.ValueOf(object).IsZero() {
-		return nil, h.misfit(object)
-	}
-	if err := h.scheme.Convert(object, t, nil); err != nil {
-		return nil, h.misfit(object)
-	}
-	return t, nil
-}
-
-// internal returns t as the type that the server works with.
-func (h hub[T, P]) internal(t P) (runtime.Object, error) {
-	object := h.new()
-	if _, ok := object.(P); ok {
-		return t, nil
-	}
-	if err := h.scheme.Convert(t, object, nil); err != nil {
-		return nil, apierrors.NewInternalError(fmt.Errorf("apiserver: converting a %s: %w", h.kind.Kind, err))
-	}
-	return object, nil
-}
-
-// misfit says that object isn't a T, without its contents.
-func (h hub[T, P]) misfit(object runtime.Object) error {
-	return apierrors.NewInternalError(fmt.Errorf("apiserver: a %T is not a %s", object, h.kind.Kind))
 }

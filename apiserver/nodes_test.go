@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/kubesa/serviceaccount/apiserver"
+	"github.com/kubesa/serviceaccount/apiserver/lookup"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
@@ -78,7 +79,7 @@ func TestNodeOfAPod(t *testing.T) {
 				Scheme: scheme,
 				Issuer: tokenissuer.Config{Issuer: testIssuer, Signer: must(keys.NewSigner(key))(t)},
 				Keys:   must(keys.NewSet(key.Public()))(t),
-				Live: apiserver.FromStorage(scheme, apiserver.Storage{
+				Live: lookup.FromStorage(scheme, lookup.Storage{
 					ServiceAccounts: live(&corev1.ServiceAccount{ObjectMeta: object("web")}), Nodes: nodes,
 					Pods: live(&corev1.Pod{ObjectMeta: object("pod"), Spec: corev1.PodSpec{ServiceAccountName: "web", NodeName: "node-1"}}),
 				}),

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 
+	"github.com/kubesa/serviceaccount/apiserver/lookup"
 	"github.com/kubesa/serviceaccount/apiserver/openapi"
 	"github.com/kubesa/serviceaccount/keys/discovery"
 	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
@@ -39,7 +40,7 @@ type Parts struct {
 	SelfSubjectReviewREST *SelfSubjectReviewREST
 
 	scheme       *runtime.Scheme
-	cached, live Getters
+	cached, live lookup.Getters
 	audiences    []string
 	authorizer   laterAuthorizer
 	tracking     *legacytoken.Tracker

@@ -10,13 +10,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/registry/rest"
+
+	"github.com/kubesa/serviceaccount/apiserver/internal/objects"
 )
 
 // A SelfSubjectReviewREST is the storage of selfsubjectreviews of
 // authentication.k8s.io/v1, which tell users who they are. It is safe for concurrent
 // use.
 type SelfSubjectReviewREST struct {
-	hub hub[authenticationv1.SelfSubjectReview, *authenticationv1.SelfSubjectReview]
+	hub objects.Hub[authenticationv1.SelfSubjectReview, *authenticationv1.SelfSubjectReview]
 }
 
 var (
@@ -29,12 +31,12 @@ var (
 // types, if the server has any; it may be nil.
 func NewSelfSubjectReviewREST(scheme *runtime.Scheme) *SelfSubjectReviewREST {
 	r := &SelfSubjectReviewREST{}
-	r.hub.scheme, r.hub.kind = scheme, authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview")
+	r.hub.Scheme, r.hub.Kind = scheme, authenticationv1.SchemeGroupVersion.WithKind("SelfSubjectReview")
 	return r
 }
 
 // New returns an empty SelfSubjectReview of the type that the server works with.
-func (r *SelfSubjectReviewREST) New() runtime.Object { return r.hub.new() }
+func (r *SelfSubjectReviewREST) New() runtime.Object { return r.hub.New() }
 
 // Destroy does nothing.
 func (r *SelfSubjectReviewREST) Destroy() {}
@@ -52,7 +54,7 @@ func (r *SelfSubjectReviewREST) Create(ctx context.Context, object runtime.Objec
 			return nil, err
 		}
 	}
-	if _, err := r.hub.served(object); err != nil {
+	if _, err := r.hub.Served(object); err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a SelfSubjectReview: %T", object))
 	}
 	info, ok := UserOf(ctx)
@@ -61,5 +63,5 @@ func (r *SelfSubjectReviewREST) Create(ctx context.Context, object runtime.Objec
 	}
 	answer := &authenticationv1.SelfSubjectReview{Status: authenticationv1.SelfSubjectReviewStatus{UserInfo: info}}
 	answer.CreationTimestamp = metav1.NewTime(time.Now())
-	return r.hub.internal(answer)
+	return r.hub.Internal(answer)
 }

@@ -33,6 +33,7 @@ import (
 	restclient "k8s.io/client-go/rest"
 
 	"github.com/kubesa/serviceaccount/apiserver"
+	"github.com/kubesa/serviceaccount/apiserver/lookup"
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/keys"
 )
@@ -82,12 +83,12 @@ func startServer(t *testing.T, change func(*apiserver.Config)) *testServer {
 		Scheme:       scheme,
 		Keys:         must(keys.NewSet(key.Public()))(t),
 		APIAudiences: []string{"api"},
-		Live: apiserver.FromStorage(scheme, apiserver.Storage{
+		Live: lookup.FromStorage(scheme, lookup.Storage{
 			ServiceAccounts: storage["serviceaccounts"].(rest.Getter), Secrets: storage["secrets"].(rest.Getter),
 			Pods: storage["pods"].(rest.Getter), Nodes: storage["nodes"].(rest.Getter),
 		}),
 		Legacy:    true,
-		Tracking:  apiserver.TrackingStorage(scheme, storage["configmaps"].(apiserver.ConfigMapStorage)),
+		Tracking:  lookup.TrackingStorage(scheme, storage["configmaps"].(lookup.ConfigMapStorage)),
 		Anonymous: nil,
 		Further:   []authenticator.Token{agnostic{tokenfile.New(map[string]*user.DefaultInfo{adminToken: admin})}},
 	}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	"github.com/kubesa/serviceaccount/apiserver/internal/objects"
 	"github.com/kubesa/serviceaccount/tokens/tokenrequest"
 )
 
@@ -23,7 +24,7 @@ const TokenResource = "serviceaccounts/token"
 // A TokenREST is the storage of [TokenResource]: it answers TokenRequests. It is safe
 // for concurrent use.
 type TokenREST struct {
-	hub       hub[authenticationv1.TokenRequest, *authenticationv1.TokenRequest]
+	hub       objects.Hub[authenticationv1.TokenRequest, *authenticationv1.TokenRequest]
 	requester *tokenrequest.Requester
 }
 
@@ -53,14 +54,14 @@ func NewTokenREST(scheme *runtime.Scheme, cfg tokenrequest.Config) (*TokenREST, 
 		return nil, err
 	}
 	r := &TokenREST{requester: requester}
-	r.hub.scheme, r.hub.kind = scheme, tokenRequestKind
+	r.hub.Scheme, r.hub.Kind = scheme, tokenRequestKind
 	return r, nil
 }
 
 var tokenRequestKind = authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
 
 // New returns an empty TokenRequest of the type that the server works with.
-func (r *TokenREST) New() runtime.Object { return r.hub.new() }
+func (r *TokenREST) New() runtime.Object { return r.hub.New() }
 
 // Destroy does nothing.
 func (r *TokenREST) Destroy() {}
@@ -77,14 +78,14 @@ func (r *TokenREST) PreserveRequestObjectMetaSystemFieldsOnSubresourceCreate() b
 
 // Create issues a token for the account called name in the namespace of ctx.
 func (r *TokenREST) Create(ctx context.Context, name string, object runtime.Object, createValidation rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
-	tr, err := r.hub.served(object)
+	tr, err := r.hub.Served(object)
 	if err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a TokenRequest: %T", object))
 	}
 	namespace, _ := request.NamespaceFrom(ctx)
 	if createValidation != nil {
 		ctx = context.WithValue(ctx, validationKey{}, func(ctx context.Context, tr *authenticationv1.TokenRequest) error {
-			object, err := r.hub.internal(tr)
+			object, err := r.hub.Internal(tr)
 			if err != nil {
 				return err
 			}
@@ -95,7 +96,7 @@ func (r *TokenREST) Create(ctx context.Context, name string, object runtime.Obje
 	if err != nil {
 		return nil, err
 	}
-	return r.hub.internal(answer)
+	return r.hub.Internal(answer)
 }
 
 // A validationKey leads from a context to the validating admission of its request.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	"github.com/kubesa/serviceaccount/apiserver/internal/objects"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tokens"
 )
@@ -23,7 +24,7 @@ import (
 // A TokenReviewREST is the storage of tokenreviews of authentication.k8s.io/v1. It is
 // safe for concurrent use.
 type TokenReviewREST struct {
-	hub       hub[authenticationv1.TokenReview, *authenticationv1.TokenReview]
+	hub       objects.Hub[authenticationv1.TokenReview, *authenticationv1.TokenReview]
 	requests  authenticator.Request
 	audiences authenticator.Audiences
 }
@@ -50,12 +51,12 @@ func NewTokenReviewREST(scheme *runtime.Scheme, requests authenticator.Request, 
 		return nil, err
 	}
 	r := &TokenReviewREST{requests: requests, audiences: append(authenticator.Audiences(nil), apiAudiences...)}
-	r.hub.scheme, r.hub.kind = scheme, authenticationv1.SchemeGroupVersion.WithKind("TokenReview")
+	r.hub.Scheme, r.hub.Kind = scheme, authenticationv1.SchemeGroupVersion.WithKind("TokenReview")
 	return r, nil
 }
 
 // New returns an empty TokenReview of the type that the server works with.
-func (r *TokenReviewREST) New() runtime.Object { return r.hub.new() }
+func (r *TokenReviewREST) New() runtime.Object { return r.hub.New() }
 
 // Destroy does nothing.
 func (r *TokenReviewREST) Destroy() {}
@@ -70,7 +71,7 @@ func (r *TokenReviewREST) GetSingularName() string { return "tokenreview" }
 // warnings and audit annotations of the token are those of the review. The answer is
 // without the token.
 func (r *TokenReviewREST) Create(ctx context.Context, object runtime.Object, createValidation rest.ValidateObjectFunc, _ *metav1.CreateOptions) (runtime.Object, error) {
-	review, err := r.hub.served(object)
+	review, err := r.hub.Served(object)
 	if err != nil {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("not a TokenReview: %T", object))
 	}
@@ -91,7 +92,7 @@ func (r *TokenReviewREST) Create(ctx context.Context, object runtime.Object, cre
 	if err != nil {
 		return nil, err
 	}
-	return r.hub.internal(answer)
+	return r.hub.Internal(answer)
 }
 
 // errUnavailable is what a client learns of a failed lookup.

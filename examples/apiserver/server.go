@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/kubesa/serviceaccount/apiserver"
+	"github.com/kubesa/serviceaccount/apiserver/lookup"
 	"github.com/kubesa/serviceaccount/keys/keyring"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/tokenissuer"
@@ -87,7 +88,7 @@ func newParts(cfg serverConfig, scheme *runtime.Scheme, all stores) (*apiserver.
 		Scheme: scheme,
 		Issuer: tokenissuer.Config{Issuer: issuerURL, Signer: cfg.ring, ClusterClaim: cluster.Name},
 		Keys:   cfg.ring,
-		Live: apiserver.FromStorage(scheme, apiserver.Storage{
+		Live: lookup.FromStorage(scheme, lookup.Storage{
 			ServiceAccounts: all["serviceaccounts"], Secrets: all["secrets"], Pods: all["pods"],
 		}),
 		Legacy:        true,

@@ -1,4 +1,4 @@
-package apiserver
+package lookup
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/registry/rest"
 
+	"github.com/kubesa/serviceaccount/apiserver/internal/objects"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/lastused"
 )
@@ -35,83 +36,76 @@ func FromStorage(scheme *runtime.Scheme, storage Storage) Getters {
 	var g Getters
 	core, webhooks := corev1.SchemeGroupVersion, admissionregistrationv1.SchemeGroupVersion
 	if storage.ServiceAccounts != nil {
-		g.ServiceAccounts = storedAccounts{newResource[corev1.ServiceAccount](scheme, storage.ServiceAccounts, "serviceaccounts", core.WithKind("ServiceAccount"))}
+		g.ServiceAccounts = storedAccounts{objects.NewResource[corev1.ServiceAccount](scheme, storage.ServiceAccounts, "serviceaccounts", core.WithKind("ServiceAccount"))}
 	}
 	if storage.Secrets != nil {
-		g.Secrets = storedSecrets{newResource[corev1.Secret](scheme, storage.Secrets, "secrets", core.WithKind("Secret"))}
+		g.Secrets = storedSecrets{objects.NewResource[corev1.Secret](scheme, storage.Secrets, "secrets", core.WithKind("Secret"))}
 	}
 	if storage.Pods != nil {
-		g.Pods = storedPods{newResource[corev1.Pod](scheme, storage.Pods, "pods", core.WithKind("Pod"))}
+		g.Pods = storedPods{objects.NewResource[corev1.Pod](scheme, storage.Pods, "pods", core.WithKind("Pod"))}
 	}
 	if storage.Nodes != nil {
-		g.Nodes = storedNodes{newResource[corev1.Node](scheme, storage.Nodes, "nodes", core.WithKind("Node"))}
+		g.Nodes = storedNodes{objects.NewResource[corev1.Node](scheme, storage.Nodes, "nodes", core.WithKind("Node"))}
 	}
 	if storage.ValidatingWebhooks != nil && storage.MutatingWebhooks != nil {
 		g.Webhooks = storedWebhooks{
-			newResource[admissionregistrationv1.ValidatingWebhookConfiguration](scheme, storage.ValidatingWebhooks, "validatingwebhookconfigurations", webhooks.WithKind("ValidatingWebhookConfiguration")),
-			newResource[admissionregistrationv1.MutatingWebhookConfiguration](scheme, storage.MutatingWebhooks, "mutatingwebhookconfigurations", webhooks.WithKind("MutatingWebhookConfiguration")),
+			objects.NewResource[admissionregistrationv1.ValidatingWebhookConfiguration](scheme, storage.ValidatingWebhooks, "validatingwebhookconfigurations", webhooks.WithKind("ValidatingWebhookConfiguration")),
+			objects.NewResource[admissionregistrationv1.MutatingWebhookConfiguration](scheme, storage.MutatingWebhooks, "mutatingwebhookconfigurations", webhooks.WithKind("MutatingWebhookConfiguration")),
 		}
 	}
 	return g
 }
 
 type storedAccounts struct {
-	resource resource[corev1.ServiceAccount, *corev1.ServiceAccount]
+	resource objects.Resource[corev1.ServiceAccount, *corev1.ServiceAccount]
 }
 
 func (s storedAccounts) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
-	return s.resource.get(ctx, namespace, name)
+	return s.resource.Get(ctx, namespace, name)
 }
 
 type storedSecrets struct {
-	resource resource[corev1.Secret, *corev1.Secret]
+	resource objects.Resource[corev1.Secret, *corev1.Secret]
 }
 
 func (s storedSecrets) GetSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	return s.resource.get(ctx, namespace, name)
+	return s.resource.Get(ctx, namespace, name)
 }
 
 var _ lastused.SecretPatcher = storedSecrets{}
 
 func (s storedSecrets) PatchSecret(ctx context.Context, namespace, name string, pt types.PatchType, data []byte) (*corev1.Secret, error) {
-	return s.resource.patch(ctx, namespace, name, pt, data)
+	return s.resource.Patch(ctx, namespace, name, pt, data)
 }
 
 type storedPods struct {
-	resource resource[corev1.Pod, *corev1.Pod]
+	resource objects.Resource[corev1.Pod, *corev1.Pod]
 }
 
 func (s storedPods) GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	return s.resource.get(ctx, namespace, name)
+	return s.resource.Get(ctx, namespace, name)
 }
 
 type storedNodes struct {
-	resource resource[corev1.Node, *corev1.Node]
+	resource objects.Resource[corev1.Node, *corev1.Node]
 }
 
 func (s storedNodes) GetNode(ctx context.Context, name string) (*corev1.Node, error) {
-	return s.resource.get(ctx, "", name)
+	return s.resource.Get(ctx, "", name)
 }
 
-// cachedNodes returns nodes as they are good enough to tell where a pod runs: from the
-// watch cache of a store, and live after any error (SRV-25).
-func cachedNodes(cached, live tokens.NodeGetter) tokens.NodeGetter {
-	if stored, ok := live.(storedNodes); ok && cached == nil {
-		stored.resource.options.ResourceVersion = "0"
-		cached = stored
-	}
-	return Getters{Nodes: cached}.Or(Getters{Nodes: live}).Nodes
-}
+// Cached returns what reads nodes from the watch cache of the storage.
+func (s storedNodes) Cached() tokens.NodeGetter { return storedNodes{s.resource.Cached()} }
 
 type storedWebhooks struct {
-	validating resource[admissionregistrationv1.ValidatingWebhookConfiguration, *admissionregistrationv1.ValidatingWebhookConfiguration]
-	mutating   resource[admissionregistrationv1.MutatingWebhookConfiguration, *admissionregistrationv1.MutatingWebhookConfiguration]
+	validating objects.Resource[admissionregistrationv1.ValidatingWebhookConfiguration, *admissionregistrationv1.ValidatingWebhookConfiguration]
+	mutating   objects.Resource[admissionregistrationv1.MutatingWebhookConfiguration, *admissionregistrationv1.MutatingWebhookConfiguration]
 }
 
 func (s storedWebhooks) GetValidatingWebhookConfiguration(ctx context.Context, name string) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
-	return s.validating.get(ctx, "", name)
+	return s.validating.Get(ctx, "", name)
 }
 
 func (s storedWebhooks) GetMutatingWebhookConfiguration(ctx context.Context, name string) (*admissionregistrationv1.MutatingWebhookConfiguration, error) {
-	return s.mutating.get(ctx, "", name)
+	return s.mutating.Get(ctx, "", name)
 }
