@@ -277,6 +277,9 @@ func TestIssueShortens(t *testing.T) {
 			t.Errorf("Issue() with a lifetime of %v gives %v, shortened %v, want %v", asked, got, token.Shortened, want)
 		}
 	}
+	if tokenissuer.MinLifetime != 600*time.Second {
+		t.Errorf("the minimum of a TokenRequest is %v, want that of Kubernetes, 600 s", tokenissuer.MinLifetime)
+	}
 	token, err := issuer.Issue(t.Context(), tokenissuer.Request{ServiceAccount: account(), Audiences: []string{"1"}, Lifetime: 3 * time.Hour, IgnoreMaxLifetime: true})
 	if err != nil || token.Shortened || token.Expiry.Sub(token.IssuedAt) != 3*time.Hour {
 		t.Errorf("Issue() that ignores the maximum = %v, %v, want a token of 3 h", token, err)
