@@ -85,7 +85,7 @@ func ExampleFromCertificatesV1() {
 	fmt.Println(err)
 
 	// Output:
-	// rootca: TrustBundlesConfig.RootCA is rejected: sacontroller: CA bundle holds no certificate, want at least one in PEM
+	// rootca: TrustBundlesConfig.RootCA is rejected: CA bundle holds no certificate, want at least one in PEM
 }
 
 func must[T any](value T, err error) T {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -119,7 +118,7 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 		return Result{}, nil
 	}
 	ctx = tenant.NewContext(ctx, key.Tenant)
-	namespace, err := apicall.Namespace(ctx, c.reader.GetNamespace, key.Name)
+	namespace, err := apicall.Namespace(ctx, "sacontroller", c.reader.GetNamespace, key.Name)
 	if err != nil {
 		return Result{}, err
 	}
@@ -128,30 +127,22 @@ func (c *ServiceAccounts) Reconcile(ctx context.Context, key Key) (Result, error
 	}
 	var missing []*corev1.ServiceAccount
 	for i := range c.accounts {
-		account, err := apicall.Get(ctx, c.reader.GetServiceAccount, key.Name, c.accounts[i].Name)
+		account, err := apicall.Get(ctx, "sacontroller", c.reader.GetServiceAccount, key.Name, c.accounts[i].Name)
 		if err != nil {
 			// SAC-8: a reader that can't answer says nothing of the accounts
 			// that follow, so those missing so far are all there is to do.
-			return Result{}, errors.Join(c.create(ctx, missing, apicall.SaysTerminating), err)
+			return Result{}, errors.Join(append(c.create(ctx, missing, apicall.SaysTerminating), err)...)
 		}
 		if account == nil {
 			missing = append(missing, newAccount(&c.accounts[i], key.Name))
 		}
 	}
-	err = c.create(ctx, missing, apicall.SaysTerminating)
-	if allPermanent(err) {
+	errs := c.create(ctx, missing, apicall.SaysTerminating)
+	err = errors.Join(errs...)
+	if err != nil && !slices.ContainsFunc(errs, func(err error) bool { return !apicall.Permanent(err) }) {
 		err = &TerminalError{Err: err}
 	}
 	return Result{}, err
-}
-
-// allPermanent reports whether err, of create, has none that another attempt could
-// help with.
-func allPermanent(err error) bool {
-	if errs, ok := err.(createErrors); ok {
-		return !slices.ContainsFunc(errs, func(err error) bool { return !apicall.Permanent(err) })
-	}
-	return apicall.Permanent(err)
 }
 
 // Ensure creates the accounts in namespace at once, without asking the Reader,
@@ -169,43 +160,22 @@ func (c *ServiceAccounts) Ensure(ctx context.Context, namespace string) error {
 	for i := range c.accounts {
 		accounts[i] = newAccount(&c.accounts[i], namespace)
 	}
-	return c.create(ctx, accounts, nil)
+	return errors.Join(c.create(ctx, accounts, nil)...)
 }
 
 // create creates accounts in order. An account that exists already is a success
-// (SAC-9), and so is an error that ignore accepts; the others make one error
-// (SAC-11).
-func (c *ServiceAccounts) create(ctx context.Context, accounts []*corev1.ServiceAccount, ignore func(error) bool) error {
+// (SAC-9), and so is an error that ignore accepts; the others are returned (SAC-11).
+func (c *ServiceAccounts) create(ctx context.Context, accounts []*corev1.ServiceAccount, ignore func(error) bool) []error {
 	var errs []error
 	for _, account := range accounts {
 		_, err := apicall.Require(c.client.CreateServiceAccount(ctx, account))
 		if err == nil || apierrors.IsAlreadyExists(err) || ignore != nil && ignore(err) {
 			continue
 		}
-		errs = append(errs, err)
+		errs = append(errs, fmt.Errorf("sacontroller: creating ServiceAccount %s/%s: %w", account.Namespace, account.Name, err))
 	}
-	switch len(errs) {
-	case 0:
-		return nil
-	case 1:
-		return errs[0]
-	}
-	return createErrors(errs)
+	return errs
 }
-
-// createErrors are the errors of several creates, with the text that Kubernetes
-// gives them. Unlike its aggregate they can be told apart: see errors.As.
-type createErrors []error
-
-func (e createErrors) Error() string {
-	texts := make([]string, len(e))
-	for i, err := range e {
-		texts[i] = err.Error()
-	}
-	return "[" + strings.Join(texts, ", ") + "]"
-}
-
-func (e createErrors) Unwrap() []error { return e }
 
 // isActive reports whether namespace is one that gets accounts: it is active and
 // not being deleted (SAC-5).

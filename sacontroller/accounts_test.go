@@ -2,6 +2,7 @@ package sacontroller_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -66,12 +67,12 @@ func TestServiceAccountsReconcile(t *testing.T) {
 			name: "reader fails on the second account", cached: satest.Objects(satest.Active("ns")), want: []string{createDefault}, // SAC-8
 			reader: fault.Nth(2, "get", "serviceaccounts", satest.ErrBusy), wantErr: `reading ServiceAccount ns/managed: `,
 		},
-		{name: "both created meanwhile", cached: satest.Objects(satest.Active("ns")), fault: fault.On("create", "", apierrors.NewAlreadyExists(corev1.Resource("serviceaccounts"), "x")), want: []string{createDefault, createManaged}}, // SAC-9
-		{name: "one create fails", cached: satest.Objects(satest.Active("ns")), fault: fault.First(1, "create", "", satest.ErrBusy), want: []string{createDefault, createManaged}, wantErr: satest.ErrBusy.Error()},                     // SAC-11
+		{name: "both created meanwhile", cached: satest.Objects(satest.Active("ns")), fault: fault.On("create", "", apierrors.NewAlreadyExists(corev1.Resource("serviceaccounts"), "x")), want: []string{createDefault, createManaged}},                                    // SAC-9
+		{name: "one create fails", cached: satest.Objects(satest.Active("ns")), fault: fault.First(1, "create", "", satest.ErrBusy), want: []string{createDefault, createManaged}, wantErr: "sacontroller: creating ServiceAccount ns/default: " + satest.ErrBusy.Error()}, // SAC-11
 		{
 			name: "both creates fail", cached: satest.Objects(satest.Active("ns")), want: []string{createDefault, createManaged}, // SAC-11
 			fault:   fault.Any(fault.Nth(1, "create", "", satest.ErrBusy), fault.Nth(2, "create", "", apierrors.NewTooManyRequests("busy too", 1))),
-			wantErr: "[" + satest.ErrBusy.Error() + ", busy too]",
+			wantErr: "sacontroller: creating ServiceAccount ns/default: " + satest.ErrBusy.Error() + "\nsacontroller: creating ServiceAccount ns/managed: busy too",
 		},
 		{name: "namespace vanished", cached: satest.Objects(satest.Active("ns")), fault: fault.On("create", "", fault.NotFound), want: []string{createDefault, createManaged}, wantErr: "not found"}, // SAC-12
 	}
@@ -181,7 +182,7 @@ func TestServiceAccountsEnsure(t *testing.T) {
 		t.Errorf("there were %d calls, want two creates", n)
 	}
 	cluster.Inject(fault.First(1, "create", "", satest.ErrBusy))
-	if err := c.Ensure(t.Context(), "ns"); err == nil || err.Error() != satest.ErrBusy.Error() {
+	if err := c.Ensure(t.Context(), "ns"); !errors.Is(err, satest.ErrBusy) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("Ensure() with one create that fails = %v, want its error alone", err) // SAC-11
 	}
 	if err := c.Ensure(t.Context(), "gone"); !apierrors.IsNotFound(err) {

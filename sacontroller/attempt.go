@@ -42,7 +42,7 @@ func get[T any](ctx context.Context, a *attempt, from func(ctx context.Context, 
 	if !names.Valid(name) {
 		return nil, nil
 	}
-	return counted(a, func() (*T, error) { return apicall.Get(ctx, from, namespace, name) })
+	return counted(a, func() (*T, error) { return apicall.Get(ctx, "sacontroller", from, namespace, name) })
 }
 
 func (a *attempt) cachedAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
@@ -83,7 +83,7 @@ func (a *attempt) updateAccount(ctx context.Context, account *corev1.ServiceAcco
 // Whatever a controller could do there, the deletion of the Namespace undoes.
 func (a *attempt) frozen(ctx context.Context, namespace string) (bool, error) {
 	ns, err := counted(a, func() (*corev1.Namespace, error) {
-		return apicall.Namespace(ctx, a.reader.GetNamespace, namespace)
+		return apicall.Namespace(ctx, "sacontroller", a.reader.GetNamespace, namespace)
 	})
 	return ns != nil && apicall.Terminating(ns), err
 }

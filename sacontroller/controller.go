@@ -145,4 +145,4 @@ type ConfigError = configerror.Error
 // blocks of X.509 certificates, at least one, and nothing that looks like a
 // truncated block. Otherwise its error says what is wrong. Call it on the content
 // of a file before using it: a file can be read while it is being written.
-func CheckCABundle(data []byte) error { return cabundle.Check(data) }
+func CheckCABundle(data []byte) error { return cabundle.Named("sacontroller", cabundle.Check)(data) }

@@ -72,7 +72,7 @@ func (a *attempt) fill(ctx context.Context, key Key, secret *corev1.Secret, acco
 		return err // CTL-44
 	}
 	if wait := a.throttle.Wait(key); wait > 0 {
-		return apicall.Reverted(key, wait)
+		return apicall.Reverted("sacontroller", key, wait)
 	}
 	// A write without a resourceVersion would overwrite whatever is stored.
 	if secret.ResourceVersion != "" {

@@ -73,7 +73,7 @@ func (a *attempt) resume(account types.UID, version string) *search {
 func (a *attempt) keep(namespace string, account types.UID, s *search, err error) error {
 	s.missing = slices.Clip(s.missing)
 	if !a.searches.Put(account, namespace, s) {
-		return &apicall.PauseError{Problem: "many accounts list many Secrets, this one waits for its turn", Wait: searchPause}
+		return &apicall.PauseError{Problem: "sacontroller: many accounts list many Secrets, this one waits for its turn", Wait: searchPause}
 	}
 	return err
 }

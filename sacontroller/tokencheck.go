@@ -60,7 +60,7 @@ func (c *Tokens) InvalidTokens(ctx context.Context) ([]InvalidToken, error) {
 		if s.DeletionTimestamp != nil || len(s.Data[corev1.ServiceAccountTokenKey]) == 0 {
 			continue
 		}
-		account, err := apicall.Get(ctx, c.reader.GetServiceAccount, s.Namespace, name)
+		account, err := apicall.Get(ctx, "sacontroller", c.reader.GetServiceAccount, s.Namespace, name)
 		if err != nil {
 			return nil, err
 		}

@@ -150,7 +150,7 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 		reader:         cfg.Reader,
 		client:         cfg.Client,
 		issuer:         cfg.Issuer,
-		rootCA:         cabundle.New(cfg.RootCA, cfg.RootCAOf, cabundle.Check),
+		rootCA:         cabundle.New(cfg.RootCA, cfg.RootCAOf, CheckCABundle),
 		auto:           cfg.AutoGenerate,
 		generate:       cfg.GenerateName,
 		check:          cfg.CheckToken,

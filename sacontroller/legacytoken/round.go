@@ -142,7 +142,7 @@ func (r *round) calls() int { return r.cached.calls + r.live.calls }
 
 // policy reads live since when use is tracked (CLN-21).
 func (c *Cleaner) policy(ctx context.Context, now time.Time) (policy Policy, problem string, err error) {
-	tracking, err := apicall.Get(ctx, c.cfg.Client.GetConfigMap, trackingNamespace, trackingName)
+	tracking, err := apicall.Get(ctx, "legacytoken", c.cfg.Client.GetConfigMap, trackingNamespace, trackingName)
 	if err != nil {
 		return Policy{}, "", err
 	}
@@ -167,7 +167,7 @@ func (c *Cleaner) policy(ctx context.Context, now time.Time) (policy Policy, pro
 // act decides about secret again by live reads, and acts on that.
 func (c *Cleaner) act(ctx context.Context, live *view, secret *corev1.Secret) (Action, Reason, error) {
 	live.calls++
-	now, err := apicall.Get(ctx, c.cfg.Client.GetSecret, secret.Namespace, secret.Name)
+	now, err := apicall.Get(ctx, "legacytoken", c.cfg.Client.GetSecret, secret.Namespace, secret.Name)
 	if err != nil {
 		return Keep, "", err
 	}
@@ -276,7 +276,7 @@ func (v *view) account(ctx context.Context, secret *corev1.Secret) (*listingAcco
 		return &listingAccount{}, nil
 	}
 	v.calls++
-	account, err := apicall.Get(ctx, v.reader.GetServiceAccount, v.name, name)
+	account, err := apicall.Get(ctx, "legacytoken", v.reader.GetServiceAccount, v.name, name)
 	if err != nil {
 		return nil, err
 	}
@@ -297,7 +297,7 @@ func (v *view) readNamespace(ctx context.Context) error {
 		return nil
 	}
 	v.calls += 2
-	namespace, err := apicall.Namespace(ctx, v.reader.GetNamespace, v.name)
+	namespace, err := apicall.Namespace(ctx, "legacytoken", v.reader.GetNamespace, v.name)
 	if err != nil {
 		return err
 	}

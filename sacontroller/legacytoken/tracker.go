@@ -138,7 +138,7 @@ func (c *Tracker) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 		return sacontroller.Result{}, nil
 	}
 	ctx = tenant.NewContext(ctx, key.Tenant)
-	current, err := apicall.Get(ctx, c.cfg.Reader.GetConfigMap, trackingNamespace, trackingName)
+	current, err := apicall.Get(ctx, "legacytoken", c.cfg.Reader.GetConfigMap, trackingNamespace, trackingName)
 	if err != nil {
 		return sacontroller.Result{}, err
 	}

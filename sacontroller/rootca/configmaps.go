@@ -91,7 +91,7 @@ func NewConfigMaps(cfg ConfigMapsConfig) (*ConfigMaps, error) {
 		cfg.Now = time.Now
 	}
 	return &ConfigMaps{
-		publisher: newPublisher(cabundle.New(cfg.RootCA, cfg.RootCAOf, cabundle.Check), cfg.Observe, cfg.Now),
+		publisher: newPublisher(cabundle.New(cfg.RootCA, cfg.RootCAOf, cabundle.Named("rootca", cabundle.Check)), cfg.Observe, cfg.Now),
 		reader:    cfg.Reader,
 		client:    cfg.Client,
 	}, nil
@@ -132,11 +132,11 @@ func (c *ConfigMaps) Reconcile(ctx context.Context, key sacontroller.Key) (sacon
 }
 
 func (c *ConfigMaps) publish(ctx context.Context, key sacontroller.Key, t *throttle) error {
-	namespace, err := apicall.Namespace(ctx, c.reader.GetNamespace, key.Name)
+	namespace, err := apicall.Namespace(ctx, "rootca", c.reader.GetNamespace, key.Name)
 	if namespace == nil || apicall.Terminating(namespace) {
 		return err
 	}
-	current, err := apicall.Get(ctx, c.reader.GetConfigMap, key.Name, rootCAName)
+	current, err := apicall.Get(ctx, "rootca", c.reader.GetConfigMap, key.Name, rootCAName)
 	if err != nil {
 		return err
 	}
@@ -145,7 +145,7 @@ func (c *ConfigMaps) publish(ctx context.Context, key sacontroller.Key, t *throt
 		return nil
 	}
 	if wait := t.Wait(key); wait > 0 {
-		return apicall.Reverted(key, wait)
+		return apicall.Reverted("rootca", key, wait)
 	}
 	if current == nil {
 		_, err = apicall.Require(c.client.CreateConfigMap(ctx, want))

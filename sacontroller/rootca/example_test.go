@@ -31,7 +31,7 @@ func ExampleNewConfigMaps() {
 	// Output:
 	// <nil>
 	// -----BEGIN CERTIFICATE-----… <nil>
-	// sacontroller: CA bundle has a damaged block beside 0 certificates, want it complete
+	// rootca: CA bundle has a damaged block beside 0 certificates, want it complete
 }
 
 // Publish the CA of the API server as a ClusterTrustBundle, which Pods project by its
@@ -79,5 +79,5 @@ func ExampleCheckTrustAnchors() {
 	// Output:
 	// <nil>
 	// <nil>
-	// sacontroller: CA bundle: certificate 2, "O=Acme Co", is the same as 1, want each once in a ClusterTrustBundle
+	// rootca: CA bundle: certificate 2, "O=Acme Co", is the same as 1, want each once in a ClusterTrustBundle
 }

@@ -132,14 +132,16 @@ func NewTrustBundles(cfg TrustBundlesConfig) (*TrustBundles, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &TrustBundles{newPublisher(cabundle.New(cfg.RootCA, cfg.RootCAOf, cabundle.CheckAnchors), cfg.Observe, cfg.Now), cfg}, nil
+	return &TrustBundles{newPublisher(cabundle.New(cfg.RootCA, cfg.RootCAOf, CheckTrustAnchors), cfg.Observe, cfg.Now), cfg}, nil
 }
 
 // CheckTrustAnchors returns nil if data is a CA bundle that can be published as a
 // ClusterTrustBundle: what [sacontroller.CheckCABundle] accepts, of CA certificates only, each of
 // them once, without headers in their PEM blocks, and at most 1 MiB. Otherwise its
 // error names the certificate that is wrong.
-func CheckTrustAnchors(data []byte) error { return cabundle.CheckAnchors(data) }
+func CheckTrustAnchors(data []byte) error {
+	return cabundle.Named("rootca", cabundle.CheckAnchors)(data)
+}
 
 // Name returns "kube-apiserver-serving-clustertrustbundle-publisher-controller".
 func (c *TrustBundles) Name() string { // CTB-2
@@ -186,7 +188,7 @@ func (c *TrustBundles) publish(ctx context.Context, key sacontroller.Key, t *thr
 		return c.deleteAll(ctx, plan)
 	}
 	if wait := t.Wait(key); wait > 0 {
-		return sacontroller.Result{}, apicall.Reverted(key, wait)
+		return sacontroller.Result{}, apicall.Reverted("rootca", key, wait)
 	}
 	write, verb := c.cfg.Client.CreateClusterTrustBundle, "creating"
 	if plan.write.ResourceVersion != "" || plan.write.UID != "" {

@@ -433,7 +433,7 @@ func TestTrustBundleConfig(t *testing.T) {
 		name, rootCA, want string
 	}{
 		{name: "two", rootCA: a + b},
-		{name: "empty", want: "RootCA is rejected: sacontroller: CA bundle holds no certificate"},
+		{name: "empty", want: "RootCA is rejected: CA bundle holds no certificate"},
 		{name: "text", rootCA: "CA Data", want: "holds no certificate"},
 		{name: "a duplicate", rootCA: a + b + a, want: `certificate 3, "CN=a", is the same as 1`},
 		{name: "no CA", rootCA: a + anchor(t, "server", false), want: `certificate 2, "CN=server", is not that of a CA`},

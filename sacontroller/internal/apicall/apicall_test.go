@@ -60,8 +60,8 @@ func TestPermanent(t *testing.T) {
 }
 
 func TestReverted(t *testing.T) {
-	err := apicall.Reverted(types.NamespacedName{Namespace: "shop", Name: "a"}, 40*time.Second+time.Millisecond)
-	const want = "sacontroller: shop/a is being reverted by another writer, want it to stop; the next attempt is in 40s"
+	err := apicall.Reverted("rootca", types.NamespacedName{Namespace: "shop", Name: "a"}, 40*time.Second+time.Millisecond)
+	const want = "rootca: shop/a is being reverted by another writer, want it to stop; the next attempt is in 40s"
 	if e, ok := errors.AsType[*apicall.PauseError](err); !ok || e.Wait != 40*time.Second+time.Millisecond || err.Error() != want {
 		t.Errorf("Reverted() = %v, want %s", err, want)
 	}
@@ -110,13 +110,13 @@ func TestGet(t *testing.T) {
 		{name: "not there", namespace: "shop", key: "a", err: notFound, asked: true},
 		{name: "an object that isn't there", namespace: "shop", key: "a", object: secret, err: notFound, asked: true},
 		{name: "no such name", namespace: "shop", key: "../a", object: secret},
-		{name: "error", namespace: "shop", key: "a", object: secret, err: errBoom, asked: true, problem: "sacontroller: reading Secret shop/a: boom"},
-		{name: "error without a namespace", key: "a", err: errBoom, asked: true, problem: "sacontroller: reading Secret a: boom"},
-		{name: "nothing", namespace: "shop", key: "a", asked: true, problem: "sacontroller: reading Secret shop/a: the call returned neither an object nor an error"},
+		{name: "error", namespace: "shop", key: "a", object: secret, err: errBoom, asked: true, problem: "legacytoken: reading Secret shop/a: boom"},
+		{name: "error without a namespace", key: "a", err: errBoom, asked: true, problem: "legacytoken: reading Secret a: boom"},
+		{name: "nothing", namespace: "shop", key: "a", asked: true, problem: "legacytoken: reading Secret shop/a: the call returned neither an object nor an error"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			asked := false
-			got, err := apicall.Get(t.Context(), func(_ context.Context, namespace, name string) (*corev1.Secret, error) {
+			got, err := apicall.Get(t.Context(), "legacytoken", func(_ context.Context, namespace, name string) (*corev1.Secret, error) {
 				asked = namespace == tt.namespace && name == tt.key
 				return tt.object, tt.err
 			}, tt.namespace, tt.key)
@@ -128,10 +128,10 @@ func TestGet(t *testing.T) {
 			}
 		})
 	}
-	_, err := apicall.Namespace(t.Context(), func(_ context.Context, name string) (*corev1.Namespace, error) {
+	_, err := apicall.Namespace(t.Context(), "rootca", func(_ context.Context, name string) (*corev1.Namespace, error) {
 		return nil, errors.New(name)
 	}, "shop")
-	if want := "sacontroller: reading Namespace shop: shop"; err == nil || err.Error() != want {
+	if want := "rootca: reading Namespace shop: shop"; err == nil || err.Error() != want {
 		t.Errorf("Namespace() = %v, want %s", err, want)
 	}
 	if all, err := apicall.RequireAll([]*corev1.Secret{secret}, nil); len(all) != 1 || err != nil {

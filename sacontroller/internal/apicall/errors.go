@@ -60,10 +60,11 @@ type PauseError struct {
 }
 
 func (e *PauseError) Error() string {
-	return fmt.Sprintf("sacontroller: %s; the next attempt is in %v", e.Problem, e.Wait.Round(time.Second))
+	return fmt.Sprintf("%s; the next attempt is in %v", e.Problem, e.Wait.Round(time.Second))
 }
 
-// Reverted says that a write for key is put off because the last ones were reverted.
-func Reverted(key fmt.Stringer, wait time.Duration) error {
-	return &PauseError{fmt.Sprintf("%s is being reverted by another writer, want it to stop", key), wait}
+// Reverted says, for the package pkg, that a write for key is put off because the last
+// ones were reverted.
+func Reverted(pkg string, key fmt.Stringer, wait time.Duration) error {
+	return &PauseError{fmt.Sprintf("%s: %s is being reverted by another writer, want it to stop", pkg, key), wait}
 }

@@ -36,8 +36,9 @@ func RequireAll[T any](objects []*T, err error) ([]*T, error) {
 }
 
 // Get returns what get does, with nil for an object that doesn't exist. One whose name
-// is invalid can't exist: that name never reaches get.
-func Get[T any](ctx context.Context, get func(ctx context.Context, namespace, name string) (*T, error), namespace, name string) (*T, error) {
+// is invalid can't exist: that name never reaches get. The error begins with pkg, the
+// package that calls it.
+func Get[T any](ctx context.Context, pkg string, get func(ctx context.Context, namespace, name string) (*T, error), namespace, name string) (*T, error) {
 	if !names.Valid(name) {
 		return nil, nil
 	}
@@ -50,14 +51,14 @@ func Get[T any](ctx context.Context, get func(ctx context.Context, namespace, na
 		if namespace != "" {
 			name = namespace + "/" + name
 		}
-		return nil, fmt.Errorf("sacontroller: reading %.350s: %w", kind+" "+name, err)
+		return nil, fmt.Errorf("%s: reading %.350s: %w", pkg, kind+" "+name, err)
 	}
 	return object, nil
 }
 
 // Namespace is Get for a Namespace.
-func Namespace(ctx context.Context, get func(ctx context.Context, name string) (*corev1.Namespace, error), name string) (*corev1.Namespace, error) {
-	return Get(ctx, func(ctx context.Context, _, name string) (*corev1.Namespace, error) { return get(ctx, name) }, "", name)
+func Namespace(ctx context.Context, pkg string, get func(ctx context.Context, name string) (*corev1.Namespace, error), name string) (*corev1.Namespace, error) {
+	return Get(ctx, pkg, func(ctx context.Context, _, name string) (*corev1.Namespace, error) { return get(ctx, name) }, "", name)
 }
 
 // Terminating reports whether namespace is being deleted.

@@ -32,20 +32,20 @@ func parse(data []byte) ([]certificate, error) {
 	block, rest := pem.Decode(data)
 	for ; block != nil; block, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("sacontroller: CA bundle has a block of type %q, want CERTIFICATE only", block.Type)
+			return nil, fmt.Errorf("CA bundle has a block of type %q, want CERTIFICATE only", block.Type)
 		}
 		parsed, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fmt.Errorf("sacontroller: CA bundle: certificate %d: %v", len(all)+1, err)
+			return nil, fmt.Errorf("CA bundle: certificate %d: %v", len(all)+1, err)
 		}
 		all = append(all, certificate{parsed, len(block.Headers) > 0})
 	}
 	// What is left may be a comment, but no part of a marker line.
 	if bytes.Count(data, []byte("-----BEGIN")) != len(all) || bytes.HasPrefix(rest, []byte("-")) || bytes.Contains(rest, []byte("\n-")) {
-		return nil, fmt.Errorf("sacontroller: CA bundle has a damaged block beside %d certificates, want it complete", len(all))
+		return nil, fmt.Errorf("CA bundle has a damaged block beside %d certificates, want it complete", len(all))
 	}
 	if len(all) == 0 {
-		return nil, errors.New("sacontroller: CA bundle holds no certificate, want at least one in PEM")
+		return nil, errors.New("CA bundle holds no certificate, want at least one in PEM")
 	}
 	return all, nil
 }
@@ -62,22 +62,32 @@ func CheckAnchors(data []byte) error {
 		return err
 	}
 	if len(data) > maxAnchors {
-		return fmt.Errorf("sacontroller: CA bundle has %d bytes, want at most %d in a ClusterTrustBundle", len(data), maxAnchors)
+		return fmt.Errorf("CA bundle has %d bytes, want at most %d in a ClusterTrustBundle", len(data), maxAnchors)
 	}
 	seen := map[string]int{}
 	for i, c := range all {
 		n, first := i+1, seen[string(c.Raw)]
 		switch {
 		case c.headers:
-			return fmt.Errorf("sacontroller: CA bundle: certificate %d has PEM headers, want none in a ClusterTrustBundle", n)
+			return fmt.Errorf("CA bundle: certificate %d has PEM headers, want none in a ClusterTrustBundle", n)
 		case !c.IsCA:
-			return fmt.Errorf("sacontroller: CA bundle: certificate %d, %.100q, is not that of a CA, want only those in a ClusterTrustBundle", n, c.Subject)
+			return fmt.Errorf("CA bundle: certificate %d, %.100q, is not that of a CA, want only those in a ClusterTrustBundle", n, c.Subject)
 		case first > 0:
-			return fmt.Errorf("sacontroller: CA bundle: certificate %d, %.100q, is the same as %d, want each once in a ClusterTrustBundle", n, c.Subject, first)
+			return fmt.Errorf("CA bundle: certificate %d, %.100q, is the same as %d, want each once in a ClusterTrustBundle", n, c.Subject, first)
 		}
 		seen[string(c.Raw)] = n
 	}
 	return nil
+}
+
+// Named returns a check like another one, whose errors begin with pkg.
+func Named(pkg string, check func([]byte) error) func([]byte) error {
+	return func(data []byte) error {
+		if err := check(data); err != nil {
+			return fmt.Errorf("%s: %w", pkg, err)
+		}
+		return nil
+	}
 }
 
 // A Bundle is a CA bundle that can be changed while it is in use, and the channel

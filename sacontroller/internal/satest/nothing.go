@@ -3,6 +3,7 @@ package satest
 import (
 	"context"
 	"errors"
+	"path"
 	"reflect"
 	"strings"
 	"testing"
@@ -139,7 +140,8 @@ type NothingCase struct {
 }
 
 // Nothing checks that each method of a Reader and Client may return nothing and no error:
-// that is an error, never a panic, and never taken for an object that doesn't exist.
+// that is an error, which begins with the name of the controller's package, never a panic,
+// and never taken for an object that doesn't exist.
 func Nothing(t *testing.T, tests []NothingCase) {
 	for _, tt := range tests {
 		run := func(t *testing.T, readerSilent, clientSilent string) {
@@ -154,6 +156,11 @@ func Nothing(t *testing.T, tests []NothingCase) {
 			}
 			if err := errors.Join(errs...); err == nil || !strings.Contains(err.Error(), "neither an object nor an error") {
 				t.Errorf("the errors are %v, want one that says that nothing was returned", err)
+			}
+			for _, err := range errs {
+				if pkg := path.Base(tt.Reader.PkgPath()); err != nil && !strings.HasPrefix(err.Error(), pkg+": ") {
+					t.Errorf("the error %v doesn't begin with %s", err, pkg)
+				}
 			}
 		}
 		for method := range tt.Reader.Methods() {
