@@ -190,8 +190,7 @@ func (s *Store) put(ctx context.Context, old string, next *corev1.Secret) (strin
 	// Its answer may have been lost, and a repeated request refused because the first one
 	// was not.
 	switch now, getErr := s.get(ctx); {
-	case getErr != nil:
-		return "", err
+	case getErr != nil: // nobody knows
 	case maps.EqualFunc(now.Data, next.Data, bytes.Equal) && (next.UID == "" || now.UID == next.UID):
 		return version(now), nil
 	case version(now) != old, apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):

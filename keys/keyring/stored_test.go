@@ -1,0 +1,345 @@
+package keyring
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kubesa/serviceaccount/keys"
+)
+
+// A hookedStore calls its hooks, if there are, before the store.
+type hookedStore struct {
+	Store
+	load func(ctx context.Context, n int) (*Stored, error) // both nil for what the store has
+	swap func(version string) error
+	n    int // calls of Load
+}
+
+func (h *hookedStore) Load(ctx context.Context) (*Stored, error) {
+	h.n++
+	if h.load != nil {
+		if stored, err := h.load(ctx, h.n); stored != nil || err != nil {
+			return stored, err
+		}
+	}
+	return h.Store.Load(ctx)
+}
+
+func (h *hookedStore) Swap(ctx context.Context, version string, change Change) (string, error) {
+	if h.swap != nil {
+		if err := h.swap(version); err != nil {
+			return "", err
+		}
+	}
+	return h.Store.Swap(ctx, version, change)
+}
+
+func mustOpen(t *testing.T, store Store, cfg Config) *Ring {
+	t.Helper()
+	ring, err := OpenStore(t.Context(), store, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ring
+}
+
+func mustAdd(t *testing.T, ring *Ring) (id string) {
+	t.Helper()
+	key, err := keys.Generate(keys.ES256)
+	if err == nil {
+		id, err = ring.Add(t.Context(), key)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// Steps that wait for each other are taken one after the other, each on what the last one
+// has left.
+func TestRingStepsInTurn(t *testing.T) {
+	for name, store := range map[string]Store{"memory": nil, "store": &Memory{}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ring, err := newRing(Config{}, store, false)
+				if err == nil && store != nil {
+					err = ring.open(t.Context())
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				ring.steps <- struct{}{}
+				all, _, _ := scriptKeys(t)
+				for _, key := range all {
+					go func() {
+						if _, err := ring.Add(t.Context(), key); err != nil {
+							t.Error(err)
+						}
+					}()
+				}
+				synctest.Wait()
+				given, cancel := context.WithCancel(t.Context())
+				go func() {
+					if err := ring.Promote(given, "x"); !errors.Is(err, context.Canceled) {
+						t.Errorf("Promote() for one who has given up = %v", err)
+					}
+				}()
+				synctest.Wait()
+				cancel()
+				synctest.Wait()
+				<-ring.steps
+				synctest.Wait()
+				if got := len(ring.Keys()); got != 4 {
+					t.Errorf("the ring has %d keys, want 4", got)
+				}
+			})
+		})
+	}
+}
+
+// Nothing of a key that is gone stays in memory.
+func TestRingForgetsKeys(t *testing.T) {
+	ring, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := mustAdd(t, ring)
+	other, err := keys.Generate(keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := ring.AddPublic(t.Context(), other.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustAdd(t, ring)
+	view := ring.current.Load()
+	if len(view.signers) != 2 || len(view.publics) != 1 {
+		t.Errorf("there are %d private and %d public keys, want 2 and 1", len(view.signers), len(view.publics))
+	}
+	for _, id := range []string{first, public} {
+		if err := ring.Revoke(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if view := ring.current.Load(); len(view.signers) != 1 || len(view.publics) != 0 || view.signers[first] != nil {
+		t.Errorf("there are %d private and %d public keys, want 1 and 0", len(view.signers), len(view.publics))
+	}
+}
+
+// What is said of a ring: its defaults, when it changed, and its keys.
+func TestRingSays(t *testing.T) {
+	now := scriptStart
+	ring, err := New(Config{Now: func() time.Time { return now }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ring.MaxAge() != time.Hour || ring.MaxTokenLifetime() != 365*24*time.Hour || ring.every != time.Second || !ring.ChangedAt().IsZero() {
+		t.Errorf("by default MaxAge() = %v, MaxTokenLifetime() = %v, ReloadEvery %v, ChangedAt() = %v", ring.MaxAge(), ring.MaxTokenLifetime(), ring.every, ring.ChangedAt())
+	}
+	for name, sign := range map[string]func(context.Context, []byte) (string, error){"Sign": ring.Sign, "SignTyped": ring.SignTyped} {
+		if token, err := sign(t.Context(), []byte("{}")); token != "" || !errors.Is(err, keys.ErrNoSigningKey) {
+			t.Errorf("%s() of an empty ring = %q, %v", name, token, err)
+		}
+	}
+	var ids []string
+	for _, step := range []func(){
+		func() { ids = append(ids, mustAdd(t, ring)) },
+		func() { ids = append(ids, mustAdd(t, ring)) },
+		func() { err = ring.Promote(t.Context(), ids[0]) },
+		func() { err = ring.Promote(t.Context(), ids[1]) }, // which demotes the other
+	} {
+		now = now.Add(2 * time.Hour)
+		if step(); err != nil || !ring.ChangedAt().Equal(now) {
+			t.Errorf("ChangedAt() = %v, %v, want %v", ring.ChangedAt(), err, now)
+		}
+	}
+	if got, want := ring.String(), fmt.Sprintf("keyring.Ring(%s Retiring, %s Signing)", ids[0], ids[1]); got != want {
+		t.Errorf("String() = %s, want %s", got, want)
+	}
+}
+
+// Changes of others are looked for once a second: not before, and by one at a time.
+func TestRingReloads(t *testing.T) {
+	now := scriptStart
+	store := &hookedStore{Store: &Memory{}}
+	ring := mustOpen(t, store, Config{Now: func() time.Time { return now }})
+	other := mustOpen(t, store, Config{})
+	mustAdd(t, other)
+	before := store.n
+	for _, tt := range []struct {
+		wait        time.Duration
+		keys, loads int
+	}{{0, 0, 0}, {time.Second - 1, 0, 0}, {1, 1, 1}, {0, 1, 1}, {time.Second, 1, 2}} {
+		now = now.Add(tt.wait)
+		if got := len(ring.Keys()); got != tt.keys || store.n-before != tt.loads {
+			t.Errorf("after %v more the ring has %d keys and was loaded %d times, want %d and %d", tt.wait, got, store.n-before, tt.keys, tt.loads)
+		}
+	}
+	ring.loadMu.Lock()
+	now = now.Add(time.Second)
+	if ring.Keys(); store.n-before != 2 {
+		t.Error("the store was loaded while another one looks")
+	}
+	ring.loadMu.Unlock()
+}
+
+// A store that hangs delays the one that it is loaded for: half a second if it may be far,
+// two seconds if it is a folder, no longer than he waits; and it is given up after ten.
+func TestRingStoreHangs(t *testing.T) {
+	for _, tt := range []struct {
+		name           string
+		remote         bool
+		patience, want time.Duration
+	}{
+		{"remote", true, time.Minute, time.Second / 2},
+		{"folder", false, time.Minute, 2 * time.Second},
+		{"folder, for one who gives up", false, time.Second, time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var events []keys.Event
+				store := &hookedStore{Store: &Memory{}}
+				ring, err := newRing(Config{Observe: func(_ context.Context, e keys.Event) { events = append(events, e) }}, store, tt.remote)
+				if err == nil {
+					err = ring.open(t.Context())
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				id := mustAdd(t, ring)
+				if err := ring.Promote(t.Context(), id); err != nil {
+					t.Fatal(err)
+				}
+				events = nil
+				store.load = func(ctx context.Context, _ int) (*Stored, error) { <-ctx.Done(); return nil, ctx.Err() }
+				time.Sleep(time.Second)
+				ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
+				defer cancel()
+				began := time.Now()
+				if list, err := ring.PublicKeys(ctx, id); err != nil || len(list) != 1 || time.Since(began) != tt.want {
+					t.Errorf("PublicKeys() = %d keys, %v after %v, want the key after %v", len(list), err, time.Since(began), tt.want)
+				}
+				time.Sleep(10*time.Second - time.Since(began) - 1)
+				synctest.Wait()
+				if ring.Err() != nil || len(events) != 0 {
+					t.Errorf("before ten seconds Err() = %v, and Observe got %+v", ring.Err(), events)
+				}
+				time.Sleep(1)
+				synctest.Wait()
+				if !errors.Is(ring.Err(), context.DeadlineExceeded) || len(events) != 1 || events[0].Took != 10*time.Second || events[0].Err == nil {
+					t.Errorf("after ten seconds Err() = %v, and Observe got %+v", ring.Err(), events)
+				}
+				store.load = func(context.Context, int) (*Stored, error) { time.Sleep(3 * time.Second); return nil, nil }
+				events = nil
+				if err := ring.Promote(t.Context(), id); err != nil || len(events) != 1 || events[0].Took != 3*time.Second {
+					t.Errorf("Promote() = %v, and Observe got %+v, want one step of 3s", err, events)
+				}
+			})
+		})
+	}
+}
+
+// A key whose entry is missing has been retired since, or is an error.
+func TestRingLoadsAgain(t *testing.T) {
+	var memory Memory
+	ring := mustOpen(t, &memory, Config{})
+	first := mustAdd(t, ring)
+	mustAdd(t, ring)
+	old, err := memory.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ring.Retire(t.Context(), first); err != nil {
+		t.Fatal(err)
+	}
+	gone := &fs.PathError{Op: "read", Path: "x", Err: fs.ErrNotExist}
+	stale := &Stored{Version: old.Version, Index: old.Index, Entry: func(string) ([]byte, error) { return nil, gone }}
+	boom := errors.New("boom")
+	for _, tt := range []struct {
+		name string
+		load func(ctx context.Context, n int) (*Stored, error)
+		keys int
+		want error
+	}{
+		{"retired meanwhile", func(_ context.Context, n int) (*Stored, error) {
+			if n == 1 {
+				return stale, nil
+			}
+			return nil, nil
+		}, 1, nil},
+		{"missing", func(context.Context, int) (*Stored, error) { return stale, nil }, 0, fs.ErrNotExist},
+		{"missing, then not read", func(_ context.Context, n int) (*Stored, error) {
+			if n == 1 {
+				return stale, nil
+			}
+			return nil, boom
+		}, 0, fs.ErrNotExist},
+		{"not read", func(context.Context, int) (*Stored, error) { return nil, boom }, 0, boom},
+	} {
+		again, err := OpenStore(t.Context(), &hookedStore{Store: &memory, load: tt.load}, Config{})
+		if !errors.Is(err, tt.want) || tt.want == nil && len(again.Keys()) != tt.keys {
+			t.Errorf("%s: OpenStore() = %v, %v, want %d keys, %v", tt.name, again, err, tt.keys, tt.want)
+		}
+	}
+}
+
+// A store without an index may have versions; a step that changes nothing writes nothing,
+// and one that others keep undoing is tried 65 times.
+func TestRingSwaps(t *testing.T) {
+	empty := true
+	var versions []string
+	store := &hookedStore{Store: &Memory{}}
+	store.load = func(context.Context, int) (*Stored, error) {
+		if empty {
+			return &Stored{Version: "made"}, nil
+		}
+		return nil, nil
+	}
+	store.swap = func(version string) error {
+		versions = append(versions, version)
+		return ErrConflict
+	}
+	ring := mustOpen(t, store, Config{})
+	key, err := keys.Generate(keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ring.Add(t.Context(), key); !errors.Is(err, ErrConflict) || len(versions) != 65 || versions[0] != "made" || len(ring.Keys()) != 0 {
+		t.Errorf("Add() = %v after %d attempts at the versions %q", err, len(versions), versions)
+	}
+	empty, store.swap = false, nil
+	id := mustAdd(t, mustOpen(t, store, Config{}))
+	ring = mustOpen(t, store, Config{})
+	if err := ring.Promote(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	store.swap = func(string) error { return errors.New("there is nothing to write") }
+	if err := ring.Promote(t.Context(), id); err != nil {
+		t.Errorf("Promote() of the key that signs = %v", err)
+	}
+}
+
+// kubeadm's keys are imported into an empty ring only.
+func TestRingImportsOnce(t *testing.T) {
+	all, _, names := scriptKeys(t)
+	private, err := keys.EncodePrivateKey(all["d"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys := newMemFS(map[string]memFile{"ring/sa.key": {private, 0o600}})
+	ring, err := openRing(t.Context(), "ring", Config{}, fsys, noLock)
+	if err != nil || show(ring, names) != "d Signing" {
+		t.Fatalf("the ring is %v, %v", ring, err)
+	}
+	mustAdd(t, ring)
+	before := ring.String()
+	if err := ring.importKubeadm(t.Context(), &folder{dir: "ring", fsys: fsys, lock: noLock}); err != nil || ring.String() != before {
+		t.Errorf("imported again: %v, and the ring is %v", err, ring)
+	}
+}
