@@ -237,6 +237,39 @@ func TestRingFolderNotListed(t *testing.T) {
 	}
 }
 
+// A change of a folder that isn't as a ring leaves it changes nothing.
+func TestFolderSwapRefuses(t *testing.T) {
+	good := []byte(`{"version":1,"keys":[]}`)
+	for _, tt := range []struct {
+		name  string
+		index memFile
+		check error // of the folder
+		next  []byte
+		want  string
+	}{
+		{"index of an odd mode", memFile{good, 0o755}, nil, good, ""},
+		{"index for all", memFile{good, 0o666}, nil, good, "the mode of ring/ring.json is 0666, it must not be writable by group or others"},
+		{"damaged", memFile{[]byte("{}"), 0o644}, nil, good, "ring/ring.json has version 0, want 1"},
+		{"folder for all", memFile{good, 0o644}, errFailed, good, errFailed.Error()},
+		{"no next index", memFile{good, 0o644}, nil, []byte("{}"), "has version 0, want 1"},
+	} {
+		fsys := &checkFS{newMemFS(map[string]memFile{"ring/ring.json": tt.index}), tt.check}
+		f := &folder{dir: "ring", fsys: fsys, lock: noLock}
+		_, err := f.Swap(t.Context(), versionOf(tt.index.data), Change{Index: tt.next})
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || err.Error() != tt.want || !bytes.Equal(fsys.files["ring/ring.json"].data, tt.index.data)) {
+			t.Errorf("%s: Swap() = %v, want %s", tt.name, err, tt.want)
+		}
+	}
+}
+
+// A checkFS has a folder that is as err says.
+type checkFS struct {
+	*memFS
+	err error
+}
+
+func (c *checkFS) CheckFolder(string) error { return c.err }
+
 // Without its lock, nobody makes a folder a ring, takes a step or removes what is left.
 func TestRingFolderNotLocked(t *testing.T) {
 	all, ids, names := scriptKeys(t)

@@ -196,6 +196,8 @@ func TestOpenDamaged(t *testing.T) {
 		{"key damaged", file(id2+".key", "canary"), "keyring: error reading private key file " + id2 + ".key: data does not contain a valid RSA or ECDSA private key: it has no PEM block", true},
 		{"key for the group", chmod(id2+".key", 0o640), "keyring: error reading private key file " + id2 + ".key: its mode is 0640, want 0600 or stricter", true},
 		{"key for all", chmod(id2+".key", 0o604), "keyring: error reading private key file " + id2 + ".key: its mode is 0604, want 0600 or stricter", true},
+		{"key for all to run", chmod(id2+".key", 0o601), "keyring: error reading private key file " + id2 + ".key: its mode is 0601, want 0600 or stricter", true},
+		{"index for others", chmod("ring.json", 0o642), "keyring: reading ring: the mode of ring.json is 0642, it must not be writable by group or others", false},
 		{"folder for all", chmod(".", 0o777), "keyring: opening ring: . must not be writable by group or others without the sticky bit, its mode is 0777", true},
 		{"folder for the group", chmod(".", 0o770), "keyring: opening ring: . must not be writable by group or others, its mode is 0770", true},
 		{"sticky folder", chmod(".", fs.ModeSticky|0o777), "keyring: opening ring: . must not be writable by group or others, its mode is 01777", true},
