@@ -67,7 +67,8 @@ func parseIndex(data []byte) (*ringIndex, error) {
 	var version struct {
 		Version int `json:"version"`
 	}
-	if json.Unmarshal(data, &version) != nil || version.Version != indexVersion {
+	_ = json.Unmarshal(data, &version) // zero with an error
+	if version.Version != indexVersion {
 		return nil, fmt.Errorf("has version %d, want %d", version.Version, indexVersion)
 	}
 	var index ringIndex

@@ -53,3 +53,42 @@ func TestParseIndexBounds(t *testing.T) {
 		}
 	}
 }
+
+// An index that no steps lead to is refused.
+func TestParseIndexRefuses(t *testing.T) {
+	a, b := strings.Repeat("a", 43), strings.Repeat("b", 43)
+	const at = `"2026-01-02T03:04:05Z"`
+	key := func(id, more string) string { return fmt.Sprintf(`{"id":%q,"alg":"ES256",%s}`, id, more) }
+	added := func(id string) string { return key(id, `"added":`+at) }
+	of := func(keys ...string) string { return `{"version":1,"keys":[` + strings.Join(keys, ",") + `]}` }
+	const wrongType = "is damaged: a member that is unknown or of the wrong type"
+	for _, tt := range []struct{ text, want string }{
+		{of(), ""},
+		{of(added(a), added(b)), ""},
+		{of(key(a, `"added":`+at+`,"promoted":`+at), key(b, `"added":`+at+`,"promoted":`+at+`,"demoted":`+at)), ""},
+		{of(key(a, `"added":`+at+`,"demoted":`+at+`,"verifyOnly":true`)), ""},
+		{"canary", "is damaged: not a JSON object at byte 0"},
+		{`{"keys":[]}`, "has version 0, want 1"},
+		{`{"version":"1","keys":[]}`, "has version 0, want 1"},
+		{`{"version":2,"keys":[],"more":1}`, "has version 2, want 1"},
+		{`{"version":1,"keys":[],"more":1}`, wrongType},
+		{`{"version":1,"keys":{}}`, wrongType},
+		{`{"version":1,"keys":null}`, `is damaged: no "keys"`},
+		{`{"version":1}`, `is damaged: no "keys"`},
+		{of(`{"id":[]}`), "is damaged: nested too deeply at byte 27"},
+		{of(added(a), added(a)), "is damaged: a bad or repeated id"},
+		{of(added(a[1:])), "is damaged: a bad or repeated id"},
+		{of(key(a, `"first":true`)), "is damaged: a key that was never added"},
+		{of(key(a, `"added":`+at+`,"verifyOnly":true`)), "is damaged: a key without a private half that signs"},
+		{of(key(a, `"added":`+at+`,"verifyOnly":true,"demoted":`+at+`,"promoted":`+at)), "is damaged: a key without a private half that signs"},
+		{of(key(a, `"added":`+at+`,"promoted":`+at), key(b, `"added":`+at+`,"promoted":`+at)), "is damaged: two keys that sign"},
+		{`{"version":1,"keys":[],"removed":["x"]}`, "is damaged: a bad id of a removed key"},
+		{`{"version":1,"keys":[` + added(a) + `],"removed":["` + a + `"]}`, "is damaged: a bad id of a removed key"},
+		{`{"version":1,"keys":[` + added(a) + `],"adding":["` + a + `"]}`, "is damaged: a bad id of a removed key"},
+	} {
+		index, err := parseIndex([]byte(tt.text))
+		if (index == nil) != (tt.want != "") || (err == nil) != (tt.want == "") || err != nil && err.Error() != tt.want {
+			t.Errorf("parseIndex(%s) = %v, want %s", tt.text, err, tt.want)
+		}
+	}
+}
