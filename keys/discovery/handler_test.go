@@ -70,6 +70,7 @@ func TestPublisherHandler(t *testing.T) {
 		{"json for keys", "GET", jwksPath, accept("application/json"), 406, nil},
 		{"refused by weight", "GET", configPath, accept("application/json;q=0"), 406, nil},
 		{"garbage", "GET", configPath, accept("/;;="), 406, nil},
+		{"broken parameter", "GET", configPath, accept("application/json; charset"), 406, nil},
 		{"folder", "GET", "/.well-known", nil, 404, nil},
 		{"folder with a slash", "GET", "/.well-known/", nil, 404, nil},
 		{"folder of keys", "GET", "/openid/v1", nil, 404, nil},
@@ -92,8 +93,8 @@ func TestPublisherHandler(t *testing.T) {
 				t.Errorf("Allow: %q", resp.Header.Get("Allow"))
 			}
 			if tt.status != 200 {
-				if resp.Header.Get("Etag") != "" || resp.Header.Get("Cache-Control") != "" {
-					t.Errorf("a refusal may be cached: %v", resp.Header)
+				if resp.Header.Get("Etag") != "" || resp.Header.Get("Cache-Control") != "" || strings.Count(body, "\n") != 1 || strings.Contains(body, "{") {
+					t.Errorf("a refusal may be cached, or is more than a line: %v\n%s", resp.Header, body)
 				}
 				return
 			}
@@ -226,7 +227,7 @@ func TestPublisherObserve(t *testing.T) {
 		}
 		close(release)
 		if len(events) != 3 || !events[0].Changed || events[0].Keys != 1 || events[0].Err != nil ||
-			events[1].Err == nil || events[1].Changed || !errors.Is(events[2].Err, context.DeadlineExceeded) {
+			events[1].Err == nil || events[1].Changed || !errors.Is(events[2].Err, context.DeadlineExceeded) || events[2].Took != 5*time.Second {
 			t.Errorf("Observe got %d events, want a change, a panic and a timeout", len(events))
 		}
 	})

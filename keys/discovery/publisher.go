@@ -131,11 +131,10 @@ func (cfg *PublisherConfig) check() (jwksURI string, err error) {
 	case cfg.ExternalAddress == "":
 		list.Add("JWKSURI", "is empty, want an https URL, or ExternalAddress to be set")
 	default:
-		// An address that is more than one, such as a URL, doesn't come back
-		// from the parser as it went in.
-		built := url.URL{Scheme: "https", Host: cfg.ExternalAddress, Path: JWKSPath}
-		jwksURI = built.String()
-		if u, err := url.Parse(jwksURI); err != nil || *u != built {
+		// Of an address that is more than one, such as a URL, the parser rejects the
+		// bytes that no host has.
+		jwksURI = (&url.URL{Scheme: "https", Host: cfg.ExternalAddress, Path: JWKSPath}).String()
+		if u, err := url.Parse(jwksURI); err != nil || u.Hostname() == "" {
 			list.Add("ExternalAddress", "is %q, want a host with an optional port", cfg.ExternalAddress)
 		}
 	}
@@ -171,16 +170,13 @@ func (p *Publisher) render(list []keys.PublicKey) (*documents, error) {
 		}
 	}
 	slices.Sort(algorithms)
-	config, err := json.Marshal(struct { // in the order of KEY-30
+	config, _ := json.Marshal(struct { // in the order of KEY-30; texts always marshal
 		Issuer        string           `json:"issuer"`
 		JWKSURI       string           `json:"jwks_uri"`
 		ResponseTypes []string         `json:"response_types_supported"`
 		SubjectTypes  []string         `json:"subject_types_supported"`
 		Algorithms    []keys.Algorithm `json:"id_token_signing_alg_values_supported"`
 	}{p.issuer, p.jwksURI, []string{"id_token"}, []string{"public"}, slices.Compact(algorithms)})
-	if err != nil {
-		return nil, fmt.Errorf("discovery: could not marshal issuer discovery JSON, error: %w", err)
-	}
 	return &documents{
 		keys: list, err: errors.Join(bad...),
 		config: newDocument(config), jwks: newDocument(jwks), cacheControl: p.cacheControl(),
@@ -188,8 +184,7 @@ func (p *Publisher) render(list []keys.PublicKey) (*documents, error) {
 }
 
 func newDocument(data []byte) document {
-	sum := sha256.Sum256(data)
-	return document{data, fmt.Sprintf(`"%x"`, sum[:16])}
+	return document{data, fmt.Sprintf(`"%x"`, sha256.Sum256(data))}
 }
 
 // cacheControl is the Cache-Control of KEY-39a.
@@ -205,9 +200,7 @@ func (p *Publisher) cacheControl() string {
 func (p *Publisher) Refresh(ctx context.Context) error {
 	// What is under way may have asked before the change that the caller wants to see.
 	if ask := p.asks.Running(struct{}{}); ask != nil {
-		if _, err := ask.Wait(ctx); err != nil {
-			return err
-		}
+		_, _ = ask.Wait(ctx) // Do says if ctx is done
 	}
 	docs, err := p.asks.Do(ctx, struct{}{}, p.ask(refreshTimeout))
 	if err != nil {

@@ -3,6 +3,7 @@ package discovery_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -130,6 +131,9 @@ func TestNewPublisherRefuses(t *testing.T) {
 		{"password and no port", func(c *discovery.PublisherConfig) { c.JWKSURI = "https://me:can/ary@h/" }, "JWKSURI is not a valid URL"},
 		{"password without TLS", func(c *discovery.PublisherConfig) { c.JWKSURI = "http://me:canary@h/?canary" }, `JWKSURI is "http://me:xxxxx@h/?...", want an https URL`},
 		{"address with a scheme", func(c *discovery.PublisherConfig) { c.ExternalAddress = "https://h" }, `ExternalAddress is "https://h", want a host with an optional port`},
+		{"port without a host", func(c *discovery.PublisherConfig) { c.ExternalAddress = ":443" }, `ExternalAddress is ":443", want a host with an optional port`},
+		{"address with a query", func(c *discovery.PublisherConfig) { c.ExternalAddress = "h?a" }, `ExternalAddress is "h?a", want a host with an optional port`},
+		{"address with a space", func(c *discovery.PublisherConfig) { c.ExternalAddress = "h h" }, `ExternalAddress is "h h", want a host with an optional port`},
 		{"address with a path", func(c *discovery.PublisherConfig) { c.ExternalAddress = "h/a" }, `ExternalAddress is "h/a", want a host with an optional port`},
 		{"address with a user", func(c *discovery.PublisherConfig) { c.ExternalAddress = "u@h" }, `ExternalAddress is "u@h", want a host with an optional port`},
 		{"nothing", func(c *discovery.PublisherConfig) { *c = discovery.PublisherConfig{} },
@@ -219,9 +223,12 @@ func TestPublisherKeys(t *testing.T) {
 				if (err == nil) != (d.Err() == nil) {
 					t.Errorf("Refresh() = %v, and Err() = %v", err, d.Err())
 				}
-				_, jwks := d.Documents()
+				config, jwks := d.Documents()
 				if got := keystest.Algorithms(t, keystest.Must(keys.ParseJWKS(jwks))); got != tt.want {
 					t.Errorf("the published keys are %s, want %s", got, tt.want)
+				}
+				if want := `:["` + strings.ReplaceAll(tt.want, " ", `","`) + `"]}`; !strings.HasSuffix(string(config), want) {
+					t.Errorf("the configuration is %s, want %s at its end", config, want)
 				}
 			}
 			var got []string
@@ -275,6 +282,64 @@ func TestPublisherRefresh(t *testing.T) {
 		}
 	}
 }
+
+// Keys that are the same are rendered once, whatever else has changed; and nothing is left
+// of a call of the source.
+func TestPublisherUnchanged(t *testing.T) {
+	weak := keys.PublicKey{ID: "w", Algorithm: keys.RS256, Key: keystest.WeakKey().Public()}
+	source := &changingSource{keys: []keys.PublicKey{public(keystest.P256Key()), public(keystest.RSAKey())}, maxAge: time.Hour}
+	var events []keys.Event
+	var asked context.Context
+	d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: agedSource{contextSource(func(ctx context.Context) ([]keys.PublicKey, error) {
+		asked = ctx
+		return source.PublicKeys(ctx, "")
+	}), source}, Observe: func(_ context.Context, e keys.Event) { events = append(events, e) }})
+	hidden := public(keystest.RSAKey())
+	hidden.Unpublished = true
+	other := public(keystest.RSAKey())
+	other.ID = "other"
+	for _, step := range []struct {
+		name    string
+		keys    []keys.PublicKey
+		maxAge  time.Duration
+		changed bool
+		bad     bool
+	}{
+		{"the same", []keys.PublicKey{public(keystest.P256Key()), public(keystest.RSAKey())}, time.Hour, false, false},
+		{"another age", []keys.PublicKey{public(keystest.P256Key()), public(keystest.RSAKey())}, time.Minute, false, false},
+		{"another id", []keys.PublicKey{public(keystest.P256Key()), other}, time.Minute, true, false},
+		{"hidden", []keys.PublicKey{public(keystest.P256Key()), hidden}, time.Minute, true, false},
+		{"a bad one", []keys.PublicKey{public(keystest.P256Key()), weak}, time.Minute, true, true},
+		{"the same bad one", []keys.PublicKey{public(keystest.P256Key()), weak}, time.Hour, false, true},
+		{"another order", []keys.PublicKey{weak, public(keystest.P256Key())}, time.Hour, true, true},
+		{"of no type", []keys.PublicKey{{ID: "x"}, public(keystest.P256Key())}, time.Hour, true, true},
+	} {
+		source.mu.Lock()
+		source.keys, source.maxAge = step.keys, step.maxAge
+		source.mu.Unlock()
+		events = nil
+		err := d.Refresh(t.Context())
+		_, isKey := errors.AsType[*keys.KeyError](err)
+		if isKey != step.bad || (d.Err() != nil) != step.bad || len(events) != 1 || events[0].Changed != step.changed || events[0].Err != nil {
+			t.Errorf("%s: Refresh() = %v, Observe got %+v, want one change: %t", step.name, err, events, step.changed)
+		}
+		resp, _ := get(t, d, "GET", discovery.JWKSPath, nil)
+		if got, want := resp.Header.Get("Cache-Control"), fmt.Sprintf("public, max-age=%d", step.maxAge/time.Second); got != want {
+			t.Errorf("%s: Cache-Control: %s, want %s", step.name, got, want)
+		}
+		if asked.Err() == nil {
+			t.Errorf("%s: the context of the call goes on", step.name)
+		}
+	}
+}
+
+// An agedSource has a MaxAge.
+type agedSource struct {
+	keys.Source
+	aged interface{ MaxAge() time.Duration }
+}
+
+func (s agedSource) MaxAge() time.Duration { return s.aged.MaxAge() }
 
 // Publish writes what the handler serves, and nothing if that hasn't changed.
 func TestPublisherPublish(t *testing.T) {

@@ -119,6 +119,8 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 		{"redirect of the keys", jwks(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://127.0.0.1/secret", http.StatusPermanentRedirect)
 		}), "https://issuer.example/openid/v1/jwks answered 308, want 200: redirects are not followed"},
+		{"299", fail(299), "answered 299, want 200"},
+		{"no type and not JSON", jwks(answer("not a type", "secret")), "not a JSON object"},
 		{"multiple choices", fail(300), "answered 300, want 200: redirects are not followed"},
 		{"not modified", fail(304), "openid-configuration answered 304, want 200"},
 		{"nothing", fail(204), "openid-configuration answered 204, want 200"},
@@ -188,7 +190,9 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 			keystest.WantUnavailable(t, r, id, tt.want)
 			if err := r.Err(); !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("Err is %v, want ErrUnavailable without the answer's text", err)
-			} else if strings.Contains(err.Error(), "redirects") != strings.Contains(tt.want, "redirects") {
+			} else if why := "redirects"; strings.Contains(err.Error(), why) != strings.Contains(tt.want, why) {
+				t.Errorf("Err is %v, want %q", err, tt.want)
+			} else if why := "which answers"; strings.Contains(err.Error(), why) != strings.Contains(tt.want, why) {
 				t.Errorf("Err is %v, want %q", err, tt.want)
 			}
 			for _, request := range n.requests {
@@ -283,6 +287,51 @@ func TestRemoteSkipsKeys(t *testing.T) {
 	if e, ok := errors.AsType[*keys.JWKError](last.Skipped[0]); !ok || e.Index != 0 || e.ID != "o" || e.Err.Reason != keys.ReasonType {
 		t.Errorf("Observe got %v, want key #0", last.Skipped[0])
 	}
+}
+
+// A request says what it accepts, and leaves no answer open.
+func TestRemoteRequests(t *testing.T) {
+	key, id := keystest.KeyAndID(t)
+	p := &publisher{}
+	var accepted []string
+	good := publish(t, key.Public())
+	p.set(func(w http.ResponseWriter, r *http.Request) {
+		accepted = append(accepted, r.Header.Get("Accept"))
+		good(w, r)
+	})
+	bodies := &openBodies{RoundTripper: p}
+	keystest.WantKnown(t, newRemote(t, discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: bodies}), id, true)
+	if got := strings.Join(accepted, "; "); got != "application/json; application/jwk-set+json, application/json" {
+		t.Errorf("the requests accept %s", got)
+	}
+	if n := bodies.open.Load(); n != 0 {
+		t.Errorf("%d answers are open", n)
+	}
+}
+
+// openBodies counts the bodies that were not closed.
+type openBodies struct {
+	http.RoundTripper
+	open atomic.Int32
+}
+
+func (o *openBodies) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := o.RoundTripper.RoundTrip(r)
+	if err == nil {
+		o.open.Add(1)
+		resp.Body = &countedBody{resp.Body, o}
+	}
+	return resp, err
+}
+
+type countedBody struct {
+	io.ReadCloser
+	of *openBodies
+}
+
+func (b *countedBody) Close() error {
+	b.of.open.Add(-1)
+	return b.ReadCloser.Close()
 }
 
 // A recorder is a RoundTripper that notes what is asked.
@@ -405,6 +454,8 @@ func TestRemoteCacheControl(t *testing.T) {
 		{"max-age=86400", 5 * time.Minute},
 		{"max-age=0", 10 * time.Second},
 		{"no-store", 10 * time.Second},
+		{"no-cache", 10 * time.Second},
+		{"max-age=soon", 5 * time.Minute},
 		{"", 5 * time.Minute},
 	}
 	for _, tt := range tests {
@@ -627,12 +678,21 @@ func TestRemoteBearerToken(t *testing.T) {
 		}
 		good(w, r)
 	}
+	plain := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == discovery.ConfigPath {
+			answer("application/json", `{"issuer":"https://issuer.example","jwks_uri":"http://issuer.example/openid/v1/jwks"}`)(w, r)
+			return
+		}
+		good(w, r)
+	}
 	tests := []struct {
 		name    string
 		cfg     discovery.RemoteConfig
 		handler http.HandlerFunc
 		want    string
 	}{
+		{"keys over http", discovery.RemoteConfig{Issuer: "https://issuer.example", InsecureAllowHTTP: true}, plain,
+			"https://issuer.example/.well-known/openid-configuration Bearer secret, http://issuer.example/openid/v1/jwks"},
 		{"issuer", discovery.RemoteConfig{Issuer: "https://issuer.example"}, good,
 			"https://issuer.example/.well-known/openid-configuration Bearer secret, https://issuer.example/openid/v1/jwks Bearer secret"},
 		{"keys elsewhere", discovery.RemoteConfig{Issuer: "https://issuer.example"}, elsewhere,
