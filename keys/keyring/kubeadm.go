@@ -21,7 +21,7 @@ const (
 // is a sa.key: in one step, so that it is done whole or not at all.
 func (r *Ring) importKubeadm(ctx context.Context, f *folder) error {
 	added, err := f.readKubeadm()
-	if err != nil || len(added) == 0 {
+	if len(added) == 0 {
 		return err
 	}
 	return r.step(ctx, added, func(all []Key) ([]Key, error) {

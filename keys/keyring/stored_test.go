@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -118,6 +119,9 @@ func TestRingForgetsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustAdd(t, ring)
+	if list, err := ring.PublicKeys(t.Context(), public); err != nil || len(list) != 1 || list[0].ID != public || list[0].Algorithm != keys.ES256 || !other.Public().(*ecdsa.PublicKey).Equal(list[0].Key) {
+		t.Errorf("PublicKeys() of one that only verifies = %+v, %v", list, err)
+	}
 	view := ring.current.Load()
 	if len(view.signers) != 2 || len(view.publics) != 1 {
 		t.Errorf("there are %d private and %d public keys, want 2 and 1", len(view.signers), len(view.publics))
@@ -337,9 +341,29 @@ func TestRingImportsOnce(t *testing.T) {
 	if err != nil || show(ring, names) != "d Signing" {
 		t.Fatalf("the ring is %v, %v", ring, err)
 	}
-	mustAdd(t, ring)
-	before := ring.String()
-	if err := ring.importKubeadm(t.Context(), &folder{dir: "ring", fsys: fsys, lock: noLock}); err != nil || ring.String() != before {
-		t.Errorf("imported again: %v, and the ring is %v", err, ring)
+	for range 2 { // with one key, and with two
+		before := ring.String()
+		if err := ring.importKubeadm(t.Context(), &folder{dir: "ring", fsys: fsys, lock: noLock}); err != nil || ring.String() != before {
+			t.Errorf("imported again: %v, and the ring is %v", err, ring)
+		}
+		mustAdd(t, ring)
+	}
+	// There is no room for all that another issuer has signed with.
+	var public []byte
+	for range 64 {
+		key, err := keys.Generate(keys.ES256)
+		if err != nil {
+			t.Fatal(err)
+		}
+		one, err := keys.EncodePublicKey(key.Public())
+		if err != nil {
+			t.Fatal(err)
+		}
+		public = append(public, one...)
+	}
+	fsys = newMemFS(map[string]memFile{"ring/sa.key": {private, 0o600}, "ring/sa.pub": {public, 0o644}})
+	_, err = openRing(t.Context(), "ring", Config{}, fsys, noLock)
+	if e, ok := errors.AsType[*StepError](err); !ok || e.Reason != ReasonTooManyKeys {
+		t.Errorf("imported 65 keys: %v, want that they are too many", err)
 	}
 }
