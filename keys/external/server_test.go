@@ -134,11 +134,43 @@ func TestServerNoticesChanges(t *testing.T) {
 	hidden[1].Unpublished = true
 	source.list = hidden
 	want(2, clock.Now())
+	source.list = []keys.PublicKey{{ID: "bad"}}
+	if _, err := server.FetchKeys(t.Context()); err == nil || !strings.HasPrefix(err.Error(), `external: encoding public key "bad": `) {
+		t.Errorf("FetchKeys() of a key that can't be encoded = %v", err)
+	}
 	source.err = errors.New("down")
 	if _, err := server.FetchKeys(t.Context()); !errors.Is(err, source.err) {
 		t.Errorf("FetchKeys() = %v, want the error of the source", err)
 	}
 }
+
+// SECURITY: every mistake is told, and what is as little as may be is none.
+func TestNewServer(t *testing.T) {
+	signer := keystest.Must(keys.NewSigner(keystest.P256Key()))
+	_, err := external.NewServer(external.ServerConfig{Keys: (*keys.Set)(nil), MaxTokenLifetime: 10*time.Minute - 1, RefreshHint: time.Second - 1})
+	const want = `external: ServerConfig.Signer is required, want a keys.TypedSigner
+external: ServerConfig.Keys is required, want a keys.Source
+external: ServerConfig.MaxTokenLifetime is 9m59.999999999s, want at least 10m0s
+external: ServerConfig.RefreshHint is 999.999999ms, want at least 1s`
+	if _, ok := errors.AsType[*external.ConfigError](err); !ok || err.Error() != want {
+		t.Errorf("NewServer() =\n%v\nwant\n%s", err, want)
+	}
+	if _, err := external.NewServer(external.ServerConfig{Signer: signer, Keys: &sourceOf{}, MaxTokenLifetime: time.Hour, RefreshHint: -1}); err == nil {
+		t.Error("NewServer() with a negative RefreshHint = nil")
+	}
+	source := &sourceOf{list: []keys.PublicKey{signer.PublicKey()}}
+	for hint, want := range map[time.Duration]time.Duration{0: time.Second, time.Second: time.Second} { // half of 1.5 s is too little
+		server := keystest.Must(external.NewServer(external.ServerConfig{Signer: signer, Keys: agedSource{source}, MaxTokenLifetime: 10 * time.Minute, RefreshHint: hint}))
+		if answer, err := server.FetchKeys(t.Context()); err != nil || answer.RefreshHint != want || time.Since(answer.DataTimestamp) > time.Hour {
+			t.Errorf("RefreshHint %v: FetchKeys() = %+v, %v, want a hint of %v", hint, answer, err, want)
+		}
+	}
+}
+
+// An agedSource may be remembered for a second and a half.
+type agedSource struct{ keys.Source }
+
+func (agedSource) MaxAge() time.Duration { return 1500 * time.Millisecond }
 
 // A sourceOf is a Source of a list that tests change.
 type sourceOf struct {

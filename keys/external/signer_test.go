@@ -209,6 +209,8 @@ func TestSignerChecksKeys(t *testing.T) {
 		{"negative hint", func(a *external.Keys) { a.RefreshHint = -5 * time.Second }, "found invalid refresh hint (-5s)"},
 		{"no keys", func(a *external.Keys) { a.Keys = nil }, "found no keys"},
 		{"65 keys", func(a *external.Keys) { a.Keys = slices.Repeat(a.Keys, 65) }, "found 65 public keys, want at most 64"},
+		{"as large as may be", func(a *external.Keys) { a.Keys[0].PKIX = make([]byte, 2<<10) }, "while parsing external public keys: key \"KEY\": not PKIX DER"},
+		{"a byte more", func(a *external.Keys) { a.Keys[0].PKIX = make([]byte, 2<<10+1) }, "found a public key \"KEY\" of 2049 bytes, want at most 2048"},
 		{"large key", func(a *external.Keys) { a.Keys[0].PKIX = append(a.Keys[0].PKIX, make([]byte, 2<<10)...) }, "found a public key \"KEY\" of 2139 bytes, want at most 2048"},
 		{"no id", func(a *external.Keys) { a.Keys[0].ID = "" }, `found invalid public key id ""`},
 		{"long id", func(a *external.Keys) { a.Keys[0].ID = strings.Repeat("k", 1025) }, "found invalid public key id"},
@@ -241,7 +243,10 @@ func TestSignerChecksKeys(t *testing.T) {
 func TestSignerAcceptsKeys(t *testing.T) {
 	large := crypto.PublicKey(&rsa.PublicKey{N: new(big.Int).SetBit(new(big.Int).Lsh(big.NewInt(1), 8191), 0, 1), E: math.MaxInt32})
 	for name, change := range map[string]func(a *external.Keys){
-		"year 1":  func(a *external.Keys) { a.DataTimestamp = time.Time{} },
+		"year 1": func(a *external.Keys) { a.DataTimestamp = time.Time{} },
+		"long id": func(a *external.Keys) {
+			a.Keys = append(a.Keys, external.Key{ID: strings.Repeat("k", 1024), PKIX: a.Keys[0].PKIX})
+		},
 		"64 keys": func(a *external.Keys) { a.Keys = slices.Repeat(a.Keys, 64) },
 		"8192 bits": func(a *external.Keys) {
 			a.Keys = append(a.Keys, external.Key{ID: "large", PKIX: derOf(t, large)})
@@ -447,6 +452,52 @@ func TestSignerNewKey(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Run fetches the keys at once if nobody has; who asks for them waits no longer than he
+// wants to; and an answer that is none is an error.
+func TestSignerFirstKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		svc, id := newService(t)
+		svc.slow = 5 * time.Second
+		var events []external.Event
+		s := keystest.Must(external.NewSigner(external.SignerConfig{Service: svc, Observe: func(_ context.Context, e external.Event) { events = append(events, e) }}))
+		if s.MaxAge() != 0 || s.Err() != nil {
+			t.Errorf("MaxAge() = %v, Err() = %v, want nothing", s.MaxAge(), s.Err())
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		go s.Run(ctx)
+		synctest.Wait()
+		short, cancelShort := context.WithTimeout(t.Context(), time.Second)
+		defer cancelShort()
+		if _, err := s.PublicKeys(short, id); err != context.DeadlineExceeded {
+			t.Errorf("PublicKeys() = %v, want the error of its own context", err)
+		}
+		time.Sleep(4 * time.Second)
+		synctest.Wait()
+		if len(events) != 1 || events[0].Took != 5*time.Second || !events[0].DataTimestamp.Equal(time.Unix(1, 0)) || events[0].Keys != 1 || !events[0].Changed {
+			t.Errorf("Observe got %+v, want one fetch of 5s", events)
+		}
+		if err := s.WaitForKeys(t.Context()); err != nil || svc.fetches != 1 {
+			t.Errorf("WaitForKeys() with keys = %v after %d fetches", err, svc.fetches)
+		}
+		cancel()
+		synctest.Wait()
+		nothing := keystest.Must(external.NewSigner(external.SignerConfig{Service: noKeys{svc}}))
+		if err := nothing.Refresh(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "found no keys") {
+			t.Errorf("Refresh() of nothing = %v", err)
+		}
+		panics := keystest.Must(external.NewSigner(external.SignerConfig{Service: panicking{}, Observe: func(_ context.Context, e external.Event) { events = append(events, e) }}))
+		_ = panics.Refresh(t.Context())
+		if last := events[len(events)-1]; last.Panic != "secret" || len(last.Stack) == 0 || last.Err == nil {
+			t.Errorf("Observe got %+v, want the panic", last)
+		}
+	})
+}
+
+// A noKeys service answers with nothing.
+type noKeys struct{ *service }
+
+func (noKeys) FetchKeys(context.Context) (*external.Keys, error) { return nil, nil }
 
 // KEY-44
 func TestSignerWaitForKeys(t *testing.T) {
