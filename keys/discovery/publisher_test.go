@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -298,6 +299,8 @@ func TestPublisherUnchanged(t *testing.T) {
 	hidden.Unpublished = true
 	other := public(keystest.RSAKey())
 	other.ID = "other"
+	impostor := public(keystest.P384Key())
+	impostor.ID = public(keystest.RSAKey()).ID
 	for _, step := range []struct {
 		name    string
 		keys    []keys.PublicKey
@@ -307,8 +310,10 @@ func TestPublisherUnchanged(t *testing.T) {
 	}{
 		{"the same", []keys.PublicKey{public(keystest.P256Key()), public(keystest.RSAKey())}, time.Hour, false, false},
 		{"another age", []keys.PublicKey{public(keystest.P256Key()), public(keystest.RSAKey())}, time.Minute, false, false},
-		{"another id", []keys.PublicKey{public(keystest.P256Key()), other}, time.Minute, true, false},
 		{"hidden", []keys.PublicKey{public(keystest.P256Key()), hidden}, time.Minute, true, false},
+		{"shown", []keys.PublicKey{public(keystest.P256Key()), public(keystest.RSAKey())}, time.Minute, true, false},
+		{"another key of its id", []keys.PublicKey{public(keystest.P256Key()), impostor}, time.Minute, true, false},
+		{"another id", []keys.PublicKey{public(keystest.P256Key()), other}, time.Minute, true, false},
 		{"a bad one", []keys.PublicKey{public(keystest.P256Key()), weak}, time.Minute, true, true},
 		{"the same bad one", []keys.PublicKey{public(keystest.P256Key()), weak}, time.Hour, false, true},
 		{"another order", []keys.PublicKey{weak, public(keystest.P256Key())}, time.Hour, true, true},
@@ -331,6 +336,40 @@ func TestPublisherUnchanged(t *testing.T) {
 			t.Errorf("%s: the context of the call goes on", step.name)
 		}
 	}
+}
+
+// While another request asks a slow source, those that follow get the documents that there
+// are at once; and a source without keys has changed nothing.
+func TestPublisherSlowSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var slow time.Duration
+		list := []keys.PublicKey{public(keystest.P256Key())}
+		var last keys.Event
+		d := newPublisher(t, discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: contextSource(func(context.Context) ([]keys.PublicKey, error) {
+			time.Sleep(slow)
+			return list, nil
+		}), Observe: func(_ context.Context, e keys.Event) { last = e }})
+		slow, list = 3*time.Second, nil
+		time.Sleep(time.Second)
+		start := time.Now()
+		ended := make(chan time.Duration, 1)
+		go func() {
+			get(t, d, "GET", discovery.JWKSPath, nil)
+			ended <- time.Since(start)
+		}()
+		synctest.Wait()
+		for range 3 {
+			if resp, _ := get(t, d, "GET", discovery.JWKSPath, nil); resp.StatusCode != 200 || time.Since(start) != 0 {
+				t.Errorf("status %d after %v, want 200 at once", resp.StatusCode, time.Since(start))
+			}
+		}
+		if took := <-ended; took != slow {
+			t.Errorf("who asks waits %v, want %v", took, slow)
+		}
+		if !errors.Is(last.Err, keys.ErrNoKeys) || last.Changed || last.Keys != 1 || last.Took != slow {
+			t.Errorf("Observe got %+v, want no change, and no keys", last)
+		}
+	})
 }
 
 // An agedSource has a MaxAge.

@@ -67,7 +67,13 @@ func TestRingStepsInTurn(t *testing.T) {
 	for name, store := range map[string]Store{"memory": nil, "store": &Memory{}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ring, err := newRing(Config{}, store, false)
+				var told []error
+				observe := func(_ context.Context, e keys.Event) {
+					if !e.Changed {
+						told = append(told, e.Err)
+					}
+				}
+				ring, err := newRing(Config{Observe: observe}, store, false)
 				if err == nil && store != nil {
 					err = ring.open(t.Context())
 				}
@@ -95,8 +101,8 @@ func TestRingStepsInTurn(t *testing.T) {
 				synctest.Wait()
 				<-ring.steps
 				synctest.Wait()
-				if got := len(ring.Keys()); got != 4 {
-					t.Errorf("the ring has %d keys, want 4", got)
+				if got := len(ring.Keys()); got != 4 || len(told) != 1 || !errors.Is(told[0], context.Canceled) {
+					t.Errorf("the ring has %d keys, want 4; Observe got %v", got, told)
 				}
 			})
 		})
@@ -234,7 +240,7 @@ func TestRingStoreHangs(t *testing.T) {
 				if ring.Err() != nil || len(events) != 0 {
 					t.Errorf("before ten seconds Err() = %v, and Observe got %+v", ring.Err(), events)
 				}
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				synctest.Wait()
 				if !errors.Is(ring.Err(), context.DeadlineExceeded) || len(events) != 1 || events[0].Took != 10*time.Second || events[0].Err == nil {
 					t.Errorf("after ten seconds Err() = %v, and Observe got %+v", ring.Err(), events)
