@@ -85,10 +85,26 @@ func hunks(edits []edit, context int) []hunk {
 	return all
 }
 
-// editScript returns a shortest list of edits that turns a into b (Myers, "An
-// O(ND) Difference Algorithm and Its Variations"). It takes time and memory in
-// proportion to the number of changes, not to the lengths of the texts alone.
-func editScript(a, b []string) []edit {
+// maxRounds bounds how many changes are sought together: time and memory grow with their
+// square.
+const maxRounds = 500
+
+// editScript returns a list of edits that turns a into b: a shortest one if it has up to
+// maxRounds changes, or else one that is put together of such pieces.
+func editScript(a, b []string) (all []edit) {
+	for {
+		edits, x, y := beginScript(a, b)
+		if all = append(all, edits...); x == len(a) && y == len(b) {
+			return all
+		}
+		a, b = a[x:], b[y:]
+	}
+}
+
+// beginScript returns the edits that turn the first x lines of a into the first y of b: all
+// of them, or those that get furthest with maxRounds changes (Myers, "An O(ND) Difference
+// Algorithm and Its Variations").
+func beginScript(a, b []string) (edits []edit, x, y int) {
 	furthest := map[int]int{1: 0} // how far into a each diagonal x-y has got
 	var rounds []map[int]int      // furthest as it was before each round
 	for d := 0; ; d++ {
@@ -103,8 +119,19 @@ func editScript(a, b []string) []edit {
 			}
 			furthest[k] = x
 			if x >= len(a) && x-k >= len(b) {
-				return walkBack(a, b, rounds)
+				return walkBack(a, b, rounds), len(a), len(b)
 			}
+		}
+		if d < maxRounds {
+			continue
+		}
+		for k := -d; k <= d; k += 2 {
+			if to := furthest[k]; to <= len(a) && to >= k && to-k <= len(b) && to+to-k > x+y {
+				x, y = to, to-k
+			}
+		}
+		if x+y > 0 {
+			return walkBack(a[:x], b[:y], rounds), x, y
 		}
 	}
 }

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +75,45 @@ func TestEditScriptRebuildsBothTexts(t *testing.T) {
 		if want := longestCommon(a, b); kept != want {
 			t.Fatalf("editScript(%q, %q) keeps %d lines, want %d", a, b, kept, want)
 		}
+	}
+}
+
+// A difference of many changes takes time and memory in proportion to them, and is one.
+func TestEditScriptOfManyChanges(t *testing.T) {
+	texts := func(n int) (a, b []string) {
+		for i := range n {
+			a = append(a, fmt.Sprint("kept ", i), fmt.Sprint("old ", i%7))
+			b = append(b, fmt.Sprint("new ", i%5), fmt.Sprint("kept ", i))
+		}
+		return a, b
+	}
+	bytes := map[int]uint64{}
+	for _, n := range []int{1000, 4000} {
+		a, b := texts(n)
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		before := m.TotalAlloc
+		edits := editScript(a, b)
+		runtime.ReadMemStats(&m)
+		bytes[n] = m.TotalAlloc - before
+		var gotA, gotB []string
+		for _, e := range edits {
+			if e.mark != '+' {
+				gotA = append(gotA, e.line)
+			}
+			if e.mark != '-' {
+				gotB = append(gotB, e.line)
+			}
+		}
+		if !slices.Equal(gotA, a) || !slices.Equal(gotB, b) {
+			t.Errorf("%d changes rebuild other texts", n)
+		}
+		if len(edits) > 5*n {
+			t.Errorf("%d edits for %d lines that stay, want few more than %d", len(edits), n, 3*n)
+		}
+	}
+	if bytes[4000] > 6*bytes[1000] {
+		t.Errorf("1000 lines take %d bytes and 4000 take %d, want four times as many", bytes[1000], bytes[4000])
 	}
 }
 
