@@ -85,7 +85,7 @@ func TestMergePatch(t *testing.T) {
 		{name: "add and remove", patch: `{"metadata":{"labels":{"a":null,"b":"2"}}}`, want: "b=2"},
 		{name: "remove all", patch: `{"metadata":{"labels":null}}`, want: ""},
 		{name: "own UID and resourceVersion", patch: `{"metadata":{"uid":"u1","resourceVersion":"2","labels":{"c":"3"}}}`, want: "a=1,c=3"},
-		{"UID of another", `{"metadata":{"uid":"u2","labels":{"c":"3"}}}`, "", metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "s": Precondition failed: UID in precondition: u2, UID in object meta: u1`},
+		{"UID of another", `{"metadata":{"uid":"u2","labels":{"c":"3"}}}`, "", metav1.StatusReasonInvalid, `Secret "s" is invalid: metadata.uid: Invalid value: "u2": field is immutable`},
 		{"stale resourceVersion", `{"metadata":{"resourceVersion":"1"}}`, "", metav1.StatusReasonConflict, `Operation cannot be fulfilled on secrets "s": the object has been modified; please apply your changes to the latest version and try again`},
 		{"other type", `{"type":"Opaque"}`, "", metav1.StatusReasonInvalid, `Secret "s" is invalid: type: Invalid value: "Opaque": field is immutable`},
 		{"other name", `{"metadata":{"name":"t"}}`, "", metav1.StatusReasonBadRequest, "the name of the object (t) does not match the name on the URL (s)"},

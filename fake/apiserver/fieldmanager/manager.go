@@ -100,6 +100,8 @@ func (m *Manager) of(o fake.Object, subresource string) (*managedfields.FieldMan
 // nobody owns them by such a write.
 func reset(k key) *fieldpath.Set {
 	switch {
+	case k.subresource == "finalize":
+		return fieldpath.NewSet(fieldpath.MakePathOrDie("status"))
 	case k.subresource != "":
 		set := fieldpath.NewSet(fieldpath.MakePathOrDie("metadata", "deletionTimestamp"), fieldpath.MakePathOrDie("metadata", "ownerReferences"))
 		if k.subresource == "status" {
@@ -108,9 +110,7 @@ func reset(k key) *fieldpath.Set {
 			set.Insert(fieldpath.MakePathOrDie("status"))
 		}
 		return set
-	case k.kind == "Namespace": // its spec has finalizers only, which the server sets
-		return fieldpath.NewSet(fieldpath.MakePathOrDie("status"), fieldpath.MakePathOrDie("spec"))
-	case k.kind == "Pod", k.kind == "Node":
+	case k.kind == "Namespace", k.kind == "Pod", k.kind == "Node":
 		return fieldpath.NewSet(fieldpath.MakePathOrDie("status"))
 	}
 	return fieldpath.NewSet()

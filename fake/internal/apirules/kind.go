@@ -51,6 +51,10 @@ func ValidateCreate(k *object.Kind, o object.Object) error {
 		}
 	case *certificatesv1.ClusterTrustBundle:
 		errs = append(errs, validateTrustBundle(o.Spec.TrustBundle)...)
+	case *corev1.Namespace:
+		for _, name := range o.Spec.Finalizers { // the API server doesn't say which
+			errs = append(errs, validateFinalizer(string(name), field.NewPath("spec", "finalizers"))...)
+		}
 	}
 	return invalid(k, o, errs)
 }
@@ -62,6 +66,10 @@ func validateUpdate(k *object.Kind, subresource string, o, old object.Object) er
 	case "status":
 		if ns, ok := o.(*corev1.Namespace); ok {
 			errs = append(errs, validatePhase(ns)...)
+		}
+	case object.FinalizeSubresource:
+		for i, name := range o.(*corev1.Namespace).Spec.Finalizers {
+			errs = append(errs, validateFinalizer(string(name), field.NewPath("spec", "finalizers").Index(i))...)
 		}
 	case "ephemeralcontainers":
 		errs = append(errs, validateEphemeralContainersUpdate(o.(*corev1.Pod), old.(*corev1.Pod))...)

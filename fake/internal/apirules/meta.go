@@ -103,13 +103,18 @@ func validateAnnotations(annotations map[string]string, path *field.Path) field.
 func validateFinalizers(finalizers []string, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i, name := range finalizers {
-		at := path.Index(i)
-		for _, msg := range validation.IsQualifiedName(name) {
-			errs = append(errs, field.Invalid(at, name, msg))
-		}
-		if !strings.Contains(name, "/") && name != "kubernetes" && name != metav1.FinalizerOrphanDependents && name != metav1.FinalizerDeleteDependents {
-			errs = append(errs, field.Invalid(at, name, "name is neither a standard finalizer name nor is it fully qualified"))
-		}
+		errs = append(errs, validateFinalizer(name, path.Index(i))...)
+	}
+	return errs
+}
+
+func validateFinalizer(name string, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, msg := range validation.IsQualifiedName(name) {
+		errs = append(errs, field.Invalid(at, name, msg))
+	}
+	if !strings.Contains(name, "/") && name != "kubernetes" && name != metav1.FinalizerOrphanDependents && name != metav1.FinalizerDeleteDependents {
+		errs = append(errs, field.Invalid(at, name, "name is neither a standard finalizer name nor is it fully qualified"))
 	}
 	return errs
 }

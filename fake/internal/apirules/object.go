@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -23,6 +25,18 @@ func CheckPath(k *object.Kind, namespace, name string) error {
 	}
 	if k.Namespaced && namespace == "" {
 		return apierrors.NewBadRequest("an empty namespace may not be set when a resource name is provided")
+	}
+	if msgs := content.IsPathSegmentName(name); len(msgs) > 0 {
+		return apierrors.NewBadRequest(fmt.Sprintf("Name parameter invalid: %q: %s", name, strings.Join(msgs, ";")))
+	}
+	return nil
+}
+
+// CheckPatched refuses a patch of what no patch can change. An update with the UID of
+// another object is a conflict.
+func CheckPatched(k *object.Kind, o, old object.Object) error {
+	if uid := o.GetUID(); uid != "" && uid != old.GetUID() {
+		return invalid(k, old, field.ErrorList{field.Invalid(field.NewPath("metadata", "uid"), uid, immutableField)})
 	}
 	return nil
 }

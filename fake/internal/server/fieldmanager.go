@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -49,9 +50,17 @@ func (s *Server) manage(c *call, live, next object.Object) (object.Object, error
 	case s.fields == nil:
 		return next, nil
 	}
+	ns, isNamespace := next.(*corev1.Namespace)
+	own := isNamespace && live == nil && len(c.Object.(*corev1.Namespace).Spec.Finalizers) == 0
+	if own { // the finalizer is the server's
+		ns.Spec.Finalizers = nil
+	}
 	managed, err := s.fields.Update(liveOrEmpty(c.kind, live), withKind(c.kind, next), c.Subresource, c.manager())
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
+	}
+	if own {
+		managed.(*corev1.Namespace).Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
 	}
 	s.stamp(managed, live)
 	return managed, nil

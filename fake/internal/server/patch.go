@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -92,6 +93,9 @@ func (p change) store(ctx context.Context, c *call, old object.Object) (object.O
 	} else if err := p.checkFields(ctx, c, old); err != nil {
 		return nil, err
 	}
+	if err := apirules.CheckPatched(c.kind, next, old); err != nil {
+		return nil, err
+	}
 	return p.server.replace(ctx, c, next, old)
 }
 
@@ -104,7 +108,12 @@ func (p change) checkRepeated(ctx context.Context, c *call) error {
 	if c.opts.FieldValidation == metav1.FieldValidationStrict {
 		return apierrors.NewBadRequest("error strict decoding patch: " + p.repeated.Error())
 	}
-	return apirules.ReportFields(ctx, []error{p.repeated}, c.opts.FieldValidation)
+	_, list, _ := strings.Cut(p.repeated.Error(), "unmarshal errors:")
+	var repeated []error
+	for line := range strings.Lines(strings.TrimSpace(list)) {
+		repeated = append(repeated, errors.New(strings.TrimSpace(line)))
+	}
+	return apirules.ReportFields(ctx, repeated, c.opts.FieldValidation)
 }
 
 // checkFields does what fieldValidation asks for, which is nothing by default.
