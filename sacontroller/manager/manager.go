@@ -209,10 +209,10 @@ func (m *Manager) Run(ctx context.Context) error {
 		return nil
 	}
 	if m.leader == nil {
-		return m.lead(ctx, withBound(context.WithoutCancel(ctx), func() time.Duration { return maxRequest }))
+		return m.lead(ctx, election.WithBound(context.WithoutCancel(ctx), func() time.Duration { return election.MaxRequest }))
 	}
 	return m.leader.Run(ctx, func(ctx, work context.Context) error {
-		return m.lead(ctx, withBound(work, m.leader.Remaining))
+		return m.lead(ctx, election.WithBound(work, m.leader.Remaining))
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/fairqueue"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/manager/internal/election"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 )
@@ -90,7 +91,7 @@ func (w *worker) work(ctx, stop context.Context, key sacontroller.Key) {
 		w.queue.Done(key)
 		return
 	}
-	if left, ok := boundOf(ctx); ok && left <= 0 { // the work ends, unless the lease is renewed in this very moment
+	if left, ok := election.BoundOf(ctx); ok && left <= 0 { // the work ends, unless the lease is renewed in this very moment
 		w.queue.Later(key, overPause)
 		return
 	}

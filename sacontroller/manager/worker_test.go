@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/manager/internal/election"
 )
 
 func secretKey(namespace string, i int) sacontroller.Key {
@@ -56,7 +57,7 @@ func TestWorkerOutlivesALapse(t *testing.T) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			w.run(withBound(ctx, func() time.Duration { return time.Since(renewed) }), ctx)
+			w.run(election.WithBound(ctx, func() time.Duration { return time.Since(renewed) }), ctx)
 		}()
 		w.queue.Add(secretKey("a", 1))
 		time.Sleep(2 * time.Second)

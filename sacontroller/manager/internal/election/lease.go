@@ -42,8 +42,8 @@ func newLease(cfg *Config, client typedcoordinationv1.LeaseInterface) *lease {
 	return &lease{cfg: cfg, client: client, lose: func() {}}
 }
 
-// ErrOver is the answer to the elector once the lease was lost.
-var ErrOver = errors.New("manager: this process has lost the lease, or released it")
+// errOver is the answer to the elector once the lease was lost.
+var errOver = errors.New("manager: this process has lost the lease, or released it")
 
 // hold returns the context of the work, which is done when the lease is lost. It has
 // the values of ctx.
@@ -225,7 +225,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 	l.began = record.AcquireTime.Time
 	l.mu.Unlock()
 	if over {
-		return ErrOver
+		return errOver
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.callTimeout())
 	defer cancel()
@@ -237,7 +237,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 	defer l.mu.Unlock()
 	l.stored = stored
 	if l.over {
-		return ErrOver
+		return errOver
 	}
 	l.renewed = sent
 	if l.expiry == nil {

@@ -1,4 +1,4 @@
-package manager
+package election
 
 import (
 	"context"
@@ -10,8 +10,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/kubesa/serviceaccount/sacontroller/manager/internal/election"
 )
 
 // recorder notes the last request and how long it may take.
@@ -59,12 +57,12 @@ func TestGuard(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ctx := t.Context()
 				if !tt.free {
-					ctx = withBound(ctx, func() time.Duration { return tt.left })
+					ctx = WithBound(ctx, func() time.Duration { return tt.left })
 				}
 				next := &recorder{}
 				req := httptest.NewRequest(tt.method, tt.url, strings.NewReader("{}")).WithContext(ctx)
-				resp, err := Guard(next).RoundTrip(req)
-				if sent := next.requests == 1; sent != tt.sent || !sent && !errors.Is(err, election.ErrOver) {
+				resp, err := Guard{next}.RoundTrip(req)
+				if sent := next.requests == 1; sent != tt.sent || !sent && !errors.Is(err, errOver) {
 					t.Fatalf("sent %d requests, %v; want one: %v", next.requests, err, tt.sent)
 				}
 				if !tt.sent {
