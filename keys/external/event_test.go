@@ -73,6 +73,9 @@ func TestServerObserve(t *testing.T) {
 	var got []string
 	observe := func(_ context.Context, e external.Event) {
 		got = append(got, fmt.Sprintf("%s %s %d", e.Method, e.Code, e.Keys))
+		if (e.Err == nil) != (e.Code == "OK") {
+			t.Errorf("Observe got %+v", e)
+		}
 	}
 	for _, source := range []keys.Source{keys.SetOf([]keys.PublicKey{signer.PublicKey()}), keys.SetOf(nil), down{}} {
 		server, err := external.NewServer(external.ServerConfig{Signer: signer, Keys: source, MaxTokenLifetime: time.Hour, Observe: observe})

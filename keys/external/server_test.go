@@ -120,7 +120,12 @@ func TestServerNoticesChanges(t *testing.T) {
 		t.Helper()
 		answer, err := server.FetchKeys(t.Context())
 		if err != nil || len(answer.Keys) != n || !answer.DataTimestamp.Equal(changed) || answer.RefreshHint != time.Minute {
-			t.Errorf("FetchKeys() = %+v, %v, want %d keys, changed at %v", answer, err, n, changed)
+			t.Fatalf("FetchKeys() = %+v, %v, want %d keys, changed at %v", answer, err, n, changed)
+		}
+		for i, key := range source.list {
+			if got := answer.Keys[i]; got.ID != key.ID || got.ExcludeFromDiscovery != key.Unpublished {
+				t.Errorf("FetchKeys() returns %+v, want that it is %s, unpublished: %t", got, key.ID, key.Unpublished)
+			}
 		}
 	}
 	want(1, started)

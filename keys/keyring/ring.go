@@ -330,13 +330,15 @@ func (r *Ring) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, err
 	}
 	looked := r.look(ctx)
 	list, _ = r.current.Load().set.PublicKeys(ctx, id)
-	if err := r.Err(); len(list) == 0 && err != nil {
+	switch err := r.Err(); {
+	case len(list) > 0:
+		return list, nil
+	case err != nil:
 		return nil, fmt.Errorf("%w: %w", keys.ErrUnavailable, err)
-	}
-	if len(list) == 0 && !looked {
+	case !looked:
 		return nil, errBusy
 	}
-	return list, nil
+	return nil, nil
 }
 
 // errBusy is about a key that is unknown while a ring is being read or changed.

@@ -169,6 +169,9 @@ func TestRingSays(t *testing.T) {
 			t.Errorf("ChangedAt() = %v, %v, want %v", ring.ChangedAt(), err, now)
 		}
 	}
+	if token, err := ring.SignTyped(t.Context(), []byte("{}")); err != nil || token == "" {
+		t.Errorf("SignTyped() = %q, %v", token, err)
+	}
 	if got, want := ring.String(), fmt.Sprintf("keyring.Ring(%s Retiring, %s Signing)", ids[0], ids[1]); got != want {
 		t.Errorf("String() = %s, want %s", got, want)
 	}
