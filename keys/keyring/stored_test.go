@@ -253,6 +253,13 @@ func TestRingStoreHangs(t *testing.T) {
 				if err := ring.Promote(t.Context(), id); err != nil || len(events) != 1 || events[0].Took != 3*time.Second {
 					t.Errorf("Promote() = %v, and Observe got %+v, want one step of 3s", err, events)
 				}
+				var call context.Context
+				store.load = func(ctx context.Context, _ int) (*Stored, error) { call = ctx; return nil, nil }
+				time.Sleep(time.Second)
+				ring.Keys()
+				if synctest.Wait(); !errors.Is(call.Err(), context.Canceled) {
+					t.Errorf("the context of a call that has returned: %v", call.Err())
+				}
 			})
 		})
 	}
