@@ -334,7 +334,7 @@ func (p *Publisher) Publish(dir string) error {
 func publishFile(dir, path string, data []byte) error {
 	var disk files.Disk
 	name := filepath.Join(dir, filepath.FromSlash(path))
-	if old, _, err := disk.ReadFile(name); err == nil && string(old) == string(data) {
+	if old, _, _ := disk.ReadFile(name); string(old) == string(data) {
 		return nil
 	}
 	if err := disk.MkdirAll(filepath.Dir(name), 0o755); err != nil {

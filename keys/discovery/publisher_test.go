@@ -428,8 +428,22 @@ func TestPublisherPublish(t *testing.T) {
 		t.Error("not the changed file alone was written")
 	}
 
-	if err := d.Publish(names[0]); err == nil || !strings.HasPrefix(err.Error(), "discovery: publishing: ") {
+	if err := d.Publish(names[0]); err == nil || !strings.HasPrefix(err.Error(), "discovery: publishing: mkdir ") {
 		t.Errorf("Publish(a file) = %v", err)
+	}
+	// The keys come first: a configuration never names keys that aren't there.
+	for i, file := range []string{".well-known", "openid"} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Publish(dir); err == nil || !strings.HasPrefix(err.Error(), "discovery: publishing: mkdir ") {
+			t.Errorf("Publish() with a file %s = %v", file, err)
+		}
+		_, err := os.Stat(filepath.Join(dir, "openid", "v1", "jwks"))
+		if _, config := os.Stat(filepath.Join(dir, ".well-known", "openid-configuration")); config == nil || (err == nil) != (i == 0) {
+			t.Errorf("with a file %s there are keys: %v; and a configuration: %v", file, err, config)
+		}
 	}
 }
 

@@ -733,6 +733,9 @@ func TestNewRemoteRefuses(t *testing.T) {
 		{"secret query", discovery.RemoteConfig{JWKSURL: "http://issuer.example/jwks?sig=secret"}, `URL "http://issuer.example/jwks?...", want https`},
 		{"secret query of the issuer", discovery.RemoteConfig{Issuer: "https://issuer.example/?sig=secret"}, `Issuer is "https://issuer.example/?...", want a URL without a query`},
 		{"negative", discovery.RemoteConfig{Issuer: "https://issuer.example", MaxAge: -1}, "MaxAge is -1ns, want 0 for the default"},
+		{"negative times", discovery.RemoteConfig{Issuer: "https://issuer.example", Timeout: -1, CoolDown: -2, RefreshEvery: -3}, `Timeout is -1ns, want 0 for the default or a positive value
+discovery: RemoteConfig.CoolDown is -2ns, want 0 for the default or a positive value
+discovery: RemoteConfig.RefreshEvery is -3ns, want 0 for`},
 		{"two transports", discovery.RemoteConfig{Issuer: "https://issuer.example", RootCAs: x509.NewCertPool(), Transport: &publisher{}}, "RootCAs is set together with Transport"},
 		{"typed nil", discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: (*publisher)(nil)}, "Transport is a nil *discovery_test.publisher"},
 		{"two mistakes", discovery.RemoteConfig{JWKSURL: "http://issuer.example", Timeout: -1}, "want https\ndiscovery: RemoteConfig.Timeout is -1ns"},

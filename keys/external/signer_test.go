@@ -524,6 +524,24 @@ func TestSignerWaitForKeys(t *testing.T) {
 			t.Errorf("got %v after %v, want %q after a minute", err, time.Since(start), want)
 		}
 	})
+	// The reason is that of the last attempt that had its time.
+	for _, tt := range []struct {
+		slow, patience, want time.Duration
+		text                 string
+	}{{8 * time.Second, time.Hour, time.Minute, ": down"}, {8 * time.Second, time.Second, time.Second, ": context deadline exceeded"}} {
+		synctest.Test(t, func(t *testing.T) {
+			svc, _ := newService(t)
+			svc.err, svc.slow = errors.New("down"), tt.slow
+			s := keystest.Must(external.NewSigner(external.SignerConfig{Service: svc}))
+			ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
+			defer cancel()
+			start := time.Now()
+			if err := s.WaitForKeys(ctx); err == nil || !strings.HasSuffix(err.Error(), tt.text) || time.Since(start) != tt.want {
+				t.Errorf("WaitForKeys() = %v after %v, want %s after %v", err, time.Since(start), tt.text, tt.want)
+			}
+			time.Sleep(10 * time.Second)
+		})
+	}
 	for _, none := range []external.Service{nil, (*service)(nil)} {
 		_, err := external.NewSigner(external.SignerConfig{Service: none})
 		if e, ok := errors.AsType[*external.ConfigError](err); !ok || e.Field != "Service" {

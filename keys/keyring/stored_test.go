@@ -253,6 +253,19 @@ func TestRingStoreHangs(t *testing.T) {
 				if err := ring.Promote(t.Context(), id); err != nil || len(events) != 1 || events[0].Took != 3*time.Second {
 					t.Errorf("Promote() = %v, and Observe got %+v, want one step of 3s", err, events)
 				}
+				// Nobody knows whether there is a key while the store hangs.
+				store.load = func(ctx context.Context, _ int) (*Stored, error) { <-ctx.Done(); return nil, ctx.Err() }
+				time.Sleep(time.Second)
+				if list, err := ring.PublicKeys(t.Context(), "x"); !errors.Is(err, keys.ErrUnavailable) || list != nil {
+					t.Errorf("PublicKeys() of an unknown key = %v, %v, want ErrUnavailable", list, err)
+				}
+				time.Sleep(20 * time.Second)
+				events = nil
+				ring.steps <- struct{}{} // somebody takes a step: it isn't read, so no end of the failure is told
+				if ring.Keys(); len(events) != 0 {
+					t.Errorf("Observe got %+v, want nothing", events)
+				}
+				<-ring.steps
 				var call context.Context
 				store.load = func(ctx context.Context, _ int) (*Stored, error) { call = ctx; return nil, nil }
 				time.Sleep(time.Second)
