@@ -199,9 +199,6 @@ func (cfg *RemoteConfig) client() *http.Client {
 // ctx. An unknown id gives such an error unless the keys were fetched since this call
 // began: the key may have been published since the last fetch.
 func (r *Remote) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
 	q := r.ask(ctx, id)
 	if q.fetch == nil {
 		return q.list, q.err
@@ -213,10 +210,11 @@ func (r *Remote) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, e
 		waiting = limited
 	}
 	_, _ = q.fetch.Wait(waiting) // kept for answer
-	if err := ctx.Err(); err != nil {
-		return nil, err
+	list, err := r.answer(ctx, id, q, waiting.Err() == nil)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
-	return r.answer(ctx, id, q, waiting.Err() == nil)
+	return list, err
 }
 
 // A question is a call of PublicKeys: what is known, or the fetch to wait for.

@@ -558,6 +558,22 @@ func TestRemoteBoundsWaiters(t *testing.T) {
 			}
 			keystest.WantKnown(t, r, id, true)
 		}
+		// Whoever gives up makes room, too.
+		for range 3 {
+			time.Sleep(20 * time.Second)
+			impatient, cancel := context.WithTimeout(t.Context(), time.Second)
+			var group sync.WaitGroup
+			for i := range 2 {
+				group.Go(func() {
+					start := time.Now()
+					if _, err := r.PublicKeys(impatient, fmt.Sprint(i)); err != context.DeadlineExceeded || time.Since(start) != time.Second {
+						t.Errorf("PublicKeys() = %v after %v, want the error of its context after 1s", err, time.Since(start))
+					}
+				})
+			}
+			group.Wait()
+			cancel()
+		}
 		time.Sleep(20 * time.Second)
 		// The first fetch of all is one for which everyone waits.
 		fresh := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p})
@@ -720,6 +736,7 @@ func TestNewRemoteRefuses(t *testing.T) {
 		{"nothing", discovery.RemoteConfig{}, "Issuer is empty, want a URL, or JWKSURL to be set"},
 		{"http", discovery.RemoteConfig{Issuer: "http://issuer.example"}, "want https"},
 		{"http keys", discovery.RemoteConfig{JWKSURL: "http://issuer.example"}, "want https"},
+		{"ftp", discovery.RemoteConfig{JWKSURL: "ftp://issuer.example/", InsecureAllowHTTP: true}, `URL "ftp://issuer.example/", want https`},
 		{"user", discovery.RemoteConfig{Issuer: "https://me:secret@issuer.example"}, "without user"},
 		{"fragment", discovery.RemoteConfig{JWKSURL: "https://issuer.example/#x"}, "without user and fragment"},
 		{"query", discovery.RemoteConfig{Issuer: "https://issuer.example/?x"}, "without a query"},
@@ -748,6 +765,32 @@ discovery: RemoteConfig.RefreshEvery is -3ns, want 0 for`},
 			}
 		})
 	}
+}
+
+// A server that speaks HTTP/2 is asked by it, and one that sends a huge header isn't heard.
+func TestRemoteTransport(t *testing.T) {
+	key, id := keystest.KeyAndID(t)
+	good := publish(t, key.Public())
+	var proto atomic.Int32
+	header := ""
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proto.Store(int32(r.ProtoMajor))
+		w.Header().Set("X", header)
+		good(w, r)
+	}))
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	trusted := x509.NewCertPool()
+	trusted.AddCert(server.Certificate())
+	cfg := discovery.RemoteConfig{JWKSURL: server.URL + discovery.JWKSPath, RootCAs: trusted}
+	keystest.WantKnown(t, newRemote(t, cfg), id, true)
+	if proto.Load() != 2 {
+		t.Errorf("asked by HTTP/%d, want 2", proto.Load())
+	}
+	header = strings.Repeat("x", 100<<10)
+	keystest.WantUnavailable(t, newRemote(t, cfg), id, "getting https://")
 }
 
 // Over real connections: the certificate is checked against RootCAs, and plain

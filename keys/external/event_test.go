@@ -28,6 +28,9 @@ func TestObserve(t *testing.T) {
 			if e.Took < 0 || e.Method == external.MethodFetchKeys && e.Err == nil && (e.Keys == 0 || e.DataTimestamp.IsZero()) {
 				t.Errorf("Observe got %+v, want the time it took, and the keys", e)
 			}
+			if e.Err != nil && e.Changed {
+				t.Errorf("Observe got %+v, want that nothing has changed", e)
+			}
 			got = append(got, fmt.Sprintf("%s %s %t", e.Method, e.Code, e.Err == nil))
 		}
 		if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -160,9 +160,6 @@ func (s *Signer) untilNextFetch() time.Duration {
 // untilHint returns the time until the service wants the keys to be fetched again. The
 // caller holds mu.
 func (s *Signer) untilHint() time.Duration {
-	if s.fetched.IsZero() {
-		return 0
-	}
 	return max(0, s.hint-s.clock.Now().Of(s.fetched))
 }
 

@@ -466,13 +466,7 @@ func TestSignerFirstKeys(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		go s.Run(ctx)
-		synctest.Wait()
-		short, cancelShort := context.WithTimeout(t.Context(), time.Second)
-		defer cancelShort()
-		if _, err := s.PublicKeys(short, id); err != context.DeadlineExceeded {
-			t.Errorf("PublicKeys() = %v, want the error of its own context", err)
-		}
-		time.Sleep(4 * time.Second)
+		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		if len(events) != 1 || events[0].Took != 5*time.Second || !events[0].DataTimestamp.Equal(time.Unix(1, 0)) || events[0].Keys != 1 || !events[0].Changed {
 			t.Errorf("Observe got %+v, want one fetch of 5s", events)
@@ -482,6 +476,13 @@ func TestSignerFirstKeys(t *testing.T) {
 		}
 		cancel()
 		synctest.Wait()
+		short, cancelShort := context.WithTimeout(t.Context(), time.Second)
+		defer cancelShort()
+		fresh := keystest.Must(external.NewSigner(external.SignerConfig{Service: svc}))
+		if _, err := fresh.PublicKeys(short, id); err != context.DeadlineExceeded {
+			t.Errorf("PublicKeys() = %v, want the error of its own context", err)
+		}
+		time.Sleep(5 * time.Second)
 		nothing := keystest.Must(external.NewSigner(external.SignerConfig{Service: noKeys{svc}}))
 		if err := nothing.Refresh(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "found no keys") {
 			t.Errorf("Refresh() of nothing = %v", err)
