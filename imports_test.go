@@ -72,7 +72,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"internal/tokensecret/tokensecrettest": {others: kubernetes},
 
 	"sacontroller":                   {ours: []string{"internal/configerror", "internal/names", "internal/tokensecret", "sacontroller/internal/apicall", "sacontroller/internal/cabundle", "sacontroller/internal/memory", "tenant"}, others: kubernetes},
-	"sacontroller/legacytoken":       {ours: []string{"internal/configerror", "internal/logvalue", "internal/names", "internal/podsecrets", "internal/tokensecret", "sacontroller", "sacontroller/internal/apicall", "tenant"}, others: kubernetes},
+	"sacontroller/legacytoken":       {ours: []string{"internal/configerror", "internal/logvalue", "internal/names", "internal/podsecrets", "internal/tokensecret", "sacontroller", "sacontroller/internal/apicall", "sacontroller/internal/memory", "tenant"}, others: kubernetes},
 	"sacontroller/rootca":            {ours: []string{"internal/configerror", "internal/logvalue", "internal/names", "sacontroller", "sacontroller/internal/apicall", "sacontroller/internal/cabundle", "sacontroller/internal/memory", "tenant"}, others: kubernetes},
 	"sacontroller/internal/apicall":  {ours: []string{"internal/names"}, others: kubernetes},
 	"sacontroller/internal/cabundle": {},

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/memory"
 	"github.com/kubesa/serviceaccount/tenant"
 )
 
@@ -79,10 +80,8 @@ type CleanerConfig struct {
 // at the start and then by [sacontroller.Result.RequeueAfter]. A round with much to do takes many
 // attempts, each with a bounded number of calls. It is safe for concurrent use.
 type Cleaner struct {
-	cfg CleanerConfig
-
-	mu         sync.Mutex
-	unfinished map[string]*round // by tenant
+	cfg        CleanerConfig
+	unfinished memory.Tenants[atomic.Pointer[round]]
 }
 
 var _ sacontroller.Forgetter = (*Cleaner)(nil)
@@ -106,7 +105,7 @@ func NewCleaner(cfg CleanerConfig) (*Cleaner, error) {
 	}
 	cfg.CleanupPeriod = cmp.Or(cfg.CleanupPeriod, defaultCleanupPeriod)
 	cfg.CleanupInterval = cmp.Or(cfg.CleanupInterval, defaultCleanupInterval)
-	return &Cleaner{cfg: cfg, unfinished: map[string]*round{}}, nil
+	return &Cleaner{cfg: cfg}, nil
 }
 
 // Name returns "legacy-serviceaccount-token-cleaner-controller".
@@ -141,7 +140,8 @@ func (c *Cleaner) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 	case err != nil:
 		return sacontroller.Result{}, err
 	case !done:
-		c.keep(key.Tenant, r)
+		r.used = c.cfg.Now()
+		c.unfinished.Of(key.Tenant).Store(r)
 		return sacontroller.Result{RequeueAfter: sacontroller.Yield}, nil
 	}
 	if c.cfg.Observe != nil {
@@ -156,29 +156,15 @@ const roundAge = time.Minute
 
 // resume returns the round of tenant that the last attempt has not finished, or nil.
 func (c *Cleaner) resume(tenant string) *round {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r := c.unfinished[tenant]
-	delete(c.unfinished, tenant)
+	r := c.unfinished.Of(tenant).Swap(nil)
 	if r != nil && c.cfg.Now().Sub(r.used) > roundAge {
 		return nil
 	}
 	return r
 }
 
-func (c *Cleaner) keep(tenant string, r *round) {
-	r.used = c.cfg.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.unfinished[tenant] = r
-}
-
 // Forget implements [sacontroller.Forgetter].
-func (c *Cleaner) Forget(tenant string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.unfinished, tenant)
-}
+func (c *Cleaner) Forget(tenant string) { c.unfinished.Forget(tenant) }
 
 // Report says what a round of the tenant of ctx would do now, without doing it.
 func (c *Cleaner) Report(ctx context.Context) (*Report, error) {

@@ -2,7 +2,7 @@ package legacytoken
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,6 +13,7 @@ import (
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
+	"github.com/kubesa/serviceaccount/sacontroller/internal/memory"
 	"github.com/kubesa/serviceaccount/tenant"
 )
 
@@ -66,10 +67,8 @@ type TrackerConfig struct {
 // since when the use of Secret-based tokens is recorded. Run it where tokens are
 // authenticated. It is safe for concurrent use.
 type Tracker struct {
-	cfg TrackerConfig
-
-	mu      sync.Mutex
-	created map[string]time.Time // when the ConfigMap of a tenant was last created by this process
+	cfg     TrackerConfig
+	created memory.Tenants[atomic.Pointer[time.Time]] // when this process last created the ConfigMap
 }
 
 var _ sacontroller.Forgetter = (*Tracker)(nil)
@@ -86,7 +85,7 @@ func NewTracker(cfg TrackerConfig) (*Tracker, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Tracker{cfg: cfg, created: map[string]time.Time{}}, nil
+	return &Tracker{cfg: cfg}, nil
 }
 
 // Name returns "legacy-service-account-token-tracking-controller".
@@ -161,12 +160,9 @@ func (c *Tracker) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 }
 
 func (c *Tracker) create(ctx context.Context, tenant, today string) (sacontroller.Result, error) {
-	now := c.cfg.Now()
-	c.mu.Lock()
-	created := c.created[tenant]
-	c.mu.Unlock()
-	if next := created.Add(creationPause); now.Before(next) {
-		return sacontroller.Result{RequeueAfter: next.Sub(now)}, nil
+	now, created := c.cfg.Now(), c.created.Of(tenant)
+	if last := created.Load(); last != nil && now.Before(last.Add(creationPause)) {
+		return sacontroller.Result{RequeueAfter: last.Add(creationPause).Sub(now)}, nil
 	}
 	m := &corev1.ConfigMap{Data: map[string]string{trackingSinceKey: today}}
 	m.Namespace, m.Name = trackingNamespace, trackingName
@@ -174,15 +170,9 @@ func (c *Tracker) create(ctx context.Context, tenant, today string) (sacontrolle
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return sacontroller.Result{}, apicall.WriteError(err, "legacytoken: creating the tracking ConfigMap") // CLN-4
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.created[tenant] = now // CLN-3
+	created.Store(&now) // CLN-3
 	return sacontroller.Result{}, nil
 }
 
 // Forget implements [sacontroller.Forgetter].
-func (c *Tracker) Forget(tenant string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.created, tenant)
-}
+func (c *Tracker) Forget(tenant string) { c.created.Forget(tenant) }

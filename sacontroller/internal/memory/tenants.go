@@ -5,7 +5,7 @@ import "sync"
 // Tenants has a T for each tenant of which something is remembered, so that one of
 // many leaves none of the others' to be forgotten. It is safe for concurrent use if T is.
 type Tenants[T any] struct {
-	New func() *T // required
+	New func() *T // returns an empty one; nil if the zero T is one
 
 	mu  sync.Mutex
 	all map[string]*T
@@ -20,7 +20,10 @@ func (t *Tenants[T]) Of(tenant string) *T {
 		if t.all == nil {
 			t.all = map[string]*T{}
 		}
-		known = t.New()
+		known = new(T)
+		if t.New != nil {
+			known = t.New()
+		}
 		t.all[tenant] = known
 	}
 	return known
