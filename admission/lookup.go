@@ -2,9 +2,7 @@ package admission
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
-	"reflect"
 	"slices"
 	"time"
 
@@ -12,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 )
@@ -22,8 +21,6 @@ const maxTries = 10
 
 // maxSecretReads is how many Secrets are looked up for one pod.
 const maxSecretReads = 32
-
-var errNoAnswer = errors.New("the getter returned neither an object nor an error")
 
 // findAccount returns the account called name. It asks the cache, then, after a
 // NotFound, the live getter: once, or up to maxTries times for the default account,
@@ -79,23 +76,7 @@ func noAccount(name string) error {
 
 func getAccount(ctx context.Context, from ServiceAccountGetter, namespace, name string) (*corev1.ServiceAccount, error) {
 	account, err := from.GetServiceAccount(ctx, namespace, name)
-	return requireObject(account, err)
-}
-
-// requireObject returns what a getter returned, or errNoAnswer if that is neither
-// an object nor an error. An error that is a nil pointer is none: its methods
-// would panic.
-func requireObject[T any](object *T, err error) (*T, error) {
-	if err != nil {
-		if v := reflect.ValueOf(err); v.Kind() != reflect.Pointer || !v.IsNil() {
-			return nil, err
-		}
-		object = nil
-	}
-	if object == nil {
-		return nil, errNoAnswer
-	}
-	return object, nil
+	return contract.Require(account, err)
 }
 
 // poll waits a little: 100 to 200 ms, as Kubernetes does.
@@ -130,7 +111,7 @@ func (p *Plugin) findToken(ctx context.Context, req *Request, account *corev1.Se
 			return "", denyManySecrets(req, account)
 		}
 		asked = append(asked, ref.Name)
-		secret, err := requireObject(p.rules.Secrets.GetSecret(ctx, req.namespace(), ref.Name))
+		secret, err := contract.Require(p.rules.Secrets.GetSecret(ctx, req.namespace(), ref.Name))
 		if err != nil && !apierrors.IsNotFound(err) {
 			return "", denyTokenLookup(req, account, err)
 		}

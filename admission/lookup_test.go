@@ -94,7 +94,7 @@ func TestLookup(t *testing.T) {
 }
 
 func TestGetterWithoutAnAnswer(t *testing.T) {
-	const noAnswer = "the getter returned neither an object nor an error"
+	const noAnswer = "the call returned neither an object nor an error"
 	for name, getter := range map[string]silent{
 		"nil and nil":       {},
 		"typed nil error":   {err: (*apierrors.StatusError)(nil)},

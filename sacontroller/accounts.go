@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 	"github.com/kubesa/serviceaccount/tenant"
@@ -168,7 +169,7 @@ func (c *ServiceAccounts) Ensure(ctx context.Context, namespace string) error {
 func (c *ServiceAccounts) create(ctx context.Context, accounts []*corev1.ServiceAccount, ignore func(error) bool) []error {
 	var errs []error
 	for _, account := range accounts {
-		_, err := apicall.Require(c.client.CreateServiceAccount(ctx, account))
+		_, err := contract.Require(c.client.CreateServiceAccount(ctx, account))
 		if err == nil || apierrors.IsAlreadyExists(err) || ignore != nil && ignore(err) {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 	corev1 "k8s.io/api/core/v1"
@@ -74,7 +75,7 @@ func (a *attempt) tokenSecrets(ctx context.Context, namespace, account string) (
 
 func (a *attempt) updateAccount(ctx context.Context, account *corev1.ServiceAccount) error {
 	_, err := counted(a, func() (*corev1.ServiceAccount, error) {
-		return apicall.Require(a.client.UpdateServiceAccount(ctx, account))
+		return contract.Require(a.client.UpdateServiceAccount(ctx, account))
 	})
 	return err
 }

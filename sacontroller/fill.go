@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
@@ -134,7 +135,7 @@ func (a *attempt) writeFilled(ctx context.Context, key Key, secret *corev1.Secre
 			return fmt.Errorf("sacontroller: the new token of Secret %s/%s is invalid too: %w", secret.Namespace, secret.Name, err)
 		}
 	}
-	_, err := counted(a, func() (*corev1.Secret, error) { return apicall.Require(a.client.UpdateSecret(ctx, complete)) })
+	_, err := counted(a, func() (*corev1.Secret, error) { return contract.Require(a.client.UpdateSecret(ctx, complete)) })
 	if err == nil {
 		a.throttle.Wrote(key)
 	}

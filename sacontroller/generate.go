@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 )
@@ -72,7 +73,7 @@ func (a *attempt) createToken(ctx context.Context, account *corev1.ServiceAccoun
 		}
 		a.pending.Set(account.UID, name)
 		created, err := counted(a, func() (*corev1.Secret, error) {
-			return apicall.Require(a.client.CreateSecret(ctx, tokensecret.New(account, name, rootCA, token)))
+			return contract.Require(a.client.CreateSecret(ctx, tokensecret.New(account, name, rootCA, token)))
 		})
 		switch {
 		case err == nil:

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 )
@@ -139,7 +140,7 @@ func requireFound[T any](a *attempt, kind string, object *T, err error) error {
 	case err == nil && object != nil:
 		return nil
 	case err == nil:
-		return &UnavailableError{kind, objects.ErrNothing}
+		return &UnavailableError{kind, contract.ErrNothing}
 	case apierrors.IsNotFound(err):
 		a.detailf("%v", err)
 		return &InvalidError{ReasonNotFound, kind}

@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/podsecrets"
@@ -182,7 +183,7 @@ func (c *Cleaner) act(ctx context.Context, live *view, secret *corev1.Secret) (A
 	switch action {
 	case Invalidate:
 		patch := tokensecret.LabelPatch(now.Namespace, now.Name, now.UID, tokensecret.InvalidSinceLabel, tokensecret.FormatDay(live.now))
-		_, err = apicall.Require(c.cfg.Client.PatchSecret(ctx, now.Namespace, now.Name, types.MergePatchType, patch))
+		_, err = contract.Require(c.cfg.Client.PatchSecret(ctx, now.Namespace, now.Name, types.MergePatchType, patch))
 	case Delete:
 		err = c.cfg.Client.DeleteSecret(ctx, now.Namespace, now.Name, metav1.DeleteOptions{
 			Preconditions: &metav1.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion},

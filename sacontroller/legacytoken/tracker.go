@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
@@ -151,7 +152,7 @@ func (c *Tracker) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 			m.Data = map[string]string{}
 		}
 		m.Data[trackingSinceKey] = today
-		_, err := apicall.Require(c.cfg.Client.UpdateConfigMap(ctx, m))
+		_, err := contract.Require(c.cfg.Client.UpdateConfigMap(ctx, m))
 		if err != nil && !apierrors.IsNotFound(err) { // CLN-8 as we differ
 			return sacontroller.Result{}, apicall.WriteError(err, "legacytoken: updating the tracking ConfigMap")
 		}
@@ -166,7 +167,7 @@ func (c *Tracker) create(ctx context.Context, tenant, today string) (sacontrolle
 	}
 	m := &corev1.ConfigMap{Data: map[string]string{trackingSinceKey: today}}
 	m.Namespace, m.Name = trackingNamespace, trackingName
-	_, err := apicall.Require(c.cfg.Client.CreateConfigMap(ctx, m))
+	_, err := contract.Require(c.cfg.Client.CreateConfigMap(ctx, m))
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return sacontroller.Result{}, apicall.WriteError(err, "legacytoken: creating the tracking ConfigMap") // CLN-4
 	}

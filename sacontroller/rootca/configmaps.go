@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
@@ -148,7 +149,7 @@ func (c *ConfigMaps) publish(ctx context.Context, key sacontroller.Key, t *throt
 		return apicall.Reverted("rootca", key, wait)
 	}
 	if current == nil {
-		_, err = apicall.Require(c.client.CreateConfigMap(ctx, want))
+		_, err = contract.Require(c.client.CreateConfigMap(ctx, want))
 		if apicall.SaysTerminating(err) || apierrors.IsNotFound(err) { // RCA-5, RCA-6
 			return nil
 		}
@@ -161,7 +162,7 @@ func (c *ConfigMaps) publish(ctx context.Context, key sacontroller.Key, t *throt
 	if current.Immutable != nil && *current.Immutable && !maps.Equal(current.Data, want.Data) {
 		return apicall.Terminalf("rootca: ConfigMap %s/%s is immutable and holds another bundle, want it deleted", key.Name, rootCAName)
 	}
-	if _, err = apicall.Require(c.client.UpdateConfigMap(ctx, want)); err != nil {
+	if _, err = contract.Require(c.client.UpdateConfigMap(ctx, want)); err != nil {
 		return apicall.WriteError(err, "rootca: updating ConfigMap %s/%s", key.Name, rootCAName) // RCA-11
 	}
 	t.Wrote(key)

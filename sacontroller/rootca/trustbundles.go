@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/apicall"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/cabundle"
@@ -194,7 +195,7 @@ func (c *TrustBundles) publish(ctx context.Context, key sacontroller.Key, t *thr
 	if plan.write.ResourceVersion != "" || plan.write.UID != "" {
 		write, verb = c.cfg.Client.UpdateClusterTrustBundle, "updating"
 	}
-	if _, err := apicall.Require(write(ctx, plan.write)); err != nil {
+	if _, err := contract.Require(write(ctx, plan.write)); err != nil {
 		return sacontroller.Result{}, apicall.WriteError(err, "rootca: %s ClusterTrustBundle %s", verb, plan.write.Name) // CTB-11, CTB-13
 	}
 	t.Wrote(key)

@@ -15,9 +15,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens"
-	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // A ConfigMapGetter reads ConfigMaps.
@@ -196,7 +196,7 @@ func optional[T any](may *bool, name string, valid func(string) bool, get func()
 	if !valid(name) {
 		return nil, errors.New("there can't be one of that name")
 	}
-	object, err := objects.Require(get())
+	object, err := contract.Require(get())
 	if apierrors.IsNotFound(err) && may != nil && *may {
 		return new(T), nil
 	}

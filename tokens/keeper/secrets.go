@@ -18,13 +18,13 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/inspect"
-	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // WrittenAnnotation is the annotation in which [Secrets] notes what it has written: a
@@ -183,7 +183,7 @@ func (s *Secrets) Due(change sacontroller.Change) []sacontroller.Key {
 // be. A Secret that can't be kept, because it is of the token controller or another one
 // has written to it, is a [*sacontroller.TerminalError].
 func (s *Secrets) Reconcile(ctx context.Context, key sacontroller.Key) (sacontroller.Result, error) {
-	secret, err := objects.Require(s.cfg.Reader.GetSecret(ctx, key.Namespace, key.Name))
+	secret, err := contract.Require(s.cfg.Reader.GetSecret(ctx, key.Namespace, key.Name))
 	if apierrors.IsNotFound(err) || err == nil && (key.UID != "" && secret.UID != key.UID || secret.DeletionTimestamp != nil) {
 		return sacontroller.Result{}, nil
 	}

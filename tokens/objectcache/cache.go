@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tenant"
@@ -163,7 +164,7 @@ func get[T metav1.Object](ctx context.Context, c *cache, k key, lookup func(cont
 	object, how, err := c.get(ctx, k, func(ctx context.Context) (any, error) {
 		object, err := lookup(ctx)
 		if err == nil && objects.IsNil(object) {
-			return nil, objects.ErrNothing
+			return nil, contract.ErrNothing
 		}
 		return object, err
 	})

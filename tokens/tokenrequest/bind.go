@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/internal/objects"
@@ -81,7 +82,7 @@ func (r *Requester) bindObject(ctx context.Context, tr *authenticationv1.TokenRe
 
 // read turns a getter's nil without an error into an error.
 func read[T any](object *T, err error) (*T, error) {
-	if object, err = objects.Require(object, err); errors.Is(err, objects.ErrNothing) {
+	if object, err = contract.Require(object, err); errors.Is(err, contract.ErrNothing) {
 		return nil, apierrors.NewInternalError(err)
 	}
 	return object, err

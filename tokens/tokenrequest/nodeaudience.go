@@ -12,8 +12,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
-	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // A CSIDriverGetter looks up CSI drivers, whose spec.tokenRequests have the audiences
@@ -205,5 +205,5 @@ func lookUp[T any](resource, name string, get func() (*T, error)) (*T, error) {
 	if !names.Valid(name) {
 		return nil, apierrors.NewNotFound(corev1.Resource(resource), name)
 	}
-	return objects.Require(get())
+	return contract.Require(get())
 }

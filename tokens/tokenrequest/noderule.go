@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/tokens"
-	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -154,6 +154,6 @@ func (cfg *NodeRuleConfig) pod(ctx context.Context, namespace, name string) (*co
 	if !names.Valid(name) {
 		return nil, apierrors.NewNotFound(corev1.Resource("pod"), name)
 	}
-	pod, err := objects.Require(cfg.Pods.GetPod(ctx, namespace, name))
+	pod, err := contract.Require(cfg.Pods.GetPod(ctx, namespace, name))
 	return pod, err
 }

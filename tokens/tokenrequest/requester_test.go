@@ -154,7 +154,7 @@ func TestTokenRequestRefuses(t *testing.T) {
 		{"other namespace", func(w *requestWorld) { w.request.Namespace = "x" }, 422,
 			`TokenRequest.authentication.k8s.io "builder" is invalid: metadata.namespace: Invalid value: "x": must match the service account namespace if specified`},
 		{"no account", func(w *requestWorld) { delete(w.Accounts, "ci/builder") }, 404, `serviceaccounts "builder" not found`},
-		{"getter without contract", func(w *requestWorld) { w.Accounts["ci/builder"] = nil }, 500, "Internal error occurred: the getter returned neither an object nor an error"},
+		{"getter without contract", func(w *requestWorld) { w.Accounts["ci/builder"] = nil }, 500, "Internal error occurred: the call returned neither an object nor an error"},
 		{"other UID", func(w *requestWorld) { w.request.UID = "x" }, 409,
 			`Operation cannot be fulfilled on TokenRequest.authentication.k8s.io "builder": the UID in the token request (x) does not match the UID of the service account (uid-of-builder)`},
 		{"599 s", seconds(599), 422, invalid + "spec.expirationSeconds: Invalid value: 599: may not specify a duration less than 10 minutes"},

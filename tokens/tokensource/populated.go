@@ -8,10 +8,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens"
-	"github.com/kubesa/serviceaccount/tokens/internal/objects"
 )
 
 // WaitOptions are the options of [WaitPopulated]. The zero value is valid.
@@ -181,7 +181,7 @@ func readPopulated(ctx context.Context, getter populatedGetter, namespace, name 
 func readFailure(err error, notFound PopulatedReason) (PopulatedReason, string) {
 	switch {
 	case err == nil:
-		return PopulatedUnavailable, objects.ErrNothing.Error()
+		return PopulatedUnavailable, contract.ErrNothing.Error()
 	case apierrors.IsNotFound(err):
 		return notFound, ""
 	}

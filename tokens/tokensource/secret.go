@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
 	"github.com/kubesa/serviceaccount/tokens"
@@ -68,7 +69,7 @@ func EnsureSecret(ctx context.Context, client SecretClient, namespace, account s
 	if !objects.ValidAccount(namespace, account) || !names.Valid(opts.Name) {
 		return nil, fmt.Errorf("tokensource: Secret %.253q of ServiceAccount %.63q/%.253q: want the names of a Secret and of a ServiceAccount", opts.Name, namespace, account)
 	}
-	owner, err := objects.Require(client.GetServiceAccount(ctx, namespace, account))
+	owner, err := contract.Require(client.GetServiceAccount(ctx, namespace, account))
 	if err != nil {
 		return nil, err
 	}
@@ -77,11 +78,11 @@ func EnsureSecret(ctx context.Context, client SecretClient, namespace, account s
 
 // ensureSecret is EnsureSecret for an account that was looked up.
 func ensureSecret(ctx context.Context, client SecretClient, account *corev1.ServiceAccount, opts SecretOptions) (*corev1.Secret, error) {
-	secret, err := objects.Require(client.GetSecret(ctx, account.Namespace, opts.Name))
+	secret, err := contract.Require(client.GetSecret(ctx, account.Namespace, opts.Name))
 	if apierrors.IsNotFound(err) {
-		secret, err = objects.Require(client.CreateSecret(ctx, newTokenSecret(account, opts)))
+		secret, err = contract.Require(client.CreateSecret(ctx, newTokenSecret(account, opts)))
 		if apierrors.IsAlreadyExists(err) { // another one has created it
-			secret, err = objects.Require(client.GetSecret(ctx, account.Namespace, opts.Name))
+			secret, err = contract.Require(client.GetSecret(ctx, account.Namespace, opts.Name))
 		}
 	}
 	if err != nil {
@@ -139,7 +140,7 @@ func RotateSecret(ctx context.Context, client SecretClient, old *corev1.Secret, 
 	if !objects.ValidAccount(old.Namespace, name) {
 		return nil, &SecretConflictError{old.Namespace, old.Name, "it names an account that can't exist"}
 	}
-	account, err := objects.Require(client.GetServiceAccount(ctx, old.Namespace, name))
+	account, err := contract.Require(client.GetServiceAccount(ctx, old.Namespace, name))
 	if err != nil {
 		return nil, err
 	}

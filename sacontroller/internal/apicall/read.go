@@ -4,7 +4,6 @@ package apicall
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,25 +11,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 )
 
-// errNothing is the answer of a Reader or Client that breaks its contract.
-var errNothing = errors.New("the call returned neither an object nor an error")
-
-// Require passes on the answer of a method that returns an object, and makes nil with
-// a nil error an error.
-func Require[T any](object *T, err error) (*T, error) {
-	if err == nil && object == nil {
-		err = errNothing
-	}
-	return object, err
-}
-
-// RequireAll is Require for the answer of a list.
+// RequireAll is [contract.Require] for the answer of a list.
 func RequireAll[T any](objects []*T, err error) ([]*T, error) {
 	if err == nil && slices.Contains(objects, nil) {
-		err = errNothing
+		err = contract.ErrNothing
 	}
 	return objects, err
 }
@@ -42,7 +30,7 @@ func Get[T any](ctx context.Context, pkg string, get func(ctx context.Context, n
 	if !names.Valid(name) {
 		return nil, nil
 	}
-	object, err := Require(get(ctx, namespace, name))
+	object, err := contract.Require(get(ctx, namespace, name))
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}

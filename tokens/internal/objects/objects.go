@@ -10,6 +10,8 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubesa/serviceaccount/internal/contract"
 )
 
 // The kinds of objects that tokens depend on.
@@ -35,29 +37,17 @@ func IsBuiltIn(kind schema.GroupVersionKind) bool {
 	return false
 }
 
-// Mistakes of getters.
-var (
-	ErrNothing        = errors.New("the getter returned neither an object nor an error")
-	ErrOtherNamespace = errors.New("the getter returned an object of another namespace")
-)
+// ErrOtherNamespace is a mistake of getters.
+var ErrOtherNamespace = errors.New("the getter returned an object of another namespace")
 
-// Require returns what a getter has returned, with [ErrNothing] if that is
-// neither an object nor an error.
-func Require[T any](object *T, err error) (*T, error) {
-	if err == nil && object == nil {
-		return nil, ErrNothing
-	}
-	return object, err
-}
-
-// RequireIn is [Require] for objects of any type: they must be in namespace or in
+// RequireIn is [contract.Require] for objects of any type: they must be in namespace or in
 // none.
 func RequireIn(namespace string, object metav1.Object, err error) (metav1.Object, error) {
 	switch {
 	case err != nil:
 		return nil, err
 	case IsNil(object):
-		return nil, ErrNothing
+		return nil, contract.ErrNothing
 	case object.GetNamespace() != "" && object.GetNamespace() != namespace:
 		return nil, ErrOtherNamespace
 	}
