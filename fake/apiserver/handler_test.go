@@ -243,6 +243,7 @@ func TestAPIReadsAndWrites(t *testing.T) {
 		{name: "update", line: "PUT /api/v1/namespaces/ci/secrets/password", body: `{"metadata": {"name": "password", "namespace": "ci"}, "type": "Opaque"}`, code: 200, want: `"type":"Opaque"`},
 		{name: "update a status", line: "PUT /api/v1/namespaces/ci/pods/web/status", body: `{"metadata": {"name": "web"}, "status": {"phase": "Running"}}`, code: 200, want: `"phase":"Running"`},
 		{name: "finalizers that somebody sent are theirs", line: "POST /api/v1/namespaces", body: `{"metadata": {"name": "x"}, "spec": {"finalizers": ["a.b/c"]}}`, code: 201, want: `"f:spec":{"f:finalizers":{}}}}]},"spec":{"finalizers":["a.b/c","kubernetes"]}`},
+		{name: "finalizers that are no longer sent", line: "PATCH /api/v1/namespaces/ci?fieldManager=x", headers: []string{merge}, body: `{"spec": {"finalizers": null}}`, code: 200, want: `"spec":{"finalizers":["kubernetes"]}`},
 		{name: "the server's finalizer is nobody's", line: "POST /api/v1/namespaces", body: `{"metadata": {"name": "x"}}`, code: 201, want: `"f:kubernetes.io/metadata.name":{}}}}}]},"spec":{"finalizers":["kubernetes"]}`},
 		{name: "finalize replaces labels", line: "PUT /api/v1/namespaces/ci/finalize", body: `{"metadata": {"name": "ci", "labels": {"a": "b"}}, "spec": {"finalizers": ["kubernetes"]}}`, code: 200, want: `"labels":{"a":"b","kubernetes.io/metadata.name":"ci"}`},
 		{name: "finalize", line: "PUT /api/v1/namespaces/ci/finalize", body: `{"metadata": {"name": "ci"}, "spec": {"finalizers": []}}`, code: 200, want: `"spec":{}`},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake/fault"
@@ -22,6 +23,8 @@ type call struct {
 	// Set by a server-side apply, which knows who owns what.
 	applied bool
 	owned   []metav1.ManagedFieldsEntry
+
+	finalizers []corev1.FinalizerName // of a Namespace, as they were sent
 }
 
 // callOf returns a call about objects of kind k.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,6 +42,13 @@ func (c *call) manager() string {
 	return "unknown"
 }
 
+// keepFinalizers remembers those of the Namespace that a client sends, or patches.
+func (c *call) keepFinalizers(o object.Object) {
+	if ns, ok := o.(*corev1.Namespace); ok {
+		c.finalizers = slices.Clone(ns.Spec.Finalizers)
+	}
+}
+
 // manage sets the managedFields of next, which follows live, nil for a create.
 func (s *Server) manage(c *call, live, next object.Object) (object.Object, error) {
 	switch {
@@ -50,17 +58,19 @@ func (s *Server) manage(c *call, live, next object.Object) (object.Object, error
 	case s.fields == nil:
 		return next, nil
 	}
+	// The finalizers of a Namespace are the server's; who sends some owns them all the same.
 	ns, isNamespace := next.(*corev1.Namespace)
-	own := isNamespace && live == nil && len(c.Object.(*corev1.Namespace).Spec.Finalizers) == 0
-	if own { // the finalizer is the server's
-		ns.Spec.Finalizers = nil
+	isNamespace = isNamespace && c.Subresource == ""
+	var stored []corev1.FinalizerName
+	if isNamespace {
+		stored, ns.Spec.Finalizers = ns.Spec.Finalizers, c.finalizers
 	}
 	managed, err := s.fields.Update(liveOrEmpty(c.kind, live), withKind(c.kind, next), c.Subresource, c.manager())
 	if err != nil {
 		return nil, apierrors.NewInternalError(err)
 	}
-	if own {
-		managed.(*corev1.Namespace).Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
+	if isNamespace {
+		managed.(*corev1.Namespace).Spec.Finalizers = stored
 	}
 	s.stamp(managed, live)
 	return managed, nil

@@ -46,6 +46,7 @@ func (c *call) isDryRun() bool { return len(c.opts.DryRun) > 0 }
 // insert validates o and stores it, in a call.
 func (s *Server) insert(ctx context.Context, c *call, o object.Object) (object.Object, error) {
 	k := c.kind
+	c.keepFinalizers(o)
 	if k.Namespaced {
 		if err := apirules.CheckNamespace(k, o, s.namespaceOf(o)); err != nil {
 			return nil, err
@@ -131,6 +132,7 @@ func warn(ctx context.Context, o, old object.Object) {
 // replace validates o as the successor of old and stores it, in a call. An object that is
 // being deleted goes away with its last finalizer.
 func (s *Server) replace(ctx context.Context, c *call, o, old object.Object) (object.Object, error) {
+	c.keepFinalizers(o)
 	o, err := apirules.Successor(c.kind, c.Subresource, o, old)
 	if err != nil {
 		return nil, err
