@@ -39,6 +39,17 @@ type PayloadConfig struct {
 	TrustBundles TrustBundleReader
 }
 
+// A pod decides how many sources its volume has, and what they name.
+const (
+	maxCalls   = 64       // of Mint, getters and readers
+	maxContent = 64 << 20 // bytes of what they return and of the files
+)
+
+var (
+	errCalls   = fmt.Errorf("the volume has more than %d tokens and objects", maxCalls)
+	errContent = fmt.Errorf("the volume is made of more than %d MiB", maxContent>>20)
+)
+
 // A SourceError is why one source of a projected volume has no files.
 type SourceError struct {
 	Source int // its index in the volume
@@ -52,7 +63,8 @@ func (e *SourceError) Unwrap() error { return e.Err }
 
 // Payload returns the files of a projected volume of pod, and when the first of its
 // tokens expires, zero if there is none. It is what a kubelet writes: [WriteVolume]
-// writes it. Each object is looked up once, however many sources name it.
+// writes it. Each object is looked up once, however many sources name it. A volume of more
+// than 64 tokens and objects, or more than 64 MiB, is an error.
 //
 // A later source overwrites an earlier one at the same path. The certificates of several
 // ClusterTrustBundles are in one file, each once, in an order of their own; a file of an
@@ -72,8 +84,12 @@ func Payload(ctx context.Context, pod *corev1.Pod, volume *corev1.ProjectedVolum
 	}
 	var errs []error
 	for i := range volume.Sources {
-		if err := p.add(ctx, &volume.Sources[i]); err != nil {
+		err := p.add(ctx, &volume.Sources[i])
+		if err != nil {
 			errs = append(errs, &SourceError{i, err})
+		}
+		if errors.Is(err, errCalls) || errors.Is(err, errContent) {
+			break
 		}
 	}
 	if len(errs) > 0 {
@@ -88,6 +104,8 @@ type payload struct {
 	mode   int32
 	files  map[string]File
 	expiry time.Time
+	calls  int // see maxCalls
+	bytes  int // see maxContent
 
 	// What was looked up: a pod may name one object any number of times.
 	configMaps   lookups[*corev1.ConfigMap]
@@ -100,28 +118,51 @@ type payload struct {
 type lookups[T any] map[string]func() (T, error)
 
 // of returns the result for name, which get returns if it isn't there yet.
-func (l *lookups[T]) of(name string, get func() (T, error)) (T, error) {
+func (l *lookups[T]) of(p *payload, name string, get func() (T, error)) (T, error) {
 	if *l == nil {
 		*l = lookups[T]{}
 	}
 	if (*l)[name] == nil {
+		if err := p.call(); err != nil {
+			var none T
+			return none, err
+		}
 		(*l)[name] = sync.OnceValues(get)
 	}
 	return (*l)[name]()
 }
 
-func (p *payload) set(path string, data []byte, mode *int32) {
+// call counts a call of Mint, a getter or a reader.
+func (p *payload) call() error {
+	if p.calls++; p.calls > maxCalls {
+		return errCalls
+	}
+	return nil
+}
+
+// spend counts bytes that are read or written.
+func (p *payload) spend(n int) error {
+	if p.bytes += n; p.bytes > maxContent {
+		return errContent
+	}
+	return nil
+}
+
+func (p *payload) set(path string, data []byte, mode *int32) error {
 	m := p.mode
 	if mode != nil {
 		m = *mode
 	}
 	p.files[path] = File{Data: data, Mode: permissions(m)}
+	return p.spend(len(path) + len(data))
 }
 
 // setOwned is set for a token or trust anchors, with the mode and the owner of KUB-31 to
 // KUB-34.
-func (p *payload) setOwned(path string, data []byte) {
-	p.set(path, data, nil)
+func (p *payload) setOwned(path string, data []byte) error {
+	if err := p.set(path, data, nil); err != nil {
+		return err
+	}
 	file := p.files[path]
 	file.UID = userOf(p.pod)
 	if p.pod.Spec.SecurityContext != nil && p.pod.Spec.SecurityContext.FSGroup != nil {
@@ -135,6 +176,7 @@ func (p *payload) setOwned(path string, data []byte) {
 		file.Mode = 0o600
 	}
 	p.files[path] = file
+	return nil
 }
 
 // add adds the files of one source.
@@ -148,33 +190,26 @@ func (p *payload) add(ctx context.Context, source *corev1.VolumeProjection) erro
 			if isNil(p.cfg.ConfigMaps) {
 				return nil, errors.New("there is no getter of ConfigMaps")
 			}
-			return p.configMaps.of(c.Name, func() (*corev1.ConfigMap, error) {
+			return p.configMaps.of(p, c.Name, func() (*corev1.ConfigMap, error) {
 				return p.cfg.ConfigMaps.GetConfigMap(ctx, p.pod.Namespace, c.Name)
 			})
 		})
 		if err != nil {
 			return fmt.Errorf("the ConfigMap %q: %w", c.Name, err)
 		}
-		data := maps.Clone(configMap.BinaryData)
-		if data == nil {
-			data = map[string][]byte{}
-		}
-		for key, value := range configMap.Data {
-			data[key] = []byte(value)
-		}
-		return p.addItems("the ConfigMap "+c.Name, data, c.Items, c.Optional)
+		return p.addItems("the ConfigMap "+c.Name, content{configMap.BinaryData, configMap.Data}, c.Items, c.Optional)
 	case source.Secret != nil:
 		s := source.Secret
 		secret, err := optional(s.Optional, s.Name, names.Valid, func() (*corev1.Secret, error) {
 			if isNil(p.cfg.Secrets) {
 				return nil, errors.New("there is no getter of Secrets")
 			}
-			return p.secrets.of(s.Name, func() (*corev1.Secret, error) { return p.cfg.Secrets.GetSecret(ctx, p.pod.Namespace, s.Name) })
+			return p.secrets.of(p, s.Name, func() (*corev1.Secret, error) { return p.cfg.Secrets.GetSecret(ctx, p.pod.Namespace, s.Name) })
 		})
 		if err != nil {
 			return fmt.Errorf("the Secret %q: %w", s.Name, err)
 		}
-		return p.addItems("the Secret "+s.Name, secret.Data, s.Items, s.Optional)
+		return p.addItems("the Secret "+s.Name, content{secret.Data, nil}, s.Items, s.Optional)
 	case source.DownwardAPI != nil:
 		return p.addFields(source.DownwardAPI)
 	case source.ClusterTrustBundle != nil:
@@ -203,21 +238,47 @@ func optional[T any](may *bool, name string, valid func(string) bool, get func()
 	return object, err
 }
 
-// addItems adds data, or the items of it that are listed.
-func (p *payload) addItems(what string, data map[string][]byte, items []corev1.KeyToPath, may *bool) error {
+// content is that of a ConfigMap or a Secret. The texts aren't converted before they are
+// needed.
+type content struct {
+	binary map[string][]byte
+	texts  map[string]string
+}
+
+func (c content) of(key string) (value []byte, ok bool) {
+	if text, ok := c.texts[key]; ok {
+		return []byte(text), true
+	}
+	value, ok = c.binary[key]
+	return value, ok
+}
+
+// items returns all of it.
+func (c content) items() (all []corev1.KeyToPath) {
+	for key := range c.binary {
+		all = append(all, corev1.KeyToPath{Key: key, Path: key})
+	}
+	for key := range c.texts {
+		all = append(all, corev1.KeyToPath{Key: key, Path: key})
+	}
+	return all
+}
+
+// addItems adds the items of data that are listed, or all.
+func (p *payload) addItems(what string, data content, items []corev1.KeyToPath, may *bool) error {
 	if len(items) == 0 {
-		for key, value := range data {
-			p.set(key, value, nil)
-		}
-		return nil
+		items = data.items()
 	}
 	for _, item := range items {
-		value, ok := data[item.Key]
-		switch {
-		case ok:
-			p.set(item.Path, value, item.Mode)
-		case may == nil || !*may:
+		value, ok := data.of(item.Key)
+		if !ok && (may == nil || !*may) {
 			return fmt.Errorf("%s has no key %q", what, item.Key)
+		}
+		if !ok {
+			continue
+		}
+		if err := p.set(item.Path, value, item.Mode); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -228,6 +289,9 @@ func (p *payload) addToken(ctx context.Context, source *corev1.ServiceAccountTok
 	if p.cfg.Mint == nil {
 		return errors.New("there is no Mint for tokens")
 	}
+	if err := p.call(); err != nil {
+		return err
+	}
 	token, err := p.cfg.Mint(ctx, p.pod.DeepCopy(), source.DeepCopy())
 	switch {
 	case err != nil:
@@ -235,11 +299,10 @@ func (p *payload) addToken(ctx context.Context, source *corev1.ServiceAccountTok
 	case token == nil || token.Value == "":
 		return errors.New("the function Mint returned neither a token nor an error")
 	}
-	p.setOwned(source.Path, []byte(token.Value))
 	if p.expiry.IsZero() || !token.Expiry.IsZero() && token.Expiry.Before(p.expiry) {
 		p.expiry = token.Expiry
 	}
-	return nil
+	return p.setOwned(source.Path, []byte(token.Value))
 }
 
 // userOf returns the user as whom all containers of pod run, nil if they differ or one
@@ -289,7 +352,9 @@ func (p *payload) addFields(source *corev1.DownwardAPIProjection) error {
 		if !ok {
 			return fmt.Errorf("path %q: the field %q isn't known here", item.Path, item.FieldRef.FieldPath)
 		}
-		p.set(item.Path, []byte(value), item.Mode)
+		if err := p.set(item.Path, []byte(value), item.Mode); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,83 @@ func TestPayloadLookupsOfOneObject(t *testing.T) {
 	if lookups != 4 {
 		t.Errorf("4,000 sources took %d lookups, want 4, one for each object or list", lookups)
 	}
+}
+
+// SECURITY E: nor does it decide how many calls and bytes it takes: 25,000 sources are not
+// 25,000 tokens, and a volume of 20,000 times the annotations isn't 5 GiB.
+func TestPayloadBounds(t *testing.T) {
+	token := func(i int) corev1.VolumeProjection {
+		return corev1.VolumeProjection{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: fmt.Sprint("t", i), ExpirationSeconds: ptr(int64(3607))}}
+	}
+	configMap := func(name, key string, i int) corev1.VolumeProjection {
+		p := &corev1.ConfigMapProjection{LocalObjectReference: corev1.LocalObjectReference{Name: name}, Optional: ptr(true)}
+		if key != "" {
+			p.Items = []corev1.KeyToPath{{Key: key, Path: fmt.Sprint(key, i)}}
+		}
+		return corev1.VolumeProjection{ConfigMap: p}
+	}
+	bundle := func(int) corev1.VolumeProjection {
+		return corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{SignerName: ptr("x/y"), LabelSelector: &metav1.LabelSelector{}, Path: "same"}}
+	}
+	annotations := func(i int) corev1.VolumeProjection {
+		return corev1.VolumeProjection{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: fmt.Sprint("d", i), FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations"}}}}}
+	}
+	const calls, content = "the volume has more than 64 tokens and objects", "the volume is made of more than 64 MiB"
+	for _, tt := range []struct {
+		name   string
+		n      int
+		source func(i int) corev1.VolumeProjection
+		at     int // the source that is one too many, none if 0
+		want   string
+	}{
+		{name: "as many tokens as may be", n: 62, source: token}, // beside that and the ConfigMap of the case
+		{name: "tokens", n: 1000, source: token, at: 65, want: calls},
+		{name: "ConfigMaps", n: 1000, source: func(i int) corev1.VolumeProjection { return configMap(fmt.Sprint("absent-", i), "", i) }, at: 65, want: calls},
+		{name: "small parts of a large ConfigMap", n: 5000, source: func(i int) corev1.VolumeProjection { return configMap("large", "small", i) }},
+		{name: "large parts of it", n: 1000, source: func(i int) corev1.VolumeProjection { return configMap("large", "large", i) }, at: 67, want: content},
+		{name: "all of it, at the same path", n: 1000, source: func(i int) corev1.VolumeProjection { return configMap("large", "", i) }, at: 67, want: content},
+		{name: "annotations", n: 5000, source: annotations, at: 258, want: content},
+		{name: "bundles, at the same path", n: 1000, source: bundle, at: 66, want: content},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newPayloadCase()
+			c.pod.Annotations = map[string]string{"a": strings.Repeat("x", 256<<10)}
+			cluster := c.cfg.ConfigMaps.(*fake.Cluster)
+			large := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "large"}, Data: map[string]string{"small": "x", "large": strings.Repeat("x", 1<<20-100)}}
+			if _, err := cluster.CreateConfigMap(t.Context(), large); err != nil {
+				t.Fatal(err)
+			}
+			c.cfg.TrustBundles = largeBundles{}
+			for i := range tt.n {
+				c.add(tt.source(i))
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, _, err := keeper.Payload(t.Context(), c.pod, c.volume, c.cfg)
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 512<<20 {
+				t.Errorf("it took %d MiB", took>>20)
+			}
+			e, _ := errors.AsType[*keeper.SourceError](err)
+			switch {
+			case tt.at == 0 && err != nil:
+				t.Error(err)
+			case tt.at > 0 && (e == nil || !strings.HasSuffix(err.Error(), tt.want) || e.Source != tt.at || strings.Contains(err.Error(), "\n")):
+				t.Errorf("Payload() = %.300v, want a SourceError of %d alone: %s", err, tt.at, tt.want)
+			}
+		})
+	}
+}
+
+// largeBundles has one ClusterTrustBundle of 1 MiB for each signer.
+type largeBundles struct{}
+
+func (largeBundles) GetClusterTrustBundle(context.Context, string) (*certificatesv1.ClusterTrustBundle, error) {
+	return nil, errors.New("nobody asks")
+}
+
+func (largeBundles) ListClusterTrustBundles(_ context.Context, signer string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	return []*certificatesv1.ClusterTrustBundle{{Spec: certificatesv1.ClusterTrustBundleSpec{SignerName: signer, TrustBundle: strings.Repeat("# comment\n", 1<<20/10)}}}, nil
 }
 
 // A bundleCounter has one ClusterTrustBundle, without certificates.

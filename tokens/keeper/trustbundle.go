@@ -47,8 +47,12 @@ func (p *payload) addTrustBundle(ctx context.Context, source *corev1.ClusterTrus
 	if err != nil {
 		return err
 	}
-	p.setOwned(source.Path, certificatesOf(bundles))
-	return nil
+	for _, b := range bundles {
+		if err := p.spend(len(b.Spec.TrustBundle)); err != nil {
+			return err
+		}
+	}
+	return p.setOwned(source.Path, certificatesOf(bundles))
 }
 
 // selectBundles returns those that source names or selects. As for a kubelet, a name has
@@ -61,7 +65,7 @@ func (p *payload) selectBundles(ctx context.Context, source *corev1.ClusterTrust
 			if missing {
 				return nil, errNoTrustBundles
 			}
-			return p.trustBundles.of(*source.Name, func() (*certificatesv1.ClusterTrustBundle, error) {
+			return p.trustBundles.of(p, *source.Name, func() (*certificatesv1.ClusterTrustBundle, error) {
 				return p.cfg.TrustBundles.GetClusterTrustBundle(ctx, *source.Name)
 			})
 		})
@@ -86,11 +90,14 @@ func (p *payload) selectBundles(ctx context.Context, source *corev1.ClusterTrust
 	if missing {
 		return nil, fmt.Errorf("the ClusterTrustBundles of %q: %w", signer, errNoTrustBundles)
 	}
-	bundles, err := p.bundleLists.of(signer, func() ([]*certificatesv1.ClusterTrustBundle, error) {
+	bundles, err := p.bundleLists.of(p, signer, func() ([]*certificatesv1.ClusterTrustBundle, error) {
 		return p.cfg.TrustBundles.ListClusterTrustBundles(ctx, signer)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("the ClusterTrustBundles of %q: %w", signer, err)
+	}
+	if err := p.spend(bytesPerBundle * len(bundles)); err != nil {
+		return nil, err
 	}
 	var matching []*certificatesv1.ClusterTrustBundle // bundles may be a cache's
 	for _, b := range bundles {
@@ -103,6 +110,9 @@ func (p *payload) selectBundles(ctx context.Context, source *corev1.ClusterTrust
 	}
 	return matching, nil
 }
+
+// bytesPerBundle is what one more look at a bundle's labels counts as.
+const bytesPerBundle = 64
 
 var errNoTrustBundles = errors.New("there is no reader of ClusterTrustBundles")
 
