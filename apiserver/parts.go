@@ -46,7 +46,7 @@ type Parts struct {
 	tracking     *legacytoken.Tracker
 }
 
-// New returns Parts, or an error that names every invalid field of cfg, each as a
+// New returns Parts, or an error naming every invalid field of cfg, each as a
 // [*ConfigError]. It does no I/O.
 func New(cfg Config) (*Parts, error) {
 	errs := []error{cfg.check()}

@@ -37,8 +37,8 @@ var (
 
 // NewTokenReviewREST returns a TokenReviewREST that authenticates the tokens of
 // reviews as requests does those of requests: it is the authenticator of the server.
-// A review without audiences is for apiAudiences. The error is a [*ConfigError] for
-// each argument that is missing, joined.
+// A review without audiences is for apiAudiences. It returns an error naming
+// every argument that is missing, each as a [*ConfigError].
 //
 // scheme has the internal types, if the server has any; it may be nil.
 func NewTokenReviewREST(scheme *runtime.Scheme, requests authenticator.Request, apiAudiences []string) (*TokenReviewREST, error) {

@@ -43,8 +43,8 @@ type Options struct {
 // seen. It can be called before and after the manager was started. In its queue
 // namespaces take turns; one of Options.Controller replaces it.
 //
-// It returns a [*ConfigError] for each mistake in opts and if c is nil, and
-// controller-runtime's error, as for a second controller of the same name.
+// It returns an error naming every invalid field of opts, each as a [*ConfigError], also
+// if c is nil, or controller-runtime's error, as for a second controller of the same name.
 func (r *Runtime) Add(c sacontroller.Controller, opts Options) error {
 	mistakes := configerror.List{Config: "saruntime.Options"}
 	mistakes.Require("c", c, "a sacontroller.Controller")

@@ -46,8 +46,8 @@
 //
 // # Failure
 //
-// Constructors do no I/O and return a [*ConfigError] for every mistake. Errors of the
-// API server are returned unchanged. After a watch has broken and its kind was listed
+// Constructors do no I/O and return an error naming every invalid field, each as a
+// [*ConfigError]. Errors of the API server are returned unchanged. After a watch has broken and its kind was listed
 // again, controllers look at every object once more: what one of them made, and
 // somebody deleted in between, is in no change. A [Config.Cache] of yours doesn't tell
 // when it lists; there its SyncPeriod does that, every ten hours by default. A call that

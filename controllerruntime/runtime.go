@@ -53,8 +53,9 @@ type Runtime struct {
 }
 
 // New returns a Runtime for a manager, and adds its cache to it. It does no I/O. It
-// returns a [*ConfigError] if Manager is unset or its scheme lacks the core v1 types,
-// and the manager's error if it takes no cache.
+// returns an error naming every invalid field, each as a [*ConfigError]: also a Manager
+// whose scheme lacks the core v1 types. Or it returns the manager's error if that takes no
+// cache.
 func New(cfg Config) (*Runtime, error) {
 	mistakes := configerror.List{Config: "saruntime.Config"}
 	mistakes.Require("Manager", cfg.Manager, "what ctrl.NewManager returns")

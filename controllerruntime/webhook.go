@@ -41,8 +41,8 @@ func (r *Runtime) Admission() admission.Config {
 // only adds. The manager gets a readiness check with the name "webhook" and the path:
 // it passes when the server answers and the cache of ServiceAccounts is filled.
 //
-// It returns a [*ConfigError] for each mistake in opts, if plugin is nil, and if there
-// is something on that path already.
+// It returns an error naming every invalid field of opts, each as a [*ConfigError], also
+// if plugin is nil or there is something on that path already.
 func (r *Runtime) AddPodWebhook(plugin *admission.Plugin, opts WebhookOptions) error {
 	if opts.Path == "" {
 		opts.Path = MutatePath

@@ -49,8 +49,8 @@ type Metrics struct {
 	panics        *prometheus.CounterVec
 }
 
-// New returns Metrics that are registered with cfg.Registerer. The error is a
-// [*ConfigError], or says which metric can't be registered.
+// New returns Metrics that are registered with cfg.Registerer, or an error naming every
+// invalid field, each as a [*ConfigError], or one that says which metric can't be registered.
 func New(cfg Config) (*Metrics, error) {
 	mistakes := configerror.List{Config: "saprometheus.Config"}
 	mistakes.Require("Registerer", cfg.Registerer, "a prometheus.Registerer")

@@ -61,9 +61,8 @@ type ServiceAccounts struct {
 
 var _ Controller = (*ServiceAccounts)(nil)
 
-// NewServiceAccounts returns a ServiceAccounts controller, or a [*ConfigError] for
-// each required field that is unset, each account without a valid name and each
-// name that is repeated.
+// NewServiceAccounts returns a ServiceAccounts controller, or an error naming every
+// invalid field, each as a [*ConfigError]: also accounts whose name is repeated.
 func NewServiceAccounts(cfg ServiceAccountsConfig) (*ServiceAccounts, error) {
 	mistakes := configerror.List{Config: "sacontroller.ServiceAccountsConfig"}
 	mistakes.Require("Reader", cfg.Reader, "a ServiceAccountsReader")

@@ -58,8 +58,8 @@
 //
 // # Failure
 //
-// Constructors return a [*ConfigError] for every mistake in their config. After an
-// error of Reconcile the key must be tried again later, with back-off, for as long
+// Constructors return an error naming every invalid field, each as a [*ConfigError]. After
+// an error of Reconcile the key must be tried again later, with back-off, for as long
 // as errors come. Nothing is given up after a number of attempts, and every step
 // is idempotent: a controller that is stopped anywhere, even between a write and
 // its answer, goes on from there when it is started again. Only a [*TerminalError]

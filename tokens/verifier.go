@@ -28,8 +28,8 @@ type Verifier interface {
 // token. It is safe for concurrent use.
 type Chain struct{ links []Verifier }
 
-// NewChain returns a Chain of verifiers, or a [*ConfigError] for each that is nil,
-// joined. There must be at least one.
+// NewChain returns a Chain of verifiers, or an error naming every one that is nil, each as
+// a [*ConfigError]. There must be at least one.
 //
 // Authenticators of different issuers tell tokens apart by "iss", so each trusts
 // only its own keys and a token is verified by one of them. A TokenReview client

@@ -42,8 +42,8 @@ type Config struct {
 //
 // Install puts its reactors in front of those that are there; reactors that are
 // prepended later come before them. It must be called before clientset is used,
-// once. An error wraps a [*ConfigError] for each mistake, or says which objects can't
-// be copied; then clientset is as it was.
+// once. It returns an error naming every invalid field of cfg, each as a [*ConfigError],
+// or one that says which objects can't be copied; then clientset is as it was.
 func Install(clientset *kubernetesfake.Clientset, cfg Config) error {
 	mistakes := configerror.List{Config: "clientgo.Config"}
 	mistakes.Require("clientset", clientset, "a Clientset")

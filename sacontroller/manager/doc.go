@@ -50,8 +50,8 @@
 //
 // # Failure
 //
-// [New] and [Manager.Add] return a [*ConfigError] for every mistake. client-go
-// handles dropped watches and expired versions: it lists again, and what was missed
+// [New] and [Manager.Add] return an error naming every invalid field, each as a
+// [*ConfigError]. client-go handles dropped watches and expired versions: it lists again, and what was missed
 // arrives as changes, deletions included. After a list the controllers look at every
 // object again: what one of them made, and somebody deleted, before the list is in no
 // change. A watch lasts a minute or so, whether the API server ends it or not. A panic

@@ -77,10 +77,9 @@ type Manager struct {
 	leaving  map[string]*cluster // of tenants
 }
 
-// New returns a Manager without controllers, which starts nothing yet. It returns
-// a [*ConfigError] if Client is unset, for each negative duration, and for each
-// unset name and impossible duration of LeaderElection. It registers its metrics
-// with cfg.Metrics, and returns an error if registration fails.
+// New returns a Manager without controllers, which starts nothing yet, or an error naming
+// every invalid field, each as a [*ConfigError]. It registers its metrics with cfg.Metrics,
+// and returns an error if registration fails.
 func New(cfg Config) (*Manager, error) {
 	mistakes := configerror.List{Config: "manager.Config"}
 	mistakes.Require("Client", cfg.Client, "a kubernetes.Interface")
@@ -135,9 +134,9 @@ type Options struct {
 	Watch []Resource
 }
 
-// Add makes m run c. It returns a [*ConfigError] for each mistake in opts, and
-// another error if c is nil, if Run was called already, or if a controller of the
-// same name was added before.
+// Add makes m run c. It returns an error naming every invalid field of opts, each as a
+// [*ConfigError], or another error if c is nil, if Run was called already, or if a
+// controller of the same name was added before.
 func (m *Manager) Add(c sacontroller.Controller, opts Options) error {
 	if v := reflect.ValueOf(c); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() {
 		return errors.New("manager: the controller to add is nil")

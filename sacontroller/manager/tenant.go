@@ -25,9 +25,10 @@ type Tenant struct {
 }
 
 // Join makes m run its controllers for t, from the time on when t's caches are filled,
-// which delays no other tenant. It can be called before and during Run. It returns a
-// [*ConfigError] for each mistake in t, and another error if m has no [Config.Tenants] or
-// has ended, or if a tenant of that name has joined and not left yet.
+// which delays no other tenant. It can be called before and during Run. It returns an
+// error naming every invalid field of t, each as a [*ConfigError], or another error if m
+// has no [Config.Tenants] or has ended, or if a tenant of that name has joined and not
+// left yet.
 func (m *Manager) Join(t Tenant) error {
 	mistakes := configerror.List{Config: "manager.Tenant"}
 	if t.Name == "" {

@@ -25,8 +25,8 @@ type KubeconfigOptions struct {
 
 // Kubeconfig returns a kubeconfig, as JSON, which is YAML, for the account of a token
 // Secret that has a token, as [EnsureSecret] returns it. It holds the token: it is as
-// secret as the Secret itself. The error is a [*ConfigError] for each invalid field of
-// opts, joined, or a [*SecretConflictError] for a Secret without a token.
+// secret as the Secret itself. It returns an error naming every invalid field of opts, each
+// as a [*ConfigError], or a [*SecretConflictError] for a Secret without a token.
 func Kubeconfig(secret *corev1.Secret, opts KubeconfigOptions) ([]byte, error) {
 	mistakes := configerror.List{Config: "tokensource.KubeconfigOptions"}
 	if u, err := url.Parse(opts.Server); err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil {
