@@ -203,6 +203,10 @@ func TestRingRefuses(t *testing.T) {
 	if got, want := e.Error(), `keyring: can't promote key "k": too early, want 2026-01-02T03:04:05Z or later`; got != want {
 		t.Errorf("Error() = %s, want %s", got, want)
 	}
+	e = &keyring.StepError{Action: keyring.Retire, ID: "k", Reason: keyring.ReasonInUse}
+	if got, want := e.Error(), `keyring: can't retire key "k": it signs`; got != want {
+		t.Errorf("Error() = %s, want %s", got, want)
+	}
 	_, err = keyring.New(keyring.Config{MaxAge: -1, MaxTokenLifetime: -1, ReloadEvery: time.Hour})
 	const mistakes = "keyring: Config.MaxAge is -1ns, want 0 for the default or a positive value\n" +
 		"keyring: Config.MaxTokenLifetime is -1ns, want 0 for the default or a positive value\n" +

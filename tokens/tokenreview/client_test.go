@@ -91,6 +91,12 @@ func TestClientAnswers(t *testing.T) {
 		{name: "none that was asked for", mutate: func(_ *tokenreview.ClientConfig, s *authenticationv1.TokenReviewStatus) {
 			s.Audiences = []string{clusterIssuer}
 		}, invalid: tokens.ReasonAudience, sent: []string{"vault"}, detail: `the API server accepts the token for ["https://kubernetes.default.svc"], want one of ["vault"]`}, // TRC-34
+		{name: "eight others", mutate: func(_ *tokenreview.ClientConfig, s *authenticationv1.TokenReviewStatus) {
+			s.Audiences = strings.Split("abcdefgh", "")
+		}, invalid: tokens.ReasonAudience, sent: []string{"vault"}, detail: `the API server accepts the token for ["a" "b" "c" "d" "e" "f" "g" "h"], want one of ["vault"]`},
+		{name: "nine others", mutate: func(_ *tokenreview.ClientConfig, s *authenticationv1.TokenReviewStatus) {
+			s.Audiences = strings.Split("abcdefghi", "")
+		}, invalid: tokens.ReasonAudience, sent: []string{"vault"}, detail: `the API server accepts the token for ["a" "b" "c" "d" "e" "f" "g" "h" "and 1 more"], want one of ["vault"]`},
 		{name: "no audiences", mutate: func(_ *tokenreview.ClientConfig, s *authenticationv1.TokenReviewStatus) { s.Audiences = nil },
 			invalid: tokens.ReasonAudience, sent: []string{"vault"}, detail: `the API server accepts the token for [], want one of ["vault"]`},
 		{name: "implicit audiences", mutate: func(c *tokenreview.ClientConfig, s *authenticationv1.TokenReviewStatus) {
