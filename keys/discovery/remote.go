@@ -271,7 +271,7 @@ func (r *Remote) answer(ctx context.Context, id string, q question, ended bool) 
 // lookup returns the keys called id, and whether they, or that there are none, is
 // known. The caller holds mu, as for cantTell.
 func (r *Remote) lookup(ctx context.Context, id string, now age.Time) (list []keys.PublicKey, usable bool) {
-	if r.set == nil || now.Of(r.fetched) >= r.cfg.MaxAge {
+	if now.Of(r.fetched) >= r.cfg.MaxAge { // so old are none, too
 		return nil, false
 	}
 	list, _ = r.set.PublicKeys(ctx, id)

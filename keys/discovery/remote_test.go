@@ -652,6 +652,19 @@ func TestRemoteAge(t *testing.T) {
 	}
 }
 
+// Keys that are too old when they arrive say nothing of any.
+func TestRemoteTooSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		key, id := keystest.KeyAndID(t)
+		good := publish(t, key.Public())
+		p := &publisher{handler: func(w http.ResponseWriter, r *http.Request) { time.Sleep(2 * time.Second); good(w, r) }}
+		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p, MaxAge: time.Second})
+		for _, id := range []string{id, "unknown"} {
+			keystest.WantUnavailable(t, r, id, "there are none that are younger than 1s")
+		}
+	})
+}
+
 func system(time.Time) func() time.Time { return time.Now }
 
 // setBack returns a wall clock that is set back once.

@@ -254,6 +254,11 @@ func TestRingStoreHangs(t *testing.T) {
 					t.Errorf("Promote() = %v, and Observe got %+v, want one step of 3s", err, events)
 				}
 				// Nobody knows whether there is a key while the store hangs.
+				store.load = nil
+				time.Sleep(time.Second)
+				if ring.Keys(); ring.Err() != nil {
+					t.Errorf("Err() = %v, and the store answers", ring.Err())
+				}
 				store.load = func(ctx context.Context, _ int) (*Stored, error) { <-ctx.Done(); return nil, ctx.Err() }
 				time.Sleep(time.Second)
 				if list, err := ring.PublicKeys(t.Context(), "x"); !errors.Is(err, keys.ErrUnavailable) || list != nil {

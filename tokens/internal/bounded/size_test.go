@@ -79,18 +79,20 @@ func TestSizeOfLimit(t *testing.T) {
 		limit int64
 		over  bool
 	}{
-		"nil":       {nil, 0, false},
-		"typed nil": {nothing, 100, false},
-		"ring":      {endless, 1 << 30, true},
-		"deep":      {deep(33), 1 << 30, false},
-		"too deep":  {deep(33, nil), 1 << 30, true},
-		"at limit":  {[]string{"a"}, 64, false},
-		"above":     {[]string{"a"}, 63, true},
-		"elements":  {[]string{"a"}, 48, true},
-		"large":     {[]string{strings.Repeat("a", 1000)}, 100, true},
-		"map":       {map[string]any{"a": []any{strings.Repeat("a", 1000)}}, 100, true},
-		"array":     {[2]*string{new(strings.Repeat("a", 1000))}, 100, true},
-		"small":     {[2]string{"a", "b"}, 100, false},
+		"nil":        {nil, 0, false},
+		"typed nil":  {nothing, 100, false},
+		"ring":       {endless, 1 << 30, true},
+		"deep":       {deep(33), 1 << 30, false},
+		"too deep":   {deep(33, nil), 1 << 30, true},
+		"at limit":   {[]string{"a"}, 64, false},
+		"above":      {[]string{"a"}, 63, true},
+		"elements":   {[]string{"a"}, 48, true},
+		"entries":    {map[string]any{"a": "b"}, 352, true},
+		"no entries": {map[string]any{}, 352, false},
+		"large":      {[]string{strings.Repeat("a", 1000)}, 100, true},
+		"map":        {map[string]any{"a": []any{strings.Repeat("a", 1000)}}, 100, true},
+		"array":      {[2]*string{new(strings.Repeat("a", 1000))}, 100, true},
+		"small":      {[2]string{"a", "b"}, 100, false},
 	} {
 		if got := bounded.SizeOf(tt.value, tt.limit); got > tt.limit != tt.over {
 			t.Errorf("%s: SizeOf() = %d, want more than %d: %v", name, got, tt.limit, tt.over)
@@ -110,7 +112,7 @@ func TestSizeOfParts(t *testing.T) {
 		{nil, 0}, {byte(1), 16}, {[16]byte{}, 16}, {[17]byte{}, 32}, {"", 16}, {"a", 32}, {strings.Repeat("a", 17), 48},
 		{(*int)(nil), 16}, {new(7), 32}, {pair{}, 16}, {pair{a: new([17]byte)}, 48}, {&pair{b: new([17]byte)}, 64},
 		{[]byte(nil), 32}, {make([]byte, 1, 33), 32 + 48}, {[]string{"a", ""}, 32 + 32 + 16}, {[2]*int{nil, new(7)}, 16 + 16},
-		{[]any{nil, "a"}, 32 + 32 + 16 + 16}, {time.Now(), 32}, {map[string]int(nil), 16},
+		{[]any{nil, "a"}, 32 + 32 + 16 + 16}, {[][1]*int{{new(7)}}, 32 + 16 + 16}, {time.Now(), 32}, {map[string]int(nil), 16},
 		{map[byte]byte{}, 16 + 64 + 8*3 + 8}, {map[string]byte{"a": 1}, 16 + 64 + 8*18 + 16},
 		{map[byte]string{1: "a", 2: "", 3: "c"}, 16 + 64 + 8*18 + 16 + 16},
 		{map[byte]byte{1: 1, 2: 1, 3: 1, 4: 1, 5: 1, 6: 1, 7: 1, 8: 1}, 16 + 64 + 8*3 + 8},
