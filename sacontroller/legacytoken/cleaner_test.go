@@ -8,8 +8,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/kubesa/serviceaccount/fake"
 	"github.com/kubesa/serviceaccount/fake/fault"
@@ -96,6 +99,10 @@ func TestCleanerReconcile(t *testing.T) {
 		{name: "delete finds none", cached: satest.Objects(since, listing, old), fault: fault.On("delete", "", fault.NotFound), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: legacytoken.Delete},
 		{name: "delete fails", cached: satest.Objects(since, listing, old), fault: fault.On("delete", "", satest.ErrBusy), want: []string{getMap, getSec, getSA, ns, pods, deleteOld}, action: legacytoken.Delete, failed: "legacytoken: cleaning up Secret ns/token-secret-1: Internal error occurred: etcd is busy"},
 		{name: "patch fails", cached: satest.Objects(since, listing, satest.Unused(nil)), fault: fault.On("patch", "", satest.ErrBusy), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: legacytoken.Invalidate, failed: "etcd is busy"},
+		{name: "patch finds another", cached: satest.Objects(since, listing, satest.Unused(nil)), fault: fault.On("patch", "", apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "token-secret-1", field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "uid"), "4", "field is immutable")})), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: legacytoken.Invalidate},
+		{name: "patch is invalid", cached: satest.Objects(since, listing, satest.Unused(nil)), fault: fault.On("patch", "", apierrors.NewInvalid(schema.GroupKind{Kind: "Secret"}, "token-secret-1", field.ErrorList{
+			field.Required(field.NewPath("data"), "")})), want: []string{getMap, getSec, getSA, ns, pods, patch}, action: legacytoken.Invalidate, failed: "data: Required value"},
 		{name: "no answer about the Secret", cached: satest.Objects(since, listing, old), fault: fault.On("get", "secrets", satest.ErrBusy), want: []string{getMap, getSec}, action: legacytoken.Keep, failed: "etcd is busy"},
 		{name: "no answer about pods", cached: satest.Objects(since, listing, old), fault: fault.On("list", "pods", satest.ErrBusy), want: []string{getMap, getSec, getSA, ns, pods}, action: legacytoken.Keep, failed: "etcd is busy"},
 		{name: "no answer about the account in the cache", cached: satest.Objects(since, listing, old), reader: fault.On("get", "serviceaccounts", satest.ErrBusy), want: []string{getMap}, action: legacytoken.Keep, failed: "etcd is busy"},

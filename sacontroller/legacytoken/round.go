@@ -3,6 +3,7 @@ package legacytoken
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -189,13 +190,20 @@ func (c *Cleaner) act(ctx context.Context, live *view, secret *corev1.Secret) (A
 			Preconditions: &metav1.Preconditions{UID: &now.UID, ResourceVersion: &now.ResourceVersion},
 		})
 	}
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // CLN-31
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || isOfAnother(err) { // CLN-31
 		err = nil
 	}
 	if err != nil {
 		err = fmt.Errorf("legacytoken: cleaning up Secret %s/%s: %w", now.Namespace, now.Name, err)
 	}
 	return action, reason, err
+}
+
+// isOfAnother reports whether a patch had the UID of another object, which the API server
+// takes for an attempt to change it.
+func isOfAnother(err error) bool {
+	e, ok := errors.AsType[*apierrors.StatusError](err)
+	return ok && e.ErrStatus.Details != nil && slices.ContainsFunc(e.ErrStatus.Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
 }
 
 // view is what one round sees through one reader, of the Namespace that it is
