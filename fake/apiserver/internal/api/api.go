@@ -174,6 +174,7 @@ func MethodsOf(subresource string) []string {
 	return []string{http.MethodGet, http.MethodPut, http.MethodPatch}
 }
 
+// verbOf returns the verb of a method of [MethodsOf].
 func verbOf(method string) string {
 	switch method {
 	case http.MethodPost:
@@ -182,8 +183,6 @@ func verbOf(method string) string {
 		return "update"
 	case http.MethodPatch:
 		return "patch"
-	case http.MethodDelete:
-		return "delete"
 	}
 	return "get"
 }

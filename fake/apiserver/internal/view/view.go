@@ -60,12 +60,10 @@ func accepted(headers []string) []clause {
 			if strings.TrimSpace(item) == "" {
 				continue
 			}
-			c := clause{quality: 1}
+			var c clause // of quality 0 if it is malformed
 			var err error
-			if c.mediaType, c.params, err = mime.ParseMediaType(item); err != nil {
-				c.quality = 0
-			} else if q, ok := c.params["q"]; ok {
-				if c.quality, err = strconv.ParseFloat(q, 64); err != nil {
+			if c.mediaType, c.params, err = mime.ParseMediaType(item); err == nil {
+				if c.quality, err = strconv.ParseFloat(c.params["q"], 64); err != nil {
 					c.quality = 1
 				}
 			}

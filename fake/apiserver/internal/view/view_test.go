@@ -46,6 +46,9 @@ func TestNegotiate(t *testing.T) {
 		{accept: asTable + ";q=0.5, " + asMetadata + ";q=0.6", want: metadata},
 		{accept: asTable + ";q=0, " + asMetadata + ";q=0.1", want: metadata},
 		{accept: asTable + ";q=-1", refused: true},
+		{accept: asTable + ";q=0", refused: true},
+		{accept: "application/json;as=Table;v=v2;g=meta.k8s.io", refused: true},
+		{accept: "application/json;=", refused: true},
 		{accept: asTable + ";q=high", want: table},
 		{accept: asTable + ", " + asMetadata, want: table},
 		{accept: ";;, application/json"},
@@ -154,6 +157,9 @@ func TestTable(t *testing.T) {
 				format = "name"
 			case "Secrets", "Data", "Restarts":
 				typ = "integer"
+			}
+			if wide := column.Name == "IP" || column.Name == "Node"; column.Priority != map[bool]int32{true: 1}[wide] {
+				t.Errorf("%s: got %+v, want priority 1 only of what is for -o wide", tt.kind.Resource, column)
 			}
 			if column.Type != typ || column.Format != format || column.Description == "" {
 				t.Errorf("%s: got %+v, want type %s and format %q", tt.kind.Resource, column, typ, format)
