@@ -83,12 +83,8 @@ func Parse(file io.Reader) (admission.Config, error) {
 	case len(data) == 0:
 		return admission.Config{}, nil
 	}
-	version, err := schema.ParseGroupVersion(Version)
-	if err != nil {
-		return admission.Config{}, err
-	}
 	scheme := runtime.NewScheme()
-	scheme.AddKnownTypeWithName(version.WithKind(Kind), &ServiceAccountConfiguration{})
+	scheme.AddKnownTypeWithName(schema.FromAPIVersionAndKind(Version, Kind), &ServiceAccountConfiguration{})
 	decoder := serializer.NewCodecFactory(scheme, serializer.EnableStrict).UniversalDeserializer()
 	object, _, err := decoder.Decode(data, nil, nil)
 	if err != nil {

@@ -3,9 +3,11 @@ package admissionconfig_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -94,6 +96,11 @@ func TestConfiguration(t *testing.T) {
 		{name: "wrong type", file: configurationHead + "strict: 3\n", wantErr: "bool"},
 		{name: "unknown volume", file: configurationHead + "tokenVolume: Projcted\n", wantErr: `admissionconfig: ServiceAccountConfiguration.tokenVolume is "Projcted", want Projected or SecretBacked`},
 		{name: "short", file: configurationHead + "tokenExpirationSeconds: 0\n", wantErr: "admissionconfig: ServiceAccountConfiguration.tokenExpirationSeconds is 0, want from 600 to 2^32"},
+		{name: "shortest", file: configurationHead + "tokenExpirationSeconds: 600\n", want: admission.Config{TokenLifetime: 10 * time.Minute}},
+		{name: "too short", file: configurationHead + "tokenExpirationSeconds: 599\n", wantErr: "tokenExpirationSeconds is 599, want from 600 to 2^32"},
+		{name: "longest", file: configurationHead + "tokenExpirationSeconds: 4294967296\n", want: admission.Config{TokenLifetime: 1 << 32 * time.Second}},
+		{name: "too long", file: configurationHead + "tokenExpirationSeconds: 4294967297\n", wantErr: "tokenExpirationSeconds is 4294967297, want from 600 to 2^32"},
+		{name: "largest", file: configurationHead + strings.Repeat("#", 1<<20-len(configurationHead))},
 		{name: "not YAML", file: "{", wantErr: "admissionconfig: the configuration of ServiceAccount"},
 		{name: "large", file: strings.Repeat("#", 1<<20+1), wantErr: "larger than 1 MiB"},
 	} {
@@ -106,6 +113,13 @@ func TestConfiguration(t *testing.T) {
 				t.Errorf("got %+v, want %+v", got, tt.want)
 			}
 		})
+	}
+	if _, err := admissionconfig.Parse(nil); err != nil {
+		t.Errorf("got %v without a file", err)
+	}
+	errDisk := errors.New("disk")
+	if _, err := admissionconfig.Parse(iotest.ErrReader(errDisk)); !errors.Is(err, errDisk) {
+		t.Errorf("got %v, want the error of the file", err)
 	}
 }
 
@@ -135,6 +149,10 @@ func TestConfigurationIsComplete(t *testing.T) {
 	f.Name, *f.Mode, f.Env[0].Name, f.Sources[0].ConfigMap.Items[0].Key = "y", 1, "y", "y"
 	if again := string(must(json.Marshal(&c))(t)); again != string(file) {
 		t.Errorf("a change of the copy changed the original:\n%s", again)
+	}
+	least := &admissionconfig.ServiceAccountConfiguration{FurtherVolumes: []admissionconfig.FurtherVolume{{Name: "x"}}}
+	if diff := cmp.Diff(least, least.DeepCopyObject()); diff != "" {
+		t.Errorf("the copy of the least differs (-want +got):\n%s", diff)
 	}
 	if (*admissionconfig.ServiceAccountConfiguration)(nil).DeepCopyObject() != runtime.Object(nil) {
 		t.Error("the copy of nil isn't nil")
