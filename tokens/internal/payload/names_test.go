@@ -21,6 +21,17 @@ func TestCheckIssuer(t *testing.T) {
 	}
 }
 
+func TestIssuerOf(t *testing.T) {
+	for object, want := range map[string]string{
+		`{"aud":"a","iss":"https://iss","sub":"b"}`: "https://iss", `{"iss":"\u0061"}`: "a",
+		`{}`: "", `{"aud":"a"}`: "", `{"iss":["a"]}`: "", `{"iss":null}`: "", `{"a":{"iss":"b"}}`: "", `{"ISS":"a"}`: "",
+	} {
+		if got := payload.IssuerOf(object); got != want {
+			t.Errorf("IssuerOf(%s) = %q, want %q", object, got, want)
+		}
+	}
+}
+
 func TestCheckExtraKey(t *testing.T) {
 	for key, want := range map[string]string{
 		"example.org/team": "", "kubernetes.io.example.org/team": "", "mykubernetes.io/team": "", "io/team": "",
