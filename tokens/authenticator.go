@@ -150,7 +150,9 @@ func (a *attempt) unverified(e *signature.Error) error {
 		}
 		return &InvalidError{ReasonInvalidClaim, e.Fault.Claim}
 	}
-	a.detailf("%v", e)
+	if a.detailed {
+		a.detail = e.Error()
+	}
 	switch e.Problem {
 	case signature.ForeignIssuer:
 		return &NotRecognizedError{Reason: ReasonForeignIssuer}
