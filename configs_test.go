@@ -84,21 +84,31 @@ func TestConfigsAreListed(t *testing.T) {
 	for _, c := range constructors {
 		listed[c.Config.String()] = true
 	}
+	for kind, folder := range exportedTypes(t, "Config") {
+		if !listed[kind] && !strings.Contains(folder, "internal") {
+			t.Errorf("%s: %s is not in the list of this test", folder, kind)
+		}
+	}
+}
+
+// exportedTypes returns the folders of the types of the module whose names end in suffix, by
+// package and name.
+func exportedTypes(t *testing.T, suffix string) map[string]string {
+	types := map[string]string{}
 	for name, file := range libraryFiles(t) {
 		for _, declaration := range file.Decls {
 			general, ok := declaration.(*ast.GenDecl)
-			if !ok || strings.Contains(name, "internal/") {
+			if !ok {
 				continue
 			}
 			for _, spec := range general.Specs {
-				if spec, ok := spec.(*ast.TypeSpec); ok && ast.IsExported(spec.Name.Name) && strings.HasSuffix(spec.Name.Name, "Config") {
-					if kind := file.Name.Name + "." + spec.Name.Name; !listed[kind] {
-						t.Errorf("%s: %s is not in the list of this test", filepath.Dir(name), kind)
-					}
+				if spec, ok := spec.(*ast.TypeSpec); ok && ast.IsExported(spec.Name.Name) && strings.HasSuffix(spec.Name.Name, suffix) {
+					types[file.Name.Name+"."+spec.Name.Name] = filepath.Dir(name)
 				}
 			}
 		}
 	}
+	return types
 }
 
 // Every constructor finds all mistakes, and panics at none.

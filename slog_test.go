@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"go/ast"
 	"log/slog"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -41,19 +39,9 @@ func TestEventsAreListed(t *testing.T) {
 	for _, e := range events {
 		listed[fmt.Sprintf("%T", e)] = true
 	}
-	for name, file := range libraryFiles(t) {
-		for _, declaration := range file.Decls {
-			general, ok := declaration.(*ast.GenDecl)
-			if !ok {
-				continue
-			}
-			for _, spec := range general.Specs {
-				if spec, ok := spec.(*ast.TypeSpec); ok && ast.IsExported(spec.Name.Name) && strings.HasSuffix(spec.Name.Name, "Event") {
-					if kind := file.Name.Name + "." + spec.Name.Name; !listed[kind] {
-						t.Errorf("%s: %s is not in the list of this test", filepath.Dir(name), kind)
-					}
-				}
-			}
+	for kind, folder := range exportedTypes(t, "Event") {
+		if !listed[kind] {
+			t.Errorf("%s: %s is not in the list of this test", folder, kind)
 		}
 	}
 }

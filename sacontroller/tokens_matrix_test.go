@@ -37,16 +37,9 @@ type tokensCase struct {
 }
 
 func (tt *tokensCase) run(t *testing.T) {
-	cache := fake.New(tt.cached...)
-	api := cache
-	if tt.live != nil {
-		api = fake.New(tt.live...)
-	}
-	if tt.fault != nil {
-		api.Inject(tt.fault)
-	}
+	api, reader := satest.Stale(tt.cached, tt.live, tt.fault, nil)
 	c := newTokens(t, api, func(cfg *sacontroller.TokensConfig) {
-		cfg.Reader = cache.Reader()
+		cfg.Reader = reader
 		if tt.noCA {
 			cfg.RootCA = nil
 		}

@@ -15,47 +15,18 @@ import (
 	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/admission/furthervolume"
 	"github.com/kubesa/serviceaccount/admission/internal/admissiontest"
+	"github.com/kubesa/serviceaccount/examples/replacing"
 )
 
 // eks does what amazon-eks-pod-identity-webhook does, but that a volume of another
 // audience is not used (WEB-1, WEB-11, WEB-14, WEB-16, WEB-21, WEB-23, WEB-25, WEB-26, WEB-27, WEB-28).
-func eks() furthervolume.Volume {
-	return furthervolume.Volume{
-		Name:            "aws-iam-token",
-		When:            furthervolume.Condition{AccountAnnotation: "eks.amazonaws.com/role-arn"},
-		Audience:        "sts.amazonaws.com",
-		AccountAudience: "eks.amazonaws.com/audience",
-		Lifetime:        24 * time.Hour, MinLifetime: time.Hour, ClampLifetime: true, IgnoreInvalidLifetime: true,
-		PodLifetime: "eks.amazonaws.com/token-expiration", AccountLifetime: "eks.amazonaws.com/token-expiration",
-		MountPath: "/var/run/secrets/eks.amazonaws.com/serviceaccount",
-		Env: []furthervolume.EnvVar{
-			{Name: "AWS_ROLE_ARN", AccountAnnotation: "eks.amazonaws.com/role-arn", Group: "role"},
-			{Name: "AWS_WEB_IDENTITY_TOKEN_FILE", TokenFile: true, Group: "role"},
-			{Name: "AWS_DEFAULT_REGION", Value: "eu-west-1", Group: "region"},
-			{Name: "AWS_REGION", Value: "eu-west-1", Group: "region"},
-		},
-		SkipContainers: "eks.amazonaws.com/skip-containers",
-	}
-}
+func eks() furthervolume.Volume { return replacing.AWSPodIdentity("eu-west-1") }
 
 // azure does what azure-workload-identity does.
 func azure() furthervolume.Volume {
-	return furthervolume.Volume{
-		Name:     "azure-identity-token",
-		When:     furthervolume.Condition{PodLabel: "azure.workload.identity/use=true"},
-		Audience: "api://AzureADTokenExchange",
-		Lifetime: time.Hour, MinLifetime: time.Hour, MaxLifetime: 24 * time.Hour,
-		PodLifetime:     "azure.workload.identity/service-account-token-expiration",
-		AccountLifetime: "azure.workload.identity/service-account-token-expiration",
-		MountPath:       "/var/run/secrets/azure/tokens", File: "azure-identity-token",
-		Env: []furthervolume.EnvVar{
-			{Name: "AZURE_CLIENT_ID", AccountAnnotation: "azure.workload.identity/client-id"},
-			{Name: "AZURE_TENANT_ID", AccountAnnotation: "azure.workload.identity/tenant-id", Value: "our-tenant"},
-			{Name: "AZURE_FEDERATED_TOKEN_FILE", TokenFile: true},
-			{Name: "AZURE_AUTHORITY_HOST", Value: "https://login.microsoftonline.com/"},
-		},
-		SkipContainers: "azure.workload.identity/skip-containers", SkipSeparator: ";",
-	}
+	v := replacing.AzureWorkloadIdentity("our-tenant")
+	v.Name, v.MountPath, v.File = "azure-identity-token", "/var/run/secrets/azure/tokens", "azure-identity-token"
+	return v
 }
 
 // A furtherCase is a pod of an account with the annotations of both clouds.

@@ -109,17 +109,7 @@ func TestCleanerReconcile(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cache := fake.New(tt.cached...)
-			api, reader := cache, cache.Reader()
-			if tt.live != nil {
-				api = fake.New(tt.live...)
-			}
-			if tt.fault != nil {
-				api.Inject(tt.fault)
-			}
-			if tt.reader != nil {
-				reader.Inject(tt.reader)
-			}
+			api, reader := satest.Stale(tt.cached, tt.live, tt.fault, tt.reader)
 			var report *legacytoken.Report
 			c := newCleaner(t, api, func(cfg *legacytoken.CleanerConfig) {
 				cfg.Reader, cfg.Observe = reader, func(_ context.Context, e legacytoken.Event) { report = e.Report }

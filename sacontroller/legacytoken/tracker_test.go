@@ -58,15 +58,8 @@ func TestTrackerReconcile(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cache := fake.New(tt.cached...)
-			api := cache
-			if tt.live != nil {
-				api = fake.New(tt.live...)
-			}
-			if tt.fault != nil {
-				api.Inject(tt.fault)
-			}
-			_, err := newTracker(t, api, cache.Reader(), &now).Reconcile(t.Context(), satest.TrackingKey)
+			api, reader := satest.Stale(tt.cached, tt.live, tt.fault, nil)
+			_, err := newTracker(t, api, reader, &now).Reconcile(t.Context(), satest.TrackingKey)
 			if tt.wantErr == "" && err != nil || tt.wantErr != "" && (err == nil || !strings.Contains(err.Error(), tt.wantErr)) {
 				t.Errorf("Reconcile() = %v, want an error with %q", err, tt.wantErr)
 			}

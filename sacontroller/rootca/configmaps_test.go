@@ -2,13 +2,7 @@ package rootca_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -25,20 +19,6 @@ import (
 	"github.com/kubesa/serviceaccount/sacontroller/internal/satest"
 	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
-
-func certificate(t testing.TB, serial int64) []byte {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: time.Now().Add(time.Hour), IsCA: true}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-}
 
 func newPublisher(t testing.TB, cluster *fake.Cluster, mutate ...func(*rootca.ConfigMapsConfig)) *rootca.ConfigMaps {
 	t.Helper()
@@ -147,17 +127,7 @@ func TestConfigMapsReconcile(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			cache := fake.New(tt.cached...)
-			api, reader := cache, cache.Reader()
-			if tt.live != nil {
-				api = fake.New(tt.live...)
-			}
-			if tt.fault != nil {
-				api.Inject(tt.fault)
-			}
-			if tt.reader != nil {
-				reader.Inject(tt.reader)
-			}
+			api, reader := satest.Stale(tt.cached, tt.live, tt.fault, tt.reader)
 			c := newPublisher(t, api, func(cfg *rootca.ConfigMapsConfig) { cfg.Reader = reader })
 			key := sacontroller.Key{Kind: "Namespace", Name: "ns"}
 			_, err := c.Reconcile(t.Context(), key)
@@ -176,7 +146,7 @@ func TestConfigMapsReconcile(t *testing.T) {
 // written: SECURITY C11, S8.
 func TestConfigMapsRotation(t *testing.T) {
 	cluster := fake.New(satest.Active("a"), satest.Active("b"))
-	first, second, third := certificate(t, 1), certificate(t, 2), certificate(t, 3)
+	first, second, third := []byte(anchor(t, "first", true)), []byte(anchor(t, "second", true)), []byte(anchor(t, "third", true))
 	c := newPublisher(t, cluster, func(cfg *rootca.ConfigMapsConfig) { cfg.RootCA = first })
 	satest.Settle(t, cluster, c)
 	for _, bundle := range [][]byte{second, third} {

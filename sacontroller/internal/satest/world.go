@@ -17,11 +17,29 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/sacontroller"
 )
 
 // ErrBusy is what an API server that can't answer says.
 var ErrBusy = apierrors.NewInternalError(errors.New("etcd is busy"))
+
+// Stale returns a cluster that holds live and fails by fault, and a Reader that holds
+// cached and fails by read. Without live the cluster holds cached, too.
+func Stale(cached, live []runtime.Object, fault, read *fault.Fault) (*fake.Cluster, *fake.Reader) {
+	cache := fake.New(cached...)
+	api, reader := cache, cache.Reader()
+	if live != nil {
+		api = fake.New(live...)
+	}
+	if fault != nil {
+		api.Inject(fault)
+	}
+	if read != nil {
+		reader.Inject(read)
+	}
+	return api, reader
+}
 
 // Account returns the account of upstream's test matrix.
 func Account() *corev1.ServiceAccount {
