@@ -63,3 +63,37 @@ func TestValidKind(t *testing.T) {
 		}
 	}
 }
+
+// A kind is of letters and digits of ASCII, up to 63.
+func TestValidKindBytes(t *testing.T) {
+	for c := range 256 {
+		b := byte(c)
+		want := 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z' || '0' <= b && b <= '9'
+		for _, kind := range []string{string([]byte{b}), string([]byte{'K', b}), string([]byte{b, 'K'})} {
+			if got := objects.ValidKind(schema.GroupVersionKind{Version: "v1", Kind: kind}); got != want {
+				t.Errorf("ValidKind(%q) = %v, want %v", kind, got, want)
+			}
+		}
+	}
+	for n, want := range map[int]bool{62: true, 63: true, 64: false} {
+		if got := objects.ValidKind(schema.GroupVersionKind{Version: "v1", Kind: strings.Repeat("K", n)}); got != want {
+			t.Errorf("ValidKind() of %d letters = %v, want %v", n, got, want)
+		}
+	}
+}
+
+// The kinds that Kubernetes itself binds tokens to, in any version.
+func TestIsBuiltIn(t *testing.T) {
+	const webhooks = "admissionregistration.k8s.io"
+	for kind, want := range map[schema.GroupVersionKind]bool{
+		{Version: "v1", Kind: "Pod"}: true, {Version: "v1", Kind: "Secret"}: true, {Version: "v1", Kind: "Node"}: true, {Version: "v2", Kind: "Pod"}: true,
+		{Group: webhooks, Version: "v1", Kind: "ValidatingWebhookConfiguration"}: true, {Group: webhooks, Version: "v1", Kind: "MutatingWebhookConfiguration"}: true,
+		{}: false, {Version: "v1", Kind: "ConfigMap"}: false, {Version: "v1", Kind: "ValidatingWebhookConfiguration"}: false,
+		{Group: webhooks, Version: "v1", Kind: "Pod"}: false, {Group: webhooks, Version: "v1", Kind: "ValidatingAdmissionPolicy"}: false,
+		{Group: "batch", Version: "v1", Kind: "Job"}: false, {Group: "example.org", Version: "v1", Kind: "Pod"}: false,
+	} {
+		if got := objects.IsBuiltIn(kind); got != want {
+			t.Errorf("IsBuiltIn(%v) = %v, want %v", kind, got, want)
+		}
+	}
+}

@@ -27,6 +27,7 @@ func TestRequireIn(t *testing.T) {
 		{"other namespace", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "prod"}}, nil, objects.ErrOtherNamespace},
 		{"namespace", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ci"}}, nil, nil},
 		{"no namespace", &corev1.Pod{}, nil, nil},
+		{"no pointer", struct{ *metav1.ObjectMeta }{&metav1.ObjectMeta{Namespace: "ci"}}, nil, nil},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
