@@ -54,6 +54,7 @@ func containers(mounts ...corev1.VolumeMount) []corev1.Container {
 }
 
 func TestMount(t *testing.T) {
+	longest := "kube-api-access-" + strings.Repeat("x", 63-len("kube-api-access-"))
 	other := corev1.VolumeMount{Name: "data", MountPath: "/data"}
 	ours := tokenMount(tokenVolumeName)
 	at := func(path string) corev1.VolumeMount {
@@ -137,6 +138,12 @@ func TestMount(t *testing.T) {
 			name: "look-alike volume",
 			in:   spec{Containers: containers(), Volumes: []corev1.Volume{emptyDir("a"), emptyDir("kube-api-access-x"), emptyDir("kube-api-access-y")}},
 			want: spec{Containers: containers(tokenMount("kube-api-access-x")), Volumes: []corev1.Volume{emptyDir("a"), emptyDir("kube-api-access-x"), emptyDir("kube-api-access-y")}},
+		},
+		{
+			// A15
+			name: "look-alike volumes, the first with a name that no volume can have",
+			in:   spec{Containers: containers(), Volumes: []corev1.Volume{emptyDir(longest + "y"), emptyDir(longest)}},
+			want: spec{Containers: containers(tokenMount(longest)), Volumes: []corev1.Volume{emptyDir(longest + "y"), emptyDir(longest)}},
 		},
 		{
 			// ADM-39 in strict mode, A09
