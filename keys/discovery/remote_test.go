@@ -543,7 +543,7 @@ func TestRemoteBoundsWaiters(t *testing.T) {
 			var group sync.WaitGroup
 			for i := range 1000 {
 				group.Go(func() {
-					keystest.WantUnavailable(t, r, fmt.Sprint(i), "keys")
+					keystest.WantUnavailable(t, r, fmt.Sprint(i), "the key is not known, and they are being fetched")
 					switch time.Since(start) {
 					case 0:
 						returned.Add(1)

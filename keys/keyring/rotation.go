@@ -159,7 +159,7 @@ func (r rotation) add(all []Key, key Key, now time.Time) ([]Key, error) {
 // promoteFrom returns when a key may sign: once every verifier knows it. The
 // first key of all may at once: no verifier has a copy of the keys without it.
 func (r rotation) promoteFrom(key Key) time.Time {
-	if key.First && key.State() == Published {
+	if key.First {
 		return key.Added
 	}
 	return key.Added.Add(r.maxAge + settle)
@@ -215,11 +215,9 @@ func replaceSigner(all []Key, i int, now time.Time) []Key {
 	return all
 }
 
-// retireFrom returns when nothing that key i has signed is valid any more.
+// retireFrom returns when nothing that a key has signed is valid any more, which one that
+// has signed nothing never was.
 func (r rotation) retireFrom(key Key) time.Time {
-	if key.State() == Published {
-		return key.Added
-	}
 	return key.Demoted.Add(r.maxLifetime + settle)
 }
 
