@@ -532,7 +532,11 @@ func TestSignerWaitForKeys(t *testing.T) {
 	}{{8 * time.Second, time.Hour, time.Minute, ": down"}, {8 * time.Second, time.Second, time.Second, ": context deadline exceeded"}} {
 		synctest.Test(t, func(t *testing.T) {
 			svc, _ := newService(t)
-			svc.err, svc.slow = errors.New("down"), tt.slow
+			svc.err, svc.slow = errors.New("not yet"), tt.slow
+			go func() {
+				time.Sleep(10 * time.Second)
+				svc.change(func() { svc.err = errors.New("down") })
+			}()
 			s := keystest.Must(external.NewSigner(external.SignerConfig{Service: svc}))
 			ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
 			defer cancel()

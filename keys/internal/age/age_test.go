@@ -9,6 +9,14 @@ import (
 	"github.com/kubesa/serviceaccount/keys/internal/age"
 )
 
+// What was never asked for is old, whatever time the clock of a test shows.
+func TestSinceNever(t *testing.T) {
+	clock := age.Clock(func() time.Time { return time.Time{}.Add(time.Second) })
+	if got := clock.Now().Since(age.Time{}); got != math.MaxInt64 {
+		t.Errorf("Since(zero) = %v, want for ever", got)
+	}
+}
+
 func TestOf(t *testing.T) {
 	const forever = math.MaxInt64
 	for _, tt := range []struct {

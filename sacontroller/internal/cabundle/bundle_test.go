@@ -135,6 +135,16 @@ func TestSet(t *testing.T) {
 	}
 }
 
+func TestNamed(t *testing.T) {
+	check := Named("rootca", Check)
+	if err := check(newCA(t, 1)); err != nil {
+		t.Errorf("a good bundle: %v", err)
+	}
+	if err, want := check(nil), "rootca: "+Check(nil).Error(); err == nil || err.Error() != want {
+		t.Errorf("no bundle: %v, want %s", err, want)
+	}
+}
+
 // A tenant's own bundle takes the place of the one for all.
 func TestGet(t *testing.T) {
 	type key struct{}

@@ -185,6 +185,10 @@ func TestTenants(t *testing.T) {
 	if red == nil || red == blue || red.Get("new") != "yes" || tenants.Of("red") != red || tenants.Known("red") != red || tenants.Known("blue") != blue {
 		t.Error("Of() doesn't return what each tenant has")
 	}
+	var without Tenants[Pending]
+	if without.Of("red") == nil {
+		t.Error("Of() is nil where there is no New")
+	}
 	tenants.Forget("red")
 	if tenants.Known("red") != nil || tenants.Of("blue") != blue || tenants.Of("red") == red {
 		t.Error("Forget() doesn't forget one tenant, and only one")
