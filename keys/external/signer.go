@@ -217,7 +217,7 @@ func (s *Signer) PublicKeys(ctx context.Context, id string) ([]keys.PublicKey, e
 	list, _ := s.set.PublicKeys(ctx, id)
 	err, empty := s.err, len(allKeys(s.set)) == 0
 	cool := s.clock.Now().Since(s.ended) < coolDown
-	crowded := !empty && s.waiting >= maxWaiting
+	crowded := s.waiting >= maxWaiting
 	waits := len(list) == 0 && !cool && !crowded
 	if waits && !empty {
 		s.waiting++

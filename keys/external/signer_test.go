@@ -372,6 +372,13 @@ func TestSignerBoundsWaiters(t *testing.T) {
 			group.Go(func() { keystest.WantKnown(t, fresh, id, true) })
 		}
 		group.Wait()
+		time.Sleep(10 * time.Second)
+		start := time.Now()
+		keystest.WantUnavailable(t, fresh, "unknown", "they are being fetched")
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("after that one who asks for an unknown key waits %v, want 2s", took)
+		}
+		time.Sleep(5 * time.Second)
 	})
 }
 

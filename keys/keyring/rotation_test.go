@@ -25,6 +25,7 @@ func TestRotationRevoke(t *testing.T) {
 	}{
 		{"in order", []Key{signs, early, late}, "early"},
 		{"the other way round", []Key{late, early, signs}, "early"},
+		{"the first of all", []Key{early, late, signs}, "early"},
 		{"one in the middle", []Key{late, signs, early, public}, "early"},
 		{"as old as the other", []Key{signs, early, {ID: "same", Added: early.Added}}, "early"},
 		{"one that signed before", []Key{early, old, signs}, "old"},
@@ -42,6 +43,16 @@ func TestRotationRevoke(t *testing.T) {
 		if err != nil || i < 0 || got[i].ID != tt.want || got[i].Promoted != at(3) || !got[i].Demoted.IsZero() || len(got) != len(tt.all)-1 || find(got, "signs") >= 0 {
 			t.Errorf("%s: revoke() = %+v, %v, want %s to sign", tt.name, got, err, tt.want)
 		}
+	}
+}
+
+// A key that doesn't sign goes, and nothing else changes.
+func TestRotationRevokeOther(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	signs, other, late := Key{ID: "signs", Added: start, Promoted: start}, Key{ID: "other", Added: start}, Key{ID: "late", Added: start}
+	got, err := rotation{time.Hour, time.Hour}.revoke([]Key{signs, other, late}, "other", start.Add(time.Hour))
+	if diff := cmp.Diff([]Key{signs, late}, got); diff != "" || err != nil {
+		t.Errorf("revoke() = %v (-want +got):\n%s", err, diff)
 	}
 }
 

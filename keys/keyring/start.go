@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/kubesa/serviceaccount/keys"
@@ -49,8 +50,8 @@ func (r *Ring) EnsureSigning(ctx context.Context, alg keys.Algorithm) (id string
 		id = added.public.ID
 		return promoted, nil
 	})
-	if err == nil {
-		err = early
+	if err = cmp.Or(err, early); err != nil {
+		return "", err
 	}
-	return id, err
+	return id, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func TestRingEnsureSigning(t *testing.T) {
 	})
 	t.Run("no algorithm", func(t *testing.T) {
 		ring := newRing(t)
-		if _, err := ring.EnsureSigning(t.Context(), "HS256"); err == nil || len(ring.Keys()) != 0 {
+		if _, err := ring.EnsureSigning(t.Context(), "HS256"); err == nil || !strings.Contains(err.Error(), "HS256") || len(ring.Keys()) != 0 {
 			t.Errorf("EnsureSigning(HS256) = %v with %d keys, want an error and none", err, len(ring.Keys()))
 		}
 	})

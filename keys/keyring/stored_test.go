@@ -362,6 +362,77 @@ func TestRingSwaps(t *testing.T) {
 	}
 }
 
+// What others do between the two steps of EnsureSigning decides, and a step that fails is
+// an error.
+func TestRingEnsureSigningSteps(t *testing.T) {
+	memory := &Memory{}
+	other := mustOpen(t, memory, Config{})
+	var theirs string
+	act := func() error { return nil }
+	boom := errors.New("boom")
+	for _, tt := range []struct {
+		name      string
+		meanwhile func() error
+		swap      error
+		keys      int
+		reason    Reason
+	}{
+		{"faster", func() (err error) { theirs, err = other.EnsureSigning(t.Context(), keys.ES256); return err }, nil, 1, ""},
+		{"published two", func() error {
+			mustAdd(t, other)
+			mustAdd(t, other)
+			return other.Retire(t.Context(), other.Keys()[0].ID)
+		}, nil, 1, ReasonTooEarly},
+		{"filled the ring", func() error {
+			for range 64 {
+				key, err := keys.Generate(keys.ES256)
+				if err == nil {
+					_, err = other.AddPublic(t.Context(), key.Public())
+				}
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}, nil, 64, ReasonTooManyKeys},
+		{"failed", func() error { return nil }, boom, 0, ""},
+	} {
+		memory = &Memory{}
+		other = mustOpen(t, memory, Config{})
+		theirs, act = "", tt.meanwhile
+		store := &hookedStore{Store: memory, swap: func(string) error { return tt.swap }}
+		ring := mustOpen(t, store, Config{})
+		store.n = 0
+		store.load = func(_ context.Context, n int) (*Stored, error) {
+			if n == 2 {
+				if err := act(); err != nil {
+					t.Error(err)
+				}
+			}
+			return nil, nil
+		}
+		id, err := ring.EnsureSigning(t.Context(), keys.ES256)
+		e, _ := errors.AsType[*StepError](err)
+		switch {
+		case tt.swap != nil && !errors.Is(err, tt.swap), tt.reason != "" && (e == nil || e.Reason != tt.reason), tt.reason == "" && tt.swap == nil && err != nil:
+			t.Errorf("%s: EnsureSigning() = %v", tt.name, err)
+		case id != theirs || len(ring.Keys()) != tt.keys:
+			t.Errorf("%s: EnsureSigning() = %q with %d keys, want %q with %d", tt.name, id, len(ring.Keys()), theirs, tt.keys)
+		}
+	}
+}
+
+// SECURITY L02: a change prints as the names of its entries.
+func TestChangePrintsNoKeys(t *testing.T) {
+	c := Change{Index: []byte("{}"), Add: map[string][]byte{"b.key": []byte("hunter2"), "a.key": nil}, Remove: []string{"c.key"}}
+	const want = `keyring.Change(add ["a.key" "b.key"], remove ["c.key"])`
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		if got := fmt.Sprintf(verb, c); got != want {
+			t.Errorf("%s: %s, want %s", verb, got, want)
+		}
+	}
+}
+
 // kubeadm's keys are imported into an empty ring only.
 func TestRingImportsOnce(t *testing.T) {
 	all, _, names := scriptKeys(t)

@@ -120,9 +120,12 @@ func TestReadFile(t *testing.T) {
 			t.Errorf("ReadFile() of %d bytes = %d bytes, %v, want %d", size, len(data), err, want)
 		}
 	}
+	ok(t, os.WriteFile(name, nil, 0o600))
 	before := len(list(t, "/proc/self/fd"))
 	for range 100 {
 		_, _, _ = disk.ReadFile(name)
+		_, _ = disk.List(filepath.Dir(name))
+		_ = disk.SyncDir(filepath.Dir(name))
 	}
 	if after := len(list(t, "/proc/self/fd")); after > before+10 {
 		t.Errorf("%d files are open after 100 were read", after)

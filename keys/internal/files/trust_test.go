@@ -29,6 +29,7 @@ func TestCheckFolder(t *testing.T) {
 		{name: "writable by others", prepare: chmod("a/b", 0o757), want: "a/b must not be writable by group or others without the sticky bit, its mode is 0757"},
 		{name: "writable by group", prepare: chmod("a/b", 0o770), want: "a/b must not be writable by group or others without the sticky bit, its mode is 0770"},
 		{name: "sticky", prepare: chmod("a/b", os.ModeSticky|0o777), want: "a/b must not be writable by group or others, its mode is 01777"},
+		{name: "sticky for others to change", prepare: chmod("a/b", os.ModeSticky|0o772), want: "a/b must not be writable by group or others, its mode is 01772"},
 		{name: "sticky and shared", prepare: chmod("a/b", os.ModeSticky|0o777), shared: true},
 		{name: "writable and shared", prepare: chmod("a/b", 0o777), shared: true, want: "without the sticky bit"},
 		{name: "parent writable by others", prepare: chmod("a", 0o777), want: "a must not be writable by group or others without the sticky bit"},
@@ -136,6 +137,11 @@ func links(n int) func(string) error {
 	}
 }
 
+// nowhere is a file that isn't of the operating system.
+type nowhere struct{ os.FileInfo }
+
+func (nowhere) Sys() any { return nil }
+
 // A relative path is that from the working folder.
 func TestCheckFolderRelative(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -173,6 +179,19 @@ func TestCheckFolderInsecureParents(t *testing.T) {
 		if err := errors.Join(os.Chmod(dir, mode), insecure.CheckFolder(dir)); err == nil || !strings.Contains(err.Error(), "must not be writable by group or others") {
 			t.Errorf("mode %v: CheckFolder() = %v", mode, err)
 		}
+	}
+	if err := errors.Join(os.Chmod(dir, os.ModeSticky|0o777), os.Chmod(base, 0o755), (files.Disk{}).CheckFolder(dir)); err == nil {
+		t.Error("CheckFolder() of a sticky folder = nil")
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), insecure.CheckFolder(dir)); err != nil {
+		t.Errorf("CheckFolder() of a folder that others read = %v", err)
+	}
+	file := filepath.Join(base, "file")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), insecure.CheckFolder(file)); err == nil || !strings.HasSuffix(err.Error(), "file is not a folder") {
+		t.Errorf("CheckFolder() of a file = %v", err)
+	}
+	if err := files.CheckOwner("x", nowhere{}); err != nil {
+		t.Errorf("CheckOwner() of what isn't of the operating system = %v", err)
 	}
 	if err := insecure.CheckFolder(filepath.Join(base, "none")); err == nil {
 		t.Error("CheckFolder() = nil without the folder")
