@@ -105,6 +105,9 @@ func TestQueueOfAHangingTenant(t *testing.T) {
 		for _, key := range append(first, blue...) {
 			q.Done(key)
 		}
+		for _, namespace := range []string{"d", "e", "f"} {
+			q.Add(tenantKey("red", namespace, 0))
+		}
 		var own []sacontroller.Key
 		for _, key := range got() {
 			if key.Tenant == "red" {

@@ -458,6 +458,41 @@ func TestSignerNewKey(t *testing.T) {
 	if _, err := s.Sign(t.Context(), []byte(`{"sub":"x"}`)); err != nil {
 		t.Error(err)
 	}
+	svc.id, svc.err = "another", errors.New("down")
+	if _, err := s.Sign(t.Context(), []byte(`{"sub":"x"}`)); !errors.Is(err, keys.ErrUnavailable) || !strings.HasSuffix(err.Error(), "down") {
+		t.Errorf("Sign() with a key that can't be fetched = %v, want ErrUnavailable", err)
+	}
+}
+
+// Of two who wait for the first keys, each learns what the one fetch has found.
+func TestSignerFirstFetchIsShared(t *testing.T) {
+	for _, down := range []error{nil, errors.New("down")} {
+		synctest.Test(t, func(t *testing.T) {
+			svc, _ := newService(t)
+			svc.slow, svc.err = time.Second, down
+			s := keystest.Must(external.NewSigner(external.SignerConfig{Service: svc}))
+			var group sync.WaitGroup
+			var known, unavailable atomic.Int32
+			for range 2 {
+				group.Go(func() {
+					switch _, err := s.PublicKeys(t.Context(), "unknown"); {
+					case err == nil:
+						known.Add(1)
+					case down == nil || strings.HasSuffix(err.Error(), "down"):
+						unavailable.Add(1)
+					}
+				})
+			}
+			group.Wait()
+			want := int32(1) // who began the fetch knows that there is no such key
+			if down != nil {
+				want = 0
+			}
+			if known.Load() != want || unavailable.Load() != 2-want || svc.fetches != 1 {
+				t.Errorf("%v: %d know, %d don't, after %d fetches", down, known.Load(), unavailable.Load(), svc.fetches)
+			}
+		})
+	}
 }
 
 // Run fetches the keys at once if nobody has; who asks for them waits no longer than he

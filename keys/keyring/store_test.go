@@ -1,6 +1,7 @@
 package keyring_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -92,6 +93,18 @@ func TestStoreFails(t *testing.T) {
 
 // A movable is a Store that can be replaced.
 type movable struct{ keyring.Store }
+
+func TestMemoryGivesUp(t *testing.T) {
+	var m keyring.Memory
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := m.Load(done); !errors.Is(err, context.Canceled) {
+		t.Errorf("Load() = %v, want that of the context", err)
+	}
+	if _, err := m.Swap(done, "", keyring.Change{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Swap() = %v, want that of the context", err)
+	}
+}
 
 func TestMemoryPrintsNothing(t *testing.T) {
 	var m keyring.Memory
