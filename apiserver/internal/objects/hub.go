@@ -32,7 +32,7 @@ func (h Hub[T, P]) New() runtime.Object {
 
 // Served returns object as a T, which may be object itself.
 func (h Hub[T, P]) Served(object runtime.Object) (P, error) {
-	if t, ok := object.(P); ok && t != nil {
+	if t, _ := object.(P); t != nil {
 		return t, nil
 	}
 	t := P(new(T))

@@ -34,13 +34,14 @@ func (s *internalSecret) DeepCopyObject() runtime.Object {
 	return &other
 }
 
-var secretKind = corev1.SchemeGroupVersion.WithKind("Secret")
+// secretKind is in a group, so that it is seen where it is used.
+var secretKind = schema.GroupVersionKind{Group: "example.org", Version: "v1", Kind: "Secret"}
 
 // schemeOf returns a scheme with internalSecret.
 func schemeOf(t *testing.T) *runtime.Scheme {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	scheme.AddKnownTypeWithName(schema.GroupVersionKind{Version: runtime.APIVersionInternal, Kind: "Secret"}, &internalSecret{})
+	scheme.AddKnownTypeWithName(schema.GroupVersionKind{Group: "example.org", Version: runtime.APIVersionInternal, Kind: "Secret"}, &internalSecret{})
 	errBad := errors.New("bad")
 	toServed := func(a, b any, _ conversion.Scope) error {
 		if a.(*internalSecret).Secret.Name == "bad" {
@@ -165,7 +166,7 @@ func TestGet(t *testing.T) {
 			t.Errorf("Get() = %+v, %v, read with %+v", got, err, s.options)
 		}
 	}
-	want := request.RequestInfo{IsResourceRequest: true, Verb: "get", APIVersion: "v1", Namespace: "shop", Resource: "secrets", Name: "a", Parts: []string{"secrets", "a"}}
+	want := request.RequestInfo{IsResourceRequest: true, Verb: "get", APIGroup: "example.org", APIVersion: "v1", Namespace: "shop", Resource: "secrets", Name: "a", Parts: []string{"secrets", "a"}}
 	if diff := cmp.Diff(want, s.info); diff != "" {
 		t.Errorf("the request (-want +got):\n%s", diff)
 	}
@@ -191,12 +192,12 @@ func TestPatch(t *testing.T) {
 	}{
 		{name: "good", patch: `{"metadata":{"uid":"1","labels":{"a":"b"}}}`},
 		{name: "no precondition", patch: `{"metadata":{"labels":{"a":"b"}}}`},
-		{name: "another UID", patch: `{"metadata":{"uid":"2","labels":{"a":"b"}}}`, wantErr: "UID in precondition: 2, UID in object meta: 1"},
+		{name: "another UID", patch: `{"metadata":{"uid":"2","labels":{"a":"b"}}}`, wantErr: `secrets.example.org "a": precondition failed: UID in precondition: 2, UID in object meta: 1`},
 		{name: "no UID", patch: `{"metadata":{"uid":null}}`, wantErr: "UID in precondition: , UID in object meta: 1"},
 		{name: "no JSON", patch: `{`, wantErr: "apiserver: the merge patch can't be applied to a Secret"},
 		{name: "another type", patch: `{"data":"hunter2"}`, wantErr: "apiserver: the merge patch can't be applied to a Secret"},
-		{name: "a JSON patch", typ: types.JSONPatchType, patch: `[]`, wantErr: "patch is not supported on resources of kind \"secrets\""},
-		{name: "read-only storage", readOnly: true, patch: `{}`, wantErr: "patch is not supported on resources of kind \"secrets\""},
+		{name: "a JSON patch", typ: types.JSONPatchType, patch: `[]`, wantErr: "patch is not supported on resources of kind \"secrets.example.org\""},
+		{name: "read-only storage", readOnly: true, patch: `{}`, wantErr: "patch is not supported on resources of kind \"secrets.example.org\""},
 		{name: "another object", object: &corev1.Pod{}, patch: `{}`, wantErr: "a *v1.Pod is not a Secret"},
 		{name: "storage down", err: errors.New("down"), patch: `{}`, wantErr: "down"},
 		{name: "what the server can't work with", patch: `{"metadata":{"name":"bad"}}`, wantErr: "converting a Secret: bad"},
