@@ -188,7 +188,7 @@ func TestDecisionsShareNothing(t *testing.T) {
 	wantAccount(t, a, before)
 }
 
-// A15, A17: names in a pod are of any length and of any bytes; a decision says of each edit what
+// A15: names in a pod are of any length and of any bytes; a decision says of each edit what
 // fits on a line.
 func TestDecisionsAreLinesOfText(t *testing.T) {
 	const long = 10_000
