@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"testing"
@@ -20,7 +21,7 @@ func TestRequire(t *testing.T) {
 		{"object", object, nil, object, nil},
 		{"error", nil, failed, nil, failed},
 		{"both", object, failed, nil, failed},
-		{"error that is a pointer", nil, fs.ErrNotExist, nil, fs.ErrNotExist},
+		{"error that is no pointer", nil, context.DeadlineExceeded, nil, context.DeadlineExceeded},
 		{"neither", nil, nil, nil, contract.ErrNothing},
 		{"nil pointer as the error", nil, (*fs.PathError)(nil), nil, contract.ErrNothing},
 		{"object and a nil pointer as the error", object, (*fs.PathError)(nil), nil, contract.ErrNothing},
