@@ -96,6 +96,13 @@ type movable struct{ keyring.Store }
 
 func TestMemoryGivesUp(t *testing.T) {
 	var m keyring.Memory
+	stored, err := m.Load(t.Context())
+	if err == nil {
+		_, err = stored.Entry("a.key")
+	}
+	if err == nil || err.Error() != "read a.key: file does not exist" {
+		t.Errorf("an entry that isn't there: %v", err)
+	}
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := m.Load(done); !errors.Is(err, context.Canceled) {

@@ -401,7 +401,8 @@ func TestRingEnsureSigningSteps(t *testing.T) {
 		other = mustOpen(t, memory, Config{})
 		theirs, act = "", tt.meanwhile
 		store := &hookedStore{Store: memory, swap: func(string) error { return tt.swap }}
-		ring := mustOpen(t, store, Config{})
+		var told error
+		ring := mustOpen(t, store, Config{Observe: func(_ context.Context, e keys.Event) { told = e.Err }})
 		store.n = 0
 		store.load = func(_ context.Context, n int) (*Stored, error) {
 			if n == 2 {
@@ -416,8 +417,8 @@ func TestRingEnsureSigningSteps(t *testing.T) {
 		switch {
 		case tt.swap != nil && !errors.Is(err, tt.swap), tt.reason != "" && (e == nil || e.Reason != tt.reason), tt.reason == "" && tt.swap == nil && err != nil:
 			t.Errorf("%s: EnsureSigning() = %v", tt.name, err)
-		case id != theirs || len(ring.Keys()) != tt.keys:
-			t.Errorf("%s: EnsureSigning() = %q with %d keys, want %q with %d", tt.name, id, len(ring.Keys()), theirs, tt.keys)
+		case id != theirs || len(ring.Keys()) != tt.keys || (told == nil) != (err == nil):
+			t.Errorf("%s: EnsureSigning() = %q with %d keys, want %q with %d; Observe got %v", tt.name, id, len(ring.Keys()), theirs, tt.keys, told)
 		}
 	}
 }
