@@ -652,15 +652,49 @@ func TestRemoteAge(t *testing.T) {
 	}
 }
 
+// Other keys, and keys under other ids, are a change; the same ones aren't.
+func TestRemoteChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := keystest.NewKey().Public(), keystest.NewKey().Public()
+		p := &publisher{}
+		var changed bool
+		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p,
+			Observe: func(_ context.Context, e keys.Event) { changed = e.Changed }})
+		for i, step := range []struct {
+			id   string
+			key  crypto.PublicKey
+			want bool
+		}{{"a", a, true}, {"a", a, false}, {"a", b, true}, {"b", b, true}, {"b", b, false}} {
+			key := keystest.Must(keys.NewPublicKey(step.key))
+			key.ID = step.id
+			jwks, _, err := keys.EncodeJWKS([]keys.PublicKey{key})
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.set(answer("application/json", string(jwks)))
+			time.Sleep(10 * time.Second)
+			keystest.WantKnown(t, r, "unknown", false)
+			if changed != step.want {
+				t.Errorf("step %d: Observe is told of a change: %t", i, changed)
+			}
+		}
+	})
+}
+
 // Keys that are too old when they arrive say nothing of any.
 func TestRemoteTooSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		key, id := keystest.KeyAndID(t)
 		good := publish(t, key.Public())
 		p := &publisher{handler: func(w http.ResponseWriter, r *http.Request) { time.Sleep(2 * time.Second); good(w, r) }}
-		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p, MaxAge: time.Second})
+		var last keys.Event
+		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p, MaxAge: time.Second,
+			Observe: func(_ context.Context, e keys.Event) { last = e }})
 		for _, id := range []string{id, "unknown"} {
 			keystest.WantUnavailable(t, r, id, "there are none that are younger than 1s")
+		}
+		if last.Took != 2*time.Second || last.Err != nil {
+			t.Errorf("Observe got %+v, want a fetch of 2s", last)
 		}
 	})
 }

@@ -692,6 +692,9 @@ func TestRingFolderFails(t *testing.T) {
 			t.Logf("%d changes", failAt-1)
 			return
 		}
+		if failAt == 1 && s.ring != nil {
+			t.Fatal("opened a new folder that may get lost")
+		}
 		if s.ring == nil { // it failed at the beginning
 			if !errors.Is(s.err, errFailed) {
 				t.Fatalf("change %d (%s) fails: opening says %v", failAt, s.fsys.failedOn, s.err)

@@ -116,7 +116,7 @@ func TestMemoryGivesUp(t *testing.T) {
 func TestMemoryPrintsNothing(t *testing.T) {
 	var m keyring.Memory
 	keystest.Must(keystest.Must(keyring.OpenStore(t.Context(), &m, keyring.Config{})).EnsureSigning(t.Context(), keys.ES256))
-	if text := fmt.Sprintf("%v %+v %#v %s", &m, &m, &m, &m); strings.Contains(text, "KEY") || strings.Contains(text, "entries") {
+	if text := fmt.Sprintf("%v %+v %#v %s", &m, &m, &m, &m); strings.Contains(text, "KEY") || strings.Contains(text, "entries") || strings.Count(text, "keyring.Memory(") != 4 {
 		t.Errorf("it prints as %.100s", text)
 	}
 }

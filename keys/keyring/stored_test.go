@@ -326,6 +326,41 @@ func TestRingLoadsAgain(t *testing.T) {
 	}
 }
 
+// Keys that a ring has are not read again, whatever the others do.
+func TestRingReadsNewKeysOnly(t *testing.T) {
+	now := scriptStart
+	store := &hookedStore{Store: &Memory{}}
+	ring := mustOpen(t, store, Config{Now: func() time.Time { return now }})
+	known := map[string]bool{mustAdd(t, ring) + privateSuffix: true}
+	other, err := keys.Generate(keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := ring.AddPublic(t.Context(), other.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	known[id+publicSuffix] = true
+	added := mustAdd(t, mustOpen(t, store.Store, Config{}))
+	var read []string
+	store.load = func(ctx context.Context, _ int) (*Stored, error) {
+		stored, err := store.Store.Load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		entry := stored.Entry
+		stored.Entry = func(name string) ([]byte, error) {
+			read = append(read, name)
+			return entry(name)
+		}
+		return stored, nil
+	}
+	now = now.Add(time.Second)
+	if got := len(ring.Keys()); got != 3 || fmt.Sprint(read) != fmt.Sprint([]string{added + privateSuffix}) {
+		t.Errorf("the ring has %d keys after it has read %q, want 3 after %s; known were %v", got, read, added, known)
+	}
+}
+
 // A store without an index may have versions; a step that changes nothing writes nothing,
 // and one that others keep undoing is tried 65 times.
 func TestRingSwaps(t *testing.T) {
