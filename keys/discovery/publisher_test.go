@@ -338,6 +338,25 @@ func TestPublisherUnchanged(t *testing.T) {
 	}
 }
 
+// Who refreshes waits for half a minute, and a request no longer than five seconds.
+func TestPublisherTimeouts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := keystest.Must(discovery.NewPublisher(discovery.PublisherConfig{Issuer: issuer, ExternalAddress: "h", Keys: contextSource(func(ctx context.Context) ([]keys.PublicKey, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		})}))
+		start := time.Now()
+		if err := d.Refresh(t.Context()); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 30*time.Second {
+			t.Errorf("Refresh() = %v after %v, want the end after 30s", err, time.Since(start))
+		}
+		start = time.Now()
+		time.Sleep(time.Second)
+		if resp, _ := get(t, d, "GET", discovery.JWKSPath, nil); resp.StatusCode != 503 || time.Since(start) != 6*time.Second {
+			t.Errorf("status %d after %v, want 503 after 5s", resp.StatusCode, time.Since(start))
+		}
+	})
+}
+
 // While another request asks a slow source, those that follow get the documents that there
 // are at once; and a source without keys has changed nothing.
 func TestPublisherSlowSource(t *testing.T) {

@@ -313,6 +313,35 @@ func TestRingFolderNotLocked(t *testing.T) {
 	}
 }
 
+// What looked left when there was no lock is looked at again with it.
+func TestRingFolderChangesBeforeTidying(t *testing.T) {
+	left := filepath.Join("ring", files.TempPrefix+"x")
+	for name, tt := range map[string]struct {
+		index *memFile // what the index has become; nil if it is gone
+		want  string   // what Observe gets
+	}{
+		"unreadable": {&memFile{[]byte(`{"version":1,"keys":[]}`), 0o666}, "the mode of ring/ring.json is 0666"},
+		"gone":       {nil, ""},
+	} {
+		fsys := newMemFS(map[string]memFile{"ring/ring.json": {[]byte(`{"version":1,"keys":[]}`), 0o644}, left: {}})
+		var told []error
+		lock := func(context.Context, string) (func() error, error) {
+			delete(fsys.files, "ring/ring.json")
+			if tt.index != nil {
+				fsys.files["ring/ring.json"] = *tt.index
+			}
+			return func() error {
+				fsys.files["ring/ring.json"] = memFile{[]byte(`{"version":1,"keys":[]}`), 0o644}
+				return nil
+			}, nil
+		}
+		_, err := openRing(t.Context(), "ring", Config{Observe: func(_ context.Context, e keys.Event) { told = append(told, e.Err) }}, fsys, lock)
+		if _, stays := fsys.files[left]; err != nil || !stays || (tt.want == "") != (len(told) == 0) || len(told) == 1 && !strings.Contains(told[0].Error(), tt.want) {
+			t.Errorf("an index that is %s: %v, Observe got %v; what is left stays: %t", name, err, told, stays)
+		}
+	}
+}
+
 // A folder with private keys of a ring has lost its index; other files are nobody's.
 func TestRingFolderWithoutIndex(t *testing.T) {
 	_, ids, _ := scriptKeys(t)
@@ -681,6 +710,8 @@ func TestRingFolderUnknownKey(t *testing.T) {
 // folder, and the step can be tried again.
 func TestRingFolderFails(t *testing.T) {
 	all, ids, names := scriptKeys(t)
+	made := &script{t: t, fsys: newMemFS(nil), now: scriptStart}
+	made.open()
 	for failAt := 1; ; failAt++ {
 		s := &script{t: t, fsys: newMemFS(nil), now: scriptStart}
 		s.fsys.failAt = failAt
@@ -692,8 +723,8 @@ func TestRingFolderFails(t *testing.T) {
 			t.Logf("%d changes", failAt-1)
 			return
 		}
-		if failAt == 1 && s.ring != nil {
-			t.Fatal("opened a new folder that may get lost")
+		if failAt <= made.fsys.steps && s.ring != nil {
+			t.Fatalf("change %d (%s) fails: the folder opens, and may get lost", failAt, s.fsys.failedOn)
 		}
 		if s.ring == nil { // it failed at the beginning
 			if !errors.Is(s.err, errFailed) {

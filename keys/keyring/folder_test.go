@@ -187,6 +187,9 @@ func TestOpenDamaged(t *testing.T) {
 		{"folder for an index", func(dir string) error {
 			return errors.Join(os.Remove(filepath.Join(dir, "ring.json")), os.Mkdir(filepath.Join(dir, "ring.json"), 0o755))
 		}, "keyring: reading ring: read ring.json: is a directory", false},
+		{"link to itself for an index", func(dir string) error {
+			return errors.Join(os.Remove(filepath.Join(dir, "ring.json")), os.Symlink("ring.json", filepath.Join(dir, "ring.json")))
+		}, "keyring: reading ring: open ring.json: too many levels of symbolic links", false},
 		{"no index", remove("ring.json"), "keyring: opening ring: there are keys but no ring.json", false},
 		{"no key", remove(id2 + ".key"), "keyring: error reading private key file " + id2 + ".key: open " + id2 + ".key: no such file or directory", true},
 		{"no public key", remove(idPub + ".pub"), "keyring: error reading public key file " + idPub + ".pub: open " + idPub + ".pub: no such file or directory", true},
