@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/kubesa/serviceaccount/internal/strictjson"
 )
@@ -72,6 +73,36 @@ func TestScanner(t *testing.T) {
 		if err != nil || wantErr != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("read %#v (%v) from %.200s, want %#v (%v)", got, err, text, want, wantErr)
 		}
+	}
+}
+
+// Whatever byte stands where a text may go on, it is JSON if encoding/json says so; but
+// for what isn't UTF-8.
+func TestScannerBytes(t *testing.T) {
+	for _, around := range [][2]string{
+		{"", ""}, {"", "1"}, {"", ".5"}, {"1", ""}, {"1", "1"}, {"-", "1"}, {"0", "1"}, {"1.", ""}, {"1.", "e5"}, {"1e", ""}, {"1e", "1"}, {"1", "e"}, {"1.5e", "5"},
+		{`"`, `"`}, {`"\`, `"`}, {`"\u00`, `0"`}, {"[1", "2]"}, {"[", "]"}, {`{"a"`, "1}"}, {`{"a":1`, `"b":2}`}, {"tru", ""}, {"nul", ""}, {"fals", ""},
+	} {
+		for c := range 256 {
+			text := around[0] + string([]byte{byte(c)}) + around[1]
+			if _, err := read(text); (err == nil) != (json.Valid([]byte(text)) && utf8.ValidString(text)) {
+				t.Errorf("%q: %v, and encoding/json takes it for valid: %t", text, err, json.Valid([]byte(text)))
+			}
+		}
+	}
+	// Without a Context nobody stops a scan, however long it is.
+	if _, err := read("[" + strings.Repeat("1,", 5000) + "1]"); err != nil {
+		t.Errorf("a long array: %v", err)
+	}
+	s := strictjson.Scanner{Source: "[ \n {} , 2]", MaxDepth: maxDepth}
+	for i := range s.Elements {
+		if got, want := s.Raw(), []string{"{}", "2"}[i]; got != want {
+			t.Errorf("Raw() = %q, want %q", got, want)
+		}
+	}
+	s = strictjson.Scanner{Source: `"a"`, NullIsAbsent: true}
+	if s.Int(); s.Mismatch == nil {
+		t.Error("a string instead of an integer is no mismatch where null is absent")
 	}
 }
 
