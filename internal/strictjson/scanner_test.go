@@ -80,7 +80,7 @@ func TestScanner(t *testing.T) {
 // for what isn't UTF-8.
 func TestScannerBytes(t *testing.T) {
 	for _, around := range [][2]string{
-		{"", ""}, {"", "1"}, {"", ".5"}, {"1", ""}, {"1", "1"}, {"-", "1"}, {"0", "1"}, {"1.", ""}, {"1.", "e5"}, {"1e", ""}, {"1e", "1"}, {"1", "e"}, {"1.5e", "5"},
+		{"", ""}, {"", "1"}, {"", ".5"}, {"1", ""}, {"1", "1"}, {"-", ""}, {"-", "1"}, {"0", "1"}, {"1.", ""}, {"1.", "e5"}, {"1e", ""}, {"1e", "1"}, {"1", "e"}, {"1.5e", "5"},
 		{`"`, `"`}, {`"\`, `"`}, {`"\u00`, `0"`}, {"[1", "2]"}, {"[", "]"}, {`{"a"`, "1}"}, {`{"a":1`, `"b":2}`}, {"tru", ""}, {"nul", ""}, {"fals", ""},
 	} {
 		for c := range 256 {
@@ -94,7 +94,14 @@ func TestScannerBytes(t *testing.T) {
 	if _, err := read("[" + strings.Repeat("1,", 5000) + "1]"); err != nil {
 		t.Errorf("a long array: %v", err)
 	}
-	s := strictjson.Scanner{Source: "[ \n {} , 2]", MaxDepth: maxDepth}
+	if _, err := read("\"\x1f\""); err == nil || !strings.HasPrefix(err.Error(), "control character") {
+		t.Errorf("0x1f in a string: %v", err)
+	}
+	s := strictjson.Scanner{Source: " 1 "}
+	if got := s.Raw(); got != "1" {
+		t.Errorf("Raw() = %q, want 1", got)
+	}
+	s = strictjson.Scanner{Source: "[ \n {} , 2]", MaxDepth: maxDepth}
 	for i := range s.Elements {
 		if got, want := s.Raw(), []string{"{}", "2"}[i]; got != want {
 			t.Errorf("Raw() = %q, want %q", got, want)

@@ -189,11 +189,11 @@ func (s *script) open() {
 	s.ring, s.err = openRing(context.Background(), "ring", Config{MaxAge: time.Hour, MaxTokenLifetime: time.Hour, Now: func() time.Time { return s.now }}, s.fsys, noLock)
 }
 
-// A listFS fails to list folders after some calls, or to remove the files of public keys.
+// A listFS fails to list folders after some calls, or to remove some files.
 type listFS struct {
 	*memFS
-	lists      int // how many more calls of List succeed
-	keepPublic bool
+	lists int    // how many more calls of List succeed
+	keep  string // the end of names that can't be removed
 }
 
 func (m *listFS) List(dir string) ([]string, error) {
@@ -204,7 +204,7 @@ func (m *listFS) List(dir string) ([]string, error) {
 }
 
 func (m *listFS) Remove(name string) error {
-	if m.keepPublic && strings.HasSuffix(name, publicSuffix) {
+	if m.keep != "" && strings.HasSuffix(name, m.keep) {
 		return errFailed
 	}
 	return m.memFS.Remove(name)
@@ -299,10 +299,16 @@ func TestRingFolderNotLocked(t *testing.T) {
 	if _, ok := fsys.files[left]; !ok {
 		t.Error("what is left was removed without a lock")
 	}
+	// What can't be removed is told.
+	told, fsys.failAt = nil, fsys.steps+1
+	if _, err := openRing(t.Context(), "ring", Config{Observe: observe}, fsys, noLock); err != nil || len(told) != 1 || !errors.Is(told[0], errFailed) {
+		t.Fatalf("opened, and what is left stays: %v; Observe got %v, want the failure", err, told)
+	}
 	// One that can't be let go says so.
+	told = nil
 	stuck := func(context.Context, string) (func() error, error) { return func() error { return errFailed }, nil }
 	ring, err = openRing(t.Context(), "ring", Config{Observe: observe}, fsys, stuck)
-	if err != nil || len(told) != 3 || !errors.Is(told[2], errFailed) {
+	if err != nil || len(told) != 1 || !errors.Is(told[0], errFailed) {
 		t.Fatalf("opened with a lock that can't be let go: %v; Observe got %v, want the failure", err, told)
 	}
 	if err := ring.Promote(t.Context(), ids["a"]); !errors.Is(err, errFailed) {
@@ -377,7 +383,7 @@ func TestRingFolderPublicStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	now = now.Add(2 * time.Hour)
-	fsys.keepPublic = true
+	fsys.keep = publicSuffix
 	name := filepath.Join("ring", id+publicSuffix)
 	if err := ring.Retire(t.Context(), id); !errors.Is(err, errFailed) || len(ring.Keys()) != 1 || fsys.files[name].data == nil {
 		t.Errorf("Retire() = %v with %d keys, want the failure, and the key retired", err, len(ring.Keys()))
@@ -385,9 +391,29 @@ func TestRingFolderPublicStays(t *testing.T) {
 	if _, err := ring.Add(t.Context(), add()); !errors.Is(err, errFailed) || len(ring.Keys()) != 1 {
 		t.Errorf("Add() = %v with %d keys, want the failure, and nothing added", err, len(ring.Keys()))
 	}
-	fsys.keepPublic = false
+	fsys.keep = ""
 	if _, err := ring.Add(t.Context(), add()); err != nil || fsys.files[name].data != nil {
 		t.Errorf("Add() afterwards = %v; the file is there: %t", err, fsys.files[name].data != nil)
+	}
+}
+
+// The file of a retired private key that can't be removed is an error, too.
+func TestRingFolderPrivateStays(t *testing.T) {
+	fsys := &listFS{memFS: newMemFS(nil), lists: 1 << 20}
+	ring, err := openRing(t.Context(), "ring", Config{}, fsys, noLock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := mustAdd(t, ring)
+	mustAdd(t, ring)
+	name := filepath.Join("ring", first+privateSuffix)
+	fsys.keep = privateSuffix
+	if err := ring.Retire(t.Context(), first); !errors.Is(err, errFailed) || len(ring.Keys()) != 1 || fsys.files[name].data == nil {
+		t.Errorf("Retire() = %v with %d keys, want the failure, and the key retired", err, len(ring.Keys()))
+	}
+	fsys.keep = ""
+	if mustAdd(t, ring); fsys.files[name].data != nil {
+		t.Error("the file stays")
 	}
 }
 
