@@ -165,6 +165,9 @@ func TestOpenRefuses(t *testing.T) {
 				t.Fatal(err)
 			}
 		}},
+		{name: "executable", want: "examples/webhook/webhook has 1048577 bytes", spoil: func(t *testing.T, dir string) {
+			write(t, dir, "examples/webhook/webhook", strings.Repeat("x", 1<<20+1))
+		}},
 		{name: "listed too early", want: "does not list before it", spoil: func(t *testing.T, dir string) {
 			edit(t, dir, release.ModulesFile, func(s string) string {
 				return strings.Replace(s, "\nfake/apiserver\n", "\n", 1) + "fake/apiserver\n"

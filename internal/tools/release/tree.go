@@ -23,6 +23,9 @@ import (
 // ModulesFile says which modules are published; its path in the repository.
 const ModulesFile = "internal/tools/modules.txt"
 
+// maxFileSize bounds the files of the repository, so that no executable gets in.
+const maxFileSize = 1 << 20
+
 // A Tree is a checkout of the repository. It is not safe for concurrent use.
 type Tree struct {
 	Dir       string    // of the checkout
@@ -54,11 +57,16 @@ func Open(dir string) (*Tree, error) {
 	if err != nil {
 		return nil, err
 	}
+	var errs []error
 	for name := range strings.SplitSeq(strings.TrimSuffix(list, "\x00"), "\x00") {
-		// What is deleted but not committed yet is still listed.
-		if _, err := os.Lstat(t.path(name)); err == nil {
-			t.files = append(t.files, name)
+		info, err := os.Lstat(t.path(name))
+		if err != nil {
+			continue // what is deleted but not committed yet is still listed
 		}
+		if info.Size() > maxFileSize {
+			errs = append(errs, fmt.Errorf("%s has %d bytes, more than %d: is it a build's?", name, info.Size(), maxFileSize))
+		}
+		t.files = append(t.files, name)
 	}
 	slices.Sort(t.files)
 	t.files = slices.Compact(t.files)
@@ -77,7 +85,6 @@ func Open(dir string) (*Tree, error) {
 		}
 		modules[m.Dir] = m
 	}
-	var errs []error
 	for _, dir := range published {
 		if modules[dir] == nil {
 			errs = append(errs, fmt.Errorf("%s lists %s, which has no go.mod", ModulesFile, dir))
