@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -358,6 +359,15 @@ func TestRingReadsNewKeysOnly(t *testing.T) {
 	now = now.Add(time.Second)
 	if got := len(ring.Keys()); got != 3 || fmt.Sprint(read) != fmt.Sprint([]string{added + privateSuffix}) {
 		t.Errorf("the ring has %d keys after it has read %q, want 3 after %s; known were %v", got, read, added, known)
+	}
+	if list, err := ring.PublicKeys(t.Context(), id); err != nil || len(list) != 1 || list[0].Key == nil {
+		t.Errorf("PublicKeys() of one that only verifies = %+v, %v", list, err)
+	}
+	// A ring that was loaded is gone if there is none any more.
+	store.load = func(context.Context, int) (*Stored, error) { return &Stored{}, nil }
+	now = now.Add(time.Second)
+	if got := len(ring.Keys()); got != 3 || ring.Err() == nil || !strings.HasSuffix(ring.Err().Error(), "ring.json in memory is gone") {
+		t.Errorf("the ring has %d keys, Err() = %v, want 3, and that the store is gone", got, ring.Err())
 	}
 }
 
