@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
@@ -324,6 +325,69 @@ func TestRingLoadsAgain(t *testing.T) {
 		if !errors.Is(err, tt.want) || tt.want == nil && len(again.Keys()) != tt.keys {
 			t.Errorf("%s: OpenStore() = %v, %v, want %d keys, %v", tt.name, again, err, tt.keys, tt.want)
 		}
+	}
+}
+
+// An entry has the key that the index says, and no other, not even of its kind.
+func TestReadEntries(t *testing.T) {
+	mine, err := keys.Generate(keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := keys.Generate(keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	added, err := newPrivateKey(mine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private := func(key crypto.Signer) string {
+		data, err := keys.EncodePrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	public := func(list ...crypto.Signer) (text string) {
+		for _, key := range list {
+			data, err := keys.EncodePublicKey(key.Public())
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += string(data)
+		}
+		return text
+	}
+	for _, tt := range []struct {
+		name, private, public string
+		alg                   keys.Algorithm
+		want                  string // the beginning of the error
+	}{
+		{"good", private(mine), public(mine), keys.ES256, ""},
+		{"another key", private(other), public(other), keys.ES256, "it has another key"},
+		{"another algorithm", private(mine), public(mine), keys.ES384, "it has another key"},
+		{"no key", "canary", "canary", keys.ES256, "keys: data does not contain "},
+	} {
+		stored := &Stored{Entry: func(name string) ([]byte, error) {
+			if strings.HasSuffix(name, privateSuffix) {
+				return []byte(tt.private), nil
+			}
+			return []byte(tt.public), nil
+		}}
+		key := indexedKey{ID: added.public.ID, Algorithm: tt.alg}
+		signer, err := readPrivate(key, stored)
+		if (signer == nil) != (tt.want != "") || (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: readPrivate() = %v, %v, want %s", tt.name, signer, err, tt.want)
+		}
+		pub, err := readPublic(key, stored)
+		if (pub == nil) != (tt.want != "") || (err == nil) != (tt.want == "") || err != nil && !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("%s: readPublic() = %v, %v, want %s", tt.name, pub, err, tt.want)
+		}
+	}
+	two := &Stored{Entry: func(string) ([]byte, error) { return []byte(public(mine, other)), nil }}
+	if _, err := readPublic(indexedKey{ID: added.public.ID, Algorithm: keys.ES256}, two); err != errOtherKey {
+		t.Errorf("readPublic() of two keys = %v", err)
 	}
 }
 
