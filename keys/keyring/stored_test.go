@@ -328,6 +328,33 @@ func TestRingLoadsAgain(t *testing.T) {
 	}
 }
 
+// Entries go with their keys, public and private ones.
+func TestRingRemovesEntries(t *testing.T) {
+	memory := &Memory{}
+	ring := mustOpen(t, memory, Config{})
+	first := mustAdd(t, ring)
+	key, err := keys.Generate(keys.ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := ring.AddPublic(t.Context(), key.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := mustAdd(t, ring)
+	if len(memory.entries) != 3 || memory.entries[first+privateSuffix] == nil || memory.entries[public+publicSuffix] == nil {
+		t.Errorf("there are %d entries, want 3", len(memory.entries))
+	}
+	for _, id := range []string{first, public} {
+		if err := ring.Revoke(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(memory.entries) != 1 || memory.entries[last+privateSuffix] == nil {
+		t.Errorf("there are %d entries, want that of the last key", len(memory.entries))
+	}
+}
+
 // An entry has the key that the index says, and no other, not even of its kind.
 func TestReadEntries(t *testing.T) {
 	mine, err := keys.Generate(keys.ES256)
@@ -487,6 +514,7 @@ func TestRingEnsureSigningSteps(t *testing.T) {
 		reason    Reason
 	}{
 		{"faster", func() (err error) { theirs, err = other.EnsureSigning(t.Context(), keys.ES256); return err }, nil, 1, ""},
+		{"published one", func() error { theirs = mustAdd(t, other); return nil }, nil, 1, ""},
 		{"published two", func() error {
 			mustAdd(t, other)
 			mustAdd(t, other)
@@ -526,7 +554,7 @@ func TestRingEnsureSigningSteps(t *testing.T) {
 		switch {
 		case tt.swap != nil && !errors.Is(err, tt.swap), tt.reason != "" && (e == nil || e.Reason != tt.reason), tt.reason == "" && tt.swap == nil && err != nil:
 			t.Errorf("%s: EnsureSigning() = %v", tt.name, err)
-		case id != theirs || len(ring.Keys()) != tt.keys || (told == nil) != (err == nil):
+		case id != theirs || len(ring.Keys()) != tt.keys || len(memory.entries) != tt.keys || (told == nil) != (err == nil):
 			t.Errorf("%s: EnsureSigning() = %q with %d keys, want %q with %d; Observe got %v", tt.name, id, len(ring.Keys()), theirs, tt.keys, told)
 		}
 	}
