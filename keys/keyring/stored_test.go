@@ -218,9 +218,15 @@ func TestRingStoreHangs(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var events []keys.Event
+				observed := make(chan keys.Event, 16) // by one goroutine after another
+				events := func() (list []keys.Event) {
+					for len(observed) > 0 {
+						list = append(list, <-observed)
+					}
+					return list
+				}
 				store := &hookedStore{Store: &Memory{}}
-				ring, err := newRing(Config{Observe: func(_ context.Context, e keys.Event) { events = append(events, e) }}, store, tt.remote)
+				ring, err := newRing(Config{Observe: func(_ context.Context, e keys.Event) { observed <- e }}, store, tt.remote)
 				if err == nil {
 					err = ring.open(t.Context())
 				}
@@ -231,7 +237,8 @@ func TestRingStoreHangs(t *testing.T) {
 				if err := ring.Promote(t.Context(), id); err != nil {
 					t.Fatal(err)
 				}
-				events = nil
+				events()
+				synctest.Wait()
 				store.load = func(ctx context.Context, _ int) (*Stored, error) { <-ctx.Done(); return nil, ctx.Err() }
 				time.Sleep(time.Second)
 				ctx, cancel := context.WithTimeout(t.Context(), tt.patience)
@@ -242,37 +249,42 @@ func TestRingStoreHangs(t *testing.T) {
 				}
 				time.Sleep(10*time.Second - time.Since(began) - 1)
 				synctest.Wait()
-				if ring.Err() != nil || len(events) != 0 {
-					t.Errorf("before ten seconds Err() = %v, and Observe got %+v", ring.Err(), events)
+				if got := events(); ring.Err() != nil || len(got) != 0 {
+					t.Errorf("before ten seconds Err() = %v, and Observe got %+v", ring.Err(), got)
 				}
 				time.Sleep(time.Nanosecond)
 				synctest.Wait()
-				if !errors.Is(ring.Err(), context.DeadlineExceeded) || len(events) != 1 || events[0].Took != 10*time.Second || events[0].Err == nil {
-					t.Errorf("after ten seconds Err() = %v, and Observe got %+v", ring.Err(), events)
+				if got := events(); !errors.Is(ring.Err(), context.DeadlineExceeded) || len(got) != 1 || got[0].Took != 10*time.Second || got[0].Err == nil {
+					t.Errorf("after ten seconds Err() = %v, and Observe got %+v", ring.Err(), got)
 				}
+				synctest.Wait()
 				store.load = func(context.Context, int) (*Stored, error) { time.Sleep(3 * time.Second); return nil, nil }
-				events = nil
-				if err := ring.Promote(t.Context(), id); err != nil || len(events) != 1 || events[0].Took != 3*time.Second {
-					t.Errorf("Promote() = %v, and Observe got %+v, want one step of 3s", err, events)
+				err = ring.Promote(t.Context(), id)
+				if got := events(); err != nil || len(got) != 1 || got[0].Took != 3*time.Second {
+					t.Errorf("Promote() = %v, and Observe got %+v, want one step of 3s", err, got)
 				}
 				// Nobody knows whether there is a key while the store hangs.
+				synctest.Wait()
 				store.load = nil
 				time.Sleep(time.Second)
 				if ring.Keys(); ring.Err() != nil {
 					t.Errorf("Err() = %v, and the store answers", ring.Err())
 				}
+				synctest.Wait()
 				store.load = func(ctx context.Context, _ int) (*Stored, error) { <-ctx.Done(); return nil, ctx.Err() }
 				if list, err := ring.PublicKeys(t.Context(), "x"); !errors.Is(err, keys.ErrUnavailable) || list != nil {
 					t.Errorf("PublicKeys() of an unknown key = %v, %v, want ErrUnavailable", list, err)
 				}
 				time.Sleep(20 * time.Second)
-				events = nil
+				events()
 				ring.steps <- struct{}{} // somebody takes a step: it isn't read, so no end of the failure is told
-				if ring.Keys(); len(events) != 0 {
-					t.Errorf("Observe got %+v, want nothing", events)
+				ring.Keys()
+				if got := events(); len(got) != 0 {
+					t.Errorf("Observe got %+v, want nothing", got)
 				}
 				<-ring.steps
 				var call context.Context
+				synctest.Wait()
 				store.load = func(ctx context.Context, _ int) (*Stored, error) { call = ctx; return nil, nil }
 				time.Sleep(time.Second)
 				ring.Keys()
