@@ -101,9 +101,6 @@ func (r *Ring) loadNow(ctx context.Context, view *ringView) (*ringView, error) {
 }
 
 func readingError(err error) error {
-	if err == nil {
-		return nil
-	}
 	return fmt.Errorf("keyring: reading ring: %w", err)
 }
 
