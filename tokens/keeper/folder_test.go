@@ -89,6 +89,116 @@ func TestFolderFails(t *testing.T) {
 	}
 }
 
+// KUB-16, KUB-46: after a day, 80 % of the life, or a minute before the end if half of
+// it is over, and up to a tenth earlier.
+func TestFolderRenewal(t *testing.T) {
+	for _, tt := range []struct{ life, want time.Duration }{
+		{100 * time.Hour, 24 * time.Hour},
+		{time.Hour, 48 * time.Minute},
+		{4 * time.Minute, 3 * time.Minute},
+		{2 * time.Minute, time.Minute},
+		{90 * time.Second, 45 * time.Second},
+		{0, 0}, // nothing expires
+	} {
+		seen := map[time.Duration]bool{}
+		for range 3 {
+			calls, expiry := 0, noon.Add(tt.life)
+			if tt.life == 0 {
+				expiry = time.Time{}
+			}
+			folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: t.TempDir(), Now: func() time.Time { return noon }, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
+				calls++
+				return nil, expiry, nil
+			}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				next, err := folder.Sync(t.Context())
+				if err != nil || calls != 1 || next.IsZero() != (tt.life == 0) {
+					t.Fatalf("%v: Sync() = %v, %v after %d calls of Fill", tt.life, next, err, calls)
+				}
+				if wait := next.Sub(noon); tt.life > 0 && (wait > tt.want || wait < tt.want-tt.want/10) {
+					t.Errorf("%v: to be renewed in %v, want %v less up to a tenth", tt.life, wait, tt.want)
+				}
+				seen[next.Sub(noon)] = true
+			}
+		}
+		if tt.life > 0 && len(seen) != 3 {
+			t.Errorf("%v: three folders are renewed at %d times, want 3", tt.life, len(seen))
+		}
+	}
+}
+
+// A Fill that fails is called less and less often, a slow one ends, and a success makes
+// the next failure the first.
+func TestFolderBackOff(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		hang, down := true, true
+		var last keeper.Event
+		folder, err := keeper.NewFolder(keeper.FolderConfig{
+			Dir: dir, Observe: func(_ context.Context, e keeper.Event) { last = e },
+			Fill: func(ctx context.Context) (map[string]keeper.File, time.Time, error) {
+				if hang {
+					<-ctx.Done()
+				}
+				if down {
+					return nil, time.Time{}, errors.New("down")
+				}
+				return nil, time.Now().Add(time.Minute), nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		fail := func(want time.Duration) {
+			t.Helper()
+			next, err := folder.Sync(t.Context())
+			if err == nil || time.Until(next) != want {
+				t.Errorf("Sync() = %v, to be retried in %v, want %v", err, time.Until(next), want)
+			}
+			time.Sleep(time.Until(next))
+		}
+		fail(time.Second)
+		if last.Took != 30*time.Second {
+			t.Errorf("a hanging Fill took %v, want 30s", last.Took)
+		}
+		hang = false
+		for _, want := range []time.Duration{2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60} {
+			fail(want * time.Second)
+		}
+		down = false
+		next, err := folder.Sync(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		down = true
+		time.Sleep(time.Until(next))
+		fail(time.Second)
+	})
+}
+
+// Without an expiry there is nothing to do but to wait for the end.
+func TestFolderRunForEver(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
+			calls++
+			return nil, time.Time{}, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Hour)
+		defer cancel()
+		if err := folder.Run(ctx); !errors.Is(err, context.DeadlineExceeded) || calls != 1 {
+			t.Errorf("Run() = %v after %d calls of Fill, want one and the error of the context", err, calls)
+		}
+	})
+}
+
 func TestFolderRun(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {

@@ -47,6 +47,9 @@ func newPayloadCase() *payloadCase {
 		}},
 	}
 	c.cfg = keeper.PayloadConfig{ConfigMaps: cluster, Secrets: cluster, Mint: func(_ context.Context, pod *corev1.Pod, source *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
+		if *source.ExpirationSeconds == 0 {
+			return &tokens.Token{Value: "for ever"}, nil
+		}
 		return &tokens.Token{Value: fmt.Sprintf("T-%s-%s", pod.Spec.ServiceAccountName, source.Audience), Expiry: noon.Add(time.Duration(*source.ExpirationSeconds) * time.Second)}, nil
 	}}
 	return c
@@ -99,6 +102,9 @@ func TestPayloadBounds(t *testing.T) {
 	bundle := func(int) corev1.VolumeProjection {
 		return corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{SignerName: ptr("x/y"), LabelSelector: &metav1.LabelSelector{}, Path: "same"}}
 	}
+	manyBundles := func(int) corev1.VolumeProjection {
+		return corev1.VolumeProjection{ClusterTrustBundle: &corev1.ClusterTrustBundleProjection{SignerName: ptr("x/many"), LabelSelector: &metav1.LabelSelector{}, Optional: ptr(true), Path: "same"}}
+	}
 	annotations := func(i int) corev1.VolumeProjection {
 		return corev1.VolumeProjection{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{Path: fmt.Sprint("d", i), FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.annotations"}}}}}
 	}
@@ -118,6 +124,7 @@ func TestPayloadBounds(t *testing.T) {
 		{name: "all of it, at the same path", n: 1000, source: func(i int) corev1.VolumeProjection { return configMap("large", "", i) }, at: 67, want: content},
 		{name: "annotations", n: 5000, source: annotations, at: 258, want: content},
 		{name: "bundles, at the same path", n: 1000, source: bundle, at: 66, want: content},
+		{name: "labels of bundles", n: 1000, source: manyBundles, at: 66, want: content},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := newPayloadCase()
@@ -149,7 +156,25 @@ func TestPayloadBounds(t *testing.T) {
 	}
 }
 
-// largeBundles has one ClusterTrustBundle of 1 MiB for each signer.
+// A volume of 64 MiB may be, with its path; a byte more may not.
+func TestPayloadLargestContent(t *testing.T) {
+	const most = 64<<20 - len("token")
+	for _, tt := range []struct {
+		size int
+		ok   bool
+	}{{most, true}, {most + 1, false}} {
+		c := newPayloadCase()
+		c.volume.Sources = c.volume.Sources[:1]
+		c.cfg.Mint = func(context.Context, *corev1.Pod, *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
+			return &tokens.Token{Value: strings.Repeat("x", tt.size)}, nil
+		}
+		if _, _, err := keeper.Payload(t.Context(), c.pod, c.volume, c.cfg); (err == nil) != tt.ok {
+			t.Errorf("%d bytes: Payload() = %v", tt.size, err)
+		}
+	}
+}
+
+// largeBundles has one ClusterTrustBundle of 1 MiB for each signer, and many of one.
 type largeBundles struct{}
 
 func (largeBundles) GetClusterTrustBundle(context.Context, string) (*certificatesv1.ClusterTrustBundle, error) {
@@ -157,6 +182,9 @@ func (largeBundles) GetClusterTrustBundle(context.Context, string) (*certificate
 }
 
 func (largeBundles) ListClusterTrustBundles(_ context.Context, signer string) ([]*certificatesv1.ClusterTrustBundle, error) {
+	if signer == "x/many" {
+		return make([]*certificatesv1.ClusterTrustBundle, 1<<20/64), nil
+	}
 	return []*certificatesv1.ClusterTrustBundle{{Spec: certificatesv1.ClusterTrustBundleSpec{SignerName: signer, TrustBundle: strings.Repeat("# comment\n", 1<<20/10)}}}, nil
 }
 
@@ -213,6 +241,14 @@ func TestPayload(t *testing.T) {
 			c.pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{RunAsUser: ptr(int64(7))}
 			c.pod.Spec.EphemeralContainers = []corev1.EphemeralContainer{{}}
 		}, want: plain},
+		{name: "a container without a user of its own", mutate: func(c *payloadCase) {
+			c.pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: ptr(int64(7))}
+			c.pod.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{}
+		}, want: with(map[string]string{"token": "T-builder- 600 user 7"})},
+		{name: "tokens that expire later, or never", mutate: func(c *payloadCase) {
+			c.add(corev1.VolumeProjection{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "later", ExpirationSeconds: ptr(int64(7200))}})
+			c.add(corev1.VolumeProjection{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Path: "never", ExpirationSeconds: ptr(int64(0))}})
+		}, want: with(map[string]string{"later": "T-builder- 644", "never": "for ever 644"})},
 		{name: "a group", mutate: func(c *payloadCase) { c.pod.Spec.SecurityContext = &corev1.PodSecurityContext{FSGroup: ptr(int64(9))} },
 			want: with(map[string]string{"token": "T-builder- 640 group 9"})},
 		{name: "all of a ConfigMap", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Items = nil }, want: with(map[string]string{"more": "x 644", "bin": "\x00 644"})},
@@ -227,6 +263,18 @@ func TestPayload(t *testing.T) {
 		}, want: with(map[string]string{"metadata.name": "job 644", "metadata.uid": "1 644", "metadata.labels": "a=\"x\\\"y\"\nb=\"2\" 644", "metadata.annotations": " 644", "metadata.labels['b']": "2 644"})},
 		{name: "an optional ConfigMap that isn't there", mutate: func(c *payloadCase) { m := c.volume.Sources[1].ConfigMap; m.Name, m.Optional = "gone", ptr(true) },
 			want: map[string]string{"token": "T-builder- 644", "namespace": "ci 644"}},
+		{name: "a required ConfigMap that isn't there", mutate: func(c *payloadCase) {
+			m := c.volume.Sources[1].ConfigMap
+			m.Name, m.Optional = "gone", ptr(false)
+		}, err: `keeper: source 1: the ConfigMap "gone": configmaps "gone" not found`},
+		{name: "a required key that isn't there", mutate: func(c *payloadCase) {
+			m := c.volume.Sources[1].ConfigMap
+			m.Items[0].Key, m.Optional = "gone", ptr(false)
+		}, err: `keeper: source 1: the ConfigMap kube-root-ca.crt has no key "gone"`},
+		{name: "a field that isn't quoted", mutate: func(c *payloadCase) { c.add(fields("metadata.labels['b")) },
+			err: `keeper: source 3: path "metadata.labels['b": the field "metadata.labels['b" isn't known here`},
+		{name: "a field with keys that isn't known", mutate: func(c *payloadCase) { c.add(fields("metadata.finalizers['b']")) },
+			err: `keeper: source 3: path "metadata.finalizers['b']": the field "metadata.finalizers['b']" isn't known here`},
 		{name: "a ConfigMap that isn't there", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Name = "gone" }, err: `keeper: source 1: the ConfigMap "gone": configmaps "gone" not found`},
 		{name: "a ConfigMap that is a path", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Name = "../x" }, err: `keeper: source 1: the ConfigMap "../x": there can't be one of that name`},
 		{name: "a key that isn't there", mutate: func(c *payloadCase) { c.volume.Sources[1].ConfigMap.Items[0].Key = "gone" }, err: `keeper: source 1: the ConfigMap kube-root-ca.crt has no key "gone"`},
@@ -248,6 +296,11 @@ func TestPayload(t *testing.T) {
 		{name: "Mint returns nothing", mutate: func(c *payloadCase) {
 			c.cfg.Mint = func(context.Context, *corev1.Pod, *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
 				return nil, nil
+			}
+		}, err: "keeper: source 0: the function Mint returned neither a token nor an error"},
+		{name: "Mint returns no value", mutate: func(c *payloadCase) {
+			c.cfg.Mint = func(context.Context, *corev1.Pod, *corev1.ServiceAccountTokenProjection) (*tokens.Token, error) {
+				return &tokens.Token{Expiry: noon}, nil
 			}
 		}, err: "keeper: source 0: the function Mint returned neither a token nor an error"},
 	} {
@@ -285,7 +338,11 @@ func TestPayload(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := keeper.Payload(t.Context(), nil, nil, keeper.PayloadConfig{}); err == nil {
+	c := newPayloadCase()
+	if _, _, err := keeper.Payload(t.Context(), nil, c.volume, c.cfg); err == nil {
 		t.Error("without a pod there is no error")
+	}
+	if _, _, err := keeper.Payload(t.Context(), c.pod, nil, c.cfg); err == nil {
+		t.Error("without a volume there is no error")
 	}
 }

@@ -2,6 +2,7 @@ package keeper_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -50,7 +51,7 @@ func newWorld(t *testing.T, change func(*world, *corev1.Secret)) *world {
 			case "":
 				return nil, nil
 			case "bad":
-				return nil, errors.New("bad label")
+				return &keeper.Want{Namespace: "ci", Name: "builder"}, errors.New("bad label")
 			}
 			want := w.want
 			return &want, nil
@@ -92,9 +93,13 @@ func (w *world) token(want keeper.Want) *tokens.Token {
 		pod = fmt.Sprintf(`"pod":{"name":%q,"uid":%q},`, w.pod.Name, w.pod.UID)
 	}
 	expiry := w.now.Add(w.life)
+	exp := fmt.Sprintf(`"exp":%d,`, expiry.Unix())
+	if w.life == 0 {
+		expiry, exp = time.Time{}, ""
+	}
 	value := encode(`{"alg":"ES256","kid":"k"}`) + "." + encode(fmt.Sprintf(
-		`{"aud":[%q],"exp":%d,"iat":%d,"jti":"%d","iss":"https://a","kubernetes.io":{"namespace":%q,%s"serviceaccount":{"name":%q,"uid":%q}}}`,
-		audience, expiry.Unix(), w.now.Unix(), w.minted, want.Namespace, pod, want.Name, w.uid)) + "." + encode(strings.Repeat("x", 64))
+		`{"aud":[%q],%s"iat":%d,"jti":"%d","iss":"https://a","kubernetes.io":{"namespace":%q,%s"serviceaccount":{"name":%q,"uid":%q}}}`,
+		audience, exp, w.now.Unix(), w.minted, want.Namespace, pod, want.Name, w.uid)) + "." + encode(strings.Repeat("x", 64))
 	return &tokens.Token{Value: value, ID: fmt.Sprint(w.minted), Expiry: expiry}
 }
 
@@ -180,6 +185,9 @@ func TestSecrets(t *testing.T) {
 	for _, e := range w.events {
 		if e.Err != nil {
 			failed++
+			if e.Namespace != "apps" || e.Expiry.IsZero() {
+				t.Errorf("Observe got %+v, want the expiry of the token that is there", e)
+			}
 		} else if e.CredentialID == "" || e.Expiry.IsZero() || e.Name != "s" {
 			t.Errorf("Observe got %+v", e)
 		}
@@ -307,10 +315,13 @@ func TestSecretsWriteFails(t *testing.T) {
 func TestSecretsBadTokens(t *testing.T) {
 	for name, mint := range map[string]func(*world) (*tokens.Token, error){
 		"nothing": func(*world) (*tokens.Token, error) { return nil, nil },
-		"empty":   func(*world) (*tokens.Token, error) { return &tokens.Token{}, nil },
+		"empty":   func(w *world) (*tokens.Token, error) { return &tokens.Token{Expiry: w.now.Add(time.Hour)}, nil },
 		"expired": func(w *world) (*tokens.Token, error) { w.life = -time.Second; return w.token(w.want), nil },
 		"another account": func(w *world) (*tokens.Token, error) {
 			return w.token(keeper.Want{Namespace: "ci", Name: "other"}), nil
+		},
+		"another namespace": func(w *world) (*tokens.Token, error) {
+			return w.token(keeper.Want{Namespace: "cd", Name: "builder"}), nil
 		},
 		"opaque": func(*world) (*tokens.Token, error) { return &tokens.Token{Value: "hunter2"}, nil },
 		"panic":  func(*world) (*tokens.Token, error) { panic("hunter2") },
@@ -322,9 +333,69 @@ func TestSecretsBadTokens(t *testing.T) {
 		if err == nil || strings.Contains(err.Error(), "hunter2") || strings.Contains(fake.FormatActions(w.Cluster.Actions()), "update") {
 			t.Errorf("%s: Reconcile() = %v, want an error and no write", name, err)
 		}
+		if none := name == "nothing" || name == "empty"; strings.Contains(fmt.Sprint(err), "neither a token nor an error") != none {
+			t.Errorf("%s: Reconcile() = %v", name, err)
+		}
 		if (w.events[0].Panic != nil) != (name == "panic") {
 			t.Errorf("%s: Observe got %+v", name, w.events[0])
 		}
+	}
+}
+
+// A token that never expires is never renewed (KUB-46); one of any audience or pod is
+// accepted if none is wanted, and a Secret's own annotations stay.
+func TestSecretsAccepts(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*world, *corev1.Secret)
+		never  bool // renewed
+	}{
+		{name: "no expiry", change: func(w *world, _ *corev1.Secret) { w.life = 0 }, never: true},
+		{name: "no audiences", change: func(w *world, _ *corev1.Secret) { w.want.Audiences = nil }},
+		{name: "no pod", change: func(w *world, _ *corev1.Secret) { w.pod = tokens.ObjectRef{Name: "job", UID: "1"} }},
+		{name: "a mutable Secret", change: func(_ *world, s *corev1.Secret) { no := false; s.Immutable = &no }},
+		{name: "no clock", change: func(w *world, _ *corev1.Secret) { w.cfg.Now, w.now = nil, time.Now() }},
+		{name: "annotations", change: func(_ *world, s *corev1.Secret) { s.Annotations = map[string]string{"a": "b"} }},
+	} {
+		w := newWorld(t, tt.change)
+		before := w.secret(t).Annotations["a"]
+		for range 2 {
+			if result, err := w.reconcile(t); err != nil || w.minted != 1 || (result.RequeueAfter == 0) != tt.never {
+				t.Errorf("%s: Reconcile() = %v, %v after %d tokens", tt.name, result, err, w.minted)
+			}
+		}
+		secret := w.secret(t)
+		sum := sha256.Sum256(secret.Data["token"])
+		// Another version of this library must know what this one has written.
+		if got := secret.Annotations[keeper.WrittenAnnotation]; secret.Annotations["a"] != before || got != fmt.Sprintf("token=%x", sum[:8]) {
+			t.Errorf("%s: the Secret has the annotations %v", tt.name, secret.Annotations)
+		}
+	}
+}
+
+// A Secret that is another one, or about to go, is left alone.
+func TestSecretsGone(t *testing.T) {
+	for name, change := range map[string]func(*corev1.Secret){
+		"recreated":     func(s *corev1.Secret) { s.UID = "2" },
+		"being deleted": func(s *corev1.Secret) { s.DeletionTimestamp = &metav1.Time{Time: noon} },
+	} {
+		w := newWorld(t, func(w *world, s *corev1.Secret) {
+			s = s.DeepCopy()
+			s.UID = "1"
+			change(s)
+			w.cfg.Reader = getter(func() (*corev1.Secret, error) { return s, nil })
+		})
+		result, err := w.Reconcile(t.Context(), sacontroller.Key{Kind: "Secret", Namespace: "apps", Name: "s", UID: "1"})
+		if err != nil || result != (sacontroller.Result{}) || w.minted > 0 {
+			t.Errorf("%s: Reconcile() = %v, %v after %d tokens, want nothing done", name, result, err, w.minted)
+		}
+	}
+}
+
+func TestWantPrintsNoData(t *testing.T) {
+	w := keeper.Want{Namespace: "ci", Name: "builder", Data: map[string][]byte{"k": []byte("hunter2")}}
+	if got := fmt.Sprintf("%d%#v", w, w); got != strings.Repeat("keeper.Want(ci/builder for [])", 2) {
+		t.Errorf("a Want prints as %q", got)
 	}
 }
 
@@ -332,7 +403,9 @@ func TestSecretsRender(t *testing.T) {
 	w := newWorld(t, func(w *world, _ *corev1.Secret) {
 		w.want.Key = "kubeconfig"
 		w.want.Render = func(token string) ([]byte, error) { return []byte("token: " + token), nil }
-		w.want.TokenOf = func(rendered []byte) string { return strings.TrimPrefix(string(rendered), "token: ") }
+		w.want.TokenOf = func(rendered []byte) string {
+			return strings.TrimPrefix(string(rendered[:7]), "token: ") + string(rendered[7:])
+		}
 	})
 	for range 2 {
 		if _, err := w.reconcile(t); err != nil || w.minted != 1 {
@@ -341,6 +414,12 @@ func TestSecretsRender(t *testing.T) {
 	}
 	if got := string(w.secret(t).Data["kubeconfig"]); !strings.HasPrefix(got, "token: ey") {
 		t.Errorf("kubeconfig is %.20q", got)
+	}
+	w = newWorld(t, func(w *world, _ *corev1.Secret) {
+		w.want.Render = func(string) ([]byte, error) { return []byte("half"), errors.New("bad template") }
+	})
+	if _, err := w.reconcile(t); err == nil || err.Error() != "keeper: rendering the new token: bad template" {
+		t.Errorf("Reconcile() = %v, want the error of Render", err)
 	}
 }
 
@@ -358,11 +437,12 @@ func TestSecretsDue(t *testing.T) {
 		{sacontroller.Change{Type: watch.Modified, Object: bad}, 1}, // Reconcile says what is wrong
 		{sacontroller.Change{Type: watch.Deleted, Object: secret}, 0},
 		{sacontroller.Change{Type: watch.Added, Object: other}, 0},
+		{sacontroller.Change{Type: watch.Added, Object: &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Labels: secret.Labels}}}, 0},
 		{sacontroller.Change{Type: watch.Added, Object: (*corev1.Secret)(nil)}, 0},
 		{sacontroller.Change{Type: watch.Added, Object: &corev1.Pod{}}, 0},
 		{sacontroller.Change{}, 0},
 	} {
-		if got := w.Due(tt.change); len(got) != tt.want || tt.want > 0 && got[0].Kind != "Secret" {
+		if got := w.Due(tt.change); len(got) != tt.want || tt.want > 0 && (got[0].Kind != "Secret" || got[0].UID != tt.change.Object.(*corev1.Secret).UID) {
 			t.Errorf("Due(%v) = %v, want %d keys", tt.change.Type, got, tt.want)
 		}
 	}

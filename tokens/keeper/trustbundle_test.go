@@ -122,6 +122,9 @@ func TestPayloadOfTrustBundles(t *testing.T) {
 		}, err: `no ClusterTrustBundle of the signer "example.com/ca" matches the label selector "live=maybe"`, is: noBundle(keeper.NoTrustBundleError{SignerName: signer, Selector: "live=maybe"})},
 		{name: "no selector", mutate: func(_ *payloadCase, s *corev1.ClusterTrustBundleProjection) { s.LabelSelector = nil },
 			err: `the ClusterTrustBundles of "example.com/ca": without a label selector none is selected, want an empty one for all`},
+		{name: "no selector, required", mutate: func(_ *payloadCase, s *corev1.ClusterTrustBundleProjection) {
+			s.LabelSelector, s.Optional = nil, ptr(false)
+		}, err: `the ClusterTrustBundles of "example.com/ca": without a label selector none is selected, want an empty one for all`},
 		{name: "an invalid selector", mutate: func(_ *payloadCase, s *corev1.ClusterTrustBundleProjection) {
 			s.LabelSelector.MatchExpressions = []metav1.LabelSelectorRequirement{{Key: "live", Operator: "Maybe"}}
 		}, err: `the label selector of the ClusterTrustBundles of "example.com/ca": "Maybe" is not a valid label selector operator`},

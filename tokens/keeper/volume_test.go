@@ -129,13 +129,18 @@ func TestWriteVolumeAfterACrash(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(old, "token"), []byte("old"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink("..2026_01_01_00_00_00.0000000001", filepath.Join(dir, "..data_tmp")); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "..2026_01_01_00_00_00.1"), 0o755); err != nil {
 		t.Fatal(err)
+	}
+	for link, target := range map[string]string{"..data_tmp": "..2026_01_01_00_00_00.0000000001", "gone": "..data/gone"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for _, value := range []string{"one", "two"} {
 		files["token"] = text(value)
-		if _, err := keeper.WriteVolume(dir, files); err != nil {
-			t.Fatal(err)
+		if changed, err := keeper.WriteVolume(dir, files); err != nil || !changed {
+			t.Fatalf("WriteVolume() = %v, %v, want a change", changed, err)
 		}
 		if got := hidden(t, dir); !slices.Equal(got, []string{"..data", "..time"}) {
 			t.Errorf("hidden names %q, want one folder and the link to it", got)
@@ -146,23 +151,81 @@ func TestWriteVolumeAfterACrash(t *testing.T) {
 	}
 }
 
+// What differs from what was written is written anew (KUB-22, KUB-23).
+func TestWriteVolumeRepairs(t *testing.T) {
+	elsewhere := func(dir string) string { return filepath.Join(dir, "xy") }
+	for name, tamper := range map[string]func(dir, folder string) error{
+		"a file more":        func(_, folder string) error { return os.WriteFile(filepath.Join(folder, "zzz"), nil, 0o600) },
+		"a file less":        func(_, folder string) error { return os.Remove(filepath.Join(folder, "token")) },
+		"another content":    func(_, folder string) error { return os.WriteFile(filepath.Join(folder, "token"), []byte("HELLO"), 0) },
+		"another length":     func(_, folder string) error { return os.WriteFile(filepath.Join(folder, "token"), []byte("hello!"), 0) },
+		"another mode":       func(_, folder string) error { return os.Chmod(filepath.Join(folder, "token"), 0o700) },
+		"the folder is gone": func(_, folder string) error { return os.RemoveAll(folder) },
+		"a link that looks the same, even": func(dir, folder string) error {
+			token := filepath.Join(folder, "token")
+			return errors.Join(os.Remove(token), os.WriteFile(elsewhere(dir), []byte("hello"), 0o777), os.Symlink("../xy", token))
+		},
+	} {
+		for _, files := range []map[string]keeper.File{{"token": {Data: []byte("hello"), Mode: 0o777}}, {}} {
+			if len(files) == 0 && name != "the folder is gone" && name != "a file more" {
+				continue
+			}
+			dir := t.TempDir()
+			if _, err := keeper.WriteVolume(dir, files); err != nil {
+				t.Fatal(err)
+			}
+			folder, err := filepath.EvalSymlinks(filepath.Join(dir, "..data"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tamper(dir, folder); err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range []bool{true, false} {
+				if changed, err := keeper.WriteVolume(dir, files); err != nil || changed != want {
+					t.Errorf("%s, of %d files: WriteVolume() = %v, %v, want %v", name, len(files), changed, err, want)
+				}
+			}
+		}
+	}
+}
+
+func TestFilePrintsNoData(t *testing.T) {
+	if got := fmt.Sprintf("%v %d %#v", text("hunter2"), text("hunter2"), text("hunter2")); got != strings.TrimSpace(strings.Repeat("keeper.File(7 bytes, mode 0644) ", 3)) {
+		t.Errorf("a File prints as %q", got)
+	}
+}
+
 // KUB-18, KUB-19, KUB-20, KUB-25
 func TestWriteVolumeRefuses(t *testing.T) {
-	for _, p := range []string{"", "/a", "../a", "..a", "a/../../b", "a/../b", ".", "a/b", "a\x00b", strings.Repeat("n", 256), strings.Repeat("n/", 2049)} {
+	long := strings.Repeat(strings.Repeat("n", 240)+"/", 16) + strings.Repeat("n", 240) // 4096 bytes
+	for p, problem := range map[string]string{
+		"": "it is empty", "/a": "it is absolute", "../a": "it begins with", "..a": "it begins with", "a/../../b": "it begins with", "a/../b": `it has ".." in it`,
+		".": "it is the folder itself", "a/b": "its folder is a file: a", "a\x00b": "it has a NUL", strings.Repeat("n", 256): "a name in it has more than 255 bytes",
+		strings.Repeat("n/", 2049): "it has more than 4096 bytes", long + "n": "it has more than 4096 bytes",
+	} {
 		dir := t.TempDir()
-		_, err := keeper.WriteVolume(dir, map[string]keeper.File{p: text("x"), "a": text("y")})
-		if e, ok := errors.AsType[*keeper.PathError](err); !ok || e.Path != p {
-			t.Errorf("path %.20q: WriteVolume() = %v, want a PathError", p, err)
+		changed, err := keeper.WriteVolume(dir, map[string]keeper.File{p: text("x"), "a": text("y")})
+		if e, ok := errors.AsType[*keeper.PathError](err); !ok || e.Path != p || !strings.HasPrefix(e.Problem, problem) || changed {
+			t.Errorf("path %.20q: WriteVolume() = %v, %v, want a PathError: %s", p, changed, err, problem)
 		}
 		if entries, _ := os.ReadDir(dir); len(entries) > 0 {
 			t.Errorf("path %.20q: something was written", p)
 		}
 	}
+	if _, err := keeper.WriteVolume(t.TempDir(), map[string]keeper.File{"a/b": text("x"), "a//b": text("y")}); err == nil || !strings.HasSuffix(err.Error(), "it is there twice") {
+		t.Errorf("two files at one path: WriteVolume() = %v", err)
+	}
+	for _, p := range []string{long, strings.Repeat("n", 255)} {
+		if changed, err := keeper.WriteVolume(t.TempDir(), map[string]keeper.File{p: text("x")}); err != nil || !changed {
+			t.Errorf("a path of %d bytes: WriteVolume() = %v, %v", len(p), changed, err)
+		}
+	}
 	if _, err := keeper.WriteVolume(t.TempDir(), map[string]keeper.File{"a": {Mode: fs.ModeSetuid | 0o755}}); err == nil {
 		t.Error("a setuid file was written")
 	}
-	if _, err := keeper.WriteVolume(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("without the folder, WriteVolume() = %v", err)
+	if changed, err := keeper.WriteVolume(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, fs.ErrNotExist) || changed {
+		t.Errorf("without the folder, WriteVolume() = %v, %v", changed, err)
 	}
 	elsewhere := t.TempDir()
 	for name, place := range map[string]func(string) error{
@@ -175,20 +238,36 @@ func TestWriteVolumeRefuses(t *testing.T) {
 			if err := place(filepath.Join(dir, at)); err != nil {
 				t.Fatal(err)
 			}
-			_, err := keeper.WriteVolume(dir, map[string]keeper.File{"token": text("x")})
-			if e, ok := errors.AsType[*keeper.PathError](err); !ok || e.Path != at {
-				t.Errorf("%s at %s: WriteVolume() = %v, want a PathError", name, at, err)
+			changed, err := keeper.WriteVolume(dir, map[string]keeper.File{"token": text("x")})
+			if e, ok := errors.AsType[*keeper.PathError](err); !ok || e.Path != at || changed || at == "..data" && strings.HasSuffix(e.Problem, "not a link") == strings.HasPrefix(name, "a link") {
+				t.Errorf("%s at %s: WriteVolume() = %v, %v, want a PathError", name, at, changed, err)
 			}
 			if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 				t.Errorf("%s at %s: something was written", name, at)
 			}
 		}
 	}
+	for _, target := range []string{"data_of_another_with_a_long_name", "..2026", "..2026_01_01_00_00_00.", "..2026_01_01_00_00_00.1/../../x"} {
+		dir := t.TempDir()
+		if err := os.Symlink(target, filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+		_, err := keeper.WriteVolume(dir, map[string]keeper.File{"token": text("x")})
+		if e, ok := errors.AsType[*keeper.PathError](err); !ok || e.Problem != "it is not a link to a folder of this volume" {
+			t.Errorf("..data is a link to %s: WriteVolume() = %v, want a PathError", target, err)
+		}
+	}
 	if entries, _ := os.ReadDir(elsewhere); len(entries) > 0 {
 		t.Error("something was written elsewhere")
 	}
-	// A foreign file that isn't in the way stays.
+	// Foreign files that aren't in the way stay.
 	dir := t.TempDir()
+	theirs := []string{"..mine", "..2026", "..2026_01_01_00_00_00."}
+	for _, name := range theirs {
+		if err := os.Symlink("..data/"+name, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := os.WriteFile(filepath.Join(dir, "theirs"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -199,5 +278,19 @@ func TestWriteVolumeRefuses(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "theirs")); err != nil {
 		t.Error("a foreign file was removed")
+	}
+	for _, name := range theirs {
+		if _, err := os.Lstat(filepath.Join(dir, name)); err != nil {
+			t.Errorf("%s was removed", name)
+		}
+	}
+	// What can't be removed is an error, and nothing is written.
+	if err := os.MkdirAll(filepath.Join(dir, "..data_tmp", "theirs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, value := range []string{"new", "x"} {
+		if changed, err := keeper.WriteVolume(dir, map[string]keeper.File{"token": text(value)}); err == nil || changed || read(t, dir)["token"] != "x 644" {
+			t.Errorf("a folder at ..data_tmp: WriteVolume() = %v, %v, the content %v", changed, err, read(t, dir))
+		}
 	}
 }
