@@ -79,6 +79,7 @@ func TestFile(t *testing.T) {
 	m.write(first)
 	m.Discard("another")
 	m.now = m.now.Add(time.Second)
+	m.Discard("another")
 	m.want("another token was rejected", second)
 	m.Discard(second)
 	m.want("it was rejected", first)
@@ -157,6 +158,11 @@ func TestFileWithoutToken(t *testing.T) {
 		{name: "binary", make: func(m *mount) { m.write("hunter2\x00") }, want: "it holds more than a token"},
 		{name: "a header's worth more", make: func(m *mount) { m.write("hunter2\r\nX-Other: y") }, want: "it holds more than a token"},
 		{name: "huge", make: func(m *mount) { m.write(strings.Repeat("hunter2", 10000)) }, want: "it has more than 65536 bytes"},
+		{name: "two words", make: func(m *mount) { m.write("hunter2 hunter3") }, want: "it holds more than a token"},
+		{name: "DEL", make: func(m *mount) { m.write("hunter2\x7f") }, want: "it holds more than a token"},
+		{name: "not ASCII", make: func(m *mount) { m.write("hunter2é") }, want: "it holds more than a token"},
+		{name: "the largest, with the first and the last character that may be", make: func(m *mount) { m.write("hunter2!" + strings.Repeat("~", 65536-8)) }, opaque: true},
+		{name: "a byte too large", make: func(m *mount) { m.write("hunter2!" + strings.Repeat("~", 65536-7)) }, want: "it has more than 65536 bytes"},
 		{name: "expired", make: func(m *mount) { m.write(expired) }, want: "its token expired at 2026-01-01T11:59:00Z"},
 		{name: "opaque", make: func(m *mount) { m.write("hunter2") }, opaque: true},
 	} {
@@ -165,7 +171,7 @@ func TestFileWithoutToken(t *testing.T) {
 			tt.make(m)
 			token, err := m.Token(t.Context())
 			if tt.opaque {
-				if err != nil || token.Value != "hunter2" || !token.Expiry.IsZero() {
+				if err != nil || strings.TrimRight(token.Value, "!~") != "hunter2" || !token.Expiry.IsZero() {
 					t.Errorf("Token() = %v, %v, want it without expiry", token, err)
 				}
 				return
@@ -179,6 +185,10 @@ func TestFileWithoutToken(t *testing.T) {
 
 func TestFileContextAndPrinting(t *testing.T) {
 	m := newMount(t)
+	m.Discard("") // there is none
+	if text := m.String(); text != "tokensource.File("+m.path+", no token)" {
+		t.Errorf("without a token it prints as %s", text)
+	}
 	secret := tokenUntil(m.now.Add(time.Hour))
 	m.write(secret)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -187,9 +197,27 @@ func TestFileContextAndPrinting(t *testing.T) {
 		t.Errorf("Token() = %v, want Canceled", err)
 	}
 	m.want("then", secret)
+	if _, err := m.Token(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a token, Token() = %v, want Canceled", err)
+	}
+	if text := fmt.Sprint(m.File); text != m.String() {
+		t.Errorf("it prints as %q", text)
+	}
 	encoded, _ := json.Marshal(m.File)
 	if text := fmt.Sprintf("%v %+v %#v %s", m.File, m.File, m.File, encoded); strings.Contains(text, secret) || !strings.Contains(text, "JTI=7") {
 		t.Errorf("it prints as %s, want the id without the token", text)
+	}
+	if text := must(tokensource.NewFile(tokensource.FileConfig{})).String(); !strings.Contains(text, tokensource.MountedTokenFile) {
+		t.Errorf("without a Path it is %s, want the mounted token", text)
+	}
+	clock := m.now
+	often := must(tokensource.NewFile(tokensource.FileConfig{Path: m.path, Reread: 5 * time.Second, Now: func() time.Time { return clock }}))
+	for _, want := range []string{"one", "two"} {
+		m.write(want)
+		if token, err := often.Token(t.Context()); err != nil || token.Value != want {
+			t.Errorf("Token() = %v, %v, want the new one after Reread", token, err)
+		}
+		clock = clock.Add(5 * time.Second)
 	}
 	_, err := tokensource.NewFile(tokensource.FileConfig{Reread: -1})
 	if _, ok := errors.AsType[*tokensource.ConfigError](err); !ok || err.Error() != "tokensource: FileConfig.Reread is -1ns, want 0 for the default or a positive value" {

@@ -135,6 +135,29 @@ func TestWaitPopulatedDeleted(t *testing.T) {
 	})
 }
 
+// Why a controller last failed is optional, and so is that it did.
+func TestWaitPopulatedWithoutLastError(t *testing.T) {
+	for _, last := range []func() error{nil, func() error { return nil }} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			_, err := tokensource.WaitPopulated(ctx, tokentest.NewWorld(), "ci", "builder-token", tokensource.WaitOptions{LastError: last})
+			if e, ok := errors.AsType[*tokensource.NotPopulatedError](err); !ok || e.Reason != tokensource.PopulatedPending || e.Detail != "" {
+				t.Errorf("got %v, want that it is pending", err)
+			}
+		})
+	}
+}
+
+// What can't be a namespace isn't looked up.
+func TestWaitPopulatedInvalidNamespace(t *testing.T) {
+	w := tokentest.NewWorld()
+	_, err := tokensource.WaitPopulated(t.Context(), w, "../x", "builder-token", tokensource.WaitOptions{})
+	if e, ok := errors.AsType[*tokensource.NotPopulatedError](err); !ok || e.Reason != tokensource.PopulatedInvalidName || w.Lookups > 0 {
+		t.Errorf("got %v after %d lookups, want none", err, w.Lookups)
+	}
+}
+
 func TestWaitPopulatedGetterOfNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

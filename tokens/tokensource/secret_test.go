@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/fake"
+	"github.com/kubesa/serviceaccount/fake/fault"
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/tokensource"
 )
@@ -120,6 +121,35 @@ func TestEnsureSecretFails(t *testing.T) {
 	})
 }
 
+// A name of one's own is used, and checked like that of the account.
+func TestEnsureSecretName(t *testing.T) {
+	f := newFiller(t)
+	if secret, err := tokensource.EnsureSecret(t.Context(), f, "ci", "builder", tokensource.SecretOptions{Name: "mine"}); err != nil || secret.Name != "mine" {
+		t.Errorf("EnsureSecret() = %v, %v, want the Secret called mine", secret, err)
+	}
+	for _, names := range [][2]string{{"builder", "../x"}, {"../x", "mine"}} {
+		before := len(f.Actions())
+		_, err := tokensource.EnsureSecret(t.Context(), f, "ci", names[0], tokensource.SecretOptions{Name: names[1]})
+		if err == nil || !strings.Contains(err.Error(), "want the names of a Secret and of a ServiceAccount") || len(f.Actions()) != before {
+			t.Errorf("account %s, Secret %s: EnsureSecret() = %v, want an error and no request", names[0], names[1], err)
+		}
+	}
+}
+
+// What can't be read isn't created, and what can't be created is an error.
+func TestEnsureSecretDown(t *testing.T) {
+	for _, verb := range []string{"get", "create"} {
+		f := newFiller(t)
+		f.Inject(fault.First(1, verb, "secrets", fault.Timeout))
+		if _, err := tokensource.EnsureSecret(t.Context(), f, "ci", "builder", tokensource.SecretOptions{}); !apierrors.IsTimeout(err) {
+			t.Errorf("%s: EnsureSecret() = %v, want the timeout", verb, err)
+		}
+		if created := strings.Contains(fake.FormatActions(f.Actions()), "create secrets ci/builder-token"); created && verb == "get" {
+			t.Error("a Secret was created that may be there")
+		}
+	}
+}
+
 // Two that ensure it at the same time create one Secret.
 func TestEnsureSecretAtOnce(t *testing.T) {
 	f := newFiller(t)
@@ -181,6 +211,14 @@ func TestRotateSecret(t *testing.T) {
 	if err != nil || !used || works(old) || !works(third) {
 		t.Errorf("RotateSecret() = %v, want the old token to be revoked after the new one is used", err)
 	}
+	// A Secret that is gone, or another one by now, needs no deletion.
+	for _, gone := range []error{apierrors.NewNotFound(corev1.Resource("secrets"), "x"), apierrors.NewConflict(corev1.Resource("secrets"), "x", errors.New("another UID"))} {
+		f.deleteErr = gone
+		if _, err := tokensource.RotateSecret(ctx, f, third, func(context.Context, *corev1.Secret) error { return nil }, tokensource.SecretOptions{}); err != nil {
+			t.Errorf("RotateSecret() = %v, want no error of %v", err, gone)
+		}
+	}
+	f.deleteErr = nil
 	next, err := tokensource.RotateSecret(ctx, f, third, func(context.Context, *corev1.Secret) error { return nil }, tokensource.SecretOptions{})
 	if err != nil || next.Name == third.Name || next.Name == old.Name || works(third) || !works(next) {
 		t.Errorf("the next RotateSecret() = %v, want another Secret", err)
@@ -219,10 +257,10 @@ func TestKubeconfig(t *testing.T) {
 		t.Errorf("Kubeconfig() = %v\n%s\nwant\n%s", err, compact, want)
 	}
 	got, err = tokensource.Kubeconfig(secret, tokensource.KubeconfigOptions{Server: "https://a", CA: []byte("other"), Cluster: "c", Namespace: "n", User: "u", TokenFile: "/token"})
-	if compact := compactJSON(t, got); err != nil || !strings.Contains(compact, `"user":{"tokenFile":"/token"}`) || !strings.Contains(compact, `"name":"c"`) || !strings.Contains(compact, `"namespace":"n"`) || strings.Contains(compact, `"T"`) {
+	if compact := compactJSON(t, got); err != nil || !strings.Contains(compact, `"user":{"tokenFile":"/token"}`) || !strings.Contains(compact, `"name":"c"`) || !strings.Contains(compact, `"namespace":"n"`) || !strings.Contains(compact, `"certificate-authority-data":"b3RoZXI="`) || strings.Contains(compact, `"T"`) {
 		t.Errorf("Kubeconfig() = %v, %s", err, compact)
 	}
-	for _, server := range []string{"", "http://a", "https://", "https://user:pw@a", "a:b:c"} {
+	for _, server := range []string{"", "http://a", "https://", "https://user:pw@a", "a:b:c", "https://["} {
 		_, err := tokensource.Kubeconfig(secret, tokensource.KubeconfigOptions{Server: server})
 		if _, ok := errors.AsType[*tokensource.ConfigError](err); !ok || strings.Contains(err.Error(), "pw") {
 			t.Errorf("server %q: Kubeconfig() = %v, want a ConfigError", server, err)

@@ -301,6 +301,17 @@ func TestSourceBadMints(t *testing.T) {
 	}
 }
 
+// Without a MintTimeout, a call of Mint may take 30 seconds.
+func TestSourceDefaultMintTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource(t, tokensource.Config{Mint: func(ctx context.Context) (*tokens.Token, error) { <-ctx.Done(); return nil, ctx.Err() }})
+		start := time.Now()
+		if _, err := s.Token(t.Context()); err == nil || time.Since(start) != 30*time.Second {
+			t.Errorf("Token() = %v after %v, want an error after 30s", err, time.Since(start))
+		}
+	})
+}
+
 // Observe gets each call of Mint, with what is there after it.
 func TestSourceObserve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

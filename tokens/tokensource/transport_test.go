@@ -153,6 +153,16 @@ func TestTransportRedirects(t *testing.T) {
 	}
 }
 
+// A request without a body has nothing to close.
+func TestTransportWithoutBody(t *testing.T) {
+	m := &mill{}
+	transport := &tokensource.Transport{Source: newSource(t, tokensource.Config{Mint: m.mint})}
+	r := getRequest(t, "http://api.example/")
+	if _, err := transport.RoundTrip(r); err == nil || m.calls > 0 {
+		t.Errorf("RoundTrip() = %v after %d tokens, want an error", err, m.calls)
+	}
+}
+
 func TestTransportWithoutSource(t *testing.T) {
 	for _, provider := range []tokensource.Provider{nil, (*tokensource.Source)(nil)} {
 		r := httptest.NewRequest(http.MethodGet, "https://example.org", nil)
