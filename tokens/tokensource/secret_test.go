@@ -49,6 +49,9 @@ func (f *filler) CreateSecret(ctx context.Context, secret *corev1.Secret) (*core
 }
 
 func (f *filler) DeleteSecret(ctx context.Context, namespace, name string, opts metav1.DeleteOptions) error {
+	if opts.Preconditions == nil || opts.Preconditions.UID == nil || *opts.Preconditions.UID == "" {
+		return errors.New("another Secret of the name may be deleted")
+	}
 	if f.deleteErr != nil {
 		return f.deleteErr
 	}
@@ -238,6 +241,19 @@ func TestRotateSecretFails(t *testing.T) {
 	}
 	if _, err := tokensource.RotateSecret(t.Context(), f, stale, nil, tokensource.SecretOptions{}); err == nil {
 		t.Error("without use there is no error")
+	}
+	old, err := tokensource.EnsureSecret(t.Context(), f, "ci", "builder", tokensource.SecretOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tokensource.RotateSecret(t.Context(), f, old, nil, tokensource.SecretOptions{}); err == nil {
+		t.Error("without use there is no error")
+	}
+	for _, resource := range []string{"serviceaccounts", "secrets"} {
+		f.Inject(fault.First(1, "get", resource, fault.Timeout))
+		if _, err := tokensource.RotateSecret(t.Context(), f, old, use, tokensource.SecretOptions{}); !apierrors.IsTimeout(err) {
+			t.Errorf("%s: RotateSecret() = %v, want the timeout", resource, err)
+		}
 	}
 }
 
