@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,15 +136,17 @@ func TestFolderRenewal(t *testing.T) {
 func TestFolderBackOff(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		hang, down := true, true
+		var hang, down atomic.Bool // a Fill that was given up may still read them
+		hang.Store(true)
+		down.Store(true)
 		var last keeper.Event
 		folder, err := keeper.NewFolder(keeper.FolderConfig{
 			Dir: dir, Observe: func(_ context.Context, e keeper.Event) { last = e },
 			Fill: func(ctx context.Context) (map[string]keeper.File, time.Time, error) {
-				if hang {
+				if hang.Load() {
 					<-ctx.Done()
 				}
-				if down {
+				if down.Load() {
 					return nil, time.Time{}, errors.New("down")
 				}
 				return nil, time.Now().Add(time.Minute), nil
@@ -164,16 +167,16 @@ func TestFolderBackOff(t *testing.T) {
 		if last.Took != 30*time.Second {
 			t.Errorf("a hanging Fill took %v, want 30s", last.Took)
 		}
-		hang = false
+		hang.Store(false)
 		for _, want := range []time.Duration{2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60, 60} {
 			fail(want * time.Second)
 		}
-		down = false
+		down.Store(false)
 		next, err := folder.Sync(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		down = true
+		down.Store(true)
 		time.Sleep(time.Until(next))
 		fail(time.Second)
 	})
