@@ -165,13 +165,13 @@ func (a *attempt) unverified(e *signature.Error) error {
 }
 
 // grant returns those of requested that the token was issued for, in their order
-// (TOK-40..42). Only a Secret-based token names no audience.
+// (TOK-40..42). Only a Secret-based token may name no audience.
 func (a *attempt) grant(c *payload.Claims, requested []string) ([]string, error) {
 	if len(requested) == 0 {
 		requested = a.cfg.APIAudiences
 	}
 	own := c.Audiences
-	if len(own) == 0 {
+	if len(own) == 0 && c.Legacy {
 		own = a.cfg.APIAudiences
 	}
 	granted := make([]string, 0, min(len(requested), len(own)))

@@ -22,7 +22,7 @@ func Lock(ctx context.Context, name string) (unlock func() error, err error) {
 
 // LockFolder is [Lock] of a folder, which leaves no file behind.
 func LockFolder(ctx context.Context, dir string) (unlock func() error, err error) {
-	f, err := os.Open(dir)
+	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY, 0) // a named pipe would hang
 	if err != nil {
 		return nil, err
 	}
