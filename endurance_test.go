@@ -128,7 +128,7 @@ func (f getterFunc) GetServiceAccount(ctx context.Context, namespace, name strin
 // load sends requests from eight clients, good ones and hostile ones.
 func (e *endurance) load(t *testing.T) {
 	t.Helper()
-	goOn := func(done int) bool { return done < 60 }
+	goOn := func(done int) bool { return done < 30 }
 	if text := os.Getenv(enduranceEnv); text != "" {
 		long, err := time.ParseDuration(text)
 		if err != nil {
@@ -295,7 +295,7 @@ type holdings struct {
 // settle closes idle connections and waits until the process holds no less any more.
 func (e *endurance) settle() holdings {
 	least := holdings{goroutines: 1 << 30}
-	for unchanged := 0; unchanged < 20; unchanged++ {
+	for unchanged := 0; unchanged < 8; unchanged++ {
 		for _, server := range e.servers {
 			server.Client().CloseIdleConnections()
 		}

@@ -27,7 +27,7 @@ import (
 // checks S1..S6, S8..S11 of SECURITY.md at every write, and E1..E6 once the faults
 // have ended and the caches have caught up: CTL-4..92, SAC-2..13, RCA-3..11.
 //
-// The short form runs 200 seeds. SACONTROLLER_SEEDS=10000, the long form, runs that
+// The short form runs 100 seeds. SACONTROLLER_SEEDS=10000, the long form, runs that
 // many, and SACONTROLLER_SEED=17 only that one. A seed that fails prints the
 // shortest sequence of steps found that still fails.
 func TestModel(t *testing.T) {
@@ -39,7 +39,7 @@ func TestModel(t *testing.T) {
 		checkSeed(t, seed)
 		return
 	}
-	seeds := uint64(200)
+	seeds := uint64(100)
 	if s := os.Getenv("SACONTROLLER_SEEDS"); s != "" {
 		var err error
 		if seeds, err = strconv.ParseUint(s, 10, 64); err != nil {

@@ -55,14 +55,14 @@ func TestLongestToken(t *testing.T) {
 
 // The cache of signatures is bounded in bytes, whatever the tokens weigh.
 func TestCacheBytes(t *testing.T) {
-	for name, audienceBytes := range map[string]int{"16 KiB": 150, "usual": 0} {
+	for name, tt := range map[string]struct{ tokens, audienceBytes int }{"16 KiB": {200, 150}, "usual": {2000, 0}} {
 		t.Run(name, func(t *testing.T) {
 			a := newCachedAuthenticator(t, tokentest.NewWorld(), func(cfg *tokens.AuthenticatorConfig) { cfg.SignatureCacheBytes = 1 << 20 })
 			c := tokentest.BoundClaims()
-			if audienceBytes > 0 {
+			if tt.audienceBytes > 0 {
 				audiences := []string{api}
 				for i := range 63 {
-					audiences = append(audiences, fmt.Sprintf("%02d%s", i, strings.Repeat("x", audienceBytes)))
+					audiences = append(audiences, fmt.Sprintf("%02d%s", i, strings.Repeat("x", tt.audienceBytes)))
 				}
 				c["aud"] = audiences
 			}
@@ -71,7 +71,7 @@ func TestCacheBytes(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
-			for i := range 2500 {
+			for i := range tt.tokens {
 				c["jti"] = fmt.Sprint("id-", i)
 				if _, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, c)); err != nil {
 					t.Fatal(err)

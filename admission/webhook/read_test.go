@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -73,7 +74,10 @@ func TestNullsOfThePod(t *testing.T) {
 			if raw[at] != '{' {
 				continue
 			}
-			for _, field := range names {
+			for i, field := range names {
+				if (at+i)%4 != 0 && os.Getenv("SERVICEACCOUNT_LONG") == "" {
+					continue
+				}
 				object := raw[:at+1] + `"` + field + `":null` + strings.TrimSuffix(","+raw[at+1:], ",}")
 				var before, after map[string]any
 				if json.Unmarshal([]byte(object), &after) != nil || json.Unmarshal([]byte(raw), &before) != nil || hasTwice(object, at, field) {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/kubesa/serviceaccount/fake/apiserver"
+	apipaths "github.com/kubesa/serviceaccount/fake/apiserver/internal/api"
 )
 
 // goneAtOnce is a client that leaves as soon as a stream has begun.
@@ -23,7 +24,8 @@ type goneAtOnce struct {
 func (w goneAtOnce) Flush() { w.leave() }
 
 // Whatever comes gets an answer: never a panic, never an answer without a
-// status, and every refusal is a Status, or a text of the issuer's discovery.
+// status, and every refusal is a Status, or a text of the issuer's discovery or
+// of a path outside the API.
 func FuzzAPIHandler(f *testing.F) {
 	for _, seed := range [][]string{
 		{"GET", "/api/v1/namespaces/ci/secrets", "watch=true&resourceVersion=1&timeoutSeconds=1", "application/json;as=Table;v=v1;g=meta.k8s.io", "", ""},
@@ -41,6 +43,7 @@ func FuzzAPIHandler(f *testing.F) {
 		{"PATCH", "/api/v1/namespaces/ci/secrets/password", "", "", "application/json-patch+json", `[{"op": "copy", "from": "/data", "path": "/metadata/annotations"}, {"op": "test", "path": "/data/value", "value": null}]`},
 		{"PATCH", "/api/v1/namespaces/ci/secrets/password", "force=0", "", "application/merge-patch+json", `{"data": null, "immutable": true}`},
 		{"DELETE", "/api/v1/namespaces/ci/secrets", "labelSelector=!a", "", "", `{"kind": "DeleteOptions", "preconditions": {"uid": "x"}, "gracePeriodSeconds": -1}`},
+		{"GET", "0", "", "", "", ""},
 		{"DELETE", "/api/v1/namespaces/ci", "propagationPolicy=Foreground&uid=x", "", "", ""},
 	} {
 		f.Add(seed[0], seed[1], seed[2], seed[3], seed[4], []byte(seed[5]))
@@ -73,6 +76,10 @@ func FuzzAPIHandler(f *testing.F) {
 		case w.Code >= 500 && w.Code != http.StatusGatewayTimeout:
 			t.Fatalf("got %d %s", w.Code, answer)
 		case w.Code < 400 || strings.HasPrefix(path, "/.well-known/") || strings.HasPrefix(path, "/openid/"):
+		case w.Code == http.StatusNotFound && !apipaths.Has(strings.TrimSuffix(path, "/")):
+			if string(answer) != "404 page not found\n" {
+				t.Fatalf("got %s for a path outside the API", answer)
+			}
 		default:
 			var status struct{ Kind, Reason, Message string }
 			if err := json.Unmarshal(answer, &status); err != nil || status.Kind != "Status" || status.Reason == "" || status.Message == "" {

@@ -84,7 +84,7 @@ func TestQueueOfFailures(t *testing.T) {
 	for _, workers := range []int{1, 5} {
 		synctest.Test(t, func(t *testing.T) {
 			q := newTestQueue(workers)
-			const n, hours = 5000, 4
+			const n, hours = 5000, 2
 			for i := range n {
 				q.Add(secretKey("a", i))
 			}

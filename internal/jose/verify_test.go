@@ -14,6 +14,7 @@ import (
 	"errors"
 	"math/big"
 	mrand "math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
@@ -212,15 +213,18 @@ func cutLast(raw string) (before, after string, ok bool) {
 
 // SECURITY J09: every bit of a token counts.
 func TestVerifyFlippedBits(t *testing.T) {
+	step := 8 // one bit of each byte
+	if os.Getenv("SERVICEACCOUNT_LONG") != "" {
+		step = 1
+	}
 	for alg, key := range privateKeys {
 		raw := sign(t, key(), "k", `{"iss":"i","sub":"s"}`)
 		public := key().Public()
-		step := 1
-		if testing.Short() {
-			step = 7
-		}
-		for i := 0; i < len(raw); i += step {
+		for i := range raw {
 			for bit := range 8 {
+				if (i+bit)%step != 0 {
+					continue
+				}
 				mutant := []byte(raw)
 				mutant[i] ^= 1 << bit
 				if verdict(t, string(mutant), public) {
@@ -234,10 +238,7 @@ func TestVerifyFlippedBits(t *testing.T) {
 // SECURITY J27, J28: on ten thousand mutations from a fixed seed, go-jose
 // says what we say.
 func TestVerifyMutations(t *testing.T) {
-	n := 10_000
-	if testing.Short() {
-		n = 1_000
-	}
+	const n = 10_000
 	random := mrand.New(mrand.NewPCG(1, 2))
 	raw := compact(`{"alg":"ES256","kid":"k"}`, claims)
 	other := compact(`{"alg":"ES256"}`, `{"iss":"other"}`)

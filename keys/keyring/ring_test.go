@@ -454,11 +454,11 @@ func startLoad(workers int, do func(worker, i int)) *load {
 	return l
 }
 
-// wait returns when every worker has ended the round that it is in, and ten more:
+// wait returns when every worker has ended the round that it is in, and three more:
 // what it did before is over.
 func (l *load) wait() {
 	for w := range l.rounds {
-		for n := l.rounds[w].Load() + 11; l.rounds[w].Load() < n; {
+		for n := l.rounds[w].Load() + 4; l.rounds[w].Load() < n; {
 			runtime.Gosched()
 		}
 	}
@@ -498,7 +498,7 @@ func TestRingUnderLoad(t *testing.T) {
 			refused.Add(1)
 		}
 	})
-	for range 4 {
+	for range 2 {
 		old := ring.Keys()[0].ID
 		load.wait()
 		next := keystest.Must(ring.Add(t.Context(), keystest.NewKey()))
