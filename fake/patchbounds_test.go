@@ -21,8 +21,8 @@ func TestJSONPatchBounds(t *testing.T) {
 	wrap := `{"op":"add","path":"/x","value":` + strings.Repeat(`{"a":`, 900) + `1` + strings.Repeat("}", 900) + `},` +
 		`{"op":"move","from":"/data","path":"/x` + deep + `"},{"op":"move","from":"/x","path":"/data"}`
 	for _, tt := range []struct{ name, patch, want string }{
-		{"doubling", repeat(`{"op":"copy","from":"/data","path":"/data/b"},{"op":"copy","from":"/data","path":"/data/c"}`, 30), "exceeding the limit 3145728"},
-		{"nesting", repeat(wrap, 6), "the patch does not give a valid ConfigMap"},
+		{"doubling", repeat(`{"op":"copy","from":"/data","path":"/data/b"},{"op":"copy","from":"/data","path":"/data/c"}`, 20), "exceeding the limit 3145728"},
+		{"nesting", repeat(wrap, 4), "the patch does not give a valid ConfigMap"},
 		{"a long path", `[{"op":"remove","path":"` + strings.Repeat("/a", 1001) + `"}]`, "a path has more than 1000 parts"},
 		{"many steps", repeat(`{"op":"test","path":"/data/a","value":"1"}`, 10001), "The allowed maximum operations in a JSON patch is 10000, got 10001"},
 	} {
