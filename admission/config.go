@@ -162,7 +162,7 @@ type Config struct {
 // a field whose value can't be right.
 type ConfigError = configerror.Error
 
-// validate returns an error that joins one *ConfigError for each mistake in c.
+// validate returns an error naming every invalid field of c, each as a [*ConfigError].
 func (c *Config) validate() error {
 	mistakes := configerror.List{Config: "admission.Config"}
 	mistakes.Require("ServiceAccounts", c.ServiceAccounts, "what looks up ServiceAccounts")

@@ -27,8 +27,8 @@ type TokenAuthenticator struct{ verifier tokens.Verifier }
 
 var _ authenticator.Token = (*TokenAuthenticator)(nil)
 
-// NewTokenAuthenticator returns verifier as an authenticator, or a [*ConfigError] if
-// it is nil.
+// NewTokenAuthenticator returns verifier as an authenticator, or an error naming every
+// argument that is missing, each as a [*ConfigError].
 func NewTokenAuthenticator(verifier tokens.Verifier) (*TokenAuthenticator, error) {
 	mistakes := configerror.List{Config: "apiserver.TokenAuthenticator"}
 	mistakes.Require("Verifier", verifier, "a tokens.Verifier")

@@ -22,9 +22,9 @@ import (
 // of this library. c is what client.New returns for options without a Cache, or a
 // fake. Its scheme must have the core v1 types.
 //
-// It returns a [*ConfigError] if c is nil, or if it reads from a cache, as what a
-// manager's GetClient returns does: for a manager, [Runtime.Client] is the live
-// access.
+// It returns an error naming every argument that is invalid, each as a [*ConfigError]:
+// also a client that reads from a cache, as what a manager's GetClient returns does. For
+// a manager, [Runtime.Client] is the live access.
 func NewClient(c client.Client) (*serviceaccount.CoreV1, error) {
 	mistakes := configerror.List{Config: "saruntime.NewClient"}
 	mistakes.Require("c", c, "a client.Client")

@@ -15,6 +15,7 @@ import (
 type readiness struct {
 	accounts *api
 	log      *slog.Logger
+	every    time.Duration // askEvery
 
 	mu      sync.Mutex // held while the API server is asked
 	asked   time.Time
@@ -33,7 +34,7 @@ const (
 func (r *readiness) check(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.asked.IsZero() && time.Since(r.asked) < askEvery {
+	if !r.asked.IsZero() && time.Since(r.asked) < r.every {
 		return r.problem
 	}
 	// The answer is for others too, so it mustn't end with this probe.

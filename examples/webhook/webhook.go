@@ -39,7 +39,7 @@ func newWebhook(o options, log *slog.Logger) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &server{log: log, certificate: certificate, metrics: new(metrics), readiness: &readiness{accounts: accounts, log: log}, drain: o.drain}
+	w := &server{log: log, certificate: certificate, metrics: new(metrics), readiness: &readiness{accounts: accounts, log: log, every: askEvery}, drain: o.drain}
 	w.admit, err = webhook.New(plugin, webhook.Config{Observe: w.observe})
 	return w, err
 }

@@ -46,7 +46,8 @@ type folder struct {
 // volumes of pods. Files must belong to this user
 // or to root, too; only their owner may read those of private keys and write any. What
 // isn't so, and files that a ring didn't write, are errors. Errors name the file and
-// never hold its content. Mistakes in cfg are [*ConfigError]s.
+// never hold its content. An error naming every invalid field of cfg has each as a
+// [*ConfigError].
 //
 // Open removes what a killed process has left, such as the private key of an Add that
 // never came to its end. If that fails the ring opens nevertheless, and Observe gets the

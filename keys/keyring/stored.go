@@ -30,7 +30,8 @@ const maxAttempts = 64
 // have left, and loads the store again every Config.ReloadEvery, on behalf of whoever signs
 // or verifies then.
 //
-// Mistakes in cfg, and a nil store, are [*ConfigError]s. Any other error is of the store.
+// OpenStore returns an error naming every invalid field of cfg, each as a [*ConfigError]:
+// also a nil store. Any other error is of the store.
 func OpenStore(ctx context.Context, store Store, cfg Config) (*Ring, error) {
 	r, err := newRing(cfg, store, true)
 	if err != nil {

@@ -44,8 +44,9 @@ type Config struct {
 // Objects of the seven kinds that base holds are copied to the Cluster, with
 // [fake.Cluster.Load]; from then on base is not used for those kinds.
 //
-// The result is safe for concurrent use if base is. An error wraps a [*ConfigError] for
-// each mistake, or says which objects can't be copied.
+// The result is safe for concurrent use if base is. NewClient returns an error naming
+// every invalid field of cfg, each as a [*ConfigError]: also a nil base; or an error that
+// says which objects can't be copied.
 func NewClient(base client.WithWatch, cfg Config) (client.WithWatch, error) {
 	mistakes := configerror.List{Config: "controllerruntime.Config"}
 	mistakes.Require("base", base, "a client")

@@ -36,7 +36,8 @@ const stopLimit = 5 * time.Second
 // Unavailable. The messages are those of service's errors.
 //
 // Whoever reaches it can have any token signed: serve it with [Serve], or on the
-// listener of [Listen]. A nil service gives a [*ConfigError].
+// listener of [Listen]. NewServer returns an error naming every argument that is missing,
+// each as a [*ConfigError].
 func NewServer(service external.Service) (externaljwtv1.ExternalJWTSignerServer, error) {
 	list := configerror.List{Config: "externalgrpc.NewServer"}
 	list.Require("service", service, "an external.Service")
