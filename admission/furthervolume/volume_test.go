@@ -19,7 +19,7 @@ import (
 )
 
 // eks does what amazon-eks-pod-identity-webhook does, but that a volume of another
-// audience is not used (WEB-1, WEB-11, WEB-14, WEB-16, WEB-21, WEB-23, WEB-25, WEB-26, WEB-27, WEB-28).
+// audience is not used.
 func eks() furthervolume.Volume { return replacing.AWSPodIdentity("eu-west-1") }
 
 // azure does what azure-workload-identity does.
@@ -100,6 +100,8 @@ const (
 	both        = awsMount + azureMount + awsRole + awsRegion + azureEnv
 )
 
+// WEB-1, WEB-4, WEB-5, WEB-6, WEB-7, WEB-8, WEB-10, WEB-11, WEB-13, WEB-14, WEB-15, WEB-16,
+// WEB-19, WEB-20, WEB-21, WEB-22, WEB-23, WEB-24, WEB-25, WEB-26, WEB-27, WEB-28
 func TestFurtherVolumes(t *testing.T) {
 	mount := func(path string) []corev1.VolumeMount {
 		return []corev1.VolumeMount{{Name: "x", MountPath: path}}

@@ -305,7 +305,7 @@ func TestPatchesAreWhatAdmitDoes(t *testing.T) {
 	}
 }
 
-// The same for further volumes, with their variables and what they depend on.
+// The same for further volumes, with their variables and what they depend on (WEB-17).
 func TestFurtherPatchesAreWhatAdmitDoes(t *testing.T) {
 	further := []furthervolume.Volume{{
 		Name: "cloud", When: furthervolume.Condition{PodLabel: "cloud=yes"}, Audience: "cloud", MountPath: "/var/run/cloud",

@@ -21,7 +21,8 @@ import (
 const apply = "Content-Type: application/apply-patch+yaml"
 
 // Conflicts of server-side apply, word for word; what else it answers is compared with a
-// real API server in internal/compat.
+// real API server in internal/compat (SSA-1, SSA-11, SSA-22, SSA-23, SSA-31, SSA-32, SSA-33,
+// SSA-47).
 func TestApply(t *testing.T) {
 	a := newAPI(t, apiserver.Config{})
 	const path = "/api/v1/namespaces/ci/configmaps/settings?fieldManager="
@@ -77,7 +78,7 @@ func TestApply(t *testing.T) {
 	}
 }
 
-// A client that doesn't say who owns what it writes is known by its program.
+// A client that doesn't say who owns what it writes is known by its program (SSA-25).
 func TestOwnersOfFields(t *testing.T) {
 	for agent, want := range map[string]string{
 		"kubectl/v1.37.0 (linux/amd64)": "kubectl",
@@ -94,7 +95,8 @@ func TestOwnersOfFields(t *testing.T) {
 	}
 }
 
-// A Pod that is applied is admitted as one that is created or updated.
+// A Pod that is applied is admitted as one that is created or updated (SSA-11), once more if
+// it changes meanwhile (SSA-15).
 func TestApplyAdmits(t *testing.T) {
 	var asked []apiserver.PodOperation
 	var during func()

@@ -86,4 +86,7 @@ var applyStory = []wireStep{
 	{request: "PATCH /api/v1/nodes/n/status" + applied, body: `{"apiVersion":"v1","kind":"Node","metadata":{"name":"n"},"status":{"phase":"Running"}}`, only: "code"},
 }
 
+// SSA-1, SSA-2, SSA-3, SSA-4, SSA-5, SSA-7, SSA-8, SSA-9, SSA-10, SSA-11, SSA-12, SSA-13,
+// SSA-14, SSA-16, SSA-18, SSA-20, SSA-21, SSA-22, SSA-23, SSA-24, SSA-28, SSA-30, SSA-31,
+// SSA-32, SSA-33, SSA-35, SSA-36, SSA-41
 func TestApplyAnswers(t *testing.T) { compareAnswers(t, applyStory) }

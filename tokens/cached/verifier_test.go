@@ -148,6 +148,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TRC-30
 func TestFaults(t *testing.T) {
 	for name, seen := range map[string]func(context.Context, string, []string) (*tokens.Identity, error){
 		"nothing": func(context.Context, string, []string) (*tokens.Identity, error) { return nil, nil },

@@ -201,7 +201,7 @@ func (c *bundleCounter) ListClusterTrustBundles(context.Context, string) ([]*cer
 	return nil, nil
 }
 
-// KUB-15, KUB-31, KUB-33, KUB-34, KUB-37
+// KUB-15, KUB-31, KUB-32, KUB-33, KUB-34, KUB-37
 func TestPayload(t *testing.T) {
 	plain := map[string]string{"token": "T-builder- 644", "ca.crt": "CA 644", "namespace": "ci 644"}
 	with := func(more map[string]string) map[string]string {

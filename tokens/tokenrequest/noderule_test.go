@@ -124,7 +124,7 @@ func claim(name string) corev1.VolumeSource {
 }
 
 // NOD-1, NOD-2, NOD-5, NOD-6, NOD-7, NOD-8, NOD-9, NOD-10, NOD-11, NOD-12, NOD-13, NOD-14, NOD-15,
-// NOD-16, NOD-17, NOD-18, NOD-19, NOD-21
+// NOD-16, NOD-17, NOD-18, NOD-19, NOD-20, NOD-21, NOD-3, NOD-4
 func TestNodeRule(t *testing.T) {
 	const forbidden = `serviceaccounts "builder" is forbidden: `
 	down := errors.New("down")

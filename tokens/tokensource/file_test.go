@@ -142,6 +142,7 @@ func TestFileClockSetBack(t *testing.T) {
 	m.want("an hour earlier", second)
 }
 
+// KUB-42
 func TestFileWithoutToken(t *testing.T) {
 	expired := tokenUntil(time.Date(2026, 1, 1, 11, 59, 0, 0, time.UTC))
 	for _, tt := range []struct {

@@ -120,6 +120,7 @@ func testSourceClockSetBack(t *testing.T) {
 	}
 }
 
+// KUB-3, KUB-4
 func TestSourceRenews(t *testing.T) {
 	tests := []struct {
 		name          string
@@ -149,6 +150,7 @@ func TestSourceRenews(t *testing.T) {
 	}
 }
 
+// KUB-7, KUB-8
 func TestSourceKeepsServing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mill{life: time.Hour}
@@ -204,6 +206,7 @@ func TestSourcePauses(t *testing.T) {
 	})
 }
 
+// KUB-10, KUB-14
 func TestSourceCallsMintOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &mill{life: time.Hour, took: time.Second}
@@ -230,6 +233,7 @@ func TestSourceCallsMintOnce(t *testing.T) {
 	})
 }
 
+// KUB-13
 func TestSourceNewUID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

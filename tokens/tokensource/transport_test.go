@@ -34,6 +34,7 @@ func getRequest(t *testing.T, url string) *http.Request {
 	return r
 }
 
+// KUB-44, KUB-45
 func TestTransport(t *testing.T) {
 	clock := now
 	m := &mill{}
