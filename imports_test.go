@@ -31,7 +31,7 @@ var importRules = map[string]struct{ ours, others []string }{
 	"internal/trim":            {others: kubernetes},
 	"internal/webhook":         {ours: []string{"internal/flight"}},
 	"keys":                     {ours: []string{"internal/configerror", "internal/flight", "internal/jose", "internal/logvalue", "keys/internal/age", "keys/internal/files", "keys/internal/wrap"}},
-	"keys/keyring":             {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "keys", "keys/internal/age", "keys/internal/files", "keys/internal/wrap"}},
+	"keys/keyring":             {ours: []string{"internal/configerror", "internal/contract", "internal/flight", "internal/strictjson", "keys", "keys/internal/age", "keys/internal/files", "keys/internal/wrap"}},
 	"keys/keyring/secretstore": {ours: []string{"internal/configerror", "internal/flight", "internal/names", "keys/keyring"}, others: kubernetes},
 	"keys/keyring/storetest":   {ours: []string{"keys", "keys/keyring"}},
 	"keys/discovery":           {ours: []string{"internal/configerror", "internal/flight", "internal/strictjson", "keys", "keys/internal/age", "keys/internal/files", "keys/internal/wrap"}},

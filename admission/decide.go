@@ -105,7 +105,7 @@ func (r *rules) decideToken(b *budget.Budget, edits []Edit, pod *corev1.Pod, acc
 		list := &lists[l]
 		for i := range list.Containers {
 			c := &list.Containers[i]
-			mounted, err := podrules.MountsAt(b, c, r.MountPath, r.Strict)
+			mounted, err := podrules.MountAt(b, c, r.MountPath, r.Strict)
 			if err != nil {
 				return nil, err
 			}
@@ -113,7 +113,7 @@ func (r *rules) decideToken(b *budget.Budget, edits []Edit, pod *corev1.Pod, acc
 			edits, e = appendEdit(edits, list.Field)
 			e.Container, e.detail, e.rules = i, c.Name, r
 			switch {
-			case mounted:
+			case mounted != nil:
 				e.Keep, e.why = true, pathIsTaken
 			case optedOut[c.Name]:
 				e.Keep, e.why = true, containerOptsOut

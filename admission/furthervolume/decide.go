@@ -135,11 +135,12 @@ func (d *decider) decide(v *Volume) error {
 				}
 				continue
 			}
-			taken, err := podrules.MountsAt(&d.budget, c, v.MountPath, true)
+			taken, err := podrules.MountAt(&d.budget, c, v.MountPath, true)
 			if err != nil {
 				return err
 			}
-			if taken {
+			if taken != nil {
+				needed = needed || taken.Name == v.Name
 				e.why = " has something mounted at " + v.MountPath
 			} else {
 				needed, e.Add, e.why = true, mount, " has nothing mounted there"

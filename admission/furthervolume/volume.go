@@ -46,7 +46,8 @@ type Volume struct {
 	IgnoreInvalidLifetime bool
 
 	// MountPath is where containers find the volume: an absolute, clean path. Required. A
-	// container that has something mounted there gets no mount.
+	// container that has something mounted there gets no mount. If that is the volume, by
+	// its name, the pod gets the volume.
 	MountPath string
 	// File is the token's path in the volume. Empty means "token".
 	File string

@@ -187,6 +187,12 @@ func TestFurtherVolumes(t *testing.T) {
 			c.cfg = c.cfg[1:]
 			c.cfg[0].Env = nil
 		}, want: []string{"app x:/var/run/secrets/azure/tokens"}},
+		{name: "mounted without the volume", mutate: func(c *furtherCase) {
+			c.pod.Spec.InitContainers = nil
+			c.pod.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "azure-identity-token", MountPath: "/var/run/secrets/azure/tokens"}}
+			c.cfg = c.cfg[1:]
+			c.cfg[0].Env = nil
+		}, want: []string{azureVolume, "app" + azureMount}},
 		{name: "one variable of a group is there", mutate: func(c *furtherCase) {
 			c.pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "AWS_ROLE_ARN", Value: "own"}}
 			c.cfg = c.cfg[:1]

@@ -45,7 +45,14 @@ func parseFlags(args []string) (options, error) {
 	case len(validation.IsDNS1123Label(opts.namespace)) > 0:
 		return opts, fmt.Errorf("-n %q: want the name of a namespace", opts.namespace)
 	}
-	return opts, nil
+	if len(opts.files) == 0 {
+		flags.Visit(func(f *flag.Flag) {
+			if f.Name == "n" || f.Name == "strict-kinds" {
+				err = fmt.Errorf("-%s without -f: it is about manifests", f.Name)
+			}
+		})
+	}
+	return opts, err
 }
 
 func newFlags(opts *options) *flag.FlagSet {

@@ -117,6 +117,8 @@ func TestExitStatus(t *testing.T) {
 		{name: "no value", args: "-f", status: exitUsage, stderr: "flag needs an argument: -f"},
 		{name: "empty file name", args: "-f=", status: exitUsage, stderr: "want a file, a folder or -"},
 		{name: "argument", args: "pod.yaml", status: exitUsage, stderr: `unexpected argument "pod.yaml": name manifests with -f`},
+		{name: "namespace of a story", args: "-n shop", status: exitUsage, stderr: "-n without -f: it is about manifests"},
+		{name: "kinds of a story", args: "-legacy -strict-kinds", status: exitUsage, stderr: "-strict-kinds without -f: it is about manifests"},
 		{name: "bad namespace", args: "-n No", status: exitUsage, stderr: `-n "No": want the name of a namespace`},
 	}
 	for _, tt := range tests {

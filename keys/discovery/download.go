@@ -116,6 +116,9 @@ func (r *Remote) get(ctx context.Context, u *url.URL, limit int64, accept string
 	req.Header.Set("Accept", accept)
 	if r.cfg.BearerToken != nil && u.Scheme == r.trust.Scheme && u.Host == r.trust.Host {
 		token, err := r.cfg.BearerToken(ctx)
+		if err == nil && token == "" {
+			err = errors.New("the function BearerToken returned neither a token nor an error")
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("getting a bearer token: %w", err)
 		}
@@ -142,6 +145,9 @@ func (r *Remote) get(ctx context.Context, u *url.URL, limit int64, accept string
 	return data, resp.Header, nil
 }
 
+// maxShownURL is how much of a URL errors show.
+const maxShownURL = 256
+
 // shown returns u as errors show it: a query may hold a credential, as those of
 // object stores do.
 func shown(u *url.URL) string {
@@ -149,7 +155,8 @@ func shown(u *url.URL) string {
 	if s.RawQuery != "" {
 		s.RawQuery = "..."
 	}
-	return s.Redacted()
+	text := s.Redacted()
+	return text[:min(len(text), maxShownURL)]
 }
 
 // typeOf says which coding or type an answer has that isn't what was asked for, if any.

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -43,10 +44,10 @@ type RemoteConfig struct {
 	// Timeout bounds one fetch of both documents. Zero means ten seconds.
 	Timeout time.Duration
 	// CoolDown is the shortest time between two fetches, however many tokens
-	// name unknown keys. Zero means ten seconds.
+	// name unknown keys. Zero means ten seconds. It must be at most half of MaxAge.
 	CoolDown time.Duration
-	// RefreshEvery is the age at which keys are fetched again. The server may ask
-	// for less with Cache-Control. Zero means five minutes.
+	// RefreshEvery is the age at which keys are fetched again, if it is less than half
+	// of MaxAge. The server may ask for less with Cache-Control. Zero means five minutes.
 	RefreshEvery time.Duration
 	// MaxAge is the age up to which keys are used while fetching fails. Zero means
 	// one hour, for which Kubernetes lets clients cache keys; after that, a revoked
@@ -112,23 +113,19 @@ const (
 // NewRemote returns a Remote, or an error naming every invalid field, each as a
 // [*ConfigError]. It fetches nothing.
 func NewRemote(cfg RemoteConfig) (*Remote, error) {
-	trust, err := cfg.check()
+	trust, err := cfg.complete()
 	if err != nil {
 		return nil, err
 	}
-	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
-	cfg.CoolDown = cmp.Or(cfg.CoolDown, 10*time.Second)
-	cfg.RefreshEvery = cmp.Or(cfg.RefreshEvery, 5*time.Minute)
-	cfg.MaxAge = cmp.Or(cfg.MaxAge, time.Hour)
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
 	return &Remote{cfg: cfg, clock: cfg.Now, client: cfg.client(), trust: trust, guard: flight.NewGuard("the transport or the bearer token", hungCalls)}, nil
 }
 
-// check returns the URL of the server that is trusted with the bearer token, or
-// all mistakes.
-func (cfg *RemoteConfig) check() (trust *url.URL, err error) {
+// complete sets the times that are zero, and returns the URL of the server that is
+// trusted with the bearer token, or all mistakes.
+func (cfg *RemoteConfig) complete() (trust *url.URL, err error) {
 	list := configerror.List{Config: "discovery.RemoteConfig"}
 	if cfg.Issuer == "" && cfg.JWKSURL == "" {
 		list.Add("Issuer", "is empty, want a URL, or JWKSURL to be set")
@@ -136,8 +133,8 @@ func (cfg *RemoteConfig) check() (trust *url.URL, err error) {
 	if cfg.Issuer != "" {
 		if trust, err = cfg.parseURL(cfg.Issuer); err != nil {
 			list.Add("Issuer", "is not usable: %v", err)
-		} else if trust.RawQuery != "" {
-			list.Add("Issuer", "is %q, want a URL without a query", shown(trust))
+		} else if strings.ContainsAny(cfg.Issuer, "?#") {
+			list.Add("Issuer", "is %q, want a URL without a query and a fragment", shown(trust))
 		}
 	}
 	if cfg.JWKSURL != "" {
@@ -149,6 +146,13 @@ func (cfg *RemoteConfig) check() (trust *url.URL, err error) {
 	configerror.NotNegative(&list, "CoolDown", cfg.CoolDown)
 	configerror.NotNegative(&list, "RefreshEvery", cfg.RefreshEvery)
 	configerror.NotNegative(&list, "MaxAge", cfg.MaxAge)
+	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
+	cfg.CoolDown = cmp.Or(cfg.CoolDown, 10*time.Second)
+	cfg.RefreshEvery = cmp.Or(cfg.RefreshEvery, 5*time.Minute)
+	cfg.MaxAge = cmp.Or(cfg.MaxAge, time.Hour)
+	if cfg.MaxAge > 0 && cfg.CoolDown > cfg.MaxAge/2 {
+		list.Add("CoolDown", "is %s, want at most half of MaxAge, %s", cfg.CoolDown, cfg.MaxAge)
+	}
 	if cfg.RootCAs != nil && cfg.Transport != nil {
 		list.Add("RootCAs", "is set together with Transport, want only one of them")
 	}
@@ -307,7 +311,7 @@ func (r *Remote) fetch(ctx context.Context) (struct{}, error) {
 	} else {
 		changed = !sameKeys(r.set, answer.set)
 		r.set, r.fetched, r.err = answer.set, began, nil
-		r.refresh = min(r.cfg.RefreshEvery, max(answer.maxAge, r.cfg.CoolDown))
+		r.refresh = min(r.cfg.RefreshEvery, r.cfg.MaxAge/2, max(answer.maxAge, r.cfg.CoolDown))
 	}
 	e := keys.Event{Keys: len(all(r.set)), Changed: changed, Err: r.err, Took: time.Since(start)}
 	if err == nil {

@@ -158,6 +158,7 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 		{"another issuer", config(`{"issuer":"https://evil.example","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), `names the issuer "https://evil.example"`},
 		{"issuer with a slash", config(`{"issuer":"https://issuer.example/","jwks_uri":"https://issuer.example/openid/v1/jwks"}`), `names the issuer "https://issuer.example/"`},
 		{"keys over http", config(`{"issuer":"https://issuer.example","jwks_uri":"http://issuer.example/openid/v1/jwks"}`), "want https"},
+		{"endless address of keys", config(`{"issuer":"https://issuer.example","jwks_uri":"http://issuer.example/` + strings.Repeat("x", 50<<10) + `"}`), "want https"},
 		{"keys in a file", config(`{"issuer":"https://issuer.example","jwks_uri":"file:///etc/passwd"}`), "want https"},
 		{"huge configuration", config(`{"issuer":"` + strings.Repeat("x", 65<<10) + `"}`), "more than 65536 bytes"},
 		{"huge keys", jwks(answer("application/json", `{"keys":[],"x":"`+strings.Repeat("x", 1<<20)+`"}`)), "more than 1048576 bytes"},
@@ -190,6 +191,8 @@ func TestRemoteMisbehavingServers(t *testing.T) {
 			keystest.WantUnavailable(t, r, id, tt.want)
 			if err := r.Err(); !errors.Is(err, keys.ErrUnavailable) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("Err is %v, want ErrUnavailable without the answer's text", err)
+			} else if len(err.Error()) > 1000 {
+				t.Errorf("Err has %d bytes", len(err.Error()))
 			} else if why := "redirects"; strings.Contains(err.Error(), why) != strings.Contains(tt.want, why) {
 				t.Errorf("Err is %v, want %q", err, tt.want)
 			} else if why := "which answers"; strings.Contains(err.Error(), why) != strings.Contains(tt.want, why) {
@@ -442,21 +445,26 @@ func TestRemoteOverTime(t *testing.T) {
 	})
 }
 
-// A server may ask for less than RefreshEvery, and for no more than CoolDown.
+// A server may ask for less than RefreshEvery, and for no more than CoolDown. Keys are
+// fetched again before they are too old, so that nobody waits for them.
 func TestRemoteCacheControl(t *testing.T) {
 	tests := []struct {
 		header string
 		want   time.Duration
+		cfg    discovery.RemoteConfig
 	}{
-		{"max-age=60", time.Minute},
-		{`public, MAX-AGE="60"`, time.Minute},
-		{"max-age=99999999999999999999", 5 * time.Minute},
-		{"max-age=86400", 5 * time.Minute},
-		{"max-age=0", 10 * time.Second},
-		{"no-store", 10 * time.Second},
-		{"no-cache", 10 * time.Second},
-		{"max-age=soon", 5 * time.Minute},
-		{"", 5 * time.Minute},
+		{"max-age=60", time.Minute, discovery.RemoteConfig{}},
+		{`public, MAX-AGE="60"`, time.Minute, discovery.RemoteConfig{}},
+		{"max-age=99999999999999999999", 5 * time.Minute, discovery.RemoteConfig{}},
+		{"max-age=86400", 5 * time.Minute, discovery.RemoteConfig{}},
+		{"max-age=0", 10 * time.Second, discovery.RemoteConfig{}},
+		{"no-store", 10 * time.Second, discovery.RemoteConfig{}},
+		{"no-cache", 10 * time.Second, discovery.RemoteConfig{}},
+		{"max-age=soon", 5 * time.Minute, discovery.RemoteConfig{}},
+		{"", 5 * time.Minute, discovery.RemoteConfig{}},
+		{"", 30 * time.Second, discovery.RemoteConfig{MaxAge: time.Minute}},
+		{"", 30 * time.Minute, discovery.RemoteConfig{RefreshEvery: 2 * time.Hour}},
+		{"max-age=0", 30 * time.Minute, discovery.RemoteConfig{CoolDown: 30 * time.Minute, RefreshEvery: time.Hour}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.header, func(t *testing.T) {
@@ -469,7 +477,8 @@ func TestRemoteCacheControl(t *testing.T) {
 					w.Header().Set("Cache-Control", tt.header)
 					answer("application/json", body.Body.String())(w, r)
 				}}
-				r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p})
+				tt.cfg.JWKSURL, tt.cfg.Transport = "https://issuer.example/openid/v1/jwks", p
+				r := newRemote(t, tt.cfg)
 				keystest.WantKnown(t, r, id, true)
 				time.Sleep(tt.want - time.Nanosecond)
 				keystest.WantKnown(t, r, id, true)
@@ -688,7 +697,7 @@ func TestRemoteTooSlow(t *testing.T) {
 		good := publish(t, key.Public())
 		p := &publisher{handler: func(w http.ResponseWriter, r *http.Request) { time.Sleep(2 * time.Second); good(w, r) }}
 		var last keys.Event
-		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p, MaxAge: time.Second,
+		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p, MaxAge: time.Second, CoolDown: time.Second / 2,
 			Observe: func(_ context.Context, e keys.Event) { last = e }})
 		for _, id := range []string{id, "unknown"} {
 			keystest.WantUnavailable(t, r, id, "there are none that are younger than 1s")
@@ -772,6 +781,13 @@ func TestRemoteBearerToken(t *testing.T) {
 			}
 		})
 	}
+	none := func(context.Context) (string, error) { return "", nil }
+	p := &publisher{handler: good}
+	r := newRemote(t, discovery.RemoteConfig{Issuer: "https://issuer.example", Transport: p, BearerToken: none})
+	keystest.WantUnavailable(t, r, id, "getting a bearer token: the function BearerToken returned neither a token nor an error")
+	if p.count() > 0 {
+		t.Errorf("asked %q without a token", p.requests)
+	}
 }
 
 func TestNewRemoteRefuses(t *testing.T) {
@@ -787,6 +803,10 @@ func TestNewRemoteRefuses(t *testing.T) {
 		{"user", discovery.RemoteConfig{Issuer: "https://me:secret@issuer.example"}, "without user"},
 		{"fragment", discovery.RemoteConfig{JWKSURL: "https://issuer.example/#x"}, "without user and fragment"},
 		{"query", discovery.RemoteConfig{Issuer: "https://issuer.example/?x"}, "without a query"},
+		{"empty query", discovery.RemoteConfig{Issuer: "https://issuer.example/?"}, `Issuer is "https://issuer.example/?", want a URL without a query and a fragment`},
+		{"empty fragment", discovery.RemoteConfig{Issuer: "https://issuer.example#"}, "without a query and a fragment"},
+		{"long cool-down", discovery.RemoteConfig{Issuer: "https://issuer.example", CoolDown: 30*time.Minute + 1}, "CoolDown is 30m0.000000001s, want at most half of MaxAge, 1h0m0s"},
+		{"short age", discovery.RemoteConfig{Issuer: "https://issuer.example", MaxAge: 20*time.Second - 1}, "CoolDown is 10s, want at most half of MaxAge, 19.999999999s"},
 		{"no host", discovery.RemoteConfig{Issuer: "https:///x"}, "with a host"},
 		{"only a port", discovery.RemoteConfig{Issuer: "https://:443"}, "with a host"},
 		{"opaque", discovery.RemoteConfig{Issuer: "https:issuer.example"}, "with a host"},

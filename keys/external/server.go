@@ -106,7 +106,9 @@ func (s *Server) sign(ctx context.Context, claims string) (header, signature str
 		return "", "", err
 	}
 	header, rest, _ := strings.Cut(token, ".")
-	_, signature, _ = strings.Cut(rest, ".")
+	if _, signature, _ = strings.Cut(rest, "."); signature == "" {
+		return "", "", errors.New("external: the signer returned neither a token nor an error")
+	}
 	return header, signature, nil
 }
 

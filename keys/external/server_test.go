@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,25 @@ func TestServerRefuses(t *testing.T) {
 		t.Errorf("Sign() after the end: %v, want context.Canceled", err)
 	}
 }
+
+// A signer that breaks its contract gives an error that says so.
+func TestServerSignsNothing(t *testing.T) {
+	set := keystest.Must(keys.NewSet(keystest.NewKey().Public()))
+	for _, token := range []brokenSigner{"", "e30", "e30.e30", "e30.e30."} {
+		service, err := external.NewServer(external.ServerConfig{Signer: token, Keys: set, MaxTokenLifetime: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if header, _, err := service.Sign(t.Context(), "e30"); header != "" || fmt.Sprint(err) != "external: the signer returned neither a token nor an error" {
+			t.Errorf("Sign() of a signer that returns %q = %q, %v", token, header, err)
+		}
+	}
+}
+
+// A brokenSigner is what it returns.
+type brokenSigner string
+
+func (s brokenSigner) SignTyped(context.Context, []byte) (string, error) { return string(s), nil }
 
 // A source that doesn't say when its keys changed: the answers say when that was
 // noticed, and clients are told of each change once.

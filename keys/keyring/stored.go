@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
@@ -71,7 +72,7 @@ func (r *Ring) load(ctx context.Context, view *ringView) (*ringView, error) {
 
 func (r *Ring) loadNow(ctx context.Context, view *ringView) (*ringView, error) {
 	for {
-		stored, err := r.store.Load(ctx)
+		stored, err := r.loadStore(ctx)
 		switch {
 		case err != nil:
 			return nil, readingError(err)
@@ -94,11 +95,20 @@ func (r *Ring) loadNow(ctx context.Context, view *ringView) (*ringView, error) {
 		}
 		// An entry may be missing because its key was retired since the index was
 		// read. Then there is another index.
-		again, loadErr := r.store.Load(ctx)
+		again, loadErr := r.loadStore(ctx)
 		if loadErr != nil || again.Version == stored.Version {
 			return nil, err
 		}
 	}
+}
+
+// loadStore returns what is stored, or an error if the store breaks its contract.
+func (r *Ring) loadStore(ctx context.Context) (*Stored, error) {
+	stored, err := contract.Require(r.store.Load(ctx))
+	if err == nil && stored.Index != nil && (stored.Version == "" || stored.Entry == nil) {
+		err = errors.New("the store returned an index without a version or entries")
+	}
+	return stored, err
 }
 
 func readingError(err error) error {
@@ -190,7 +200,11 @@ func (r *Ring) change(ctx context.Context, view *ringView, added []newKey, decid
 			return view, err
 		}
 		version, err := flight.Do(ctx, r.guard, func(ctx context.Context) (string, error) {
-			return r.store.Swap(ctx, view.version, change)
+			next, err := r.store.Swap(ctx, view.version, change)
+			if err == nil && next == "" {
+				err = errors.New("the store returned neither a version nor an error")
+			}
+			return next, err
 		})
 		if err == nil {
 			view = view.with(all, fresh)

@@ -510,6 +510,48 @@ func TestRingSwaps(t *testing.T) {
 	}
 }
 
+// A store that breaks its contract gives an error that says so, not a panic.
+func TestStoreBreaksItsContract(t *testing.T) {
+	memory := &Memory{}
+	mustAdd(t, mustOpen(t, memory, Config{}))
+	good, err := memory.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const incomplete = "keyring: reading ring: the store returned an index without a version or entries"
+	for _, tt := range []struct {
+		name   string
+		stored *Stored
+		want   string
+	}{
+		{"nothing", nil, "keyring: reading ring: the call returned neither an object nor an error"},
+		{"no version", &Stored{Index: good.Index, Entry: good.Entry}, incomplete},
+		{"no entries", &Stored{Version: "1", Index: good.Index}, incomplete},
+	} {
+		var told []error
+		store := &answeringStore{stored: good}
+		ring := mustOpen(t, store, Config{Observe: func(_ context.Context, e keys.Event) { told = append(told, e.Err) }})
+		if _, err := OpenStore(t.Context(), &answeringStore{stored: tt.stored}, Config{}); fmt.Sprint(err) != tt.want {
+			t.Errorf("%s: OpenStore() = %v, want %s", tt.name, err, tt.want)
+		}
+		store.stored = tt.stored
+		if _, err := ring.EnsureSigning(t.Context(), keys.ES256); fmt.Sprint(err) != tt.want || len(told) != 1 || len(ring.Keys()) != 1 {
+			t.Errorf("%s: EnsureSigning() = %v, told %v, want %s", tt.name, err, told, tt.want)
+		}
+	}
+	ring := mustOpen(t, &answeringStore{stored: &Stored{}}, Config{})
+	if _, err := ring.EnsureSigning(t.Context(), keys.ES256); fmt.Sprint(err) != "keyring: changing ring: the store returned neither a version nor an error" || len(ring.Keys()) != 0 {
+		t.Errorf("EnsureSigning() without a version = %v with %d keys", err, len(ring.Keys()))
+	}
+}
+
+// An answeringStore has stored whatever is changed.
+type answeringStore struct{ stored *Stored }
+
+func (s *answeringStore) Load(context.Context) (*Stored, error)                { return s.stored, nil }
+func (s *answeringStore) Swap(context.Context, string, Change) (string, error) { return "", nil }
+func (s *answeringStore) Name(entry string) string                             { return entry }
+
 // What others do between the two steps of EnsureSigning decides, and a step that fails is
 // an error.
 func TestRingEnsureSigningSteps(t *testing.T) {

@@ -79,25 +79,25 @@ func Listed(b *budget.Budget, spec *corev1.PodSpec, list, separator string) (map
 	return listed, nil
 }
 
-// MountsAt reports whether c has something mounted at p, or if clean is set, at a path
-// that means p.
-func MountsAt(b *budget.Budget, c *corev1.Container, p string, clean bool) (bool, error) {
+// MountAt returns what c has mounted at p, or if clean is set, at a path that means p:
+// nil if there is nothing.
+func MountAt(b *budget.Budget, c *corev1.Container, p string, clean bool) (*corev1.VolumeMount, error) {
 	if err := b.Spend(1 + len(c.VolumeMounts)); err != nil {
-		return false, err
+		return nil, err
 	}
 	for i := range c.VolumeMounts {
-		at := c.VolumeMounts[i].MountPath
-		if at == p {
-			return true, nil
+		m := &c.VolumeMounts[i]
+		if m.MountPath == p {
+			return m, nil
 		}
 		if clean {
-			if err := b.Spend(len(at)); err != nil {
-				return false, err
+			if err := b.Spend(len(m.MountPath)); err != nil {
+				return nil, err
 			}
-			if path.Clean(at) == p {
-				return true, nil
+			if path.Clean(m.MountPath) == p {
+				return m, nil
 			}
 		}
 	}
-	return false, nil
+	return nil, nil
 }

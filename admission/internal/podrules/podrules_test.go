@@ -3,6 +3,7 @@ package podrules_test
 import (
 	"context"
 	"fmt"
+	"path"
 	"testing"
 	"time"
 
@@ -56,14 +57,14 @@ func TestListed(t *testing.T) {
 	}
 }
 
-func TestMountsAt(t *testing.T) {
+func TestMountAt(t *testing.T) {
 	for _, tt := range []struct {
 		path  string
 		clean bool
 		want  bool
 	}{{"/x", false, false}, {"/x", true, true}, {"/y", false, true}, {"/y", true, true}, {"/z", true, false}} {
-		if got, err := podrules.MountsAt(new(budget.Budget), &spec.Containers[0], tt.path, tt.clean); err != nil || got != tt.want {
-			t.Errorf("MountsAt(%q, %v) = %v, %v, want %v", tt.path, tt.clean, got, err, tt.want)
+		if got, err := podrules.MountAt(new(budget.Budget), &spec.Containers[0], tt.path, tt.clean); err != nil || (got != nil) != tt.want || got != nil && path.Clean(got.MountPath) != tt.path {
+			t.Errorf("MountAt(%q, %v) = %v, %v, want %v", tt.path, tt.clean, got, err, tt.want)
 		}
 	}
 }
@@ -76,8 +77,8 @@ func TestTimeIsOver(t *testing.T) {
 	long := &corev1.Container{VolumeMounts: []corev1.VolumeMount{{MountPath: fmt.Sprintf("/%1023d", 0)}}}
 	for name, err := range map[string]error{
 		"Listed":         errorOf(podrules.Listed(&budget.Budget{Context: over}, spec, fmt.Sprintf("%1024d", 0), ",")),
-		"MountsAt":       errorOf(podrules.MountsAt(&budget.Budget{Context: over}, many, "/x", false)),
-		"of a long path": errorOf(podrules.MountsAt(&budget.Budget{Context: over}, long, "/x", true)),
+		"MountAt":        errorOf(podrules.MountAt(&budget.Budget{Context: over}, many, "/x", false)),
+		"of a long path": errorOf(podrules.MountAt(&budget.Budget{Context: over}, long, "/x", true)),
 	} {
 		if seconds, ok := apierrors.SuggestsClientDelay(err); !apierrors.IsTimeout(err) || !ok || seconds != 1 {
 			t.Errorf("%s: %v, want a retryable timeout", name, err)
