@@ -2,7 +2,6 @@ package saruntime
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -148,7 +147,7 @@ type reconciler struct{ controller sacontroller.Controller }
 func (r reconciler) Reconcile(ctx context.Context, key sacontroller.Key) (reconcile.Result, error) {
 	result, err := r.controller.Reconcile(ctx, key)
 	switch {
-	case isTerminal(err):
+	case sacontroller.IsTerminal(err):
 		return reconcile.Result{}, reconcile.TerminalError(err)
 	case err != nil:
 		return reconcile.Result{}, err
@@ -170,19 +169,4 @@ func (r reconciler) lastError(key sacontroller.Key) error {
 		return nil
 	}
 	return c.LastError(key)
-}
-
-// isTerminal reports whether err is one that only a change of an object helps. Of
-// several errors all must be such.
-func isTerminal(err error) bool {
-	switch e := err.(type) {
-	case *sacontroller.TerminalError:
-		return true
-	case interface{ Unwrap() error }:
-		return isTerminal(e.Unwrap())
-	case interface{ Unwrap() []error }:
-		errs := e.Unwrap()
-		return len(errs) > 0 && !slices.ContainsFunc(errs, func(err error) bool { return !isTerminal(err) })
-	}
-	return errors.Is(err, reconcile.TerminalError(nil))
 }

@@ -104,7 +104,7 @@ type UnsettledError struct {
 func (e *UnsettledError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "fake: %d keys still fail after %d attempts", len(e.Failed), settle.MaxFailures)
-	if slices.ContainsFunc(e.Failed, func(f FailedKey) bool { return settle.IsTerminal(f.Err) }) {
+	if slices.ContainsFunc(e.Failed, func(f FailedKey) bool { return sacontroller.IsTerminal(f.Err) }) {
 		b.WriteString(" or can't succeed until an object changes")
 	}
 	b.WriteByte(':')

@@ -95,7 +95,8 @@ func TestSettleRetries(t *testing.T) {
 	s := &script{name: "s", reconcile: func(_ context.Context, key sacontroller.Key) (sacontroller.Result, error) {
 		if failures[key.Name] > 0 {
 			failures[key.Name]--
-			return sacontroller.Result{}, errors.New("not yet")
+			// What can't succeed beside it doesn't end the attempts.
+			return sacontroller.Result{}, errors.Join(&sacontroller.TerminalError{Err: errors.New("immutable")}, errors.New("not yet"))
 		}
 		return sacontroller.Result{}, nil
 	}}

@@ -3,6 +3,7 @@ package sacontroller
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,7 +37,7 @@ type Controller interface {
 
 	// Reconcile brings what key names into its desired state. It is
 	// idempotent. After an error the driver must try the key again later, with
-	// back-off, for as long as errors come. A [*TerminalError] is the exception:
+	// back-off, for as long as errors come. One that [IsTerminal] is the exception:
 	// the key is due again with the next change that Due returns it for. The tenant
 	// of whatever it calls is that of key, whatever ctx names: see package tenant.
 	Reconcile(ctx context.Context, key Key) (Result, error)
@@ -134,6 +135,23 @@ const Yield = time.Nanosecond
 // the change makes it due again. Until then the driver should show the error to
 // people, as it does with other errors.
 type TerminalError = apicall.TerminalError
+
+// IsTerminal reports whether err says that its key must not be retried until an object
+// changes: it is or wraps a [*TerminalError], and if it joins several errors, each of
+// them does. nil isn't terminal. A driver asks this, not [errors.As], which finds one
+// terminal error beside another that a retry may help.
+func IsTerminal(err error) bool {
+	switch e := err.(type) {
+	case *TerminalError:
+		return true
+	case interface{ Unwrap() error }:
+		return IsTerminal(e.Unwrap())
+	case interface{ Unwrap() []error }:
+		errs := e.Unwrap()
+		return len(errs) > 0 && !slices.ContainsFunc(errs, func(err error) bool { return !IsTerminal(err) })
+	}
+	return false
+}
 
 // A ConfigError is one mistake in a config struct. Constructors return all
 // mistakes at once, joined: [errors.As] finds the first. Config is the struct,

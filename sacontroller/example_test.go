@@ -164,8 +164,7 @@ func ExampleController() {
 	adapt := func(c sacontroller.Controller) func(context.Context, sacontroller.Key) (result, error) {
 		return func(ctx context.Context, key sacontroller.Key) (result, error) {
 			r, err := c.Reconcile(ctx, key)
-			var t *sacontroller.TerminalError
-			if errors.As(err, &t) {
+			if sacontroller.IsTerminal(err) {
 				err = terminal(err)
 			}
 			return result{RequeueAfter: r.RequeueAfter}, err
@@ -179,7 +178,7 @@ func ExampleController() {
 }
 
 // A driver retries what fails, but not what can't succeed until an object changes.
-func ExampleTerminalError() {
+func ExampleIsTerminal() {
 	immutable := true
 	cluster := fake.New(
 		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder", UID: "1"}},
@@ -192,9 +191,8 @@ func ExampleTerminalError() {
 	secret, _ := cluster.GetSecret(context.Background(), "ci", "t")
 	for _, key := range controller.Due(sacontroller.Change{Type: watch.Added, Object: secret}) {
 		_, err := controller.Reconcile(context.Background(), key)
-		var terminal *sacontroller.TerminalError
 		switch {
-		case errors.As(err, &terminal):
+		case sacontroller.IsTerminal(err):
 			fmt.Println("give up until the Secret changes:", err)
 		case err != nil:
 			fmt.Println("retry with back-off:", err)

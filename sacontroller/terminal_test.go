@@ -3,6 +3,7 @@ package sacontroller_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -109,5 +110,20 @@ func TestTerminalErrorHeals(t *testing.T) {
 	satest.Settle(t, cluster, c)
 	if len(satest.GetSecret(t, cluster, "ns", "token-secret-1").Data["token"]) == 0 {
 		t.Error("the Secret that was created again has no token")
+	}
+}
+
+func TestIsTerminal(t *testing.T) {
+	terminal, other := error(&sacontroller.TerminalError{Err: errors.New("immutable")}), errors.New("busy")
+	for _, tt := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false}, {other, false}, {terminal, true}, {fmt.Errorf("x: %w", terminal), true}, {fmt.Errorf("x: %v", terminal), false},
+		{errors.Join(terminal, terminal), true}, {errors.Join(terminal, other), false}, {fmt.Errorf("%w, %w", other, terminal), false},
+	} {
+		if got := sacontroller.IsTerminal(tt.err); got != tt.want {
+			t.Errorf("IsTerminal(%v) = %v, want %v", tt.err, got, tt.want)
+		}
 	}
 }

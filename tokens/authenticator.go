@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/tokens/internal/payload"
 	"github.com/kubesa/serviceaccount/tokens/internal/signature"
 )
@@ -181,22 +182,10 @@ func (a *attempt) grant(c *payload.Claims, requested []string) ([]string, error)
 		}
 	}
 	if len(granted) == 0 {
-		a.detailf("token audiences %.256q is invalid for the target audiences %.256q", few(own), few(requested))
+		a.detailf("token audiences %.256q is invalid for the target audiences %.256q", logvalue.Few(own), logvalue.Few(requested))
 		return nil, &InvalidError{Reason: ReasonAudience}
 	}
 	return granted, nil
-}
-
-// maxShownAudiences bounds what a detail says of audiences, of which a client may send
-// any number.
-const maxShownAudiences = 8
-
-func few(audiences []string) []string {
-	more := len(audiences) - maxShownAudiences
-	if more <= 0 {
-		return audiences
-	}
-	return append(slices.Clone(audiences[:maxShownAudiences]), fmt.Sprintf("and %d more", more))
 }
 
 // event returns the Event of an attempt that ended with err.

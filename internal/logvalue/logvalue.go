@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"reflect"
 	"runtime"
+	"slices"
 	"time"
 	"unicode"
 )
@@ -35,6 +36,16 @@ func Of(event any) slog.Value {
 		}
 	}
 	return slog.GroupValue(attrs...)
+}
+
+// Few returns the first eight of list, and how many more there are: a client may send any
+// number of audiences.
+func Few(list []string) []string {
+	const shown = 8
+	if len(list) <= shown {
+		return list
+	}
+	return append(slices.Clone(list[:shown]), fmt.Sprintf("and %d more", len(list)-shown))
 }
 
 func panicText(value any) string {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
@@ -143,7 +142,7 @@ func (w *worker) reconcile(ctx context.Context, key sacontroller.Key) (result sa
 	switch {
 	case panicked && err == error(p):
 		label, err = resultPanic, fmt.Errorf("manager: %w", err)
-	case isTerminal(err):
+	case sacontroller.IsTerminal(err):
 		label = resultTerminal
 	case err != nil:
 		label = resultError
@@ -153,19 +152,4 @@ func (w *worker) reconcile(ctx context.Context, key sacontroller.Key) (result sa
 		label = resultSuccess
 	}
 	return result, label, err
-}
-
-// isTerminal reports whether err is one that only a change of an object helps. Of
-// several errors all must be such.
-func isTerminal(err error) bool {
-	switch e := err.(type) {
-	case *sacontroller.TerminalError:
-		return true
-	case interface{ Unwrap() error }:
-		return isTerminal(e.Unwrap())
-	case interface{ Unwrap() []error }:
-		errs := e.Unwrap()
-		return len(errs) > 0 && !slices.ContainsFunc(errs, func(err error) bool { return !isTerminal(err) })
-	}
-	return false
 }

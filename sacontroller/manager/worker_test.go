@@ -2,7 +2,6 @@ package manager
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -16,21 +15,6 @@ import (
 
 func secretKey(namespace string, i int) sacontroller.Key {
 	return sacontroller.Key{Kind: "Secret", Namespace: namespace, Name: fmt.Sprintf("s-%d", i), UID: "1"}
-}
-
-func TestIsTerminal(t *testing.T) {
-	terminal, other := error(&sacontroller.TerminalError{Err: errors.New("immutable")}), errors.New("busy")
-	for _, tt := range []struct {
-		err  error
-		want bool
-	}{
-		{nil, false}, {other, false}, {terminal, true}, {fmt.Errorf("x: %w", terminal), true}, {fmt.Errorf("x: %v", terminal), false},
-		{errors.Join(terminal, terminal), true}, {errors.Join(terminal, other), false}, {fmt.Errorf("%w, %w", other, terminal), false},
-	} {
-		if got := isTerminal(tt.err); got != tt.want {
-			t.Errorf("isTerminal(%v) = %v, want %v", tt.err, got, tt.want)
-		}
-	}
 }
 
 // toy counts the calls for its keys.

@@ -255,19 +255,8 @@ func (r *request) identityOf(answer *authenticationv1.TokenReview, asked []strin
 		}
 	}
 	if len(identity.Audiences) == 0 {
-		r.detail = fmt.Sprintf("the API server accepts the token for %.256q, want one of %.256q", few(reported), few(asked))
+		r.detail = fmt.Sprintf("the API server accepts the token for %.256q, want one of %.256q", logvalue.Few(reported), logvalue.Few(asked))
 		return nil, &tokens.InvalidError{Reason: tokens.ReasonAudience}
 	}
 	return identity, nil
-}
-
-// maxShownAudiences bounds what a detail says of audiences.
-const maxShownAudiences = 8
-
-func few(audiences []string) []string {
-	more := len(audiences) - maxShownAudiences
-	if more <= 0 {
-		return audiences
-	}
-	return append(slices.Clone(audiences[:maxShownAudiences]), fmt.Sprintf("and %d more", more))
 }

@@ -113,7 +113,7 @@ func (d *driver) step(ctx context.Context, s *Settler, w World) bool {
 
 	delete(d.terminal, key)
 	result, err := d.controller.Reconcile(w.WithActor(ctx, d.controller.Name()), key)
-	if IsTerminal(err) {
+	if sacontroller.IsTerminal(err) {
 		d.terminal[key] = err
 		delete(d.attempts, key)
 		return true

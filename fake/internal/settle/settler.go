@@ -5,7 +5,6 @@ package settle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -55,12 +54,6 @@ type Waiting struct {
 	Controller string
 	Key        sacontroller.Key
 	At         time.Time
-}
-
-// IsTerminal reports whether err says that a key can't succeed until an object changes.
-func IsTerminal(err error) bool {
-	_, ok := errors.AsType[*sacontroller.TerminalError](err)
-	return ok
 }
 
 // A Settler remembers how far each controller has come. Its zero value is ready to use,
