@@ -24,16 +24,16 @@ func (m *Metrics) Webhook(next func(context.Context, webhook.Event)) func(contex
 		case "CREATE", "UPDATE", "DELETE", "CONNECT":
 			operation = e.Operation
 		}
-		result := "denied"
+		result := "allowed"
 		switch {
 		case e.Panic != nil:
 			result = "panic"
 		case e.HTTPStatus != http.StatusOK:
 			result = "bad"
-		case e.Allowed && e.PatchBytes > 0:
+		case !e.Allowed:
+			result = "denied"
+		case e.PatchBytes > 0:
 			result = "patched"
-		case e.Allowed:
-			result = "allowed"
 		}
 		m.admission.count(e.Took, operation, result)
 		m.panicked("webhook", e.Panic)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -64,8 +65,8 @@ func TestHooks(t *testing.T) {
 			observe(ctx, tokens.Event{Name: "a", ImpliedAudiences: true, Legacy: &tokens.LegacyUse{}})
 			observe(ctx, tokens.Event{Name: "a", ImpliedAudiences: true, Legacy: &tokens.LegacyUse{Generated: true, MarkedInvalid: true},
 				Err: &tokens.InvalidError{Reason: tokens.ReasonMarkedInvalid}, Reason: tokens.ReasonMarkedInvalid})
-			observe(ctx, tokens.Event{Err: errForeign, Reason: errForeign.Reason})
-			observe(ctx, tokens.Event{Err: errOutage, Reason: tokens.ReasonUnavailable, Panic: "p"})
+			observe(ctx, tokens.Event{ImpliedAudiences: true, Err: errForeign, Reason: errForeign.Reason})
+			observe(ctx, tokens.Event{Err: errOutage, Reason: tokens.ReasonUnavailable})
 		}, `
 serviceaccount_authentication_duration_seconds{result="accepted"} 5
 serviceaccount_authentication_duration_seconds{result="not_recognized"} 1
@@ -79,7 +80,6 @@ serviceaccount_invalid_legacy_auto_token_uses_total 1
 serviceaccount_legacy_auto_token_uses_total 1
 serviceaccount_legacy_manual_token_uses_total 1
 serviceaccount_legacy_tokens_total 3
-serviceaccount_panics_total{hook="authenticator"} 1
 serviceaccount_signatures_total{cache="hit"} 2
 serviceaccount_signatures_total{cache="miss"} 4
 serviceaccount_stale_tokens_total 1
@@ -131,9 +131,8 @@ serviceaccount_token_requests_total{reason="other",result="failed"} 1`},
 		{"tokenreview", func(m *saprometheus.Metrics) {
 			observe := m.TokenReview(nil)
 			observe(ctx, tokenreview.Event{HTTPStatus: 200, Authenticated: true})
-			observe(ctx, tokenreview.Event{HTTPStatus: 429, Panic: "p"})
+			observe(ctx, tokenreview.Event{HTTPStatus: 429})
 		}, `
-serviceaccount_panics_total{hook="tokenreview"} 1
 serviceaccount_token_review_duration_seconds{code="200"} 1
 serviceaccount_token_review_duration_seconds{code="429"} 1
 serviceaccount_token_reviews_total{authenticated="false",code="429"} 1
@@ -178,6 +177,7 @@ serviceaccount_bearer_requests_total{result="unavailable"} 1`},
 			m.Keeper(nil)(ctx, keeper.Event{Err: errRefused})
 			m.TokenSource("api", nil)(ctx, tokensource.Event{Expiry: time.Unix(1e10, 0)})
 			m.TokenSource("api", nil)(ctx, tokensource.Event{Expiry: time.Unix(1e10, 0), Err: errRefused})
+			m.TokenSource("silent", nil)(ctx, tokensource.Event{Err: errRefused})
 			m.TokenFile("api", nil)(ctx, tokensource.FileEvent{Err: errRefused, Expiry: time.Unix(1, 0)})
 		}, `
 serviceaccount_kept_token_renewal_duration_seconds{result="error"} 1
@@ -191,12 +191,14 @@ serviceaccount_last_used_writes_total{result="error"} 1
 serviceaccount_token_file_failures_total{result="expired",source="api"} 1
 serviceaccount_token_source_expiry_timestamp_seconds{source="api"} 1e+10
 serviceaccount_token_source_renewal_duration_seconds{source="api"} 2
+serviceaccount_token_source_renewal_duration_seconds{source="silent"} 1
 serviceaccount_token_source_renewals_total{result="error",source="api"} 1
+serviceaccount_token_source_renewals_total{result="expired",source="silent"} 1
 serviceaccount_token_source_renewals_total{result="success",source="api"} 1`},
 		{"keys", func(m *saprometheus.Metrics) {
 			observe := m.Keys("ring", nil)
-			observe(ctx, keys.Event{Keys: 2, Changed: true, Skipped: []error{errRefused}})
-			observe(ctx, keys.Event{Keys: 2})
+			observe(ctx, keys.Event{Keys: 2, Changed: true})
+			observe(ctx, keys.Event{Keys: 2, Skipped: []error{errRefused}})
 			observe(ctx, keys.Event{Keys: 2, Err: errRefused})
 		}, `
 serviceaccount_key_source_events_total{result="changed",source="ring"} 1
@@ -204,17 +206,23 @@ serviceaccount_key_source_events_total{result="error",source="ring"} 1
 serviceaccount_key_source_events_total{result="unchanged",source="ring"} 1
 serviceaccount_key_source_failing{source="ring"} 1
 serviceaccount_key_source_read_duration_seconds{source="ring"} 3
+serviceaccount_keys_skipped{source="ring"} 1
 serviceaccount_keys{source="ring"} 2`},
 		{"external signer", func(m *saprometheus.Metrics) { // SRV-19
 			observe := m.ExternalSigner(nil)
 			observe(ctx, external.Event{Method: external.MethodSign, Code: "OK"})
 			observe(ctx, external.Event{Method: external.MethodSign, Code: "OK", Err: keys.ErrMismatch})
 			observe(ctx, external.Event{Method: external.MethodSign, Code: "Unavailable", Err: errRefused})
-			observe(ctx, external.Event{Method: external.MethodFetchKeys, Code: "Unavailable", Err: errRefused})
+			observe(ctx, external.Event{Method: external.MethodFetchKeys, Code: "OK", DataTimestamp: time.Unix(7, 0)})
+			observe(ctx, external.Event{Method: external.MethodFetchKeys, Code: "Unavailable", Err: errRefused, DataTimestamp: time.Unix(8, 0)})
 			observe(ctx, external.Event{Method: external.MethodMetadata, Code: "OK"})
 			m.ExternalServer(nil)(ctx, external.Event{Method: external.MethodSign, Code: "OK"})
 		}, `
+apiserver_externaljwt_fetch_keys_data_timestamp 7
+apiserver_externaljwt_fetch_keys_request_total{code="OK"} 1
 apiserver_externaljwt_fetch_keys_request_total{code="Unavailable"} 1
+apiserver_externaljwt_fetch_keys_success_timestamp 9.466848e+08
+apiserver_externaljwt_request_duration_seconds{code="OK",method="/v1.ExternalJWTSigner/FetchKeys"} 1
 apiserver_externaljwt_request_duration_seconds{code="OK",method="/v1.ExternalJWTSigner/Metadata"} 1
 apiserver_externaljwt_request_duration_seconds{code="OK",method="/v1.ExternalJWTSigner/Sign"} 2
 apiserver_externaljwt_request_duration_seconds{code="Unavailable",method="/v1.ExternalJWTSigner/FetchKeys"} 1
@@ -247,6 +255,8 @@ serviceaccount_panics_total{hook="webhook"} 1`},
 			observe(ctx, rootca.Event{Controller: publisher})
 			observe(ctx, rootca.Event{Controller: publisher, Err: fmt.Errorf("creating: %w", apierrors.NewConflict(schema.GroupResource{}, "a", errRefused))})
 			observe(ctx, rootca.Event{Controller: "kube-apiserver-serving-clustertrustbundle-publisher-controller", Err: errRefused})
+			observe(ctx, rootca.Event{Controller: "kube-apiserver-serving-clustertrustbundle-publisher-controller", Err: &apierrors.StatusError{}})
+			observe(ctx, rootca.Event{Controller: "another"})
 			clean(ctx, legacytoken.Event{Report: &legacytoken.Report{Decisions: []legacytoken.Decision{
 				{Action: legacytoken.Keep, Reason: legacytoken.Mounted},
 			}}})
@@ -255,9 +265,11 @@ serviceaccount_panics_total{hook="webhook"} 1`},
 				{Action: legacytoken.Invalidate, Reason: legacytoken.Unused},
 				{Action: legacytoken.Delete, Reason: legacytoken.Invalid, Err: errRefused},
 			}}})
+			clean(ctx, legacytoken.Event{})                                                        // no round
+			clean(ctx, legacytoken.Event{Report: &legacytoken.Report{Problem: "no day to start"}}) // nor this
 		}, `
-clustertrustbundle_publisher_sync_duration_seconds{code="500"} 1
-clustertrustbundle_publisher_sync_total{code="500"} 1
+clustertrustbundle_publisher_sync_duration_seconds{code="500"} 2
+clustertrustbundle_publisher_sync_total{code="500"} 2
 root_ca_cert_publisher_sync_duration_seconds{code="200"} 1
 root_ca_cert_publisher_sync_duration_seconds{code="409"} 1
 root_ca_cert_publisher_sync_total{code="200"} 1
@@ -267,19 +279,66 @@ serviceaccount_legacy_token_cleanups_total{action="invalidate",result="success"}
 serviceaccount_legacy_tokens{reason="Invalid"} 1
 serviceaccount_legacy_tokens{reason="Unused"} 1
 serviceaccount_legacy_tokens{reason="Used"} 1`},
+		{"a cleaner that only looks", func(m *saprometheus.Metrics) {
+			m.Cleaner(nil)(ctx, legacytoken.Event{Report: &legacytoken.Report{DryRun: true, Decisions: []legacytoken.Decision{
+				{Action: legacytoken.Delete, Reason: legacytoken.Invalid},
+			}}})
+		}, `
+serviceaccount_legacy_tokens{reason="Invalid"} 1`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			registry := prometheus.NewPedanticRegistry()
-			m, err := saprometheus.New(saprometheus.Config{Registerer: registry})
-			if err != nil {
-				t.Fatal(err)
-			}
-			tt.do(m)
-			if got, want := dump(t, registry), strings.TrimSpace(tt.want); got != want {
-				t.Errorf("got\n%s\nwant\n%s", got, want)
-			}
+			synctest.Test(t, func(t *testing.T) {
+				registry := prometheus.NewPedanticRegistry()
+				m, err := saprometheus.New(saprometheus.Config{Registerer: registry})
+				if err != nil {
+					t.Fatal(err)
+				}
+				tt.do(m)
+				if got, want := dump(t, registry), strings.TrimSpace(tt.want); got != want {
+					t.Errorf("got\n%s\nwant\n%s", got, want)
+				}
+			})
 		})
+	}
+}
+
+// Panics are counted under the name of the hook.
+func TestPanics(t *testing.T) {
+	ctx, registry := t.Context(), prometheus.NewRegistry()
+	m, err := saprometheus.New(saprometheus.Config{Registerer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Authenticator(nil)(ctx, tokens.Event{Panic: "p"})
+	m.TokenReview(nil)(ctx, tokenreview.Event{Panic: "p"})
+	m.TokenReviewClient(nil)(ctx, tokenreview.ClientEvent{Panic: "p"})
+	m.Bearer(nil)(ctx, bearer.Event{Panic: "p"})
+	m.Cached(nil)(ctx, cached.Event{Panic: "p"})
+	m.ObjectCache(nil)(ctx, objectcache.Event{Panic: "p"})
+	m.TokenRequest(nil)(ctx, tokenrequest.Event{Panic: "p"})
+	m.LastUsed(nil)(ctx, lastused.Event{Panic: "p"})
+	m.Keeper(nil)(ctx, keeper.Event{Panic: "p"})
+	m.TokenSource("api", nil)(ctx, tokensource.Event{Panic: "p"})
+	m.Keys("ring", nil)(ctx, keys.Event{Panic: "p"})
+	m.ExternalSigner(nil)(ctx, external.Event{Panic: "p"})
+	m.Webhook(nil)(ctx, webhook.Event{Panic: "p"})
+	const want = `serviceaccount_panics_total{hook="authenticator"} 1
+serviceaccount_panics_total{hook="bearer"} 1
+serviceaccount_panics_total{hook="cached"} 1
+serviceaccount_panics_total{hook="external_signer"} 1
+serviceaccount_panics_total{hook="keeper"} 1
+serviceaccount_panics_total{hook="keys"} 1
+serviceaccount_panics_total{hook="lastused"} 1
+serviceaccount_panics_total{hook="objectcache"} 1
+serviceaccount_panics_total{hook="tokenrequest"} 1
+serviceaccount_panics_total{hook="tokenreview"} 1
+serviceaccount_panics_total{hook="tokenreview_client"} 1
+serviceaccount_panics_total{hook="tokensource"} 1
+serviceaccount_panics_total{hook="webhook"} 1`
+	got := slices.DeleteFunc(strings.Split(dump(t, registry), "\n"), func(line string) bool { return !strings.HasPrefix(line, "serviceaccount_panics") })
+	if got := strings.Join(got, "\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -292,6 +351,9 @@ func dump(t *testing.T, gatherer prometheus.Gatherer) string {
 	}
 	var lines []string
 	for _, family := range families {
+		if family.GetHelp() == "" {
+			t.Errorf("%s has no help", family.GetName())
+		}
 		for _, metric := range family.Metric {
 			var labels []string
 			for _, pair := range metric.Label {
@@ -309,6 +371,39 @@ func dump(t *testing.T, gatherer prometheus.Gatherer) string {
 	}
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
+}
+
+// Histograms have the buckets that their help and Kubernetes promise.
+func TestBuckets(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	m, err := saprometheus.New(saprometheus.Config{Registerer: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Bearer(nil)(t.Context(), bearer.Event{})
+	m.Keeper(nil)(t.Context(), keeper.Event{})
+	m.RootCA(nil)(t.Context(), rootca.Event{Controller: "root-ca-certificate-publisher-controller"}) // CTB-18
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, family := range families {
+		for _, metric := range family.Metric {
+			if b := metric.GetHistogram().GetBucket(); len(b) > 0 {
+				got[family.GetName()] = fmt.Sprintf("%d from %.4g to %.4g s", len(b), b[0].GetUpperBound(), b[len(b)-1].GetUpperBound())
+			}
+		}
+	}
+	for name, want := range map[string]string{
+		"serviceaccount_bearer_request_duration_seconds":     "9 from 0.0001 to 6.554 s",
+		"serviceaccount_kept_token_renewal_duration_seconds": "10 from 0.001 to 19.68 s",
+		"root_ca_cert_publisher_sync_duration_seconds":       "15 from 0.001 to 16.38 s",
+	} {
+		if got[name] != want {
+			t.Errorf("%s has the buckets %q, want %q", name, got[name], want)
+		}
+	}
 }
 
 // The program's own hook is called once for each Event, with the same one.

@@ -8,9 +8,12 @@ import (
 	"strconv"
 )
 
+// A binary is the compiled tests of a folder.
+type binary struct{ file, dir string }
+
 // build compiles the tests of folders, with files of the package replaced by
-// others, and returns the binaries in their order.
-func build(p *Package, files map[string][]byte, folders []string, scratch string) ([]string, error) {
+// others. Folders without tests have no binary; at least one has.
+func build(p *Package, files map[string][]byte, folders []string, scratch string) ([]binary, error) {
 	replace := map[string]string{}
 	for name, source := range files {
 		to := p.paths[name]
@@ -31,16 +34,18 @@ func build(p *Package, files map[string][]byte, folders []string, scratch string
 	if err := os.WriteFile(overlayFile, overlay, 0o600); err != nil {
 		return nil, err
 	}
-	var binaries []string
+	var binaries []binary
 	for i, folder := range folders {
-		binary := filepath.Join(scratch, "tests"+strconv.Itoa(i))
-		if _, err := output(folder, "go", "test", "-c", "-vet=off", "-overlay", overlayFile, "-o", binary, "."); err != nil {
+		file := filepath.Join(scratch, "tests"+strconv.Itoa(i))
+		if _, err := output(folder, "go", "test", "-c", "-vet=off", "-overlay", overlayFile, "-o", file, "."); err != nil {
 			return nil, err
 		}
-		if _, err := os.Stat(binary); err != nil {
-			return nil, fmt.Errorf("mutate: %s has no tests", folder)
+		if _, err := os.Stat(file); err == nil {
+			binaries = append(binaries, binary{file, folder})
 		}
-		binaries = append(binaries, binary)
+	}
+	if len(binaries) == 0 {
+		return nil, fmt.Errorf("mutate: no tests in %v", folders)
 	}
 	return binaries, nil
 }

@@ -84,6 +84,45 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// A package without tests is killed by those of others; without any there is nothing to run.
+func TestRunWithTestsOfOthers(t *testing.T) {
+	root, dir := gate(t)
+	other := filepath.Join(root, "other")
+	if err := errors.Join(os.Remove(filepath.Join(dir, "gate_test.go")), os.Mkdir(other, 0o700), os.WriteFile(filepath.Join(other, "other_test.go"), []byte(`package other
+
+import (
+	"testing"
+
+	"example.org/m/gate"
+)
+
+func TestFull(t *testing.T) {
+	if _, err := gate.Open(5, false, false); err == nil {
+		t.Error("5 were let in")
+	}
+}
+`), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	p, err := Load(root, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outcomes := map[string]Outcome{}
+	options := Options{Folders: []string{dir, other}, Slow: 10 * time.Minute, Logf: t.Logf, Skip: func(m *Mutant) bool { return m.Function != "Open" || len(m.edits) == 0 }}
+	done := func(m *Mutant, o Outcome) { outcomes[m.Old+" -> "+m.New] = o }
+	if err := Run(t.Context(), p, options, done); err != nil {
+		t.Fatal(err)
+	}
+	if got, ok := outcomes["return nil, errFull -> return nil, nil"]; !ok || got != Killed {
+		t.Errorf("got %v (%v) in %v, want it killed", got, ok, outcomes)
+	}
+	options.Folders = options.Folders[:1]
+	if err := Run(t.Context(), p, options, done); err == nil || !strings.Contains(err.Error(), "no tests") {
+		t.Errorf("Run = %v, want an error: there are no tests", err)
+	}
+}
+
 // Files with switches have the same lines, since positions in their errors are
 // looked up in the originals.
 func TestSwitchedKeepsLines(t *testing.T) {

@@ -36,8 +36,8 @@ func Run(ctx context.Context, p *Package, options Options, done func(*Mutant, Ou
 		return err
 	}
 	var tests []test
-	for i, binary := range binaries {
-		some, err := record(ctx, binary, options.Folders[i], scratch, options.Slow, options.Logf)
+	for _, b := range binaries {
+		some, err := record(ctx, b.file, b.dir, scratch, options.Slow, options.Logf)
 		if err != nil {
 			return err
 		}
@@ -115,9 +115,9 @@ func tryAlone(ctx context.Context, p *Package, m *Mutant, folders []string, test
 	}
 	var all []test
 	for _, t := range tests {
-		for i, folder := range folders {
-			if t.dir == folder {
-				t.binary = binaries[i]
+		for _, b := range binaries {
+			if t.dir == b.dir {
+				t.binary = b.file
 				all = append(all, t)
 			}
 		}
