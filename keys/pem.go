@@ -96,8 +96,9 @@ func parsePrivate(block *pem.Block) crypto.Signer {
 // ParsePublicKeys returns the RSA and ECDSA public keys of all blocks of PEM
 // text, in order and with duplicates. A block may hold a public key (PKIX or
 // PKCS#1), a certificate, or a private key (PKCS#8, PKCS#1 or SEC1), whose
-// public half is returned; its type doesn't matter. Blocks that are none of
-// these are skipped.
+// public half is returned; its type doesn't matter. As in Kubernetes, blocks that are
+// none of these, and damaged ones, are skipped without an error if there is a key beside
+// them.
 //
 // The error wraps [ErrNoPublicKeys] and says what the text is instead, and what to do; or
 // it is [ErrTooLarge], or wraps a [*KeyError] if one of the keys must not be used. It

@@ -17,10 +17,8 @@ func (e *Endpoint) checkHeader(r *http.Request) error {
 	if r.Method != http.MethodPost {
 		return e.Error(http.StatusMethodNotAllowed, "want POST")
 	}
-	if contentType := r.Header.Get("Content-Type"); contentType != mediaType {
-		if got, _, err := mime.ParseMediaType(contentType); err != nil || got != mediaType {
-			return e.Error(http.StatusUnsupportedMediaType, "want the content type application/json")
-		}
+	if types := r.Header["Content-Type"]; len(types) != 1 || types[0] != mediaType && !isJSON(types[0]) {
+		return e.Error(http.StatusUnsupportedMediaType, "want the content type application/json")
 	}
 	for _, encoding := range r.Header["Content-Encoding"] {
 		if encoding != "" && !strings.EqualFold(encoding, "identity") {
@@ -28,6 +26,13 @@ func (e *Endpoint) checkHeader(r *http.Request) error {
 		}
 	}
 	return nil
+}
+
+// isJSON reports whether a content type with parameters is that of JSON, in UTF-8.
+func isJSON(contentType string) bool {
+	got, params, err := mime.ParseMediaType(contentType)
+	charset, other := params["charset"]
+	return err == nil && got == mediaType && (!other || strings.EqualFold(charset, "utf-8"))
 }
 
 // timeout returns how long the request may take. The API server says how long it

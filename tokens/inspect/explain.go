@@ -111,7 +111,7 @@ func (e Explanation) String() string {
 			fmt.Fprintf(&b, "%-10s %s\n", name+":", value)
 		}
 	}
-	line("token", strings.ToLower(string(e.Result)))
+	line("token", strings.ToLower(strings.Replace(string(e.Result), "NotR", "not r", 1)))
 	if e.Err != nil {
 		line("because", strings.TrimPrefix(printable(e.Err.Error()), "tokens: "))
 		line("reason", strings.TrimSpace(string(e.Reason)+" "+e.Subject))

@@ -73,7 +73,7 @@ func TestExplain(t *testing.T) {
 			"claims:    what the token says of itself\n  iss = \"x\"\n",
 		}},
 		{"another's", tokentest.Mint(t, tokentest.OtherKey, bound(func(c map[string]any) { c["iss"] = "https://elsewhere" })), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{
-			"token:     notrecognized\n", "reason:    ForeignIssuer\n", `found:     issuer "https://elsewhere", want one of`,
+			"token:     not recognized\n", "reason:    ForeignIssuer\n", `found:     issuer "https://elsewhere", want one of`,
 		}},
 		{"no token", "Pa55word", nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{"reason:    Malformed\n", "signature: NotChecked\n"}},
 		{"unknown header", strings.Join([]string{encoded(`{"alg":"ES256","kid":"a","x5t":"b"}`), encoded(`{}`), "AAAA"}, "."), nil, tokens.ResultNotRecognized, inspect.SignatureNotChecked, []string{

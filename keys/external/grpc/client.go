@@ -81,6 +81,8 @@ func checkEndpoint(endpoint string) error {
 		return fmt.Errorf("externalgrpc: endpoint %q: want @ and a name of letters, digits, _ and -, with dots between them", endpoint)
 	case strings.ContainsRune(endpoint, 0): // which ends a path, or as the first byte makes a name abstract
 		return fmt.Errorf("externalgrpc: endpoint %q: want a path without a zero byte", endpoint)
+	case strings.HasPrefix(endpoint, "unix:") || strings.Contains(endpoint, "://"):
+		return fmt.Errorf("externalgrpc: endpoint %q: want the path of a Unix socket, not a URL", endpoint)
 	case len(endpoint) > most:
 		return fmt.Errorf("externalgrpc: endpoint of %d bytes, want at most %d", len(endpoint), most)
 	}

@@ -187,7 +187,7 @@ func TestClientFetchKeys(t *testing.T) {
 // KEY-57; and a zero byte, which the kernel would take for the end of a path or for the
 // beginning of an abstract name.
 func TestDialRefuses(t *testing.T) {
-	for _, endpoint := range []string{"", "@", "@.", "@a..b", "@a b", "@a/b", "@a.", "@a\x00", "@a\n", "\x00signer", "/run/signer.sock\x00", "signer\x00sock"} {
+	for _, endpoint := range []string{"", "@", "@.", "@a..b", "@a b", "@a/b", "@a.", "@a\x00", "@a\n", "\x00signer", "/run/signer.sock\x00", "signer\x00sock", "unix:///run/signer.sock", "unix:signer.sock", "tcp://localhost:1"} {
 		if client, err := externalgrpc.Dial(endpoint); err == nil || client != nil {
 			t.Errorf("Dial(%q) was accepted", endpoint)
 		}
