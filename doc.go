@@ -10,7 +10,7 @@
 //     these decisions.
 //   - keys reads and generates keys. keys/keyring rotates them, keys/discovery
 //     publishes and fetches them, keys/external leaves signing to another process.
-//   - tokens issues tokens (Issuer) and authenticates them (Authenticator).
+//   - tokens authenticates tokens, tokens/tokenissuer issues them.
 //     tokens/tokenrequest and tokens/tokenreview answer the requests of the API,
 //     tokens/bearer authenticates HTTP requests, tokens/tokensource keeps a client's
 //     token fresh, tokens/keeper those of Secrets and folders, tokens/lastused tracks
@@ -21,8 +21,8 @@
 //   - fake is a cluster in memory that behaves like an API server, for tests of all of
 //     the above and of programs that use them; fake/clustertest checks other stores.
 //
-// Modules of their own: sacontroller/manager (client-go), controllerruntime,
-// keys/external/grpc, tokens/bearer/grpc, fake/apiserver and fake/clientgo.
+// Modules of their own: sacontroller/manager (client-go), apiserver, controllerruntime,
+// prometheus, keys/external/grpc, tokens/bearer/grpc, fake/apiserver and fake/clientgo.
 //
 // The example of this package is one program that uses most of them. The command in
 // examples/quickstart prints a longer tour; with -f it explains what admission does to

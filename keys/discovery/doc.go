@@ -22,8 +22,9 @@
 //
 // # Security
 //
-// A Remote fetches over https from the configured issuer only. Nothing in a token or
-// a request changes what is fetched or published.
+// A Remote fetches over https, from the configured issuer and from where its discovery
+// document says that the keys are. Nothing in a token or a request changes what is
+// fetched or published.
 //
 // # Compatibility
 //
