@@ -72,13 +72,12 @@ func (e FileEvent) LogValue() slog.Value { return logvalue.Of(e) }
 type File struct {
 	cfg   FileConfig
 	guard *flight.Guard
-	reads flight.Group[struct{}, *tokens.Token]
+	reads flight.Group[struct{}, struct{}]
 
-	mu      sync.Mutex
-	token   *tokens.Token // nil for none
-	err     error         // of the last read
-	readAt  time.Time     // when the token was read
-	backOff span          // after a failed read, in which the file isn't read
+	mu    sync.Mutex
+	token *tokens.Token // nil for none
+	err   error         // of the last read
+	quiet span          // since the last read: the file isn't read
 }
 
 // NewFile returns a File, or an error naming every invalid field, each as a
@@ -113,14 +112,14 @@ func (f *File) Token(ctx context.Context) (*tokens.Token, error) {
 	}
 	now := f.cfg.Now()
 	f.mu.Lock()
-	if f.token != nil && !now.Before(f.readAt) && now.Sub(f.readAt) < f.cfg.Reread || f.backOff.holdsAt(now) {
+	if f.quiet.holdsAt(now) {
 		defer f.mu.Unlock()
 		return f.usable(now)
 	}
 	read := f.reads.Start(ctx, struct{}{}, f.read)
 	f.mu.Unlock()
-	if _, err := read.Wait(ctx); err != nil && ctx.Err() != nil {
-		return nil, ctx.Err()
+	if _, err := read.Wait(ctx); err != nil {
+		return nil, err
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -153,41 +152,36 @@ func (e *FileError) Error() string {
 // Unwrap returns what is wrong, such as the error of the operating system.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// read reads the file and remembers the result.
-func (f *File) read(ctx context.Context) (*tokens.Token, error) {
+// read reads the file and remembers the result; it returns none itself.
+func (f *File) read(ctx context.Context) (none struct{}, _ error) {
 	began := f.cfg.Now()
-	ctx, cancel := context.WithTimeout(ctx, fileTimeout)
+	reading, cancel := context.WithTimeout(ctx, fileTimeout)
 	defer cancel()
-	token, err := flight.Do(ctx, f.guard, func(context.Context) (*tokens.Token, error) { return readToken(f.cfg.Path) })
+	token, err := flight.Do(reading, f.guard, func(context.Context) (*tokens.Token, error) { return readToken(f.cfg.Path) })
+	quiet := span{began, began.Add(f.cfg.Reread)}
 	if err != nil {
 		err = &FileError{f.cfg.Path, err}
-	}
-	f.mu.Lock()
-	e := FileEvent{Err: err}
-	f.err = err
-	if err == nil {
-		f.token, f.readAt, f.backOff = token, began, span{}
-	} else {
 		now := f.cfg.Now()
-		f.backOff = span{now, now.Add(retryFirst)}
-		if f.token != nil {
-			e.Expiry = f.token.Expiry
-		}
+		quiet = span{now, now.Add(retryFirst)}
 	}
+	e := FileEvent{Err: err}
+	f.mu.Lock()
+	if err == nil {
+		f.token = token
+	} else if f.token != nil {
+		e.Expiry = f.token.Expiry
+	}
+	f.err, f.quiet = err, quiet
 	f.mu.Unlock()
 	if err != nil && f.cfg.Observe != nil {
 		f.cfg.Observe(ctx, e)
 	}
-	return token, err
+	return none, nil
 }
 
 // readToken reads the token in the file called name.
 func readToken(name string) (*tokens.Token, error) {
-	info, err := os.Stat(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular(): // opening a pipe would wait for its writer
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() { // opening a pipe would wait for its writer
 		return nil, errors.New("it is not a regular file")
 	}
 	file, err := os.Open(name)
@@ -222,8 +216,8 @@ func (f *File) Discard(value string) {
 	now := f.cfg.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.token != nil && f.token.Value == value && now.Sub(f.readAt) >= retryFirst {
-		f.readAt = now.Add(-f.cfg.Reread)
+	if f.token != nil && f.token.Value == value && now.Sub(f.quiet.from) >= retryFirst {
+		f.quiet = span{}
 	}
 }
 

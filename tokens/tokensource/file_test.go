@@ -119,8 +119,8 @@ func TestFileClockSetBackAfterFailure(t *testing.T) {
 	clock := now
 	name := filepath.Join(t.TempDir(), "token")
 	f := must(tokensource.NewFile(tokensource.FileConfig{Path: name, Now: func() time.Time { return clock }}))
-	if _, err := f.Token(t.Context()); err == nil {
-		t.Fatal("a token of no file")
+	if _, err := f.Token(t.Context()); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("of no file: Token() = %v, want the error of the read", err)
 	}
 	if err := os.WriteFile(name, []byte("token"), 0o600); err != nil {
 		t.Fatal(err)
@@ -128,6 +128,25 @@ func TestFileClockSetBackAfterFailure(t *testing.T) {
 	clock = clock.Add(-time.Hour)
 	if _, err := f.Token(t.Context()); err != nil {
 		t.Errorf("after the clock was set back: %v, want another read", err)
+	}
+}
+
+// Whoever waits for a read, and for its Observe, waits as long as its own context allows.
+// Observe has a context that goes on.
+func TestFileWaits(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	observed, release := make(chan error), make(chan struct{})
+	f := must(tokensource.NewFile(tokensource.FileConfig{Path: filepath.Join(t.TempDir(), "token"), Observe: func(ctx context.Context, _ tokensource.FileEvent) {
+		cancel()
+		<-release
+		observed <- ctx.Err()
+	}}))
+	if _, err := f.Token(ctx); err != context.Canceled {
+		t.Errorf("Token() = %v, want the error of its context", err)
+	}
+	close(release)
+	if err := <-observed; err != nil {
+		t.Errorf("the context of Observe is done: %v", err)
 	}
 }
 

@@ -50,11 +50,18 @@ func TestSourceMintHangs(t *testing.T) {
 
 // The error of a panic has the value and the stack for those who look for them.
 func TestSourceMintPanicStack(t *testing.T) {
-	s := newSource(t, tokensource.Config{Mint: func(context.Context) (*tokens.Token, error) { panic(errors.New("hunter2")) }})
+	var event tokensource.Event
+	s := newSource(t, tokensource.Config{
+		Mint:    func(context.Context) (*tokens.Token, error) { panic(errors.New("hunter2")) },
+		Observe: func(_ context.Context, e tokensource.Event) { event = e },
+	})
 	_, err := s.Token(t.Context())
 	value, stack := flight.PanicOf(err)
 	if err == nil || strings.Contains(err.Error(), "hunter2") || value == nil || !strings.Contains(string(stack), "TestSourceMintPanicStack") {
 		t.Errorf("Token() = %v with the panic %v and a stack of %d bytes, want both, and nothing of them in the text", err, value, len(stack))
+	}
+	if event.Panic != value || string(event.Stack) != string(stack) {
+		t.Errorf("Observe got the panic %v, want %v and its stack", event.Panic, value)
 	}
 }
 

@@ -119,25 +119,24 @@ func WaitPopulated(ctx context.Context, getter interface {
 	tokens.SecretGetter
 	tokens.ServiceAccountGetter
 }, namespace, name string, opts WaitOptions) (*corev1.Secret, error) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
 	seen := false
+	var last *NotPopulatedError
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		secret, missing := readPopulated(ctx, getter, namespace, name)
 		switch {
 		case missing == nil:
 			return secret, nil
+		case missing.Reason == PopulatedUnavailable && ctx.Err() != nil && last != nil: // the read was cut short
+			missing = last
 		case missing.Reason == PopulatedNoSecret && seen:
 			missing.Reason = PopulatedSecretDeleted
 			return nil, missing
 		case missing.Reason == PopulatedWrongType, missing.Reason == PopulatedInvalidName && secret == nil:
 			return nil, missing
 		}
-		seen = seen || secret != nil
-		timer.Reset(pause)
+		seen, last = seen || secret != nil, missing
 		select {
-		case <-timer.C:
+		case <-time.After(pause):
 		case <-ctx.Done():
 			if opts.LastError != nil && missing.Reason == PopulatedPending {
 				if err := opts.LastError(); err != nil {
@@ -157,8 +156,8 @@ func readPopulated(ctx context.Context, getter populatedGetter, namespace, name 
 		missing.Reason = PopulatedInvalidName
 		return nil, missing
 	}
-	secret, err := getter.GetSecret(ctx, namespace, name)
-	if err != nil || secret == nil {
+	secret, err := contract.Require(getter.GetSecret(ctx, namespace, name))
+	if err != nil {
 		missing.Reason, missing.Detail = readFailure(err, PopulatedNoSecret)
 		return nil, missing
 	}
@@ -166,8 +165,8 @@ func readPopulated(ctx context.Context, getter populatedGetter, namespace, name 
 	if missing.Reason = secretReason(secret); missing.Reason != "" {
 		return secret, missing
 	}
-	account, err := getter.GetServiceAccount(ctx, namespace, missing.Account)
-	if err != nil || account == nil {
+	account, err := contract.Require(getter.GetServiceAccount(ctx, namespace, missing.Account))
+	if err != nil {
 		missing.Reason, missing.Detail = readFailure(err, PopulatedNoAccount)
 		return secret, missing
 	}
@@ -177,12 +176,9 @@ func readPopulated(ctx context.Context, getter populatedGetter, namespace, name 
 	return secret, nil
 }
 
-// readFailure says what a getter means that returned err or nothing.
+// readFailure says what a getter means that returned err.
 func readFailure(err error, notFound PopulatedReason) (PopulatedReason, string) {
-	switch {
-	case err == nil:
-		return PopulatedUnavailable, contract.ErrNothing.Error()
-	case apierrors.IsNotFound(err):
+	if apierrors.IsNotFound(err) {
 		return notFound, ""
 	}
 	return PopulatedUnavailable, err.Error()

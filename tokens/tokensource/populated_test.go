@@ -3,12 +3,14 @@ package tokensource_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/tokens/internal/tokentest"
@@ -164,5 +166,66 @@ func TestWaitPopulatedGetterOfNothing(t *testing.T) {
 	_, err := tokensource.WaitPopulated(ctx, tokentest.Nothing{}, "ci", "builder-token", tokensource.WaitOptions{})
 	if e, ok := errors.AsType[*tokensource.NotPopulatedError](err); !ok || e.Reason != tokensource.PopulatedUnavailable {
 		t.Errorf("got %v, want an error about the getter", err)
+	}
+}
+
+// A script is a getter whose n-th read of the Secret gets the n-th answer; the last one
+// stays. The account is there.
+type script struct {
+	*tokentest.World
+	answers []func(ctx context.Context) (*corev1.Secret, error)
+	at      []time.Duration // of the reads
+	start   time.Time
+}
+
+func (s *script) GetSecret(ctx context.Context, _, _ string) (*corev1.Secret, error) {
+	s.at = append(s.at, time.Since(s.start))
+	answer := s.answers[0]
+	if len(s.answers) > 1 {
+		s.answers = s.answers[1:]
+	}
+	return answer(ctx)
+}
+
+func TestWaitPopulatedReads(t *testing.T) {
+	w := tokentest.NewWorld()
+	pending := func(context.Context) (*corev1.Secret, error) { return w.Secrets["ci/builder-token"], nil }
+	none := func(context.Context) (*corev1.Secret, error) {
+		return nil, apierrors.NewNotFound(corev1.Resource("secrets"), "builder-token")
+	}
+	down := func(context.Context) (*corev1.Secret, error) { return nil, errors.New("etcd is down") }
+	hangs := func(ctx context.Context) (*corev1.Secret, error) { <-ctx.Done(); return nil, ctx.Err() }
+	late := func(ctx context.Context) (*corev1.Secret, error) { <-ctx.Done(); return none(ctx) }
+	for _, tt := range []struct {
+		name    string
+		answers []func(context.Context) (*corev1.Secret, error)
+		reads   string
+		text    string
+	}{
+		{"pending", []func(context.Context) (*corev1.Secret, error){pending}, "[0s 20ms 60ms 140ms 300ms 620ms 1.26s 2.26s 3.26s 4.26s]",
+			"no token controller has filled it: context deadline exceeded"},
+		{"deleted during an outage", []func(context.Context) (*corev1.Secret, error){pending, down, none}, "[0s 20ms 60ms]", "it was deleted, as the token controller deletes"},
+		{"the deadline cuts a read short", []func(context.Context) (*corev1.Secret, error){pending, hangs}, "[0s 20ms]",
+			"no token controller has filled it: context deadline exceeded"},
+		{"it says something at the deadline", []func(context.Context) (*corev1.Secret, error){pending, late}, "[0s 20ms]", "it was deleted, as the token controller deletes"},
+		{"the first read hangs", []func(context.Context) (*corev1.Secret, error){hangs}, "[0s]",
+			"it could not be looked up: context deadline exceeded: context deadline exceeded"},
+		{"down at last", []func(context.Context) (*corev1.Secret, error){pending, down}, "[0s 20ms 60ms 140ms 300ms 620ms 1.26s 2.26s 3.26s 4.26s]",
+			"it could not be looked up: etcd is down: context deadline exceeded"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				s := &script{World: w, answers: tt.answers, start: time.Now()}
+				_, err := tokensource.WaitPopulated(ctx, s, "ci", "builder-token", tokensource.WaitOptions{})
+				if want := "tokensource: Secret ci/builder-token has no token: " + tt.text; err == nil || !strings.HasPrefix(err.Error(), want) {
+					t.Errorf("WaitPopulated() = %v, want %q", err, want)
+				}
+				if got := fmt.Sprint(s.at); got != tt.reads {
+					t.Errorf("it was read at %s, want %s", got, tt.reads)
+				}
+			})
+		})
 	}
 }

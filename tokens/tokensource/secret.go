@@ -130,15 +130,12 @@ func conflictOf(secret *corev1.Secret, account *corev1.ServiceAccount) string {
 // returned beside the error. Other errors are those of [EnsureSecret], and a
 // [*SecretConflictError] if old is no token Secret.
 func RotateSecret(ctx context.Context, client SecretClient, old *corev1.Secret, use func(ctx context.Context, secret *corev1.Secret) error, opts SecretOptions) (*corev1.Secret, error) {
-	if old == nil || use == nil {
-		return nil, errors.New("tokensource: RotateSecret needs a Secret and a function that uses the new one")
+	if old == nil || old.UID == "" || use == nil { // without its UID it would not be deleted
+		return nil, errors.New("tokensource: RotateSecret needs a Secret with its UID, as it was read, and a function that uses the new one")
 	}
 	name, _ := tokensecret.Owner(old)
-	if name == "" {
-		return nil, &SecretConflictError{old.Namespace, old.Name, "it is no token Secret of an account"}
-	}
 	if !objects.ValidAccount(old.Namespace, name) {
-		return nil, &SecretConflictError{old.Namespace, old.Name, "it names an account that can't exist"}
+		return nil, &SecretConflictError{old.Namespace, old.Name, "it is no token Secret of an account that can exist"}
 	}
 	account, err := contract.Require(client.GetServiceAccount(ctx, old.Namespace, name))
 	if err != nil {

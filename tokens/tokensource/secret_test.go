@@ -117,9 +117,14 @@ func TestEnsureSecretFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
-		_, err := tokensource.EnsureSecret(ctx, newFiller(t).Cluster, "ci", "builder", tokensource.SecretOptions{LastError: func() error { return errors.New("no signer") }})
+		cluster := newFiller(t).Cluster
+		_, err := tokensource.EnsureSecret(ctx, cluster, "ci", "builder", tokensource.SecretOptions{LastError: func() error { return errors.New("no signer") }})
 		if e, ok := errors.AsType[*tokensource.NotPopulatedError](err); !ok || e.Reason != tokensource.PopulatedPending || !strings.Contains(err.Error(), "no signer") {
 			t.Errorf("without a token controller, EnsureSecret() = %v, want a NotPopulatedError", err)
+		}
+		secret, account := must(cluster.GetSecret(t.Context(), "ci", "builder-token")), must(cluster.GetServiceAccount(t.Context(), "ci", "builder"))
+		if uid := secret.Annotations[corev1.ServiceAccountUIDKey]; uid != string(account.UID) {
+			t.Errorf("the Secret was created for the UID %q, want that of the account, so that no later one gets it", uid)
 		}
 	})
 }
@@ -231,16 +236,21 @@ func TestRotateSecret(t *testing.T) {
 func TestRotateSecretFails(t *testing.T) {
 	f := newFiller(t)
 	use := func(context.Context, *corev1.Secret) error { return nil }
-	settings := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "settings"}, Type: corev1.SecretTypeOpaque}
-	path := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "x", Annotations: map[string]string{corev1.ServiceAccountNameKey: "../x"}}, Type: corev1.SecretTypeServiceAccountToken}
-	stale := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "x", Annotations: map[string]string{corev1.ServiceAccountNameKey: "builder", corev1.ServiceAccountUIDKey: "old"}}, Type: corev1.SecretTypeServiceAccountToken}
-	for _, secret := range []*corev1.Secret{nil, settings, path, stale} {
-		if _, err := tokensource.RotateSecret(t.Context(), f, secret, use, tokensource.SecretOptions{}); err == nil || apierrors.IsNotFound(err) {
-			t.Errorf("RotateSecret() = %v, want an error", err)
+	settings := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "settings", UID: "x"}, Type: corev1.SecretTypeOpaque}
+	path := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "x", UID: "x", Annotations: map[string]string{corev1.ServiceAccountNameKey: "../x"}}, Type: corev1.SecretTypeServiceAccountToken}
+	stale := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "x", UID: "x", Annotations: map[string]string{corev1.ServiceAccountNameKey: "builder", corev1.ServiceAccountUIDKey: "old"}}, Type: corev1.SecretTypeServiceAccountToken}
+	for _, tt := range []struct {
+		secret *corev1.Secret
+		want   string
+	}{
+		{nil, "tokensource: RotateSecret needs a Secret with its UID"},
+		{settings, "tokensource: Secret ci/settings exists: it is no token Secret"},
+		{path, "tokensource: Secret ci/x exists: it is no token Secret of an account that can exist"},
+		{stale, "tokensource: Secret ci/x exists: it is that of an earlier ServiceAccount"},
+	} {
+		if _, err := tokensource.RotateSecret(t.Context(), f, tt.secret, use, tokensource.SecretOptions{}); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
+			t.Errorf("RotateSecret() = %v, want %q", err, tt.want)
 		}
-	}
-	if _, err := tokensource.RotateSecret(t.Context(), f, stale, nil, tokensource.SecretOptions{}); err == nil {
-		t.Error("without use there is no error")
 	}
 	old, err := tokensource.EnsureSecret(t.Context(), f, "ci", "builder", tokensource.SecretOptions{})
 	if err != nil {
@@ -248,6 +258,12 @@ func TestRotateSecretFails(t *testing.T) {
 	}
 	if _, err := tokensource.RotateSecret(t.Context(), f, old, nil, tokensource.SecretOptions{}); err == nil {
 		t.Error("without use there is no error")
+	}
+	// A Secret that was written by hand can't be told from another one of its name.
+	unread := old.DeepCopy()
+	unread.UID = ""
+	if _, err := tokensource.RotateSecret(t.Context(), f, unread, use, tokensource.SecretOptions{}); err == nil || !strings.Contains(err.Error(), "needs a Secret with its UID") {
+		t.Errorf("RotateSecret() = %v, want an error, as the old token can't be revoked", err)
 	}
 	for _, resource := range []string{"serviceaccounts", "secrets"} {
 		f.Inject(fault.First(1, "get", resource, fault.Timeout))

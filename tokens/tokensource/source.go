@@ -140,12 +140,9 @@ func New(cfg Config) (*Source, error) {
 // that Mint returned. During the back-off after a failure the same error is returned
 // again. It never contains a token.
 func (s *Source) Token(ctx context.Context) (*tokens.Token, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	for {
+	for ctx.Err() == nil {
 		mint, held, err := s.ask()
-		if held != nil || err != nil {
+		if mint == nil {
 			return held, err
 		}
 		got, err := mint.Wait(ctx)
@@ -157,29 +154,23 @@ func (s *Source) Token(ctx context.Context) (*tokens.Token, error) {
 			return got.copy(), nil
 		}
 	}
+	return nil, ctx.Err()
 }
 
 // ask returns the cached token, or the call of Mint to wait for, or the error of
 // the last call during its back-off.
-func (s *Source) ask() (*flight.Call[*heldToken], *tokens.Token, error) {
+func (s *Source) ask() (mint *flight.Call[*heldToken], held *tokens.Token, err error) {
 	now, uid := s.cfg.Now(), s.cfg.UID()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	good := s.held != nil && s.held.uid == uid && aliveAt(&s.held.token, now)
-	if good && s.held.fresh.holdsAt(now) {
-		return nil, s.held.copy(), nil
-	}
-	mint := s.mints.Running(struct{}{})
-	if mint == nil && !s.backOff.holdsAt(now) {
+	if !s.backOff.holdsAt(now) && !(good && s.held.fresh.holdsAt(now)) {
 		mint = s.mints.Start(context.Background(), struct{}{}, func(ctx context.Context) (*heldToken, error) { return s.renew(ctx, uid) })
 	}
-	switch {
-	case good:
+	if good {
 		return nil, s.held.copy(), nil
-	case mint == nil:
-		return nil, nil, s.err
 	}
-	return mint, nil, nil
+	return mint, nil, s.err
 }
 
 // renew calls Mint and caches its result.
@@ -199,25 +190,19 @@ func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err
 		held = &heldToken{token: *token, uid: uid, got: now, fresh: span{asked, renewalOf(token, asked, rand.Float64())}}
 	}
 
-	s.note(held, err, now)
+	e := Event{Expiry: s.note(held, err, now), Err: err, Took: took}
+	if held != nil {
+		e.CredentialID = held.token.CredentialID()
+	}
+	e.Panic, e.Stack = flight.PanicOf(err)
 	if s.cfg.Observe != nil {
-		e := Event{Err: err, Took: took}
-		s.mu.Lock()
-		if s.held != nil {
-			e.Expiry = s.held.token.Expiry
-		}
-		s.mu.Unlock()
-		if held != nil {
-			e.CredentialID = held.token.CredentialID()
-		}
-		e.Panic, e.Stack = flight.PanicOf(err)
 		s.cfg.Observe(ctx, e)
 	}
 	return held, err
 }
 
-// note remembers the result of Mint.
-func (s *Source) note(held *heldToken, err error, now time.Time) {
+// note remembers the result of Mint, and returns the expiry of the token that is there.
+func (s *Source) note(held *heldToken, err error, now time.Time) (expiry time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.err = err
@@ -227,6 +212,10 @@ func (s *Source) note(held *heldToken, err error, now time.Time) {
 	} else {
 		s.held, s.failures, s.backOff = held, 0, span{}
 	}
+	if s.held != nil {
+		expiry = s.held.token.Expiry
+	}
+	return expiry
 }
 
 // mint calls Mint, and waits for up to MintTimeout.
@@ -234,7 +223,7 @@ func (s *Source) mint(ctx context.Context) (*tokens.Token, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.MintTimeout)
 	defer cancel()
 	token, err := flight.Do(ctx, s.guard, s.cfg.Mint)
-	if err == context.DeadlineExceeded && ctx.Err() != nil {
+	if err != nil && err == ctx.Err() {
 		err = fmt.Errorf("the function Mint took longer than %v: %w", s.cfg.MintTimeout, err)
 	}
 	return token, err
@@ -266,9 +255,9 @@ func (s *Source) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held == nil {
-		return "tokens.Source(no token)"
+		return "tokensource.Source(no token)"
 	}
-	return fmt.Sprintf("tokens.Source(%v)", s.held.token)
+	return fmt.Sprintf("tokensource.Source(%v)", s.held.token)
 }
 
 // Format writes what String returns, whatever the verb.
@@ -297,5 +286,5 @@ func renewalOf(t *tokens.Token, asked time.Time, random float64) time.Time {
 
 // pauseAfter returns the back-off after a number of failures in a row.
 func pauseAfter(failures int) time.Duration {
-	return min(retryMost, retryFirst<<min(failures-1, 10))
+	return min(retryMost, retryFirst<<min(failures-1, 6))
 }

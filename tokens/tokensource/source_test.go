@@ -41,7 +41,7 @@ func (m *mill) mint(ctx context.Context) (*tokens.Token, error) {
 	if m.failed != nil {
 		return nil, m.failed
 	}
-	token := &tokens.Token{Value: fmt.Sprintf("token-%d", m.calls), IssuedAt: time.Now()}
+	token := &tokens.Token{Value: fmt.Sprintf("token-%d", m.calls), ID: fmt.Sprint(m.calls), IssuedAt: time.Now()}
 	if m.life > 0 {
 		token.Expiry = time.Now().Add(m.life)
 	}
@@ -117,6 +117,25 @@ func testSourceClockSetBack(t *testing.T) {
 	s.Discard("token 5")
 	if !strings.Contains(s.String(), "no token") {
 		t.Errorf("a token discarded after the clock was set back is kept: %v", s)
+	}
+}
+
+// Nor does a clock that jumps make a call of Token wait for more than one of Mint.
+func TestSourceClockJumps(t *testing.T) {
+	for _, fails := range []error{nil, errors.New("down")} {
+		clock, calls := now, 0
+		s := must(tokensource.New(tokensource.Config{
+			Now: func() time.Time { clock = clock.Add(time.Hour); return clock },
+			Mint: func(context.Context) (*tokens.Token, error) {
+				if calls++; calls > 1 {
+					return nil, errors.New("another call")
+				}
+				return &tokens.Token{Value: "token", Expiry: clock.Add(90 * time.Minute)}, fails
+			},
+		}))
+		if _, err := s.Token(t.Context()); !errors.Is(err, fails) || calls != 1 {
+			t.Errorf("Token() = %v after %d calls of Mint, want %v after one", err, calls, fails)
+		}
 	}
 }
 
@@ -203,6 +222,22 @@ func TestSourcePauses(t *testing.T) {
 		if got := fmt.Sprint(at); got != want {
 			t.Errorf("Mint was called at %s, want %s", got, want)
 		}
+		// After a success it begins with a second again.
+		m.fail(nil)
+		time.Sleep(time.Minute)
+		wantToken(t, s, "token-11")
+		m.fail(errors.New("down"))
+		time.Sleep(time.Second)
+		s.Discard("token-11")
+		for range 2 {
+			if _, err := s.Token(t.Context()); err == nil {
+				t.Fatal("got a token that was discarded")
+			}
+			time.Sleep(time.Second)
+		}
+		if m.calls != 13 {
+			t.Errorf("Mint was called %d times, want another time a second after the first failure", m.calls)
+		}
 	})
 }
 
@@ -242,6 +277,11 @@ func TestSourceNewUID(t *testing.T) {
 		m := &mill{life: time.Hour, took: 10 * time.Second}
 		s := newSource(t, tokensource.Config{Mint: m.mint, UID: func() types.UID { mu.Lock(); defer mu.Unlock(); return uid }})
 		wantToken(t, s, "token-1")
+		cancelled, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := s.Token(cancelled); err != context.Canceled {
+			t.Errorf("Token() = %v with a token that works, want the error of the context", err)
+		}
 		change("second")
 		go func() { time.Sleep(5 * time.Second); change("third") }()
 		wantToken(t, s, "token-3") // the second was asked for when the object was another
@@ -281,6 +321,7 @@ func TestSourceBadMints(t *testing.T) {
 			return &tokens.Token{Value: "secret", Expiry: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)}, nil
 		}, "tokensource: getting a new token: the one that Mint returned expired at 1999-01-01T00:00:00Z"},
 		{"panic", func(context.Context) (*tokens.Token, error) { panic("secret") }, "tokensource: getting a new token: the function Mint panicked"},
+		{"a deadline of its own", func(context.Context) (*tokens.Token, error) { return nil, context.DeadlineExceeded }, "tokensource: getting a new token: context deadline exceeded"},
 		{"too slow", func(ctx context.Context) (*tokens.Token, error) { <-ctx.Done(); return nil, errors.New("given up") }, "tokensource: getting a new token: "},
 		{"deaf", func(ctx context.Context) (*tokens.Token, error) {
 			time.Sleep(time.Hour)
@@ -290,7 +331,11 @@ func TestSourceBadMints(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSource(t, tokensource.Config{Mint: tt.mint, MintTimeout: 2 * time.Second})
+				var minting context.Context
+				s := newSource(t, tokensource.Config{MintTimeout: 2 * time.Second, Mint: func(ctx context.Context) (*tokens.Token, error) {
+					minting = ctx
+					return tt.mint(ctx)
+				}})
 				start := time.Now()
 				_, err := s.Token(t.Context())
 				if err == nil || !strings.HasPrefix(err.Error(), tt.want) || strings.Contains(err.Error(), "secret") {
@@ -298,6 +343,9 @@ func TestSourceBadMints(t *testing.T) {
 				}
 				if took := time.Since(start); took > 2*time.Second {
 					t.Errorf("took %v, want at most MintTimeout", took)
+				}
+				if minting.Err() == nil {
+					t.Error("the context of Mint goes on after it")
 				}
 				time.Sleep(time.Hour) // the deaf one ends too
 			})
@@ -338,8 +386,8 @@ func TestSourceObserve(t *testing.T) {
 		if len(events) != 3 {
 			t.Fatalf("Observe got %+v, want three Events", events)
 		}
-		for i, want := range []tokensource.Event{{Took: time.Second}, {Took: time.Second, Expiry: expiry}, {Took: time.Second, Expiry: expiry}} {
-			if e := events[i]; e.Took != want.Took || !e.Expiry.Equal(want.Expiry) || (e.Err == nil) != (i == 1) {
+		for i, want := range []tokensource.Event{{Took: time.Second}, {Took: time.Second, Expiry: expiry, CredentialID: "JTI=2"}, {Took: time.Second, Expiry: expiry}} {
+			if e := events[i]; e.Took != want.Took || !e.Expiry.Equal(want.Expiry) || e.CredentialID != want.CredentialID || (e.Err == nil) != (i == 1) {
 				t.Errorf("Observe got %+v, want %+v", e, want)
 			}
 		}
@@ -357,10 +405,10 @@ func TestSourcePrintsNoToken(t *testing.T) {
 	s := newSource(t, tokensource.Config{Mint: func(context.Context) (*tokens.Token, error) {
 		return &tokens.Token{Value: "very-secret", ID: "7"}, nil
 	}})
-	for range 2 {
+	for _, want := range []string{"tokensource.Source(no token)", "tokensource.Source(tokens.Token(JTI=7, "} {
 		text := fmt.Sprintf("%v %+v %#v %s %q %x", s, s, s, s, s, s) + string(must(json.Marshal(s)))
-		if strings.Contains(text, "very-secret") || !strings.Contains(text, "tokens.Source(") {
-			t.Errorf("it prints as %s", text)
+		if strings.Contains(text, "very-secret") || strings.Count(text, want) != 7 {
+			t.Errorf("it prints as %s, want %s", text, want)
 		}
 		wantToken(t, s, "very-secret")
 	}

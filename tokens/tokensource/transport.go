@@ -2,10 +2,10 @@ package tokensource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/tokens"
 )
 
@@ -39,7 +39,7 @@ type Transport struct {
 }
 
 // RoundTrip implements [http.RoundTripper]. It returns the errors of Base, those of
-// the Provider, and one for a URL that is not https.
+// the Provider, a [*ConfigError] without one, and one for a URL that is not https.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	base := t.Base
 	if base == nil {
@@ -68,8 +68,10 @@ func (t *Transport) token(r *http.Request) (*tokens.Token, error) {
 	if r.URL.Scheme != "https" && !t.InsecureAllowHTTP {
 		return nil, fmt.Errorf("tokensource: no token is sent to %s://%s: want https", r.URL.Scheme, r.URL.Host)
 	}
-	if s, ok := t.Source.(*Source); t.Source == nil || ok && s == nil {
-		return nil, errors.New("tokensource: Transport.Source is required, want a Provider")
+	mistakes := configerror.List{Config: "tokensource.Transport"}
+	mistakes.Require("Source", t.Source, "a Provider")
+	if err := mistakes.Err(); err != nil {
+		return nil, err
 	}
 	return t.Source.Token(r.Context())
 }

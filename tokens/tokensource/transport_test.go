@@ -18,10 +18,14 @@ import (
 type seen struct {
 	headers []string
 	status  int
+	err     error
 }
 
 func (s *seen) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.headers = append(s.headers, r.Header.Get("Authorization"))
+	if s.err != nil {
+		return nil, s.err
+	}
 	return &http.Response{StatusCode: s.status, Body: http.NoBody, Request: r}, nil
 }
 
@@ -59,11 +63,17 @@ func TestTransport(t *testing.T) {
 	send(own)
 	send(getRequest(t, "https://api.example/"))
 	clock = clock.Add(time.Minute)
+	send(getRequest(t, "https://api.example/"))
+	base.err = errors.New("no route")
+	if resp, err := transport.RoundTrip(getRequest(t, "https://api.example/")); resp != nil || err != base.err {
+		t.Errorf("RoundTrip() = %v, %v, want the error of Base", resp, err)
+	}
+	base.err = nil
 	base.status = http.StatusUnauthorized
 	send(getRequest(t, "https://api.example/"))
 	send(getRequest(t, "https://api.example/"))
 	send(getRequest(t, "https://api.example/")) // token-2 is too new to be discarded
-	want := "Bearer token-1, Basic own, Bearer token-1, Bearer token-1, Bearer token-2, Bearer token-2"
+	want := "Bearer token-1, Basic own, Bearer token-1, Bearer token-1, Bearer token-1, Bearer token-1, Bearer token-2, Bearer token-2"
 	if got := strings.Join(base.headers, ", "); got != want {
 		t.Errorf("sent %s\nwant %s", got, want)
 	}
@@ -152,6 +162,11 @@ func TestTransportRedirects(t *testing.T) {
 	if _, err := transport.RoundTrip(to); err != nil || base.headers[0] != "" {
 		t.Errorf("got %v and sent %q, want nothing sent", err, base.headers)
 	}
+	// Of a response that tells no request nothing is known.
+	to.Response = &http.Response{}
+	if _, err := transport.RoundTrip(to); err != nil || base.headers[1] == "" {
+		t.Errorf("got %v and sent %q, want a token", err, base.headers)
+	}
 }
 
 // A request without a body has nothing to close.
@@ -165,7 +180,7 @@ func TestTransportWithoutBody(t *testing.T) {
 }
 
 func TestTransportWithoutSource(t *testing.T) {
-	for _, provider := range []tokensource.Provider{nil, (*tokensource.Source)(nil)} {
+	for _, provider := range []tokensource.Provider{nil, (*tokensource.Source)(nil), (*tokensource.File)(nil)} {
 		r := httptest.NewRequest(http.MethodGet, "https://example.org", nil)
 		if _, err := (&tokensource.Transport{Source: provider}).RoundTrip(r); err == nil || !strings.Contains(err.Error(), "Transport.Source is required") {
 			t.Errorf("RoundTrip() = %v, want an error", err)
