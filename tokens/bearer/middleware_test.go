@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/kubesa/serviceaccount/tokens"
 	"github.com/kubesa/serviceaccount/tokens/bearer"
@@ -141,6 +143,9 @@ func TestMiddleware(t *testing.T) {
 			if body := w.Body.String(); !strings.Contains(body, tt.text) || strings.Contains(body, "detail") || strings.Contains(body, "hunter2") {
 				t.Errorf("body %q, want %q and no details", body, tt.text)
 			}
+			if h := w.Header(); tt.status != 200 && (h.Get("Content-Type") != "text/plain; charset=utf-8" || h.Get("X-Content-Type-Options") != "nosniff") {
+				t.Errorf("a browser may take the answer for something else: %v", h)
+			}
 			if !slices.Equal(r.Header["Authorization"], tt.header) {
 				t.Error("the caller's request was changed")
 			}
@@ -195,6 +200,49 @@ func TestNew(t *testing.T) {
 	}
 	if id := bearer.IdentityFrom(t.Context()); id != nil {
 		t.Errorf("IdentityFrom() of any context = %v, want nil", id)
+	}
+}
+
+func TestRealm(t *testing.T) {
+	for realm, good := range map[string]bool{"": true, " ~": true, "\x1f": false, "\x7f": false, "é": false, `"`: false, `\`: false} {
+		if _, err := bearer.New(bearer.Config{Verifier: &verifier{}, Realm: realm}); (err == nil) != good {
+			t.Errorf("realm %q: New() = %v", realm, err)
+		}
+	}
+}
+
+// Authorize counts to what a request took, and what it returned is there for operators.
+func TestAuthorizeIsObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cause := errors.New("not today")
+		var failure bearer.Failure
+		var event bearer.Event
+		middleware, err := bearer.New(bearer.Config{
+			Verifier:  &verifier{},
+			Authorize: func(*http.Request, *tokens.Identity) error { time.Sleep(time.Second); return cause },
+			Fail:      func(_ http.ResponseWriter, _ *http.Request, f bearer.Failure) { failure = f },
+			Observe:   func(_ context.Context, e bearer.Event) { event = e },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Authorization", "Bearer good")
+		middleware(http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+		if event.Took != time.Second || !errors.Is(event.Err, cause) || failure.Err != event.Err {
+			t.Errorf("Observe got %+v and Fail %+v, want the error of Authorize after a second", event, failure)
+		}
+	})
+}
+
+// A Gate needs no function that authorizes.
+func TestGate(t *testing.T) {
+	gate, err := bearer.NewGate(&verifier{}, nil, tokens.Policy{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := gate.Authenticate(t.Context(), []string{"Bearer good"}, nil); id != builder || err != nil {
+		t.Errorf("Authenticate() = %v, %v, want ci/builder", id, err)
 	}
 }
 
