@@ -18,7 +18,9 @@ import (
 // The error is a denial as in [Plugin.Admit]. A nil account is an error.
 func Check(cfg Config, req Request, account *corev1.ServiceAccount) error {
 	switch {
-	case req.Pod == nil, req.Ignored():
+	case req.Ignored():
+		return req.checkOperation()
+	case req.Pod == nil:
 		return nil
 	case req.creates() && isMirror(req.Pod):
 		return checkMirror(new(budget.Budget), &req)

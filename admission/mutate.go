@@ -19,7 +19,10 @@ import (
 // returns the error that Admit returns and leaves the pod as it was. A nil
 // account is an error.
 func Mutate(cfg Config, req Request, account *corev1.ServiceAccount, token string) error {
-	if req.Pod == nil || !req.creates() || req.ValidateOnly || isMirror(req.Pod) {
+	if !req.creates() {
+		return req.checkOperation()
+	}
+	if req.Pod == nil || req.ValidateOnly || isMirror(req.Pod) {
 		return nil
 	}
 	if account == nil {

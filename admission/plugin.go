@@ -69,7 +69,7 @@ func (p *Plugin) NeedsEnv() bool {
 // Admit is [Plugin.Decide] and [Decision.Apply].
 func (p *Plugin) Admit(ctx context.Context, req Request) error {
 	if !req.creates() {
-		return nil
+		return req.checkOperation()
 	}
 	var edits [16]Edit // enough for most pods, so that Admit does not allocate them
 	d, err := p.decide(ctx, &req, edits[:0])
@@ -109,10 +109,10 @@ func (p *Plugin) Decide(ctx context.Context, req Request) (Decision, error) {
 
 func (p *Plugin) decide(ctx context.Context, req *Request, edits []Edit) (Decision, error) {
 	switch {
+	case req.Ignored():
+		return keepPod(edits, ignoredRequest), req.checkOperation()
 	case req.Pod == nil:
 		return keepPod(edits, noPod), nil
-	case req.Ignored():
-		return keepPod(edits, ignoredRequest), nil
 	case req.creates() && isMirror(req.Pod):
 		return keepPod(edits, mirrorPod), checkMirror(&budget.Budget{Context: ctx}, req)
 	case req.creates() && !req.ValidateOnly:

@@ -10,6 +10,7 @@ import (
 
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/kubesa/serviceaccount/admission"
 )
@@ -104,7 +105,6 @@ func TestRequestsOfOthersAreIgnored(t *testing.T) {
 		{"update", admission.Request{Operation: admissionv1.Update, Pod: bad()}},
 		{"delete", admission.Request{Operation: admissionv1.Delete, Pod: bad()}},
 		{"connect", admission.Request{Operation: admissionv1.Connect, Pod: bad()}},
-		{"no operation", admission.Request{Pod: bad()}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,6 +125,24 @@ func TestRequestsOfOthersAreIgnored(t *testing.T) {
 	}
 	if n := o.Reads.Load(); n != 0 {
 		t.Errorf("accounts were looked up %d times, want 0", n)
+	}
+}
+
+// Whoever forgets the operation gets no pod past the checks.
+func TestUnknownOperations(t *testing.T) {
+	p := plugin(t, failing(errors.New("asked")))
+	for _, operation := range []admissionv1.Operation{"", "create", "PATCH", "*"} {
+		req := admission.Request{Operation: operation, Namespace: "shop", Pod: pod()}
+		_, decided := p.Decide(t.Context(), req)
+		for what, err := range map[string]error{
+			"Admit": p.Admit(t.Context(), req), "Validate": p.Validate(t.Context(), req), "Decide": decided,
+			"Mutate": admission.Mutate(admission.Config{}, req, account("default"), ""), "Check": admission.Check(admission.Config{}, req, account("default")),
+		} {
+			if want := fmt.Sprintf("admission: unknown operation %q", operation); !apierrors.IsBadRequest(err) || err.Error() != want {
+				t.Errorf("%s() = %v, want %s", what, err, want)
+			}
+		}
+		wantPod(t, req.Pod, pod())
 	}
 }
 

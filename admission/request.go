@@ -3,10 +3,15 @@ package admission
 import (
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/kubesa/serviceaccount/internal/names"
 )
 
 // A Request is an operation on a pod to decide about.
 type Request struct {
+	// Operation is required: CREATE, UPDATE, DELETE or CONNECT. With any other one the
+	// request is denied.
 	Operation admissionv1.Operation
 	// Namespace is the namespace of the request. If it is empty, that of Pod
 	// counts.
@@ -30,6 +35,16 @@ const ephemeralContainers = "ephemeralcontainers"
 // are ignored: all but the creation of pods and updates of their ephemeral
 // containers.
 func (req *Request) Ignored() bool { return !req.creates() && !req.updatesEphemeral() }
+
+// checkOperation denies an operation that Kubernetes doesn't have: whoever forgets it
+// must not get every pod past the checks.
+func (req *Request) checkOperation() error {
+	switch req.Operation {
+	case admissionv1.Create, admissionv1.Update, admissionv1.Delete, admissionv1.Connect:
+		return nil
+	}
+	return apierrors.NewBadRequest("admission: unknown operation " + names.Quote(string(req.Operation)))
+}
 
 // creates reports whether req is the creation of a pod. No API server creates
 // ephemeral containers; if one did, it would be a new pod to Kubernetes (ADM-3,
