@@ -18,6 +18,7 @@ func TestCheck(t *testing.T) {
 	}{
 		{name: "Kubernetes' own"},
 		{name: "negative", config: Config{LeaseDuration: -1, RenewDeadline: -1, RetryPeriod: -1}, want: "LeaseDuration is -1ns|RenewDeadline is -1ns|RetryPeriod is -1ns"},
+		{name: "the first is negative", config: Config{LeaseDuration: -1}, want: "LeaseDuration is -1ns"},
 		{name: "one is negative", config: Config{RetryPeriod: -time.Second}, want: "RetryPeriod is -1s"},
 		{name: "no whole seconds", config: Config{LeaseDuration: 15*time.Second + 1}, want: "LeaseDuration is 15.000000001s, want whole seconds"},
 		{name: "almost as long as the lease", config: Config{LeaseDuration: 11 * time.Second, RenewDeadline: 11*time.Second - 1}},
@@ -41,6 +42,9 @@ func TestCheck(t *testing.T) {
 				t.Errorf("Check() finds %q, want %q", got, want)
 			}
 		})
+	}
+	if got, want := (Config{}).WithDefaults(), (Config{LeaseDuration: 15 * time.Second, RenewDeadline: 10 * time.Second, RetryPeriod: 2 * time.Second}); got != want {
+		t.Errorf("WithDefaults() = %v, want Kubernetes' %v", got, want)
 	}
 	mistakes := configerror.List{Config: "manager.Config"}
 	Config{}.WithDefaults().Check(&mistakes)

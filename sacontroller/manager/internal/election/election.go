@@ -69,12 +69,11 @@ func (l *Election) Run(ctx context.Context, lead func(ctx, work context.Context)
 	case <-l.started:
 		err = lead(ctx, work)
 	}
-	lost := work.Err() != nil
-	if lost {
+	if work.Err() != nil {
 		err = errors.Join(ErrLost, err)
 	}
-	if _, stuck := errors.AsType[*StuckError](err); stuck && !lost {
-		return err // it may still write: the lease is kept
+	if _, stuck := errors.AsType[*StuckError](err); stuck {
+		return err // it may still write: a lease is kept, and without one the process must end now
 	}
 	l.stop()
 	select {

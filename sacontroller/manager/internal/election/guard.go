@@ -38,6 +38,7 @@ func (g Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	if !ok {
 		return g.Next.RoundTrip(req)
 	}
+	left = left.Truncate(time.Millisecond) // to an API server, a timeout of 0 is none
 	if left <= 0 {
 		if req.Body != nil {
 			req.Body.Close()
@@ -46,8 +47,11 @@ func (g Guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), left)
 	req = req.Clone(ctx)
-	if query := req.URL.Query(); req.Method != http.MethodGet && !query.Has("timeout") {
-		query.Set("timeout", left.Truncate(time.Millisecond).String())
+	if query := req.URL.Query(); req.Method != http.MethodGet {
+		if asked, _ := time.ParseDuration(query.Get("timeout")); asked > 0 {
+			left = min(left, asked)
+		}
+		query.Set("timeout", left.String())
 		req.URL.RawQuery = query.Encode()
 	}
 	resp, err := g.Next.RoundTrip(req)

@@ -33,7 +33,6 @@ type lease struct {
 	renewed time.Time             // when the last renewal that was stored was sent; zero if there is none
 	over    bool                  // this process will not work again
 	lose    context.CancelFunc    // ends the work
-	expiry  *time.Timer
 }
 
 var _ resourcelock.Interface = (*lease)(nil)
@@ -51,9 +50,6 @@ func (l *lease) hold(ctx context.Context) context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ctx, l.lose = context.WithCancel(ctx)
-	if l.over {
-		l.lose()
-	}
 	return ctx
 }
 
@@ -62,7 +58,12 @@ func (l *lease) hold(ctx context.Context) context.Context {
 func (l *lease) remaining() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || l.renewed.IsZero() {
+	return l.left()
+}
+
+// left is what remaining returns. The mutex must be held.
+func (l *lease) left() time.Duration {
+	if l.over {
 		return 0
 	}
 	return l.cfg.RenewDeadline - elapsed(l.renewed, time.Now())
@@ -74,16 +75,12 @@ func elapsed(since, now time.Time) time.Duration {
 	return max(now.Sub(since), now.Round(0).Sub(since.Round(0)))
 }
 
-// expire ends the work if no renewal has come in time, or else looks again when the
-// last one ends.
+// expire ends the work if no renewal has come in time. It is called when one ends.
 func (l *lease) expire() {
-	left := l.remaining()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if left <= 0 {
+	if l.left() <= 0 {
 		l.end()
-	} else if !l.over {
-		l.expiry.Reset(left)
 	}
 }
 
@@ -91,9 +88,6 @@ func (l *lease) expire() {
 func (l *lease) end() {
 	l.over = true
 	l.lose()
-	if l.expiry != nil {
-		l.expiry.Stop()
-	}
 }
 
 // grace is how long work may take to end after the lease was lost: the process has
@@ -155,11 +149,11 @@ func (l *lease) absent(err error) (*resourcelock.LeaderElectionRecord, []byte, e
 		l.missing = time.Time{} // it may have been there meanwhile
 		return nil, nil, err
 	}
-	free := !l.renewed.IsZero() || l.stored != nil && released(resourcelock.LeaseSpecToLeaderElectionRecord(&l.stored.Spec))
 	if l.missing.IsZero() {
 		l.missing = time.Now()
 	}
-	if free || time.Since(l.missing) >= l.cfg.LeaseDuration {
+	// What was released, or this process's once, may have been another's meanwhile.
+	if l.left() > 0 || time.Since(l.missing) >= l.cfg.LeaseDuration {
 		return nil, nil, err
 	}
 	record := &resourcelock.LeaderElectionRecord{HolderIdentity: l.another(""), LeaseDurationSeconds: int(l.cfg.LeaseDuration / time.Second)}
@@ -171,7 +165,7 @@ func (l *lease) absent(err error) (*resourcelock.LeaderElectionRecord, []byte, e
 func (l *lease) owns(record *resourcelock.LeaderElectionRecord) bool {
 	// What is stored has microseconds.
 	began := record.AcquireTime.Truncate(time.Microsecond)
-	return record.HolderIdentity == l.cfg.Identity && began.Equal(l.began.Truncate(time.Microsecond))
+	return !l.began.IsZero() && record.HolderIdentity == l.cfg.Identity && began.Equal(l.began.Truncate(time.Microsecond))
 }
 
 // another returns identity, or a text that is not the Identity of this process.
@@ -240,9 +234,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 		return errOver
 	}
 	l.renewed = sent
-	if l.expiry == nil {
-		l.expiry = time.AfterFunc(l.cfg.RenewDeadline-elapsed(sent, time.Now()), l.expire)
-	}
+	time.AfterFunc(l.cfg.RenewDeadline-time.Since(sent), l.expire)
 	return nil
 }
 
@@ -250,7 +242,7 @@ func (l *lease) write(ctx context.Context, record resourcelock.LeaderElectionRec
 // ended, and the elector, too.
 func (l *lease) release(ctx context.Context) error {
 	l.mu.Lock()
-	held := !l.over && !l.renewed.IsZero()
+	held := l.left() > 0
 	l.end()
 	l.mu.Unlock()
 	if !held {
@@ -264,10 +256,7 @@ func (l *lease) release(ctx context.Context) error {
 		return err
 	}
 	record := resourcelock.LeaseSpecToLeaderElectionRecord(&stored.Spec)
-	l.mu.Lock()
-	owns := l.owns(record)
-	l.mu.Unlock()
-	if !owns {
+	if !l.owns(record) {
 		return nil
 	}
 	record.HolderIdentity, record.LeaseDurationSeconds = "", 1
