@@ -49,10 +49,37 @@ func (v *Volume) Validate() error {
 			mistakes.Add(fmt.Sprintf("Sources[%d]", i), "has a secret of its own, want a ConfigMap, fields of the pod or a ClusterTrustBundle")
 		}
 	}
+	for _, k := range []struct{ field, key string }{
+		{"When.AccountAnnotation", keyOf(v.When.AccountAnnotation)}, {"When.AccountLabel", keyOf(v.When.AccountLabel)},
+		{"When.PodAnnotation", keyOf(v.When.PodAnnotation)}, {"When.PodLabel", keyOf(v.When.PodLabel)},
+		{"AccountAudience", v.AccountAudience}, {"InsecurePodAudience", v.InsecurePodAudience},
+		{"AccountLifetime", v.AccountLifetime}, {"PodLifetime", v.PodLifetime}, {"SkipContainers", v.SkipContainers},
+	} {
+		checkKey(&mistakes, k.field, k.key)
+	}
 	for i := range v.Env {
-		if msgs := validation.IsEnvVarName(v.Env[i].Name); len(msgs) > 0 {
-			mistakes.Add(fmt.Sprintf("Env[%d].Name", i), "is %q, want the name of a variable: %s", v.Env[i].Name, strings.Join(msgs, "; "))
+		e, field := &v.Env[i], fmt.Sprintf("Env[%d].", i)
+		if msgs := validation.IsEnvVarName(e.Name); len(msgs) > 0 {
+			mistakes.Add(field+"Name", "is %q, want the name of a variable: %s", e.Name, strings.Join(msgs, "; "))
 		}
+		checkKey(&mistakes, field+"PodAnnotation", e.PodAnnotation)
+		checkKey(&mistakes, field+"AccountAnnotation", e.AccountAnnotation)
 	}
 	return mistakes.Err()
+}
+
+// keyOf returns the key of a part of a Condition.
+func keyOf(want string) string {
+	if key, _, _ := strings.Cut(want, "="); key != "" {
+		return key
+	}
+	return want
+}
+
+// checkKey adds a mistake if no annotation or label can have the key: it would never be
+// found.
+func checkKey(mistakes *configerror.List, field, key string) {
+	if msgs := validation.IsQualifiedName(strings.ToLower(key)); key != "" && len(msgs) > 0 {
+		mistakes.Add(field, "is %q, want the key of an annotation or a label: %s", key, strings.Join(msgs, "; "))
+	}
 }

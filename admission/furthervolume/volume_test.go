@@ -306,6 +306,19 @@ func TestFurtherVolumesConfig(t *testing.T) {
 			f.Sources = []corev1.VolumeProjection{{Secret: &corev1.SecretProjection{}}}
 		}, "Sources[0] has a secret of its own"},
 		{"a variable", func(f *furthervolume.Volume) { f.Env = []furthervolume.EnvVar{{Name: "A=B"}} }, `Env[0].Name is "A=B"`},
+		{"a condition without a key", func(f *furthervolume.Volume) { f.When.PodLabel = "=yes" }, `When.PodLabel is "=yes", want the key of an annotation or a label: `},
+		{"a condition that never holds", func(f *furthervolume.Volume) { f.When.AccountAnnotation = "eks.amazonaws.com/role arn=x" }, `When.AccountAnnotation is "eks.amazonaws.com/role arn", want the key`},
+		{"a label of the account", func(f *furthervolume.Volume) { f.When.AccountLabel = "a/b/c" }, `When.AccountLabel is "a/b/c"`},
+		{"an annotation of the pod", func(f *furthervolume.Volume) { f.When.PodAnnotation = "a:b" }, `When.PodAnnotation is "a:b"`},
+		{"an audience of nobody", func(f *furthervolume.Volume) { f.AccountAudience = "a=b" }, `AccountAudience is "a=b"`},
+		{"an audience of no pod", func(f *furthervolume.Volume) { f.InsecurePodAudience = "-" }, `InsecurePodAudience is "-"`},
+		{"a lifetime of nobody", func(f *furthervolume.Volume) { f.AccountLifetime = "/x" }, `AccountLifetime is "/x"`},
+		{"a lifetime of no pod", func(f *furthervolume.Volume) { f.PodLifetime = "x/" }, `PodLifetime is "x/"`},
+		{"no list of containers", func(f *furthervolume.Volume) { f.SkipContainers = "ä" }, `SkipContainers is "ä"`},
+		{"a variable of no pod", func(f *furthervolume.Volume) { f.Env = []furthervolume.EnvVar{{Name: "A", PodAnnotation: " a"}} }, `Env[0].PodAnnotation is " a"`},
+		{"a variable of no account", func(f *furthervolume.Volume) {
+			f.Env = []furthervolume.EnvVar{{Name: "A"}, {Name: "B", AccountAnnotation: "a b"}}
+		}, `Env[1].AccountAnnotation is "a b"`},
 	} {
 		f := good
 		tt.change(&f)
@@ -324,6 +337,7 @@ func TestFurtherVolumesConfig(t *testing.T) {
 	most[4].MountPath = "/v" // beside /v0
 	most[5].Lifetime, most[6].MaxLifetime = 10*time.Minute, 1<<32*time.Second
 	most[31].File = ""
+	most[7].When, most[8].PodLifetime = furthervolume.Condition{PodLabel: "Example.com/A_b=", AccountAnnotation: "a=b=c"}, "EXAMPLE.com/x"
 	for i := range most[:31] {
 		most[i].File = "x/y"
 	}
