@@ -16,10 +16,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/keys/internal/age"
 	"github.com/kubesa/serviceaccount/keys/internal/files"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )

@@ -15,10 +15,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/keys/internal/age"
 )
 
 // RemoteConfig configures [NewRemote].

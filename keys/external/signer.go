@@ -9,11 +9,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/keys/internal/age"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
 )
 

@@ -11,10 +11,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/keys"
-	"github.com/kubesa/serviceaccount/keys/internal/age"
 )
 
 // A ConfigError is one mistake in a [Config]. It has the fields Config, Field and

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/sacontroller"
 	"github.com/kubesa/serviceaccount/sacontroller/internal/memory"
@@ -140,7 +141,8 @@ func (c *Cleaner) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 	case err != nil:
 		return sacontroller.Result{}, err
 	case !done:
-		r.used = c.cfg.Now()
+		now := c.cfg.Now()
+		r.kept = age.Span{From: now, Until: now.Add(roundAge)}
 		c.unfinished.Of(key.Tenant).Store(r)
 		return sacontroller.Result{RequeueAfter: sacontroller.Yield}, nil
 	}
@@ -157,7 +159,7 @@ const roundAge = time.Minute
 // resume returns the round of tenant that the last attempt has not finished, or nil.
 func (c *Cleaner) resume(tenant string) *round {
 	r := c.unfinished.Of(tenant).Swap(nil)
-	if r != nil && c.cfg.Now().Sub(r.used) > roundAge {
+	if r != nil && !r.kept.Holds(c.cfg.Now()) {
 		return nil
 	}
 	return r

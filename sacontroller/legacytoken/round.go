@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/logvalue"
 	"github.com/kubesa/serviceaccount/internal/names"
@@ -81,7 +82,7 @@ type round struct {
 	report       *Report
 	secrets      []*corev1.Secret // that are left, in the order of namespace and name
 	cached, live *view
-	used         time.Time
+	kept         age.Span // in which an attempt may go on with it
 }
 
 // The calls of an attempt, and those that one Secret takes at most: three to decide

@@ -32,8 +32,9 @@ func TestCleanerRounds(t *testing.T) {
 		anew   bool
 	}{
 		{"at once", 0, "", false},
-		{"a minute later", time.Minute, "", false},
-		{"later", time.Minute + 1, "", true},
+		{"less than a minute later", time.Minute - 1, "", false},
+		{"a minute later", time.Minute, "", true},
+		{"after the clock was set back", -1, "", true},
 		{"another tenant is forgotten", time.Second, "blue", false},
 		{"the tenant is forgotten", time.Second, "red", true},
 	} {

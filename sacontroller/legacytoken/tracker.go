@@ -9,6 +9,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/watch"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
@@ -69,7 +70,7 @@ type TrackerConfig struct {
 // authenticated. It is safe for concurrent use.
 type Tracker struct {
 	cfg     TrackerConfig
-	created memory.Tenants[atomic.Pointer[time.Time]] // when this process last created the ConfigMap
+	created memory.Tenants[atomic.Pointer[age.Span]] // in which this process doesn't create the ConfigMap again
 }
 
 var _ sacontroller.Forgetter = (*Tracker)(nil)
@@ -162,8 +163,8 @@ func (c *Tracker) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 
 func (c *Tracker) create(ctx context.Context, tenant, today string) (sacontroller.Result, error) {
 	now, created := c.cfg.Now(), c.created.Of(tenant)
-	if last := created.Load(); last != nil && now.Before(last.Add(creationPause)) {
-		return sacontroller.Result{RequeueAfter: last.Add(creationPause).Sub(now)}, nil
+	if pause := created.Load(); pause != nil && pause.Holds(now) {
+		return sacontroller.Result{RequeueAfter: pause.Until.Sub(now)}, nil
 	}
 	m := &corev1.ConfigMap{Data: map[string]string{trackingSinceKey: today}}
 	m.Namespace, m.Name = trackingNamespace, trackingName
@@ -171,7 +172,7 @@ func (c *Tracker) create(ctx context.Context, tenant, today string) (sacontrolle
 	if err != nil && !apierrors.IsAlreadyExists(err) {
 		return sacontroller.Result{}, apicall.WriteError(err, "legacytoken: creating the tracking ConfigMap") // CLN-4
 	}
-	created.Store(&now) // CLN-3
+	created.Store(&age.Span{From: now, Until: now.Add(creationPause)}) // CLN-3
 	return sacontroller.Result{}, nil
 }
 

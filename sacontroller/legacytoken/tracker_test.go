@@ -101,6 +101,13 @@ func TestTrackerPause(t *testing.T) {
 	if _, err := cluster.Reader().GetConfigMap(t.Context(), "kube-system", satest.TrackingName); err != nil {
 		t.Errorf("after half an hour: %v, want the ConfigMap", err)
 	}
+	if err := cluster.DeleteConfigMap(t.Context(), "kube-system", satest.TrackingName, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(-time.Hour)
+	if result, err := c.Reconcile(t.Context(), satest.TrackingKey); err != nil || result.RequeueAfter != 0 {
+		t.Errorf("Reconcile() after the clock was set back = %v, %v, want no wait", result, err)
+	}
 }
 
 // The pause is that of a tenant, until the tenant is forgotten.

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 )
@@ -40,11 +41,11 @@ type Folder struct {
 	guard *flight.Guard
 
 	mu       sync.Mutex
-	renew    time.Time // zero: never again, once filled
+	fresh    age.Span // without an end: for ever, once filled
 	expiry   time.Time
 	filled   bool
 	failures int
-	retryAt  time.Time
+	pause    age.Span // after a failure
 }
 
 // NewFolder returns a Folder, or an error naming every invalid field, each as a
@@ -78,10 +79,10 @@ func (f *Folder) Sync(ctx context.Context) (next time.Time, err error) {
 	defer f.mu.Unlock()
 	now := f.cfg.Now()
 	switch {
-	case now.Before(f.retryAt):
-		return f.retryAt, nil
-	case f.filled && (f.renew.IsZero() || now.Before(f.renew)):
-		return f.renew, nil
+	case f.pause.Holds(now):
+		return f.pause.Until, nil
+	case f.filled && (f.fresh.Until.IsZero() || f.fresh.Holds(now)):
+		return f.fresh.Until, nil
 	}
 	began := time.Now()
 	err = f.fill(ctx, now)
@@ -93,11 +94,12 @@ func (f *Folder) Sync(ctx context.Context) (next time.Time, err error) {
 	if err != nil {
 		pause := min(longestPause, firstPause<<min(f.failures, 10))
 		f.failures++
-		f.retryAt = f.cfg.Now().Add(pause)
-		return f.retryAt, err
+		now := f.cfg.Now()
+		f.pause = age.Span{From: now, Until: now.Add(pause)}
+		return f.pause.Until, err
 	}
-	f.failures, f.retryAt = 0, time.Time{}
-	return f.renew, nil
+	f.failures, f.pause = 0, age.Span{}
+	return f.fresh.Until, nil
 }
 
 // fill writes what Fill returns. f.mu is held.
@@ -118,7 +120,7 @@ func (f *Folder) fill(ctx context.Context, now time.Time) error {
 		return err
 	}
 	f.filled, f.expiry = true, got.expiry
-	f.renew = renewalOf(now, got.expiry, f.cfg.Dir)
+	f.fresh = age.Span{From: now, Until: renewalOf(now, got.expiry, f.cfg.Dir)}
 	return nil
 }
 

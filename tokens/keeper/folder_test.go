@@ -229,3 +229,30 @@ func TestFolderRun(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A clock that is set back delays neither a renewal nor another attempt.
+func TestFolderClockSetBack(t *testing.T) {
+	now, calls := noon, 0
+	var down error
+	folder, err := keeper.NewFolder(keeper.FolderConfig{
+		Dir: t.TempDir(), Now: func() time.Time { return now },
+		Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
+			calls++
+			return map[string]keeper.File{"token": {Data: []byte("x")}}, now.Add(time.Hour), down
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, step := range []struct {
+		after time.Duration
+		down  error
+		calls int
+	}{{0, nil, 1}, {time.Second, nil, 1}, {-time.Hour, errors.New("down"), 2}, {0, nil, 2}, {-time.Hour, nil, 3}, {0, nil, 3}} {
+		now, down = now.Add(step.after), step.down
+		_, _ = folder.Sync(t.Context())
+		if calls != step.calls {
+			t.Errorf("step %d: %d calls of Fill, want %d", i, calls, step.calls)
+		}
+	}
+}

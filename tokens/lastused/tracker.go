@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/logvalue"
@@ -87,7 +88,7 @@ type Tracker struct {
 	mu      sync.Mutex
 	pending map[secretKey]bool // queued or being sent
 	queues  map[string]*queue  // by tenant, of those with pending patches
-	paused  *bounded.Cache[secretKey, pause]
+	paused  *bounded.Cache[secretKey, age.Span]
 }
 
 type secretKey struct {
@@ -133,12 +134,6 @@ type use struct {
 	key secretKey
 	ctx context.Context
 }
-
-// A pause is when no further patch is made. It begins with a patch: when the clock
-// was set back since, it is over.
-type pause struct{ from, until time.Time }
-
-func (p pause) holdsAt(now time.Time) bool { return !now.Before(p.from) && now.Before(p.until) }
 
 // pausesPerPending and bytesPerPause say how many pauses are remembered. Forgetting
 // one costs another patch, if the label isn't seen yet.
@@ -186,7 +181,7 @@ func New(cfg Config) (*Tracker, error) {
 		queues:  map[string]*queue{},
 		wake:    make(chan struct{}, 1),
 		pending: map[secretKey]bool{},
-		paused:  bounded.New[secretKey, pause](int64(cfg.MaxPending) * pausesPerPending * bytesPerPause),
+		paused:  bounded.New[secretKey, age.Span](int64(cfg.MaxPending) * pausesPerPending * bytesPerPause),
 	}, nil
 }
 
@@ -216,7 +211,7 @@ func (t *Tracker) Observe(ctx context.Context, e tokens.Event) {
 	if key.tenant != "" && q.pending >= max(t.cfg.MaxPending/tenantShare, 1) {
 		return
 	}
-	if p, ok := t.paused.Get(key); ok && p.holdsAt(now) {
+	if p, ok := t.paused.Get(key); ok && p.Holds(now) {
 		return
 	}
 	t.pending[key] = true
@@ -329,5 +324,5 @@ func (t *Tracker) finish(key secretKey, err error) {
 	if q.pending--; q.pending == 0 {
 		delete(t.queues, key.tenant)
 	}
-	t.paused.Add(key, pause{now, again}, int64(len(key.tenant)+len(key.namespace)+len(key.name)+len(key.uid)))
+	t.paused.Add(key, age.Span{From: now, Until: again}, int64(len(key.tenant)+len(key.namespace)+len(key.name)+len(key.uid)))
 }

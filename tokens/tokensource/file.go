@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/logvalue"
@@ -77,7 +78,7 @@ type File struct {
 	mu    sync.Mutex
 	token *tokens.Token // nil for none
 	err   error         // of the last read
-	quiet span          // since the last read: the file isn't read
+	quiet age.Span      // since the last read: the file isn't read
 }
 
 // NewFile returns a File, or an error naming every invalid field, each as a
@@ -112,7 +113,7 @@ func (f *File) Token(ctx context.Context) (*tokens.Token, error) {
 	}
 	now := f.cfg.Now()
 	f.mu.Lock()
-	if f.quiet.holdsAt(now) {
+	if f.quiet.Holds(now) {
 		defer f.mu.Unlock()
 		return f.usable(now)
 	}
@@ -158,11 +159,11 @@ func (f *File) read(ctx context.Context) (none struct{}, _ error) {
 	reading, cancel := context.WithTimeout(ctx, fileTimeout)
 	defer cancel()
 	token, err := flight.Do(reading, f.guard, func(context.Context) (*tokens.Token, error) { return readToken(f.cfg.Path) })
-	quiet := span{began, began.Add(f.cfg.Reread)}
+	quiet := age.Span{From: began, Until: began.Add(f.cfg.Reread)}
 	if err != nil {
 		err = &FileError{f.cfg.Path, err}
 		now := f.cfg.Now()
-		quiet = span{now, now.Add(retryFirst)}
+		quiet = age.Span{From: now, Until: now.Add(retryFirst)}
 	}
 	e := FileEvent{Err: err}
 	f.mu.Lock()
@@ -216,8 +217,8 @@ func (f *File) Discard(value string) {
 	now := f.cfg.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.token != nil && f.token.Value == value && now.Sub(f.quiet.from) >= retryFirst {
-		f.quiet = span{}
+	if f.token != nil && f.token.Value == value && now.Sub(f.quiet.From) >= retryFirst {
+		f.quiet = age.Span{}
 	}
 }
 

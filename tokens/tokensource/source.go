@@ -11,6 +11,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/kubesa/serviceaccount/internal/age"
 	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/logvalue"
@@ -96,20 +97,15 @@ type Source struct {
 	held     *heldToken // nil for none
 	err      error      // of the last call of Mint
 	failures int        // of Mint, since it last succeeded
-	backOff  span       // in which Mint isn't called
+	backOff  age.Span   // in which Mint isn't called
 }
-
-// A span is a time that ends early if the clock is set back to before it.
-type span struct{ from, until time.Time }
-
-func (s span) holdsAt(now time.Time) bool { return !now.Before(s.from) && now.Before(s.until) }
 
 // A heldToken is a token, with the UID that was known when it was requested.
 type heldToken struct {
 	token tokens.Token
 	uid   types.UID
 	got   time.Time
-	fresh span // then it is time to get the next one
+	fresh age.Span // then it is time to get the next one
 }
 
 // New returns a Source, or an error naming every invalid field, each as a
@@ -164,7 +160,7 @@ func (s *Source) ask() (mint *flight.Call[*heldToken], held *tokens.Token, err e
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	good := s.held != nil && s.held.uid == uid && aliveAt(&s.held.token, now)
-	if !s.backOff.holdsAt(now) && !(good && s.held.fresh.holdsAt(now)) {
+	if !s.backOff.Holds(now) && !(good && s.held.fresh.Holds(now)) {
 		mint = s.mints.Start(context.Background(), struct{}{}, func(ctx context.Context) (*heldToken, error) { return s.renew(ctx, uid) })
 	}
 	if good {
@@ -187,7 +183,7 @@ func (s *Source) renew(ctx context.Context, uid types.UID) (held *heldToken, err
 	case !aliveAt(token, now):
 		err = fmt.Errorf("tokensource: getting a new token: the one that Mint returned expired at %s", token.Expiry.UTC().Format(time.RFC3339))
 	default:
-		held = &heldToken{token: *token, uid: uid, got: now, fresh: span{asked, renewalOf(token, asked, rand.Float64())}}
+		held = &heldToken{token: *token, uid: uid, got: now, fresh: age.Span{From: asked, Until: renewalOf(token, asked, rand.Float64())}}
 	}
 
 	e := Event{Expiry: s.note(held, err, now), Err: err, Took: took}
@@ -208,9 +204,9 @@ func (s *Source) note(held *heldToken, err error, now time.Time) (expiry time.Ti
 	s.err = err
 	if err != nil {
 		s.failures++
-		s.backOff = span{now, now.Add(pauseAfter(s.failures))}
+		s.backOff = age.Span{From: now, Until: now.Add(pauseAfter(s.failures))}
 	} else {
-		s.held, s.failures, s.backOff = held, 0, span{}
+		s.held, s.failures, s.backOff = held, 0, age.Span{}
 	}
 	if s.held != nil {
 		expiry = s.held.token.Expiry
@@ -237,7 +233,7 @@ func (s *Source) Discard(value string) {
 	now := s.cfg.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held != nil && s.held.token.Value == value && !(span{s.held.got, s.held.got.Add(retryFirst)}).holdsAt(now) {
+	if s.held != nil && s.held.token.Value == value && !(age.Span{From: s.held.got, Until: s.held.got.Add(retryFirst)}).Holds(now) {
 		s.held = nil
 	}
 }

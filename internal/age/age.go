@@ -1,5 +1,5 @@
-// Package age says how old something is that is remembered: never less than it is,
-// whatever happens to the clock.
+// Package age says how old something is that is remembered, never less than it is, and
+// how long something holds, never longer than it shall, whatever happens to the clock.
 package age
 
 import (
@@ -33,3 +33,10 @@ func (t Time) Since(then Time) time.Duration {
 // Of is Since, but no less than by the clock of the system: for what must not be used
 // for longer than promised, by whichever clock.
 func (t Time) Of(then Time) time.Duration { return max(t.Since(then), t.real.Sub(then.real)) }
+
+// A Span is a time in which something holds, by the clock of a config. It is over if the
+// clock is set back to before it: nobody knows how long it has lasted.
+type Span struct{ From, Until time.Time }
+
+// Holds reports whether now is in s.
+func (s Span) Holds(now time.Time) bool { return !now.Before(s.From) && now.Before(s.Until) }

@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/kubesa/serviceaccount/keys/internal/age"
+	"github.com/kubesa/serviceaccount/internal/age"
 )
 
 // What was never asked for is old, whatever time the clock of a test shows.
@@ -57,5 +57,18 @@ func TestOf(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestSpan(t *testing.T) {
+	from := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	span := age.Span{From: from, Until: from.Add(time.Minute)}
+	for after, want := range map[time.Duration]bool{-1: false, 0: true, time.Minute - 1: true, time.Minute: false} {
+		if got := span.Holds(from.Add(after)); got != want {
+			t.Errorf("Holds(%v later) = %v, want %v", after, got, want)
+		}
+	}
+	if (age.Span{}).Holds(from) {
+		t.Error("no time is in the zero Span")
 	}
 }
