@@ -5,9 +5,11 @@ import (
 	"crypto"
 	"fmt"
 
+	certificatesv1 "k8s.io/api/certificates/v1"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	clientfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/kubesa/serviceaccount/admission"
 	saruntime "github.com/kubesa/serviceaccount/controllerruntime"
@@ -85,4 +87,25 @@ func ExampleNew() {
 
 	// Output:
 	// saruntime: Config.Manager is required, want what ctrl.NewManager returns
+}
+
+// What publishes or projects ClusterTrustBundles works where there is no manager.
+func ExampleNewCertificatesClient() {
+	direct := clientfake.NewClientBuilder().Build() // or client.New
+	certificates, err := saruntime.NewCertificatesClient(direct)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	bundle := &certificatesv1.ClusterTrustBundle{Spec: certificatesv1.ClusterTrustBundleSpec{TrustBundle: "…"}}
+	bundle.Name = "anchors"
+	if _, err := certificates.CreateClusterTrustBundle(context.Background(), bundle); err != nil {
+		fmt.Println(err)
+		return
+	}
+	stored, err := certificates.GetClusterTrustBundle(context.Background(), "anchors")
+	fmt.Println(stored.Spec.TrustBundle, err)
+
+	// Output:
+	// … <nil>
 }

@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/client-go/informers"
+	fakeclient "k8s.io/client-go/kubernetes/fake"
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 
@@ -58,4 +60,24 @@ func ExampleFromListers() {
 	// old <nil>
 	// new <nil>
 	// ghost serviceaccounts "ghost" not found
+}
+
+// Read objects of a client's informers, which a server has anyway.
+func ExampleFromInformers() {
+	client := fakeclient.NewClientset(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", UID: "1"}})
+	factory := informers.NewSharedInformerFactory(client, 0)
+	getters := lookup.FromInformers(factory)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer factory.Shutdown()
+	defer cancel()
+	factory.StartWithContext(ctx)
+	factory.WaitForCacheSyncWithContext(ctx)
+	account, err := getters.ServiceAccounts.GetServiceAccount(ctx, "shop", "web")
+	fmt.Println(account.UID, err)
+	_, err = getters.Pods.GetPod(ctx, "shop", "web-1")
+	fmt.Println(err)
+
+	// Output:
+	// 1 <nil>
+	// pod "web-1" not found
 }

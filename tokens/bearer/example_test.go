@@ -69,3 +69,51 @@ func ExampleNew() {
 	// 401 the bearer token is not valid here
 	// 401 a bearer token is required
 }
+
+// Let requests of another framework in, here those of a line protocol.
+func ExampleNewGate() {
+	ctx := context.Background()
+	cluster := fake.New(
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}},
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}},
+	)
+	authority, err := fake.NewAuthority(fake.AuthorityConfig{Cluster: cluster})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	gate, err := bearer.NewGate(authority.Authenticator, []string{"vault"}, tokens.Policy{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	serve := func(authorization, line string) string {
+		id, err := gate.Authenticate(ctx, []string{authorization}, func(*tokens.Identity) error {
+			if line == "delete" {
+				return errors.New("nobody may delete")
+			}
+			return nil
+		})
+		if err != nil {
+			failure := bearer.FailureOf(err) // Status says which code of the protocol it is
+			return fmt.Sprint(failure.Status, " ", failure.Text)
+		}
+		ctx := bearer.WithIdentity(ctx, id) // for handlers
+		return line + " by " + bearer.IdentityFrom(ctx).Username()
+	}
+	tr, err := authority.CreateToken(ctx, "ci", "builder", &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{Audiences: []string{"vault"}},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(serve("Bearer "+tr.Status.Token, "read"))
+	fmt.Println(serve("Bearer "+tr.Status.Token, "delete"))
+	fmt.Println(serve("Basic eDp5", "read"))
+
+	// Output:
+	// read by system:serviceaccount:ci:builder
+	// 403 the service account may not do this
+	// 401 a bearer token is required
+}

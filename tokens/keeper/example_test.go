@@ -84,6 +84,62 @@ func ExampleNewSecrets() {
 	// system:serviceaccount:ci:builder [vault] for another 1h0m0s
 }
 
+// Keep a token in a folder that a program reads it from. Run does this for ever.
+func ExampleNewFolder() {
+	ctx := context.Background()
+	cluster := fake.New(
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "ci"}},
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "builder"}},
+	)
+	authority, err := fake.NewAuthority(fake.AuthorityConfig{Cluster: cluster})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir)
+	folder, err := keeper.NewFolder(keeper.FolderConfig{
+		Dir: dir, Now: authority.Now,
+		Fill: func(ctx context.Context) (map[string]keeper.File, time.Time, error) {
+			tr, err := authority.CreateToken(ctx, "ci", "builder", &authenticationv1.TokenRequest{})
+			if err != nil {
+				return nil, time.Time{}, err
+			}
+			return map[string]keeper.File{"token": {Data: []byte(tr.Status.Token)}}, tr.Status.ExpirationTimestamp.Time, nil
+		},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for range 2 {
+		if _, err := folder.Sync(ctx); err != nil {
+			fmt.Println(err)
+			return
+		}
+		token, err := os.ReadFile(filepath.Join(dir, "token"))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		claims, err := inspect.PeekUnverified(string(token))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(claims.Subject, "until", claims.Expiry.UTC().Format(time.TimeOnly))
+		authority.Advance(50 * time.Minute)
+	}
+
+	// Output:
+	// system:serviceaccount:ci:builder until 01:00:00
+	// system:serviceaccount:ci:builder until 01:50:00
+}
+
 // Write what a kubelet would mount.
 func ExampleWriteVolume() {
 	dir, err := os.MkdirTemp("", "")
