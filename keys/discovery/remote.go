@@ -44,7 +44,7 @@ type RemoteConfig struct {
 	// Timeout bounds one fetch of both documents. Zero means ten seconds.
 	Timeout time.Duration
 	// CoolDown is the shortest time between two fetches, however many tokens
-	// name unknown keys. Zero means ten seconds. It must be at most half of MaxAge.
+	// name unknown keys. It must be at most half of MaxAge. Zero means ten seconds, or that.
 	CoolDown time.Duration
 	// RefreshEvery is the age at which keys are fetched again, if it is less than half
 	// of MaxAge. The server may ask for less with Cache-Control. Zero means five minutes.
@@ -147,9 +147,9 @@ func (cfg *RemoteConfig) complete() (trust *url.URL, err error) {
 	configerror.NotNegative(&list, "RefreshEvery", cfg.RefreshEvery)
 	configerror.NotNegative(&list, "MaxAge", cfg.MaxAge)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 10*time.Second)
-	cfg.CoolDown = cmp.Or(cfg.CoolDown, 10*time.Second)
 	cfg.RefreshEvery = cmp.Or(cfg.RefreshEvery, 5*time.Minute)
 	cfg.MaxAge = cmp.Or(cfg.MaxAge, time.Hour)
+	cfg.CoolDown = cmp.Or(cfg.CoolDown, min(10*time.Second, cfg.MaxAge/2))
 	if cfg.MaxAge > 0 && cfg.CoolDown > cfg.MaxAge/2 {
 		list.Add("CoolDown", "is %s, want at most half of MaxAge, %s", cfg.CoolDown, cfg.MaxAge)
 	}

@@ -697,7 +697,7 @@ func TestRemoteTooSlow(t *testing.T) {
 		good := publish(t, key.Public())
 		p := &publisher{handler: func(w http.ResponseWriter, r *http.Request) { time.Sleep(2 * time.Second); good(w, r) }}
 		var last keys.Event
-		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p, MaxAge: time.Second, CoolDown: time.Second / 2,
+		r := newRemote(t, discovery.RemoteConfig{JWKSURL: "https://issuer.example/openid/v1/jwks", Transport: p, MaxAge: time.Second,
 			Observe: func(_ context.Context, e keys.Event) { last = e }})
 		for _, id := range []string{id, "unknown"} {
 			keystest.WantUnavailable(t, r, id, "there are none that are younger than 1s")
@@ -806,7 +806,7 @@ func TestNewRemoteRefuses(t *testing.T) {
 		{"empty query", discovery.RemoteConfig{Issuer: "https://issuer.example/?"}, `Issuer is "https://issuer.example/?", want a URL without a query and a fragment`},
 		{"empty fragment", discovery.RemoteConfig{Issuer: "https://issuer.example#"}, "without a query and a fragment"},
 		{"long cool-down", discovery.RemoteConfig{Issuer: "https://issuer.example", CoolDown: 30*time.Minute + 1}, "CoolDown is 30m0.000000001s, want at most half of MaxAge, 1h0m0s"},
-		{"short age", discovery.RemoteConfig{Issuer: "https://issuer.example", MaxAge: 20*time.Second - 1}, "CoolDown is 10s, want at most half of MaxAge, 19.999999999s"},
+		{"short age", discovery.RemoteConfig{Issuer: "https://issuer.example", MaxAge: 20*time.Second - 1, CoolDown: 10 * time.Second}, "CoolDown is 10s, want at most half of MaxAge, 19.999999999s"},
 		{"no host", discovery.RemoteConfig{Issuer: "https:///x"}, "with a host"},
 		{"only a port", discovery.RemoteConfig{Issuer: "https://:443"}, "with a host"},
 		{"opaque", discovery.RemoteConfig{Issuer: "https:issuer.example"}, "with a host"},
