@@ -29,9 +29,10 @@ func TestTrackerHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		var last error
+		var panicked any
 		tracker := must(lastused.New(lastused.Config{
 			Secrets: patcher(func() (*corev1.Secret, error) { <-release; panic("hunter2") }),
-			Observe: func(_ context.Context, e lastused.Event) { last = e.Err },
+			Observe: func(_ context.Context, e lastused.Event) { last, panicked = e.Err, e.Panic },
 			Timeout: time.Second,
 		}))
 		before := runtime.NumGoroutine()
@@ -52,7 +53,7 @@ func TestTrackerHangs(t *testing.T) {
 		close(release)
 		use()
 		value, stack := flight.PanicOf(last)
-		if strings.Contains(last.Error(), "hunter2") || value != "hunter2" || !strings.Contains(string(stack), "TestTrackerHangs") {
+		if strings.Contains(last.Error(), "hunter2") || value != "hunter2" || panicked != value || !strings.Contains(string(stack), "TestTrackerHangs") {
 			t.Errorf("a patch that panics: %v with the panic %v and a stack of %d bytes", last, value, len(stack))
 		}
 	})

@@ -135,11 +135,10 @@ type use struct {
 	ctx context.Context
 }
 
-// pausesPerPending and bytesPerPause say how many pauses are remembered. Forgetting
-// one costs another patch, if the label isn't seen yet.
+// Forgetting a pause costs another patch, if the label isn't seen yet.
 const (
 	pausesPerPending = 16
-	bytesPerPause    = 512
+	pauseBytes       = 512 // with the names in its key
 )
 
 // retryPatch is how long after a failed patch the next one may be made.
@@ -181,7 +180,7 @@ func New(cfg Config) (*Tracker, error) {
 		queues:  map[string]*queue{},
 		wake:    make(chan struct{}, 1),
 		pending: map[secretKey]bool{},
-		paused:  bounded.New[secretKey, age.Span](int64(cfg.MaxPending) * pausesPerPending * bytesPerPause),
+		paused:  bounded.New[secretKey, age.Span](int64(cfg.MaxPending) * pausesPerPending * pauseBytes),
 	}, nil
 }
 
@@ -211,7 +210,7 @@ func (t *Tracker) Observe(ctx context.Context, e tokens.Event) {
 	if key.tenant != "" && q.pending >= max(t.cfg.MaxPending/tenantShare, 1) {
 		return
 	}
-	if p, ok := t.paused.Get(key); ok && p.Holds(now) {
+	if p, _ := t.paused.Get(key); p.Holds(now) {
 		return
 	}
 	t.pending[key] = true
@@ -225,16 +224,16 @@ func (t *Tracker) Observe(ctx context.Context, e tokens.Event) {
 }
 
 // Run sends the pending patches, of each tenant one at a time and of its namespaces in
-// turn, until ctx is done. Those still pending then are queued again with the next use.
+// turn, until ctx is done. Those still pending then are sent by the next Run or Flush.
 func (t *Tracker) Run(ctx context.Context) {
 	var senders sync.WaitGroup
 	defer senders.Wait()
 	for {
+		t.send(ctx, &senders)
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.wake:
-			t.send(ctx, &senders)
 		}
 	}
 }
@@ -254,7 +253,7 @@ func (t *Tracker) send(ctx context.Context, senders *sync.WaitGroup) (some bool)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, q := range t.queues {
-		if !q.sending && len(q.uses) > 0 {
+		if !q.sending { // so it has some
 			some, q.sending = true, true
 			senders.Go(func() { t.sendAll(ctx, q) })
 		}
@@ -269,15 +268,14 @@ func (t *Tracker) sendAll(ctx context.Context, q *queue) {
 		if !ok {
 			return
 		}
-		began := time.Now()
-		err := t.patch(ctx, u)
-		took := time.Since(began)
-		t.finish(u.key, err)
-		if t.cfg.Observe != nil {
-			e := Event{Namespace: u.key.namespace, Secret: u.key.name, SecretUID: u.key.uid, Took: took, Err: err}
+		began, today := time.Now(), t.cfg.Now().UTC()
+		err := t.patch(ctx, u, today)
+		if t.cfg.Observe != nil { // before another goroutine may send a patch of the tenant
+			e := Event{Namespace: u.key.namespace, Secret: u.key.name, SecretUID: u.key.uid, Took: time.Since(began), Err: err}
 			e.Panic, e.Stack = flight.PanicOf(err)
 			t.cfg.Observe(u.ctx, e)
 		}
+		t.finish(u.key, today, err)
 	}
 }
 
@@ -293,12 +291,12 @@ func (t *Tracker) next(ctx context.Context, q *queue) (u use, ok bool) {
 
 // patch writes the label, until running is done. The UID in it keeps a namesake of the
 // Secret as it is (CLN-12).
-func (t *Tracker) patch(running context.Context, u use) error {
+func (t *Tracker) patch(running context.Context, u use, today time.Time) error {
 	ctx, cancel := context.WithTimeout(u.ctx, t.cfg.Timeout)
 	defer cancel()
 	defer context.AfterFunc(running, cancel)()
 	key := u.key
-	data := tokensecret.LabelPatch(key.namespace, key.name, key.uid, tokensecret.LastUsedLabel, tokensecret.FormatDay(t.cfg.Now()))
+	data := tokensecret.LabelPatch(key.namespace, key.name, key.uid, tokensecret.LastUsedLabel, tokensecret.FormatDay(today))
 	guard := t.guard
 	if key.tenant != "" {
 		guard = t.tenants
@@ -309,13 +307,13 @@ func (t *Tracker) patch(running context.Context, u use) error {
 	return err
 }
 
-// finish records when the Secret may be patched again: tomorrow, if it was or is
-// gone; soon, if that failed.
-func (t *Tracker) finish(key secretKey, err error) {
-	now := t.cfg.Now().UTC()
+// finish records when the Secret may be patched again: the day after today, if it was or
+// is gone; soon, if that failed.
+func (t *Tracker) finish(key secretKey, today time.Time, err error) {
+	now := t.cfg.Now()
 	again := now.Add(retryPatch)
 	if err == nil || apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsInvalid(err) {
-		again = time.Date(now.Year(), now.Month(), now.Day()+1, 0, 0, 0, 0, time.UTC)
+		again = time.Date(today.Year(), today.Month(), today.Day()+1, 0, 0, 0, 0, time.UTC)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -324,5 +322,5 @@ func (t *Tracker) finish(key secretKey, err error) {
 	if q.pending--; q.pending == 0 {
 		delete(t.queues, key.tenant)
 	}
-	t.paused.Add(key, age.Span{From: now, Until: again}, int64(len(key.tenant)+len(key.namespace)+len(key.name)+len(key.uid)))
+	t.paused.Add(key, age.Span{From: now, Until: again}, pauseBytes)
 }

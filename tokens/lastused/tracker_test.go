@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -117,6 +118,7 @@ func TestLastUsedFailures(t *testing.T) {
 		"down":      {errors.New("no connection"), time.Minute},
 		"not found": {apierrors.NewNotFound(secrets, "x"), 12 * time.Hour},
 		"recreated": {apierrors.NewConflict(secrets, "x", errors.New("the UID differs")), 12 * time.Hour},
+		"invalid":   {apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Secret").GroupKind(), "x", nil), 12 * time.Hour},
 		"none":      {nil, 12 * time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -194,6 +196,131 @@ func TestLastUsedRun(t *testing.T) {
 	})
 }
 
+// When Run ends, it waits for the hook of the patch that is being sent and leaves the
+// others to the next Run, which needs no other use for that.
+func TestLastUsedRunAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var events []lastused.Event
+		p := &patches{hang: true}
+		tracker := must(lastused.New(lastused.Config{
+			Secrets: p, Now: func() time.Time { return now },
+			Observe: func(_ context.Context, e lastused.Event) { time.Sleep(time.Second); events = append(events, e) },
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancelled := time.Now().Add(2 * time.Second)
+		time.AfterFunc(2*time.Second, cancel)
+		for _, name := range []string{"a", "b", "c"} {
+			tracker.Observe(t.Context(), legacyUse(name))
+		}
+		tracker.Run(ctx)
+		tracker.Run(ctx)
+		tracker.Flush(ctx)
+		if took := time.Since(cancelled); took != time.Second || len(events) != 1 || !errors.Is(events[0].Err, context.Canceled) {
+			t.Fatalf("Run returned %v after its context was done and observed %v, want the end of one patch", took, events)
+		}
+		want := lastused.Event{Namespace: "ci", Secret: "a", SecretUID: "uid-of-a", Took: 2 * time.Second, Err: events[0].Err}
+		if diff := cmp.Diff(want, events[0], cmp.Comparer(func(a, b error) bool { return a == b })); diff != "" {
+			t.Errorf("Observe (-want +got):\n%s", diff)
+		}
+		p.hang = false
+		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		tracker.Run(ctx)
+		if len(p.made) != 2 {
+			t.Errorf("the next Run sent %v, want b and c", p.made)
+		}
+	})
+}
+
+// Of one tenant there is one patch and one call of Observe at a time, also while Flush and
+// Run are both called.
+func TestLastUsedOneAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var running, most, patched atomic.Int32
+		work := func() {
+			most.Store(max(most.Load(), running.Add(1)))
+			time.Sleep(time.Second)
+			running.Add(-1)
+		}
+		var contexts []context.Context
+		tracker := must(lastused.New(lastused.Config{
+			Secrets: patcherFunc(func(ctx context.Context, _, _ string) error {
+				patched.Add(1)
+				contexts = append(contexts, ctx)
+				work()
+				return nil
+			}),
+			Observe: func(context.Context, lastused.Event) { work() },
+		}))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { tracker.Run(ctx); close(done) }()
+		for i := range 10 {
+			tracker.Observe(t.Context(), legacyUse(fmt.Sprint(i)))
+			time.Sleep(1500 * time.Millisecond)
+			tracker.Flush(t.Context())
+		}
+		time.Sleep(time.Minute)
+		cancel()
+		<-done
+		if most.Load() != 1 || patched.Load() != 10 {
+			t.Errorf("%d patches with up to %d at a time, want 10, one at a time", patched.Load(), most.Load())
+		}
+		for _, ctx := range contexts {
+			if ctx.Err() == nil {
+				t.Error("the context of a patch goes on after it")
+			}
+		}
+	})
+}
+
+// A patch that ends after midnight has recorded the day before.
+func TestLastUsedMidnight(t *testing.T) {
+	clock, made := time.Date(2026, 1, 1, 23, 59, 59, 0, time.UTC), 0
+	tracker := must(lastused.New(lastused.Config{
+		Secrets: patcherFunc(func(context.Context, string, string) error {
+			made++
+			clock = clock.Add(2 * time.Second)
+			return nil
+		}),
+		Now: func() time.Time { return clock },
+	}))
+	for _, want := range []int{1, 2, 2} {
+		tracker.Observe(t.Context(), legacyUse("a"))
+		tracker.Flush(t.Context())
+		if made != want {
+			t.Errorf("%d patches at %v, want %d", made, clock, want)
+		}
+	}
+}
+
+// What is not set has a default, and one of several tenants a quarter of what is pending.
+func TestLastUsedBounds(t *testing.T) {
+	for _, tt := range []struct {
+		maxPending, want int
+		tenant           string
+	}{{0, 1024, ""}, {3, 3, ""}, {40, 10, "red"}, {3, 1, "red"}} {
+		p := &patches{}
+		tracker := must(lastused.New(lastused.Config{Secrets: p, MaxPending: tt.maxPending}))
+		for i := range 1100 {
+			tracker.Observe(tenant.NewContext(t.Context(), tt.tenant), legacyUse(fmt.Sprint(i)))
+		}
+		tracker.Flush(t.Context())
+		if len(p.made) != tt.want {
+			t.Errorf("tenant %q with MaxPending %d: %d patches, want %d", tt.tenant, tt.maxPending, len(p.made), tt.want)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		tracker := must(lastused.New(lastused.Config{Secrets: &patches{hang: true}}))
+		tracker.Observe(t.Context(), legacyUse("a"))
+		start := time.Now()
+		tracker.Flush(t.Context())
+		if took := time.Since(start); took != 10*time.Second {
+			t.Errorf("a patch that hangs took %v, want 10 s", took)
+		}
+	})
+}
+
 // tenantPatches remembers whose Secrets were patched.
 type tenantPatches struct {
 	mu   sync.Mutex
@@ -208,7 +335,7 @@ func (p *tenantPatches) add(text string) {
 }
 
 func (p *tenantPatches) PatchSecret(ctx context.Context, namespace, name string, _ types.PatchType, _ []byte) (*corev1.Secret, error) {
-	if tenant.Of(ctx) == "hangs" {
+	if strings.HasPrefix(tenant.Of(ctx), "hangs") {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -255,6 +382,9 @@ func TestLastUsedTenantHangs(t *testing.T) {
 		for i := range 1000 {
 			tracker.Observe(tenant.NewContext(ctx, "hangs"), legacyUse(fmt.Sprint(i)))
 		}
+		for i := range 5 {
+			tracker.Observe(tenant.NewContext(ctx, fmt.Sprint("hangs", i)), legacyUse("a"))
+		}
 		synctest.Wait()
 		for _, name := range []string{"red", "green"} {
 			for i := range 10 {
@@ -289,12 +419,12 @@ func TestLastUsedClockSetBack(t *testing.T) {
 func TestLastUsedFlood(t *testing.T) {
 	p := &patches{}
 	tracker := must(lastused.New(lastused.Config{Secrets: p, MaxPending: 10, Now: func() time.Time { return now }}))
-	for i := range 5000 {
+	for i := range 2000 {
 		tracker.Observe(t.Context(), legacyUse("busy"))
 		tracker.Observe(t.Context(), legacyUse(fmt.Sprint(i)))
 		tracker.Flush(t.Context())
 	}
-	if len(p.made) != 5001 {
+	if len(p.made) != 2001 {
 		t.Errorf("%d patches, want one per Secret", len(p.made))
 	}
 }
@@ -322,6 +452,13 @@ func TestLastUsedManySecrets(t *testing.T) {
 	}
 	if len(p.made) != 1000 {
 		t.Errorf("%d patches, want 1000", len(p.made))
+	}
+	for i := range 1000 {
+		tracker.Observe(t.Context(), legacyUse(fmt.Sprint(i)))
+		tracker.Flush(t.Context())
+	}
+	if remembered := 2000 - len(p.made); remembered > 10*16 {
+		t.Errorf("%d Secrets are remembered, want 16 times MaxPending at most", remembered)
 	}
 }
 
