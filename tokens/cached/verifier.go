@@ -222,47 +222,41 @@ func unavailable(err error) error { return &tokens.UnavailableError{Subject: "to
 // known returns the answer for k that still counts.
 func (v *Verifier) known(k key) (answer, bool) {
 	now := time.Now()
-	if a, ok := v.accepted.Get(k); ok && a.counts(now) {
-		return a, true
+	a, _ := v.accepted.Get(k)
+	if !a.counts(now) {
+		a, _ = v.rejected.Get(k)
 	}
-	a, ok := v.rejected.Get(k)
-	return a, ok && a.counts(now)
+	return a, a.counts(now)
 }
 
-// ask calls the Verifier and remembers its answer.
+// ask calls the Verifier and remembers its answer. No answer that counts is lost to an older
+// one: that took longer than TTL, so that it counts no more, or it is a rejection, and known
+// looks at those that are accepted first.
 func (v *Verifier) ask(ctx context.Context, k key, token string, audiences []string) answer {
 	a := answer{began: time.Now()}
 	ctx, cancel := context.WithTimeout(ctx, v.cfg.Timeout)
 	defer cancel()
-	a.identity, a.err = flight.Do(ctx, v.guard, func(ctx context.Context) (*tokens.Identity, error) {
+	id, err := flight.Do(ctx, v.guard, func(ctx context.Context) (*tokens.Identity, error) {
 		return v.cfg.Verifier.Authenticate(ctx, token, audiences...)
 	})
-	if a.err == nil && a.identity == nil {
-		a.err = errors.New("the Verifier returned neither an Identity nor an error")
+	if err == nil && id == nil {
+		err = errors.New("the Verifier returned neither an Identity nor an error")
 	}
-	if !isAnswer(a.err) {
-		if _, ok := errors.AsType[*tokens.UnavailableError](a.err); !ok {
-			a.err = unavailable(a.err)
-		}
+	if _, ok := errors.AsType[*tokens.UnavailableError](err); !ok && !isAnswer(err) {
+		err = unavailable(err)
 	}
-	if a.err != nil {
-		a.identity = nil
-	} else {
-		a.identity = copyOf(a.identity)
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.accepted.Delete(k) // an answer that is older, whatever this one is
-	v.rejected.Delete(k)
-	switch {
-	case a.err == nil:
-		a.ttl = v.lifetime(a.identity, token)
-		if a.ttl > 0 {
-			v.accepted.Add(k, a, bounded.SizeOf(&a, v.cfg.MaxBytes))
-		}
-	case isAnswer(a.err) && v.cfg.NegativeTTL > 0:
+	a.err = err
+	answers := v.rejected
+	if err == nil {
+		a.identity, a.ttl, answers = copyOf(id), v.lifetime(id, token), v.accepted
+	} else if isAnswer(err) {
 		a.ttl = v.cfg.NegativeTTL
-		v.rejected.Add(k, a, bounded.SizeOf(&a, v.cfg.MaxBytes))
+	}
+	if a.ttl > 0 {
+		size := bounded.SizeOf(&a, v.cfg.MaxBytes)
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		answers.Add(k, a, size)
 	}
 	return a
 }

@@ -64,7 +64,7 @@ func TestTTL(t *testing.T) {
 		ask := func(when, token string, calls int32) {
 			t.Helper()
 			id, err := c.Authenticate(t.Context(), token, "a")
-			if err != nil || id.Name != token || v.calls.Load() != calls {
+			if err != nil || id.Name != token || id.Audiences[0] != "a" || v.calls.Load() != calls {
 				t.Errorf("%s: Authenticate() = %v, %v after %d calls, want %d", when, id, err, v.calls.Load(), calls)
 			}
 			id.Audiences[0], id.Name = "changed", "changed"
@@ -127,8 +127,12 @@ func TestErrors(t *testing.T) {
 				v := &verifier{err: tt.err}
 				c := newCached(t, v, func(cfg *cached.Config) { cfg.NegativeTTL = ttl })
 				for range 2 {
-					if id, err := c.Authenticate(t.Context(), "x"); !errors.Is(err, tt.err) || id != nil {
+					id, err := c.Authenticate(t.Context(), "x")
+					if !errors.Is(err, tt.err) || id != nil {
 						t.Errorf("%s: Authenticate() = %v, %v", tt.name, id, err)
+					}
+					if err != tt.err && tt.name != "another error" {
+						t.Errorf("%s: Authenticate() = %v, want the error of the Verifier as it is", tt.name, err)
 					}
 				}
 				want := int32(2)
@@ -197,7 +201,7 @@ func TestSharedCalls(t *testing.T) {
 				t.Errorf("Authenticate() = %v, want DeadlineExceeded", err)
 			}
 		})
-		synctest.Wait()
+		time.Sleep(time.Millisecond)
 		for range 50 {
 			wg.Go(func() {
 				if _, err := c.Authenticate(t.Context(), "x"); err != nil {
@@ -286,6 +290,93 @@ func TestSlowRejections(t *testing.T) {
 	}
 }
 
+// An outage is one for all who wait for the same call: none of them asks again.
+func TestSharedOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &verifier{took: 5 * time.Second, err: errors.New("down")}
+		c := newCached(t, v, nil)
+		var wg sync.WaitGroup
+		for range 10 {
+			wg.Go(func() {
+				if _, err := c.Authenticate(t.Context(), "x"); !errors.Is(err, v.err) {
+					t.Errorf("Authenticate() = %v, want the outage", err)
+				}
+			})
+			time.Sleep(100 * time.Millisecond)
+		}
+		wg.Wait()
+		if got := v.calls.Load(); got != 1 {
+			t.Errorf("%d calls, want 1", got)
+		}
+	})
+}
+
+// Whoever asks TTL after a call that hangs doesn't wait for it, and what it says at last
+// replaces no newer answer. Without a Timeout it ends after 30 s.
+func TestHangingCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &verifier{}
+		v.seen = func(ctx context.Context, _ string, _ []string) (*tokens.Identity, error) {
+			if v.calls.Load() == 1 {
+				<-ctx.Done()
+				return nil, &tokens.InvalidError{Reason: tokens.ReasonRefused}
+			}
+			return &tokens.Identity{}, nil
+		}
+		c := newCached(t, v, func(cfg *cached.Config) { cfg.NegativeTTL = time.Minute })
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			start := time.Now()
+			if _, err := c.Authenticate(t.Context(), "x"); err == nil || time.Since(start) != 30*time.Second {
+				t.Errorf("Authenticate() = %v after %v, want an error after 30 s", err, time.Since(start))
+			}
+		})
+		time.Sleep(25 * time.Second)
+		start := time.Now()
+		if _, err := c.Authenticate(t.Context(), "x"); err != nil || time.Since(start) != 0 {
+			t.Errorf("Authenticate() = %v after %v, want the answer of another call at once", err, time.Since(start))
+		}
+		wg.Wait()
+		if _, err := c.Authenticate(t.Context(), "x"); err != nil || v.calls.Load() != 2 {
+			t.Errorf("Authenticate() = %v after %d calls, want the newer answer", err, v.calls.Load())
+		}
+	})
+}
+
+// What is remembered is the Identity as it was returned, for as long as it says, and the
+// context of the Verifier ends with its call.
+func TestIdentity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shared := &tokens.Identity{Name: "builder", Expiry: time.Now().Add(3 * time.Second), Audiences: []string{"a"}}
+		var asking context.Context
+		v := &verifier{took: time.Second, seen: func(ctx context.Context, _ string, _ []string) (*tokens.Identity, error) {
+			asking = ctx
+			return shared, nil
+		}}
+		var event cached.Event
+		c := newCached(t, v, func(cfg *cached.Config) { cfg.Observe = func(_ context.Context, e cached.Event) { event = e } })
+		token := until(time.Now().Add(8 * time.Second))
+		for range 2 {
+			id, err := c.Authenticate(t.Context(), token)
+			if err != nil || id.Name != "builder" || id.Audiences[0] != "a" {
+				t.Errorf("Authenticate() = %v, %v, want what the Verifier returned", id, err)
+			}
+			if event.Identity != id || event.Took != time.Second && !event.Hit {
+				t.Errorf("Observe got %+v, want the Identity after a second", event)
+			}
+			if asking.Err() == nil {
+				t.Error("the context of the Verifier goes on after its call")
+			}
+			shared.Name, shared.Audiences[0] = "changed", "changed"
+		}
+		time.Sleep(2 * time.Second)
+		shared.Name = "builder"
+		if _, _ = c.Authenticate(t.Context(), token); v.calls.Load() != 2 {
+			t.Errorf("%d calls at the expiry that the Verifier said, want another", v.calls.Load())
+		}
+	})
+}
+
 // A hanging Verifier ends with Timeout, whatever the callers do.
 func TestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -321,6 +412,14 @@ func TestFlood(t *testing.T) {
 	}
 	if after := v.calls.Load(); after != before {
 		t.Errorf("%d good tokens were evicted by bad ones", after-before)
+	}
+	c = newCached(t, v, func(cfg *cached.Config) { cfg.MaxBytes = 64 << 10 })
+	before = v.calls.Load()
+	for i := range 1000 {
+		c.Authenticate(t.Context(), fmt.Sprint("good", min(i, 999-i))) // each twice, the newest first
+	}
+	if remembered := 1000 - (v.calls.Load() - before); remembered > 64<<10/100 || remembered < 10 {
+		t.Errorf("%d tokens are remembered in 64 KiB", remembered)
 	}
 }
 
