@@ -3,7 +3,6 @@ package keeper
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/kubesa/serviceaccount/internal/age"
@@ -40,12 +39,11 @@ type Folder struct {
 	cfg   FolderConfig
 	guard *flight.Guard
 
-	mu       sync.Mutex
-	fresh    age.Span // without an end: for ever, once filled
-	expiry   time.Time
+	turn     chan struct{} // has the one whose turn it is, who may use what follows
+	quiet    age.Span      // since the last attempt; without an end: for ever, once filled
 	filled   bool
+	expiry   time.Time
 	failures int
-	pause    age.Span // after a failure
 }
 
 // NewFolder returns a Folder, or an error naming every invalid field, each as a
@@ -62,7 +60,7 @@ func NewFolder(cfg FolderConfig) (*Folder, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	return &Folder{cfg: cfg, guard: flight.NewGuard("the function Fill", 4)}, nil
+	return &Folder{cfg: cfg, guard: flight.NewGuard("the function Fill", 4), turn: make(chan struct{}, 1)}, nil
 }
 
 // A filling is what Fill returns.
@@ -75,35 +73,40 @@ type filling struct {
 // After a failure, which leaves the old files, that is in a second, or up to a minute if
 // it keeps failing; earlier calls do nothing.
 func (f *Folder) Sync(ctx context.Context) (next time.Time, err error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := f.cfg.Now()
-	switch {
-	case f.pause.Holds(now):
-		return f.pause.Until, nil
-	case f.filled && (f.fresh.Until.IsZero() || f.fresh.Holds(now)):
-		return f.fresh.Until, nil
+	select {
+	case f.turn <- struct{}{}:
+		defer func() { <-f.turn }()
+	case <-ctx.Done():
+		return f.now().Add(firstPause), ctx.Err()
+	}
+	now := f.now()
+	if f.filled && f.quiet.Until.IsZero() || f.quiet.Holds(now) {
+		return f.quiet.Until, nil
 	}
 	began := time.Now()
-	err = f.fill(ctx, now)
+	next, err = f.fill(ctx, now)
 	if f.cfg.Observe != nil {
 		e := Event{Name: f.cfg.Dir, Expiry: f.expiry, Err: err, Took: time.Since(began)}
 		e.Panic, e.Stack = flight.PanicOf(err)
 		f.cfg.Observe(ctx, e)
 	}
 	if err != nil {
-		pause := min(longestPause, firstPause<<min(f.failures, 10))
+		now = f.now()
+		next = now.Add(min(longestPause, firstPause<<min(f.failures, 6)))
 		f.failures++
-		now := f.cfg.Now()
-		f.pause = age.Span{From: now, Until: now.Add(pause)}
-		return f.pause.Until, err
+	} else {
+		f.failures, f.filled = 0, true
 	}
-	f.failures, f.pause = 0, age.Span{}
-	return f.fresh.Until, nil
+	f.quiet = age.Span{From: now, Until: next}
+	return next, err
 }
 
-// fill writes what Fill returns. f.mu is held.
-func (f *Folder) fill(ctx context.Context, now time.Time) error {
+// now returns the time of the wall clock: the monotonic one stops while a machine is
+// suspended, and tokens don't.
+func (f *Folder) now() time.Time { return f.cfg.Now().Round(0) }
+
+// fill writes what Fill returns, and returns when to do it again.
+func (f *Folder) fill(ctx context.Context, now time.Time) (next time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, mintTimeout)
 	defer cancel()
 	got, err := flight.Do(ctx, f.guard, func(ctx context.Context) (filling, error) {
@@ -111,33 +114,29 @@ func (f *Folder) fill(ctx context.Context, now time.Time) error {
 		return filling{files, expiry}, err
 	})
 	if err != nil {
-		return err
+		return next, err
 	}
 	if !got.expiry.IsZero() && !now.Before(got.expiry) {
-		return errors.New("keeper: a token of the new files has expired already")
+		return next, errors.New("keeper: a token of the new files has expired already")
 	}
 	if _, err := WriteVolume(f.cfg.Dir, got.files); err != nil {
-		return err
+		return next, err
 	}
-	f.filled, f.expiry = true, got.expiry
-	f.fresh = age.Span{From: now, Until: renewalOf(now, got.expiry, f.cfg.Dir)}
-	return nil
+	f.expiry = got.expiry
+	return renewalOf(now, got.expiry, f.cfg.Dir), nil
 }
 
-// Run calls Sync until ctx is done, and returns its error. Failures are left to Observe.
+// Run calls Sync until ctx is done, and returns its error. Failures are left to Observe. It
+// looks at the clock once a minute, which may be set.
 func (f *Folder) Run(ctx context.Context) error {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	<-timer.C
 	for {
 		next, _ := f.Sync(ctx)
-		if next.IsZero() { // nothing expires
-			<-ctx.Done()
-			return ctx.Err()
+		var due <-chan time.Time
+		if !next.IsZero() { // else nothing expires
+			due = time.After(min(max(next.Sub(f.now()), firstPause), longestPause))
 		}
-		timer.Reset(max(next.Sub(f.cfg.Now()), firstPause))
 		select {
-		case <-timer.C:
+		case <-due:
 		case <-ctx.Done():
 			return ctx.Err()
 		}

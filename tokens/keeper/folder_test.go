@@ -14,7 +14,7 @@ import (
 )
 
 func TestFolder(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	now, calls, value := noon, 0, "one"
 	var down error
 	var events []keeper.Event
@@ -70,7 +70,7 @@ func TestFolderFails(t *testing.T) {
 		},
 		"panic": func(context.Context) (map[string]keeper.File, time.Time, error) { panic("hunter2") },
 	} {
-		dir := t.TempDir()
+		dir := memDir(t)
 		var event keeper.Event
 		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Fill: fill, Now: func() time.Time { return noon }, Observe: func(_ context.Context, e keeper.Event) { event = e }})
 		if err != nil {
@@ -107,7 +107,7 @@ func TestFolderRenewal(t *testing.T) {
 			if tt.life == 0 {
 				expiry = time.Time{}
 			}
-			folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: t.TempDir(), Now: func() time.Time { return noon }, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
+			folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: memDir(t), Now: func() time.Time { return noon }, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
 				calls++
 				return nil, expiry, nil
 			}})
@@ -134,7 +134,7 @@ func TestFolderRenewal(t *testing.T) {
 // A Fill that fails is called less and less often, a slow one ends, and a success makes
 // the next failure the first.
 func TestFolderBackOff(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		var hang, down atomic.Bool // a Fill that was given up may still read them
 		hang.Store(true)
@@ -184,10 +184,10 @@ func TestFolderBackOff(t *testing.T) {
 
 // Without an expiry there is nothing to do but to wait for the end.
 func TestFolderRunForEver(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
+		calls, looks := 0, 0
+		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Now: func() time.Time { looks++; return time.Now() }, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
 			calls++
 			return nil, time.Time{}, nil
 		}})
@@ -199,11 +199,92 @@ func TestFolderRunForEver(t *testing.T) {
 		if err := folder.Run(ctx); !errors.Is(err, context.DeadlineExceeded) || calls != 1 {
 			t.Errorf("Run() = %v after %d calls of Fill, want one and the error of the context", err, calls)
 		}
+		if looks > 10 {
+			t.Errorf("in three hours Run looked at the clock %d times", looks)
+		}
+	})
+}
+
+// A clock that is set back neither delays the retry nor the next renewal, and Run sees
+// within a minute that one was set forward.
+func TestFolderClockSet(t *testing.T) {
+	dir := memDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		var offset atomic.Int64
+		var down error
+		calls := 0
+		folder, err := keeper.NewFolder(keeper.FolderConfig{
+			Dir: dir, Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
+			Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
+				calls++
+				return nil, time.Now().Add(time.Duration(offset.Load()) + time.Hour), down
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		sync := func(when string, want int) {
+			t.Helper()
+			for range 2 {
+				if _, err := folder.Sync(t.Context()); calls != want {
+					t.Errorf("%s: Sync() = %v after %d calls of Fill, want %d", when, err, calls, want)
+				}
+			}
+		}
+		sync("at first", 1)
+		offset.Store(int64(-2 * time.Hour))
+		sync("set back", 2)
+		offset.Store(int64(-time.Hour))
+		down = errors.New("down")
+		sync("set forward, and down", 3)
+		offset.Store(int64(-3 * time.Hour))
+		sync("set back, and down", 4)
+		down = nil
+		ctx, cancel := context.WithTimeout(t.Context(), 12*time.Minute)
+		defer cancel()
+		time.AfterFunc(10*time.Minute+time.Second, func() { offset.Store(int64(time.Hour)) })
+		if err := folder.Run(ctx); !errors.Is(err, context.DeadlineExceeded) || calls != 6 {
+			t.Errorf("Run() = %v after %d calls of Fill, want one at first and one after the clock was set forward", err, calls)
+		}
+	})
+}
+
+// Whoever waits for another one's Sync does so as long as its own context allows. The
+// context of Fill ends with it.
+func TestFolderSyncsAtOnce(t *testing.T) {
+	dir := memDir(t)
+	synctest.Test(t, func(t *testing.T) {
+		var filling context.Context
+		calls := 0
+		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Fill: func(ctx context.Context) (map[string]keeper.File, time.Time, error) {
+			calls++
+			filling = ctx
+			time.Sleep(10 * time.Second)
+			return nil, time.Time{}, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() { _, _ = folder.Sync(t.Context()) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		start := time.Now()
+		next, err := folder.Sync(ctx)
+		if err != context.DeadlineExceeded || time.Since(start) != time.Second || !next.Equal(start.Add(2*time.Second)) {
+			t.Errorf("Sync() = %v, %v after %v, want the error of its context, and another call a second later", next, err, time.Since(start))
+		}
+		if next, err := folder.Sync(t.Context()); err != nil || !next.IsZero() || time.Since(start) != 10*time.Second || calls != 1 {
+			t.Errorf("Sync() = %v, %v after %v and %d calls of Fill, want to have waited for the first", next, err, time.Since(start), calls)
+		}
+		if filling.Err() == nil {
+			t.Error("the context of Fill goes on after it")
+		}
 	})
 }
 
 func TestFolderRun(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
 		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
@@ -235,7 +316,7 @@ func TestFolderClockSetBack(t *testing.T) {
 	now, calls := noon, 0
 	var down error
 	folder, err := keeper.NewFolder(keeper.FolderConfig{
-		Dir: t.TempDir(), Now: func() time.Time { return now },
+		Dir: memDir(t), Now: func() time.Time { return now },
 		Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
 			calls++
 			return map[string]keeper.File{"token": {Data: []byte("x")}}, now.Add(time.Hour), down

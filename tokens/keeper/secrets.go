@@ -169,8 +169,8 @@ func (s *Secrets) Name() string { return "token-keeper" }
 
 // Due returns the key of a Secret that was added or modified, if it shall hold a token.
 func (s *Secrets) Due(change sacontroller.Change) []sacontroller.Key {
-	secret, ok := change.Object.(*corev1.Secret)
-	if !ok || secret == nil || secret.Name == "" || change.Type != watch.Added && change.Type != watch.Modified {
+	secret, _ := change.Object.(*corev1.Secret)
+	if secret == nil || secret.Name == "" || change.Type != watch.Added && change.Type != watch.Modified {
 		return nil
 	}
 	if want, err := s.cfg.Want(secret); want == nil && err == nil {
@@ -199,7 +199,8 @@ func (s *Secrets) Reconcile(ctx context.Context, key sacontroller.Key) (sacontro
 	}
 	now := s.cfg.Now()
 	if want.Key == "" {
-		want.Key = DefaultKey
+		copied := *want // which others may have, too
+		copied.Key, want = DefaultKey, &copied
 	}
 	h, err := holdingOf(secret, want)
 	if err != nil {
@@ -250,9 +251,8 @@ func holdingOf(secret *corev1.Secret, want *Want) (holding, error) {
 	if _, ok := want.Data[want.Key]; ok {
 		return holding{}, fmt.Errorf("keeper: Want.Data has the key of the token, %q", want.Key)
 	}
-	written, noted := secret.Annotations[WrittenAnnotation]
 	rendered, there := secret.Data[want.Key]
-	if there && (!noted || written != digestOf(want.Key, rendered)) {
+	if there && secret.Annotations[WrittenAnnotation] != digestOf(want.Key, rendered) {
 		return holding{}, fmt.Errorf("keeper: another one has written the key %q of the Secret: remove it to have it kept", want.Key)
 	}
 	if !there {
@@ -317,12 +317,9 @@ func (s *Secrets) renew(ctx context.Context, secret *corev1.Secret, want *Want, 
 		update.Annotations = map[string]string{}
 	}
 	update.Annotations[WrittenAnnotation] = digestOf(want.Key, rendered)
-	h, err := holdingOf(update, want)
-	if err == nil && !h.fits {
-		err = errors.New("keeper: the new token is not one of the account, the pod and the audiences that are wanted")
-	}
-	if err != nil {
-		return 0, err
+	h, _ := holdingOf(update, want) // for all else there was no error before
+	if !h.fits {
+		return 0, errors.New("keeper: the new token is not one of the account, the pod and the audiences that are wanted")
 	}
 	if _, err := s.cfg.Client.UpdateSecret(ctx, update); err != nil {
 		if apierrors.IsInvalid(err) || apierrors.IsRequestEntityTooLargeError(err) {

@@ -392,6 +392,30 @@ func TestSecretsGone(t *testing.T) {
 	}
 }
 
+// A Want that the function Want returns to all stays as it is, and the context of Mint
+// ends with it.
+func TestSecretsSharedWant(t *testing.T) {
+	shared := &keeper.Want{Namespace: "ci", Name: "builder"}
+	var minting context.Context
+	w := newWorld(t, func(w *world, _ *corev1.Secret) {
+		w.cfg.Want = func(*corev1.Secret) (*keeper.Want, error) { return shared, nil }
+		mint := w.cfg.Mint
+		w.cfg.Mint = func(ctx context.Context, want keeper.Want) (*tokens.Token, error) {
+			minting = ctx
+			return mint(ctx, want)
+		}
+	})
+	if _, err := w.reconcile(t); err != nil || w.secret(t).Data[keeper.DefaultKey] == nil {
+		t.Errorf("Reconcile() = %v, want a token at the default key", err)
+	}
+	if shared.Key != "" {
+		t.Errorf("the Want that all Secrets share has got the key %q", shared.Key)
+	}
+	if minting.Err() == nil {
+		t.Error("the context of Mint goes on after it")
+	}
+}
+
 func TestWantPrintsNoData(t *testing.T) {
 	w := keeper.Want{Namespace: "ci", Name: "builder", Data: map[string][]byte{"k": []byte("hunter2")}}
 	if got := fmt.Sprintf("%d%#v", w, w); got != strings.Repeat("keeper.Want(ci/builder for [])", 2) {

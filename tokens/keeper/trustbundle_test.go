@@ -203,7 +203,7 @@ func TestVolumeOfTheRootCASigner(t *testing.T) {
 	if err := plugin.Admit(ctx, admission.Request{Operation: "CREATE", Namespace: "ci", Name: "job", Pod: pod}); err != nil {
 		t.Fatal(err)
 	}
-	c, dir := newPayloadCase(), t.TempDir()
+	c, dir := newPayloadCase(), memDir(t)
 	c.cfg.TrustBundles = serviceaccount.FromCertificatesV1(cluster.CertificatesV1())
 	write := func() (changed bool, err error) {
 		files, _, err := keeper.Payload(ctx, pod, pod.Spec.Volumes[0].Projected, c.cfg)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -23,6 +22,8 @@ const (
 
 	maxPathBytes = 4096
 	maxNameBytes = 255
+
+	folderMode fs.FileMode = 0o755
 )
 
 // A File is one of a volume. Its Data may be a token, so whatever prints or encodes a File
@@ -84,7 +85,32 @@ func WriteVolume(dir string, files map[string]File) (changed bool, err error) {
 		return false, err
 	}
 	defer root.Close()
-	v := &volume{root, clean}
+	return (&volume{root, clean}).update()
+}
+
+// A volume is a folder and what belongs into it.
+type volume struct {
+	root  disk
+	files map[string]File // by clean paths
+}
+
+// A disk is what a volume needs of an [os.Root]. Tests make its steps fail.
+type disk interface {
+	Chmod(name string, mode fs.FileMode) error
+	FS() fs.FS
+	Lstat(name string) (fs.FileInfo, error)
+	Mkdir(name string, mode fs.FileMode) error
+	MkdirAll(name string, mode fs.FileMode) error
+	OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error)
+	Readlink(name string) (string, error)
+	Remove(name string) error
+	RemoveAll(name string) error
+	Rename(from, to string) error
+	Symlink(target, name string) error
+}
+
+// update is WriteVolume.
+func (v *volume) update() (changed bool, err error) {
 	if err := v.checkVisible(); err != nil {
 		return false, err
 	}
@@ -95,20 +121,14 @@ func WriteVolume(dir string, files map[string]File) (changed bool, err error) {
 	if err := v.remove(newDataLink); err != nil {
 		return false, err
 	}
-	if current == "" || !v.equal(current) {
+	if !v.equal(current) {
 		if current, err = v.replace(); err != nil {
-			return false, err
+			return current != "", err
 		}
 		changed = true
 	}
 	linked, err := v.link()
 	return changed || linked, errors.Join(err, v.sweep(current))
-}
-
-// A volume is a folder and what belongs into it.
-type volume struct {
-	root  *os.Root
-	files map[string]File // by clean paths
 }
 
 // cleanPaths checks the paths of files (KUB-19).
@@ -160,24 +180,20 @@ func cleanPaths(files map[string]File) (map[string]File, error) {
 
 // visible returns the names of v in its folder, sorted.
 func (v *volume) visible() []string {
-	names := map[string]bool{}
+	var names []string
 	for p := range v.files {
 		name, _, _ := strings.Cut(p, "/")
-		names[name] = true
+		names = append(names, name)
 	}
-	return slices.Sorted(maps.Keys(names))
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // checkVisible refuses to write what would stay hidden behind something that
 // WriteVolume hasn't made (KUB-25).
 func (v *volume) checkVisible() error {
 	for _, name := range v.visible() {
-		if _, err := v.root.Lstat(name); errors.Is(err, fs.ErrNotExist) {
-			continue
-		} else if err != nil {
-			return err
-		}
-		if !v.isOurs(name) {
+		if _, err := v.root.Lstat(name); !errors.Is(err, fs.ErrNotExist) && !v.isOurs(name) {
 			return &PathError{name, "something else is there, and would hide it"}
 		}
 	}
@@ -186,19 +202,17 @@ func (v *volume) checkVisible() error {
 
 // isOurs reports whether name is a link through ..data.
 func (v *volume) isOurs(name string) bool {
-	target, err := v.root.Readlink(name)
-	return err == nil && target == dataLink+"/"+name
+	target, _ := v.root.Readlink(name)
+	return target == dataLink+"/"+name
 }
 
 // current returns the folder that ..data names, empty if there is none.
 func (v *volume) current() (string, error) {
 	target, err := v.root.Readlink(dataLink)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return "", nil
-	case err != nil:
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return "", &PathError{dataLink, "it is not a link"}
-	case !isTimeFolder(target):
+	case err == nil && !isTimeFolder(target):
 		return "", &PathError{dataLink, "it is not a link to a folder of this volume"}
 	}
 	return target, nil
@@ -217,16 +231,12 @@ func (v *volume) equal(folder string) bool {
 			return err
 		}
 		want, ok := v.files[strings.TrimPrefix(p, folder+"/")]
-		if !ok {
+		info, err := v.root.Lstat(p)
+		if !ok || err != nil || info.Mode() != want.Mode || info.Size() != int64(len(want.Data)) || !hasOwner(info, want) {
 			return fs.ErrInvalid
 		}
-		info, err := entry.Info()
-		if err != nil || !info.Mode().IsRegular() || info.Mode().Perm() != want.Mode || info.Size() != int64(len(want.Data)) || !hasOwner(info, want) {
-			return errors.Join(err, fs.ErrInvalid)
-		}
-		data, err := v.root.ReadFile(p)
-		if err != nil || !bytes.Equal(data, want.Data) {
-			return errors.Join(err, fs.ErrInvalid)
+		if data, _ := fs.ReadFile(v.root.FS(), p); !bytes.Equal(data, want.Data) {
+			return fs.ErrInvalid
 		}
 		found++
 		return nil
@@ -235,10 +245,10 @@ func (v *volume) equal(folder string) bool {
 }
 
 // replace writes all files into a new folder and makes it the current one, in one step
-// (KUB-21, KUB-24, KUB-28).
+// (KUB-21, KUB-24, KUB-28). It returns the folder if it is the current one.
 func (v *volume) replace() (folder string, err error) {
 	folder = fmt.Sprintf("%s%010d", time.Now().UTC().Format(timeFolder), rand.Uint32())
-	if err := v.root.Mkdir(folder, 0o755); err != nil {
+	if err := v.root.Mkdir(folder, folderMode); err != nil {
 		return "", err
 	}
 	err = v.fill(folder)
@@ -256,26 +266,24 @@ func (v *volume) replace() (folder string, err error) {
 
 // fill writes all files into folder.
 func (v *volume) fill(folder string) (err error) {
-	folders := map[string]bool{folder: true, ".": true}
+	folders := []string{folder}
 	for p, file := range v.files {
 		p = path.Join(folder, p)
-		for parent := path.Dir(p); !folders[parent]; parent = path.Dir(parent) {
-			folders[parent] = true
+		for parent := path.Dir(p); parent != folder; parent = path.Dir(parent) {
+			folders = append(folders, parent)
 		}
-		if err := v.root.MkdirAll(path.Dir(p), 0o755); err != nil {
+		if err := v.root.MkdirAll(path.Dir(p), folderMode); err != nil {
 			return err
 		}
 		if err := v.write(p, file); err != nil {
 			return err
 		}
 	}
-	for p := range folders {
-		if p != "." {
-			err = errors.Join(err, v.root.Chmod(p, 0o755)) // whatever the umask
-		}
-		err = errors.Join(err, v.sync(p))
+	slices.Sort(folders)
+	for _, p := range slices.Compact(folders) {
+		err = errors.Join(err, v.root.Chmod(p, folderMode), v.sync(p)) // whatever the umask
 	}
-	return err
+	return errors.Join(err, v.sync("."))
 }
 
 func (v *volume) write(name string, file File) error {
@@ -305,7 +313,7 @@ func idOr(id *int) int {
 }
 
 func (v *volume) sync(name string) error {
-	d, err := v.root.Open(name)
+	d, err := v.root.OpenFile(name, os.O_RDONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -316,28 +324,19 @@ func (v *volume) sync(name string) error {
 // doesn't have any more.
 func (v *volume) link() (changed bool, err error) {
 	visible := v.visible()
-	for _, name := range visible {
-		if v.isOurs(name) {
-			continue
-		}
-		if err := v.root.Symlink(dataLink+"/"+name, name); err != nil {
-			return changed, err
-		}
-		changed = true
-	}
 	names, err := v.names()
-	if err != nil {
-		return changed, err
+	note := func(e error) { changed, err = changed || e == nil, errors.Join(err, e) }
+	for _, name := range visible {
+		if !v.isOurs(name) {
+			note(v.root.Symlink(dataLink+"/"+name, name))
+		}
 	}
 	for _, name := range names {
 		if _, wanted := slices.BinarySearch(visible, name); !wanted && !strings.HasPrefix(name, "..") && v.isOurs(name) {
-			if err := v.remove(name); err != nil {
-				return changed, err
-			}
-			changed = true
+			note(v.remove(name))
 		}
 	}
-	return changed, v.sync(".")
+	return changed, errors.Join(err, v.sync("."))
 }
 
 // sweep removes the folders of earlier writes, each of which may hold a token
@@ -353,7 +352,7 @@ func (v *volume) sweep(current string) error {
 }
 
 func (v *volume) names() ([]string, error) {
-	d, err := v.root.Open(".")
+	d, err := v.root.OpenFile(".", os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}

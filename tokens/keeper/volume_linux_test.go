@@ -16,7 +16,7 @@ import (
 // KUB-23, KUB-34: a file gets its owner, and another owner is a change. Without the
 // privilege, the old files stay.
 func TestWriteVolumeOwner(t *testing.T) {
-	dir, uid, gid := t.TempDir(), os.Getuid(), os.Getgid()
+	dir, uid, gid := memDir(t), os.Getuid(), os.Getgid()
 	for _, tt := range []struct {
 		name     string
 		uid, gid *int
@@ -46,7 +46,7 @@ func TestWriteVolumeOwner(t *testing.T) {
 		return
 	}
 	// A folder that hands down its group keeps doing so for files with a user alone.
-	dir = t.TempDir()
+	dir = memDir(t)
 	if err := errors.Join(os.Chown(dir, 0, 1), os.Chmod(dir, fs.ModeSetgid|0o755)); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestWriteVolumeOwner(t *testing.T) {
 // Whatever the umask, who may read a file finds it (KUB-28); the folder itself isn't
 // WriteVolume's.
 func TestWriteVolumeUmask(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	if err := os.Chmod(dir, 0o711); err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestWriteVolumeUmask(t *testing.T) {
 
 // On a full disk the old files stay, and nothing of the new ones.
 func TestWriteVolumeDiskFull(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	if _, err := keeper.WriteVolume(dir, map[string]keeper.File{"token": text("one")}); err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestWriteVolumeDiskFull(t *testing.T) {
 
 // A folder that is kept for years leaves no descriptor open.
 func TestWriteVolumeCloses(t *testing.T) {
-	dir, open := t.TempDir(), func() int {
+	dir, open := memDir(t), func() int {
 		entries, err := os.ReadDir("/proc/self/fd")
 		if err != nil {
 			t.Fatal(err)

@@ -17,6 +17,16 @@ import (
 
 func text(s string) keeper.File { return keeper.File{Data: []byte(s), Mode: 0o644} }
 
+// memDir returns a folder in memory where there is one: to sync takes a disk milliseconds.
+func memDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "volume")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 // read returns what readers of dir see: the visible files, with their modes.
 func read(t *testing.T, dir string) map[string]string {
 	t.Helper()
@@ -70,7 +80,7 @@ func hidden(t *testing.T, dir string) (names []string) {
 
 // KUB-17, KUB-21, KUB-22, KUB-23, KUB-24, KUB-27, KUB-28
 func TestWriteVolume(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	write := func(files map[string]keeper.File, wantChanged bool, want map[string]string) {
 		t.Helper()
 		changed, err := keeper.WriteVolume(dir, files)
@@ -117,7 +127,7 @@ func TestWriteVolume(t *testing.T) {
 
 // What a crash leaves is removed by the next write (KUB-26, KUB-27).
 func TestWriteVolumeAfterACrash(t *testing.T) {
-	dir := t.TempDir()
+	dir := memDir(t)
 	files := map[string]keeper.File{"token": text("one")}
 	if _, err := keeper.WriteVolume(dir, files); err != nil {
 		t.Fatal(err)
@@ -155,11 +165,14 @@ func TestWriteVolumeAfterACrash(t *testing.T) {
 func TestWriteVolumeRepairs(t *testing.T) {
 	elsewhere := func(dir string) string { return filepath.Join(dir, "xy") }
 	for name, tamper := range map[string]func(dir, folder string) error{
-		"a file more":        func(_, folder string) error { return os.WriteFile(filepath.Join(folder, "zzz"), nil, 0o600) },
-		"a file less":        func(_, folder string) error { return os.Remove(filepath.Join(folder, "token")) },
-		"another content":    func(_, folder string) error { return os.WriteFile(filepath.Join(folder, "token"), []byte("HELLO"), 0) },
-		"another length":     func(_, folder string) error { return os.WriteFile(filepath.Join(folder, "token"), []byte("hello!"), 0) },
-		"another mode":       func(_, folder string) error { return os.Chmod(filepath.Join(folder, "token"), 0o700) },
+		"a file more":     func(_, folder string) error { return os.WriteFile(filepath.Join(folder, "zzz"), nil, 0o600) },
+		"a file less":     func(_, folder string) error { return os.Remove(filepath.Join(folder, "token")) },
+		"another content": func(_, folder string) error { return os.WriteFile(filepath.Join(folder, "token"), []byte("HELLO"), 0) },
+		"another length":  func(_, folder string) error { return os.WriteFile(filepath.Join(folder, "token"), []byte("hello!"), 0) },
+		"another mode":    func(_, folder string) error { return os.Chmod(filepath.Join(folder, "token"), 0o700) },
+		"another file without a mode": func(_, folder string) error {
+			return errors.Join(os.Remove(filepath.Join(folder, "token")), os.WriteFile(filepath.Join(folder, "zzz"), nil, 0))
+		},
 		"the folder is gone": func(_, folder string) error { return os.RemoveAll(folder) },
 		"a link that looks the same, even": func(dir, folder string) error {
 			token := filepath.Join(folder, "token")
@@ -170,7 +183,7 @@ func TestWriteVolumeRepairs(t *testing.T) {
 			if len(files) == 0 && name != "the folder is gone" && name != "a file more" {
 				continue
 			}
-			dir := t.TempDir()
+			dir := memDir(t)
 			if _, err := keeper.WriteVolume(dir, files); err != nil {
 				t.Fatal(err)
 			}
@@ -204,7 +217,7 @@ func TestWriteVolumeRefuses(t *testing.T) {
 		".": "it is the folder itself", "a/b": "its folder is a file: a", "a\x00b": "it has a NUL", strings.Repeat("n", 256): "a name in it has more than 255 bytes",
 		strings.Repeat("n/", 2049): "it has more than 4096 bytes", long + "n": "it has more than 4096 bytes",
 	} {
-		dir := t.TempDir()
+		dir := memDir(t)
 		changed, err := keeper.WriteVolume(dir, map[string]keeper.File{p: text("x"), "a": text("y")})
 		if e, ok := errors.AsType[*keeper.PathError](err); !ok || e.Path != p || !strings.HasPrefix(e.Problem, problem) || changed {
 			t.Errorf("path %.20q: WriteVolume() = %v, %v, want a PathError: %s", p, changed, err, problem)
@@ -213,28 +226,28 @@ func TestWriteVolumeRefuses(t *testing.T) {
 			t.Errorf("path %.20q: something was written", p)
 		}
 	}
-	if _, err := keeper.WriteVolume(t.TempDir(), map[string]keeper.File{"a/b": text("x"), "a//b": text("y")}); err == nil || !strings.HasSuffix(err.Error(), "it is there twice") {
+	if _, err := keeper.WriteVolume(memDir(t), map[string]keeper.File{"a/b": text("x"), "a//b": text("y")}); err == nil || !strings.HasSuffix(err.Error(), "it is there twice") {
 		t.Errorf("two files at one path: WriteVolume() = %v", err)
 	}
 	for _, p := range []string{long, strings.Repeat("n", 255)} {
-		if changed, err := keeper.WriteVolume(t.TempDir(), map[string]keeper.File{p: text("x")}); err != nil || !changed {
+		if changed, err := keeper.WriteVolume(memDir(t), map[string]keeper.File{p: text("x")}); err != nil || !changed {
 			t.Errorf("a path of %d bytes: WriteVolume() = %v, %v", len(p), changed, err)
 		}
 	}
-	if _, err := keeper.WriteVolume(t.TempDir(), map[string]keeper.File{"a": {Mode: fs.ModeSetuid | 0o755}}); err == nil {
+	if _, err := keeper.WriteVolume(memDir(t), map[string]keeper.File{"a": {Mode: fs.ModeSetuid | 0o755}}); err == nil {
 		t.Error("a setuid file was written")
 	}
-	if changed, err := keeper.WriteVolume(filepath.Join(t.TempDir(), "none"), nil); !errors.Is(err, fs.ErrNotExist) || changed {
+	if changed, err := keeper.WriteVolume(filepath.Join(memDir(t), "none"), nil); !errors.Is(err, fs.ErrNotExist) || changed {
 		t.Errorf("without the folder, WriteVolume() = %v, %v", changed, err)
 	}
-	elsewhere := t.TempDir()
+	elsewhere := memDir(t)
 	for name, place := range map[string]func(string) error{
 		"a file":                  func(p string) error { return os.WriteFile(p, []byte("theirs"), 0o600) },
 		"a folder":                func(p string) error { return os.Mkdir(p, 0o755) },
 		"a link to another place": func(p string) error { return os.Symlink(elsewhere, p) },
 	} {
 		for _, at := range []string{"token", "..data"} {
-			dir := t.TempDir()
+			dir := memDir(t)
 			if err := place(filepath.Join(dir, at)); err != nil {
 				t.Fatal(err)
 			}
@@ -248,7 +261,7 @@ func TestWriteVolumeRefuses(t *testing.T) {
 		}
 	}
 	for _, target := range []string{"data_of_another_with_a_long_name", "..2026", "..2026_01_01_00_00_00.", "..2026_01_01_00_00_00.1/../../x"} {
-		dir := t.TempDir()
+		dir := memDir(t)
 		if err := os.Symlink(target, filepath.Join(dir, "..data")); err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +274,7 @@ func TestWriteVolumeRefuses(t *testing.T) {
 		t.Error("something was written elsewhere")
 	}
 	// Foreign files that aren't in the way stay.
-	dir := t.TempDir()
+	dir := memDir(t)
 	theirs := []string{"..mine", "..2026", "..2026_01_01_00_00_00."}
 	for _, name := range theirs {
 		if err := os.Symlink("..data/"+name, filepath.Join(dir, name)); err != nil {
