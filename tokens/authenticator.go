@@ -151,9 +151,7 @@ func (a *attempt) unverified(e *signature.Error) error {
 		}
 		return &InvalidError{ReasonInvalidClaim, e.Fault.Claim}
 	}
-	if a.detailed {
-		a.detail = e.Error()
-	}
+	a.detailf("%v", e)
 	switch e.Problem {
 	case signature.ForeignIssuer:
 		return &NotRecognizedError{Reason: ReasonForeignIssuer}

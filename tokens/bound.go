@@ -136,11 +136,10 @@ func (a *attempt) requireIdentity(kind string, uid types.UID, object metav1.Obje
 
 // requireFound returns an error unless a getter has returned an object.
 func requireFound[T any](a *attempt, kind string, object *T, err error) error {
+	_, err = contract.Require(object, err)
 	switch {
-	case err == nil && object != nil:
-		return nil
 	case err == nil:
-		return &UnavailableError{kind, contract.ErrNothing}
+		return nil
 	case apierrors.IsNotFound(err):
 		a.detailf("%v", err)
 		return &InvalidError{ReasonNotFound, kind}

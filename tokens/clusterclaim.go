@@ -48,11 +48,8 @@ func (c *ClusterClaim) check(mistakes *configerror.List, field string) {
 	if !payload.IsCluster(c.Name) {
 		mistakes.Add(field+".Name", "is %q, which has a meaning of its own, want another one", c.Name)
 	}
-	if c.Extra == "" || c.Extra == userinfo.ExtraClusterName {
-		return
-	}
-	if err := payload.CheckExtraKey(c.Extra); err != nil {
-		mistakes.Add(field+".Extra", "%v", err)
+	if c.Extra != "" && c.Extra != userinfo.ExtraClusterName {
+		mistakes.Within(field+".Extra", payload.CheckExtraKey(c.Extra))
 	}
 }
 
