@@ -1,42 +1,13 @@
 package fake_test
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
-
-// A short patch can't make a document that is too large or too deep to hold:
-// it is refused before, not after.
-func TestJSONPatchBounds(t *testing.T) {
-	repeat := func(step string, n int) string {
-		return "[" + strings.TrimSuffix(strings.Repeat(step+",", n), ",") + "]"
-	}
-	deep := strings.Repeat("/a", 900)
-	wrap := `{"op":"add","path":"/x","value":` + strings.Repeat(`{"a":`, 900) + `1` + strings.Repeat("}", 900) + `},` +
-		`{"op":"move","from":"/data","path":"/x` + deep + `"},{"op":"move","from":"/x","path":"/data"}`
-	for _, tt := range []struct{ name, patch, want string }{
-		{"doubling", repeat(`{"op":"copy","from":"/data","path":"/data/b"},{"op":"copy","from":"/data","path":"/data/c"}`, 20), "exceeding the limit 3145728"},
-		{"nesting", repeat(wrap, 4), "the patch does not give a valid ConfigMap"},
-		{"a long path", `[{"op":"remove","path":"` + strings.Repeat("/a", 1001) + `"}]`, "a path has more than 1000 parts"},
-		{"many steps", repeat(`{"op":"test","path":"/data/a","value":"1"}`, 10001), "The allowed maximum operations in a JSON patch is 10000, got 10001"},
-	} {
-		c := newCI(t, &corev1.ConfigMap{ObjectMeta: meta("ci", "m"), Data: map[string]string{"a": "1"}})
-		_, err := c.PatchConfigMap(t.Context(), "ci", "m", types.JSONPatchType, []byte(tt.patch))
-		if err == nil || !strings.Contains(err.Error(), tt.want) || apierrors.ReasonForError(err) == "" {
-			text := "nothing"
-			if err != nil {
-				text = err.Error()[:min(200, len(err.Error()))]
-			}
-			t.Errorf("%s: got %s, want an error with %q", tt.name, text, tt.want)
-		}
-	}
-}
 
 // Lists of structs that are inlined into others are merged by their keys, too.
 func TestStrategicMergePatchOfInlinedFields(t *testing.T) {
