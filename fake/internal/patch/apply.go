@@ -67,13 +67,13 @@ func Stamp(next, live object.Object, now metav1.Time) {
 	if live != nil {
 		before = live.GetManagedFields()
 	}
-	entries := next.GetManagedFields()
+	entries := next.GetManagedFields() // no copy
 	for i := range entries {
 		entries[i].Time = &now
 		for _, b := range before {
 			e := entries[i]
 			if b.Manager == e.Manager && b.Operation == e.Operation && b.APIVersion == e.APIVersion && b.Subresource == e.Subresource &&
-				b.FieldsV1 != nil && e.FieldsV1 != nil && b.FieldsV1.GetRawString() == e.FieldsV1.GetRawString() {
+				b.FieldsV1.GetRawString() == e.FieldsV1.GetRawString() {
 				entries[i].Time = b.Time
 			}
 		}
@@ -83,17 +83,13 @@ func Stamp(next, live object.Object, now metav1.Time) {
 			cmp.Compare(a.Operation, b.Operation), a.Time.Compare(b.Time.Time), cmp.Compare(a.Manager, b.Manager),
 			cmp.Compare(a.APIVersion, b.APIVersion), cmp.Compare(a.Subresource, b.Subresource))
 	})
-	next.SetManagedFields(entries)
 }
 
 // parseConfiguration decodes the configuration of a server-side apply, YAML or JSON.
 func parseConfiguration(data []byte) (*unstructured.Unstructured, error) {
 	var content map[string]any
-	document, err := yaml.ToJSON(data)
-	if err == nil {
-		err = utiljson.Unmarshal(document, &content)
-	}
-	if err != nil || content == nil { // the text of the error may show a value
+	document, _ := yaml.ToJSON(data)
+	if err := utiljson.Unmarshal(document, &content); err != nil || content == nil { // the text of the error may show a value
 		return nil, apierrors.NewBadRequest("error decoding YAML: the apply configuration is no object")
 	}
 	u := &unstructured.Unstructured{Object: content}

@@ -38,6 +38,9 @@ func TestParseApply(t *testing.T) {
 			t.Errorf("%s: ParseApply() = %v, want %s: %s", tt.name, err, tt.reason, tt.want)
 		}
 	}
+	if once, twice := patch.Repeated([]byte("a: 1")), patch.Repeated([]byte("a: 1\na: 2")); once != nil || twice == nil || !strings.Contains(twice.Error(), `"a" already set`) {
+		t.Errorf("Repeated() = %v, then %v, want an error on the second", once, twice)
+	}
 	if err := patch.NotTyped("x").(*apierrors.StatusError).Status(); err.Code != 500 || err.Status != "Failure" || err.Message != "x" {
 		t.Errorf("NotTyped() = %+v, want a 500", err)
 	}

@@ -87,21 +87,21 @@ func Parse(patchType types.PatchType, data []byte) (*Patch, error) {
 // Apply stores the patched form of old in into, an empty object of the same
 // type. It doesn't change old.
 func (p *Patch) Apply(old, into runtime.Object) error {
-	if p.patchType == types.StrategicMergePatchType {
-		patched, err := p.strategic(old)
+	if p.patchType != types.StrategicMergePatchType {
+		document, err := p.Document(old)
 		if err != nil {
 			return err
 		}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(patched, into); err != nil {
+		if err := utiljson.Unmarshal(document, into); err != nil {
 			return doesNotFit(into)
 		}
 		return nil
 	}
-	document, err := p.Document(old)
+	patched, err := p.strategic(old)
 	if err != nil {
 		return err
 	}
-	if err := utiljson.Unmarshal(document, into); err != nil {
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(patched, into); err != nil {
 		return doesNotFit(into)
 	}
 	return nil
@@ -139,12 +139,10 @@ func applyOperations(document []byte, operations jsonpatch.Patch) ([]byte, error
 	copied := int64(0)
 	for len(operations) > 0 {
 		n := slices.IndexFunc(operations, transfers)
-		switch {
-		case n == 0:
-			n = 1
-		case n < 0:
+		if n < 0 {
 			n = len(operations)
 		}
+		n = max(n, 1)
 		for _, o := range operations[:n] {
 			if err := checkPaths(o); err != nil {
 				return nil, err
@@ -200,8 +198,6 @@ func strategicError(err error) error {
 	case mergepatch.ErrBadJSONDoc, mergepatch.ErrBadPatchFormatForPrimitiveList, mergepatch.ErrBadPatchFormatForRetainKeys,
 		mergepatch.ErrBadPatchFormatForSetElementOrderList, mergepatch.ErrUnsupportedStrategicMergePatchFormat:
 		return apierrors.NewBadRequest(err.Error())
-	case mergepatch.ErrNoListOfLists, mergepatch.ErrPatchContentNotMatchRetainKeys:
-		return unprocessable(err.Error())
 	}
 	return apierrors.NewBadRequest("the strategic merge patch can't be applied: a list item has no merge key, or a directive is malformed")
 }

@@ -73,11 +73,33 @@ func TestBounds(t *testing.T) {
 		{"too long a path", `[{"op":"test","path":"/x","value":null},{"op":"remove","path":"` + path(1001) + `"}]`, "a path has more than 1000 parts"},
 		{"too long a source", `[{"op":"move","path":"/x","from":"` + path(1001) + `"}]`, "a path has more than 1000 parts"},
 		{"copies", `[{"op":"add","path":"/x","value":"` + strings.Repeat("x", 3<<20) + `"},{"op":"copy","from":"/x","path":"/y"}]`, "exceeding the limit 3145728"},
+		{"what is no copy doesn't count", `[{"op":"copy","from":"/data","path":"/y"},{"op":"add","path":"/x","value":"` + strings.Repeat("x", 3<<20) + `"},{"op":"jump"}]`, "Unexpected kind: jump"},
 		{"nesting", `[{"op":"add","path":"/x","value":` + object(900) + `},{"op":"add","path":"/y","value":` + object(9500) + `},{"op":"move","from":"/y","path":"/x` + path(900) + `"}]`, "the result is nested too deeply"},
 	} {
 		_, err := apply(types.JSONPatchType, tt.patch, map[string]string{"a": "1"})
 		if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 5000 {
 			t.Errorf("%s: %.200v, want %q", tt.name, err, tt.want)
+		}
+	}
+}
+
+// A document has the fields that objects don't have, and lists are merged.
+func TestDocument(t *testing.T) {
+	old := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Finalizers: []string{"a"}}}
+	for data, want := range map[string]string{
+		`{"metadata":{"finalizers":["b"]},"new":1}`: `{"metadata":{"finalizers":["b","a"]},"new":1}`,
+		`{"$retainKeys":"x"}`:                       "BadRequest",
+	} {
+		p, err := patch.Parse(types.StrategicMergePatchType, []byte(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.Document(old)
+		if err != nil {
+			got = []byte(apierrors.ReasonForError(err))
+		}
+		if string(got) != want {
+			t.Errorf("%s gives %s, %v, want %s", data, got, err, want)
 		}
 	}
 }

@@ -27,6 +27,9 @@ type envelope[T any] struct {
 
 func (e *envelope[T]) DeepCopyObject() runtime.Object { return &envelope[T]{TypeMeta: e.TypeMeta} }
 
+// ofPatch takes the envelope from the path of a field.
+var ofPatch = strings.NewReplacer(`"patch.`, `"`, `"patch[`, `"[`)
+
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
@@ -53,8 +56,7 @@ func (p *Patch) ownErrors() []error {
 	}
 	errs := StrictErrors(slices.Concat([]byte(`{"patch":`), p.data, []byte("}")), into)
 	for i, err := range errs {
-		text := strings.Replace(err.Error(), `"patch.`, `"`, 1)
-		errs[i] = errors.New(prefix + strings.Replace(text, `"patch[`, `"[`, 1))
+		errs[i] = errors.New(prefix + ofPatch.Replace(err.Error()))
 	}
 	return errs
 }
