@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/kubesa/serviceaccount/sacontroller"
@@ -46,6 +50,17 @@ func (c *toy) Reconcile(context.Context, sacontroller.Key) (sacontroller.Result,
 
 func (*toy) LastError(sacontroller.Key) error { return io.EOF }
 
+// logs returns a context whose logger appends to lines.
+func logs(ctx context.Context) (_ context.Context, lines *[]string) {
+	lines = new([]string)
+	var mu sync.Mutex
+	return log.IntoContext(ctx, funcr.New(func(_, line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		*lines = append(*lines, line)
+	}, funcr.Options{})), lines
+}
+
 // An attempt ends for controller-runtime as it does for the controller.
 func TestReconciler(t *testing.T) {
 	terminal := error(&sacontroller.TerminalError{Err: io.EOF})
@@ -68,7 +83,17 @@ func TestReconciler(t *testing.T) {
 		{name: "controller-runtime's own", err: reconcile.TerminalError(io.EOF), terminal: true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := reconciler{&toy{result: sacontroller.Result{RequeueAfter: tt.result}, err: tt.err}}.Reconcile(t.Context(), key("a", "1"))
+			ctx, logged := logs(t.Context())
+			c := &toy{result: sacontroller.Result{RequeueAfter: tt.result}, err: tt.err}
+			got, err := reconciler{c}.Reconcile(ctx, key("a", "1"))
+			if want := tt.want > sacontroller.Yield; strings.Contains(strings.Join(*logged, ""), `"Put off" "after"="1m0s" "reason"="EOF"`) != want || len(*logged) > 1 {
+				t.Errorf("logged %q, want why the key was put off: %v", *logged, want)
+			}
+			*logged = nil
+			_, _ = reconciler{struct{ sacontroller.Controller }{c}}.Reconcile(ctx, key("a", "1"))
+			if len(*logged) > 0 {
+				t.Errorf("logged %q of a controller that doesn't say why", *logged)
+			}
 			if got.RequeueAfter != tt.want || (err == nil) != (tt.err == nil) || tt.err != nil && !errors.Is(err, io.EOF) {
 				t.Errorf("Reconcile() = %v, %v, want %v and the controller's error", got, err, tt.want)
 			}
@@ -141,7 +166,11 @@ func TestChanges(t *testing.T) {
 			if want := []sacontroller.Key{key("a", "1"), key("a", "2")}; !reflect.DeepEqual(q.keys, want) || !reflect.DeepEqual(q.priorities, []int{tt.priority, tt.priority}) {
 				t.Errorf("queued: %v with priorities %v, want %v with %d", q.keys, q.priorities, want, tt.priority)
 			}
-			tt.happen(t.Context(), changes(&toy{bug: true}), q) // doesn't take the process down
+			ctx, logged := logs(t.Context())
+			tt.happen(ctx, changes(&toy{bug: true}), q) // doesn't take the process down
+			if len(*logged) != 1 || !strings.Contains((*logged)[0], `"Panic in Due" "error"=null "controller"="toy" "panic"="a string"`) {
+				t.Errorf("logged %.200q, want the panic", *logged)
+			}
 		})
 	}
 }

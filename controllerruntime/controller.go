@@ -1,6 +1,7 @@
 package saruntime
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -74,19 +76,9 @@ func (r *Runtime) Add(c sacontroller.Controller, opts Options) error {
 }
 
 func (r *Runtime) add(c sacontroller.Controller, kinds []client.Object, opts ControllerOptions) error {
-	if opts.LogConstructor == nil {
-		base := opts.Logger
-		if base.GetSink() == nil {
-			base = r.manager.GetLogger()
-		}
-		opts.LogConstructor = logsOf(base.WithValues("controller", c.Name()))
-	}
+	opts.LogConstructor = logsOf(c.Name(), opts, r.manager.GetLogger())
 	opts.Reconciler = reconciler{c}
-	if global := r.manager.GetControllerOptions(); opts.NewQueue == nil && opts.RateLimiter == nil && opts.UsePriorityQueue == nil && global.UsePriorityQueue == nil {
-		workers := opts.MaxConcurrentReconciles
-		if workers == 0 {
-			workers = max(global.MaxConcurrentReconciles, 1)
-		}
+	if workers := fairWorkers(opts, r.manager.GetControllerOptions()); workers > 0 {
 		opts.NewQueue = newFairQueue(workers)
 	}
 	ctl, err := controller.NewTyped(c.Name(), r.manager, opts)
@@ -130,8 +122,25 @@ func watchedBy(c sacontroller.Controller) []client.Object {
 	return nil
 }
 
-// logsOf returns the loggers of a controller, in the form of controller-runtime's.
-func logsOf(base logr.Logger) func(*sacontroller.Key) logr.Logger {
+// fairWorkers returns for how many workers the controller has a fair queue; 0 if opts or
+// those of the manager have chosen another queue.
+func fairWorkers(opts ControllerOptions, global config.Controller) int {
+	if opts.NewQueue != nil || opts.RateLimiter != nil || opts.UsePriorityQueue != nil || global.UsePriorityQueue != nil {
+		return 0
+	}
+	return max(cmp.Or(opts.MaxConcurrentReconciles, global.MaxConcurrentReconciles), 1)
+}
+
+// logsOf returns the loggers of the controller called name, in the form of
+// controller-runtime's, unless opts has others.
+func logsOf(name string, opts ControllerOptions, base logr.Logger) func(*sacontroller.Key) logr.Logger {
+	if opts.LogConstructor != nil {
+		return opts.LogConstructor
+	}
+	if opts.Logger.GetSink() != nil {
+		base = opts.Logger
+	}
+	base = base.WithValues("controller", name)
 	return func(key *sacontroller.Key) logr.Logger {
 		if key == nil {
 			return base

@@ -45,9 +45,13 @@ func (l *lists) listed(kind reflect.Type) {
 
 // newInformer makes the informers of a cache, for its option NewInformer.
 func (l *lists) newInformer(lw cache.ListerWatcher, example runtime.Object, resync time.Duration, indexers cache.Indexers) cache.SharedIndexInformer {
-	source := cache.ToListerWatcherWithContext(lw)
+	return cache.NewSharedIndexInformer(l.telling(cache.ToListerWatcherWithContext(lw), example), example, resync, indexers)
+}
+
+// telling returns source, which tells of each of its lists.
+func (l *lists) telling(source cache.ListerWatcherWithContext, example runtime.Object) *cache.ListWatch {
 	listed := func() { l.listed(reflect.TypeOf(example)) }
-	return cache.NewSharedIndexInformer(&cache.ListWatch{
+	return &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
 			list, err := source.ListWithContext(ctx, opts)
 			if err != nil {
@@ -70,7 +74,7 @@ func (l *lists) newInformer(lw cache.ListerWatcher, example runtime.Object, resy
 				return e, true
 			}), nil
 		},
-	}, example, resync, indexers)
+	}
 }
 
 // endsList reports whether e is the last of the list that a watch begins with.

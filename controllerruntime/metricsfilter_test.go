@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -22,13 +26,18 @@ import (
 )
 
 // Metrics are for ServiceAccounts with a token of the right audience, whose RBAC says so.
-func TestMetricsFilter(t *testing.T) {
+func TestMetricsFilter(t *testing.T) { synctest.Test(t, testMetricsFilter) }
+
+func testMetricsFilter(t *testing.T) {
 	ctx := t.Context()
 	authority := must(fake.NewAuthority(fake.AuthorityConfig{}))
-	authority.Advance(time.Since(authority.Now())) // answers about tokens that have expired aren't kept
+	if time.Now().After(authority.Now()) {
+		t.Fatal("the tokens have expired")
+	}
 	reviews := map[string]int{}
 	api := must(apiserver.New(authority, apiserver.Config{}))
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	var asked []authorizationv1.SubjectAccessReviewSpec
+	var server answers = func(w http.ResponseWriter, r *http.Request) {
 		reviews[r.URL.Path]++
 		if r.URL.Path != "/apis/authorization.k8s.io/v1/subjectaccessreviews" {
 			api.ServeHTTP(w, r)
@@ -40,6 +49,7 @@ func TestMetricsFilter(t *testing.T) {
 			return
 		}
 		s := review.Spec
+		asked = append(asked, s)
 		if s.User == "system:serviceaccount:ops:broken" {
 			http.Error(w, "down", http.StatusServiceUnavailable)
 			return
@@ -48,8 +58,7 @@ func TestMetricsFilter(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)
 		_ = json.NewEncoder(w).Encode(review)
-	}))
-	defer server.Close()
+	}
 	must(authority.Cluster.CreateNamespace(ctx, namespace("ops")))
 	token := func(account, audience string) string {
 		if _, err := authority.Cluster.GetServiceAccount(ctx, "ops", account); err != nil {
@@ -57,8 +66,10 @@ func TestMetricsFilter(t *testing.T) {
 		}
 		return must(authority.CreateToken(ctx, "ops", account, &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}}})).Status.Token
 	}
-	filter := must(saruntime.MetricsFilter("metrics.example.com")(&rest.Config{Host: server.URL, ContentConfig: rest.ContentConfig{ContentType: "application/json"}}, server.Client()))
-	handler := must(filter(quiet, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "up 1") })))
+	filter := must(saruntime.MetricsFilter("metrics.example.com")(&rest.Config{Host: "https://api.example", ContentConfig: rest.ContentConfig{ContentType: "application/json"}}, &http.Client{Transport: server}))
+	var lines []string
+	logger := funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{Verbosity: 4})
+	handler := must(filter(logger, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "up 1") })))
 	get := func(path, token string) int {
 		r := httptest.NewRequest(http.MethodGet, path, nil).WithContext(context.WithoutCancel(ctx))
 		if token != "" {
@@ -86,12 +97,43 @@ func TestMetricsFilter(t *testing.T) {
 			t.Errorf("%s: HTTP %d, want %d", tt.name, got, tt.want)
 		}
 	}
+	if len(lines) != 6 || !strings.Contains(lines[3], `"status"=403 "reason"="bearer: forbidden: saruntime: system:serviceaccount:ops:prometheus may not get /debug/pprof"`) {
+		t.Errorf("logged\n%s\nwant a line for each request that is refused", strings.Join(lines, "\n"))
+	}
+	account := must(authority.Cluster.GetServiceAccount(ctx, "ops", "prometheus"))
+	if want := []string{"system:serviceaccounts", "system:serviceaccounts:ops", "system:authenticated"}; !slices.Equal(asked[0].Groups, want) || asked[0].UID != string(account.UID) || len(asked[0].Extra["authentication.kubernetes.io/credential-id"]) != 1 {
+		t.Errorf("the API server is asked about %+v, want all of the user", asked[0])
+	}
 	if before := reviews["/apis/authentication.k8s.io/v1/tokenreviews"]; get("/metrics", good) != http.StatusOK || reviews["/apis/authentication.k8s.io/v1/tokenreviews"] != before {
 		t.Error("the API server is asked again about a token that it has just accepted")
 	}
-	if _, err := saruntime.MetricsFilter()(&rest.Config{Host: server.URL}, server.Client()); err == nil {
-		t.Error("a filter without audiences")
+	for after, asks := range []int{0, 1} { // TRC-24: ten seconds
+		before := reviews["/apis/authentication.k8s.io/v1/tokenreviews"]
+		time.Sleep(10*time.Second - 500*time.Millisecond + time.Duration(after)*time.Millisecond)
+		if got := get("/metrics", good); got != http.StatusOK || reviews["/apis/authentication.k8s.io/v1/tokenreviews"] != before+asks {
+			t.Errorf("HTTP %d, the API server is asked %d times more, want %d", got, reviews["/apis/authentication.k8s.io/v1/tokenreviews"]-before, asks)
+		}
+		time.Sleep(time.Second)
 	}
+	for name, filter := range map[string]func() (metricsserver.Filter, error){
+		"no audience": func() (metricsserver.Filter, error) {
+			return saruntime.MetricsFilter()(&rest.Config{}, &http.Client{Transport: server})
+		},
+		"no config": func() (metricsserver.Filter, error) { return saruntime.MetricsFilter("a")(nil, nil) },
+	} {
+		if got, err := filter(); err == nil || got != nil {
+			t.Errorf("%s: got a filter", name)
+		}
+	}
+}
+
+// answers are those of an API server without a network.
+type answers http.HandlerFunc
+
+func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	a(w, r)
+	return w.Result(), nil
 }
 
 // A manager whose metrics are for ServiceAccounts with a token for it.

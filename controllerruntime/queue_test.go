@@ -100,6 +100,22 @@ func TestQueueIsFair(t *testing.T) {
 	})
 }
 
+// Only keys that may not have changed wait for others, and a key that nobody works on
+// may be done.
+func TestQueueOfPriorities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newQueue("c")
+		defer q.ShutDown()
+		low, none := -1, 0
+		q.Done(key("a", "1"))
+		q.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, key("a", "1"))
+		q.AddWithOpts(priorityqueue.AddOpts{Priority: &none}, key("a", "2"))
+		if got, _ := q.Get(); got != key("a", "2") {
+			t.Errorf("got %v first, want the one that changed", got)
+		}
+	})
+}
+
 // The metrics are controller-runtime's own, which its registry exports.
 func TestQueueMetrics(t *testing.T) {
 	q := newQueue("metrics-test")

@@ -34,9 +34,7 @@ func newQueueMetrics(name string) queueMetrics {
 	}
 	histogram := func(key, help string) prometheus.Observer {
 		return registered(prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Subsystem: metrics.WorkQueueSubsystem, Name: key, Help: help,
-			Buckets:                     prometheus.ExponentialBuckets(10e-9, 10, 12),
-			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+			Subsystem: metrics.WorkQueueSubsystem, Name: key, Help: help, // those that are registered have the buckets
 		}, labels)).WithLabelValues(name, name)
 	}
 	return queueMetrics{
