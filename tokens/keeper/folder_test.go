@@ -255,8 +255,8 @@ func TestFolderSyncsAtOnce(t *testing.T) {
 	dir := memDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		var filling context.Context
-		calls := 0
-		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Fill: func(ctx context.Context) (map[string]keeper.File, time.Time, error) {
+		calls, events := 0, 0
+		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Observe: func(context.Context, keeper.Event) { events++ }, Fill: func(ctx context.Context) (map[string]keeper.File, time.Time, error) {
 			calls++
 			filling = ctx
 			time.Sleep(10 * time.Second)
@@ -274,7 +274,7 @@ func TestFolderSyncsAtOnce(t *testing.T) {
 		if err != context.DeadlineExceeded || time.Since(start) != time.Second || !next.Equal(start.Add(2*time.Second)) {
 			t.Errorf("Sync() = %v, %v after %v, want the error of its context, and another call a second later", next, err, time.Since(start))
 		}
-		if next, err := folder.Sync(t.Context()); err != nil || !next.IsZero() || time.Since(start) != 10*time.Second || calls != 1 {
+		if next, err := folder.Sync(t.Context()); err != nil || !next.IsZero() || time.Since(start) != 10*time.Second || calls != 1 || events != 1 {
 			t.Errorf("Sync() = %v, %v after %v and %d calls of Fill, want to have waited for the first", next, err, time.Since(start), calls)
 		}
 		if filling.Err() == nil {

@@ -51,7 +51,7 @@ func newWorld(t *testing.T, change func(*world, *corev1.Secret)) *world {
 			case "":
 				return nil, nil
 			case "bad":
-				return &keeper.Want{Namespace: "ci", Name: "builder"}, errors.New("bad label")
+				return nil, errors.New("bad label")
 			}
 			want := w.want
 			return &want, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -101,6 +102,7 @@ type disk interface {
 	Lstat(name string) (fs.FileInfo, error)
 	Mkdir(name string, mode fs.FileMode) error
 	MkdirAll(name string, mode fs.FileMode) error
+	Open(name string) (*os.File, error)
 	OpenFile(name string, flag int, mode fs.FileMode) (*os.File, error)
 	Readlink(name string) (string, error)
 	Remove(name string) error
@@ -232,16 +234,18 @@ func (v *volume) equal(folder string) bool {
 		}
 		want, ok := v.files[strings.TrimPrefix(p, folder+"/")]
 		info, err := v.root.Lstat(p)
-		if !ok || err != nil || info.Mode() != want.Mode || info.Size() != int64(len(want.Data)) || !hasOwner(info, want) {
-			return fs.ErrInvalid
-		}
-		if data, _ := fs.ReadFile(v.root.FS(), p); !bytes.Equal(data, want.Data) {
+		if !ok || err != nil || info.Mode() != want.Mode || info.Size() != int64(len(want.Data)) || !hasOwner(info, want) || !v.holds(p, want.Data) {
 			return fs.ErrInvalid
 		}
 		found++
 		return nil
 	})
 	return err == nil && found == len(v.files)
+}
+
+func (v *volume) holds(name string, want []byte) bool {
+	data, _ := fs.ReadFile(v.root.FS(), name)
+	return bytes.Equal(data, want)
 }
 
 // replace writes all files into a new folder and makes it the current one, in one step
@@ -266,11 +270,11 @@ func (v *volume) replace() (folder string, err error) {
 
 // fill writes all files into folder.
 func (v *volume) fill(folder string) (err error) {
-	folders := []string{folder}
+	folders := map[string]struct{}{folder: {}}
 	for p, file := range v.files {
 		p = path.Join(folder, p)
 		for parent := path.Dir(p); parent != folder; parent = path.Dir(parent) {
-			folders = append(folders, parent)
+			folders[parent] = struct{}{}
 		}
 		if err := v.root.MkdirAll(path.Dir(p), folderMode); err != nil {
 			return err
@@ -279,8 +283,7 @@ func (v *volume) fill(folder string) (err error) {
 			return err
 		}
 	}
-	slices.Sort(folders)
-	for _, p := range slices.Compact(folders) {
+	for _, p := range slices.Sorted(maps.Keys(folders)) {
 		err = errors.Join(err, v.root.Chmod(p, folderMode), v.sync(p)) // whatever the umask
 	}
 	return errors.Join(err, v.sync("."))
@@ -313,7 +316,7 @@ func idOr(id *int) int {
 }
 
 func (v *volume) sync(name string) error {
-	d, err := v.root.OpenFile(name, os.O_RDONLY, 0)
+	d, err := v.root.Open(name)
 	if err != nil {
 		return err
 	}
@@ -352,7 +355,7 @@ func (v *volume) sweep(current string) error {
 }
 
 func (v *volume) names() ([]string, error) {
-	d, err := v.root.OpenFile(".", os.O_RDONLY, 0)
+	d, err := v.root.Open(".")
 	if err != nil {
 		return nil, err
 	}

@@ -24,14 +24,17 @@ type brokenDisk struct {
 	t *testing.T
 	*os.Root
 	left   int
-	failed string // the step that did
+	failed string   // the step that did
+	steps  []string // that didn't
 }
 
 func (d *brokenDisk) step(name string, args ...any) error {
+	text := strings.TrimSpace(fmt.Sprintln(append([]any{name}, args...)...))
 	if d.left--; d.left != 0 {
+		d.steps = append(d.steps, text)
 		return nil
 	}
-	d.failed = fmt.Sprint(append([]any{name + " "}, args...)...)
+	d.failed = text
 	return errBroken
 }
 
@@ -49,6 +52,8 @@ func (d *brokenDisk) OpenFile(name string, flag int, mode fs.FileMode) (*os.File
 	d.t.Cleanup(func() { r.Close() })
 	return w, nil
 }
+
+func (d *brokenDisk) Open(name string) (*os.File, error) { return d.OpenFile(name, os.O_RDONLY, 0) }
 
 func (d *brokenDisk) Lstat(name string) (fs.FileInfo, error) {
 	if err := d.step("lstat", name); err != nil {
@@ -151,12 +156,17 @@ func TestWriteVolumeFaults(t *testing.T) {
 	}
 	one := map[string]string{"token": "one", "gone": "x", "a/ca": "y"}
 	two := map[string]string{"token": "two", "a/ca": "y", "a/b/more": "z", "new": "n"}
-	for name, was := range map[string]map[string]string{"none": nil, "others": one, "the same": two} {
+	for name, was := range map[string]map[string]string{"none": nil, "others": one, "the same": two, "the same with other links": two} {
 		steps := 0
 		for triggered := true; triggered; steps++ {
 			dir := memDir(t)
 			if was != nil {
 				if _, err := keeper.WriteVolume(dir, texts(was)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if strings.HasSuffix(name, "other links") {
+				if err := errors.Join(os.Remove(filepath.Join(dir, "token")), os.Remove(filepath.Join(dir, "new")), os.Symlink("..data/gone", filepath.Join(dir, "gone"))); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -176,8 +186,8 @@ func TestWriteVolumeFaults(t *testing.T) {
 				t.Errorf("%s: %v, and there is %v", at, err, now)
 			}
 			reads := strings.HasPrefix(disk.failed, "lstat") || strings.HasPrefix(disk.failed, "readlink")
-			if triggered && err == nil && !reads {
-				t.Errorf("%s: no error", at)
+			if triggered && err == nil && !reads || !errors.Is(err, errBroken) && triggered && !reads && !strings.HasPrefix(disk.failed, "sync") {
+				t.Errorf("%s: %v, want the error of the disk", at, err)
 			}
 			if diff := cmp.Diff(before, state(t, dir)); changed != (diff != "") {
 				t.Errorf("%s: %v, changed: %v (-before +after):\n%s", at, err, changed, diff)
@@ -197,5 +207,51 @@ func TestWriteVolumeFaults(t *testing.T) {
 		if steps < 10 {
 			t.Errorf("from %s there are %d steps", name, steps)
 		}
+	}
+}
+
+// What ..data names is on the disk before it does, and so is each link when WriteVolume
+// returns (KUB-24).
+func TestWriteVolumeSteps(t *testing.T) {
+	root, err := os.OpenRoot(memDir(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	disk := &brokenDisk{t: t, Root: root}
+	if _, err := keeper.WriteVolumeTo(disk, map[string]keeper.File{"a/token": text("x")}); err != nil {
+		t.Fatal(err)
+	}
+	current, _ := root.Readlink("..data")
+	got := strings.ReplaceAll(strings.Join(disk.steps, "\n"), current, "..time")
+	const want = `lstat a
+readlink ..data
+remove ..data_tmp
+mkdir ..time
+mkdirall ..time/a
+open ..time/a/token
+sync ..time/a/token
+chmod ..time
+open ..time
+sync ..time
+chmod ..time/a
+open ..time/a
+sync ..time/a
+open .
+sync .
+symlink ..data_tmp
+rename ..data_tmp
+open .
+sync .
+open .
+sync .
+readlink a
+symlink a
+open .
+sync .
+open .
+sync .`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("steps, in which names are read twice after the rename (-want +got):\n%s", diff)
 	}
 }
