@@ -1,6 +1,7 @@
 package tokens_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"math"
@@ -8,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/tokens"
@@ -352,8 +355,12 @@ func TestSkipLookups(t *testing.T) {
 func TestGetterReturnsNothing(t *testing.T) {
 	w := tokentest.NewWorld()
 	w.Accounts["ci/builder"] = nil
-	_, err := tokentest.NewAuthenticator(t, w, nil).Authenticate(t.Context(), tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
-	if e, ok := errors.AsType[*tokens.UnavailableError](err); !ok || !strings.Contains(e.Error(), "neither an object nor an error") {
-		t.Fatalf("Authenticate() = %v, want an UnavailableError", err)
+	nilError := tokentest.AccountFunc(func(context.Context) (*corev1.ServiceAccount, error) { return nil, (*apierrors.StatusError)(nil) })
+	for _, accounts := range []tokens.ServiceAccountGetter{w, nilError} {
+		a := tokentest.NewAuthenticator(t, w, func(cfg *tokens.AuthenticatorConfig) { cfg.ServiceAccounts = accounts })
+		_, err := a.Authenticate(t.Context(), tokentest.Mint(t, ecKey, tokentest.BoundClaims()))
+		if e, ok := errors.AsType[*tokens.UnavailableError](err); !ok || !strings.Contains(e.Error(), "neither an object nor an error") {
+			t.Errorf("Authenticate() = %v, want an UnavailableError", err)
+		}
 	}
 }

@@ -43,9 +43,10 @@ var ErrOtherNamespace = errors.New("the getter returned an object of another nam
 // RequireIn is [contract.Require] for objects of any type: they must be in namespace or in
 // none.
 func RequireIn(namespace string, object metav1.Object, err error) (metav1.Object, error) {
-	switch {
-	case err != nil:
+	if _, err := contract.Require(&object, err); err != nil {
 		return nil, err
+	}
+	switch {
 	case IsNil(object):
 		return nil, contract.ErrNothing
 	case object.GetNamespace() != "" && object.GetNamespace() != namespace:

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubesa/serviceaccount/internal/contract"
@@ -24,6 +25,7 @@ func TestRequireIn(t *testing.T) {
 		{"typed nil", (*corev1.Pod)(nil), nil, contract.ErrNothing},
 		{"typed nil of metadata", (*metav1.ObjectMeta)(nil), nil, contract.ErrNothing},
 		{"error", (*corev1.Pod)(nil), down, down},
+		{"error that is a nil pointer", &corev1.Pod{}, (*apierrors.StatusError)(nil), contract.ErrNothing},
 		{"other namespace", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "prod"}}, nil, objects.ErrOtherNamespace},
 		{"namespace", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ci"}}, nil, nil},
 		{"no namespace", &corev1.Pod{}, nil, nil},
