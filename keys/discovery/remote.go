@@ -150,7 +150,7 @@ func (cfg *RemoteConfig) complete() (trust *url.URL, err error) {
 	cfg.RefreshEvery = cmp.Or(cfg.RefreshEvery, 5*time.Minute)
 	cfg.MaxAge = cmp.Or(cfg.MaxAge, time.Hour)
 	cfg.CoolDown = cmp.Or(cfg.CoolDown, min(10*time.Second, cfg.MaxAge/2))
-	if cfg.MaxAge > 0 && cfg.CoolDown > cfg.MaxAge/2 {
+	if cfg.CoolDown > cfg.MaxAge/2 {
 		list.Add("CoolDown", "is %s, want at most half of MaxAge, %s", cfg.CoolDown, cfg.MaxAge)
 	}
 	if cfg.RootCAs != nil && cfg.Transport != nil {
