@@ -116,15 +116,16 @@ func (b *builder) tell(name string) (stop func()) {
 	return func() { close(done); told.Wait() }
 }
 
-// programsFolder returns a folder of its own for what would be built now.
+// programsFolder returns a folder of its own for what would be built now. Checkouts of
+// the same versions share it.
 func programsFolder(ctx context.Context, module, version string) (string, error) {
 	mod, err := goCommand(ctx, module, "env", "GOMOD", "GOVERSION", "GOOS", "GOARCH", "GOFLAGS", "CGO_ENABLED")
 	if err != nil {
 		return "", err
 	}
+	gomod, settings, _ := strings.Cut(string(mod), "\n")
 	hash := sha256.New()
-	hash.Write(mod)
-	gomod, _, _ := strings.Cut(string(mod), "\n")
+	hash.Write([]byte(settings))
 	for _, name := range []string{gomod, filepath.Join(filepath.Dir(gomod), "go.sum")} {
 		data, err := os.ReadFile(name)
 		if err != nil {
