@@ -9,10 +9,12 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
+	"math"
 	"net"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,6 +144,7 @@ func TestClientFailures(t *testing.T) {
 	for name, answer := range map[string]*externaljwtv1.FetchKeysResponse{
 		"found no keys":               {RefreshHintSeconds: 1},
 		"found invalid refresh hint":  {Keys: s.answer.Keys, DataTimestamp: s.answer.DataTimestamp, RefreshHintSeconds: -1},
+		"invalid refresh hint":        {Keys: s.answer.Keys},
 		"invalid data timestamp":      {Keys: s.answer.Keys, RefreshHintSeconds: 1 << 62},
 		"found invalid public key id": {Keys: []*externaljwtv1.Key{{}}, DataTimestamp: s.answer.DataTimestamp, RefreshHintSeconds: 1},
 	} {
@@ -184,18 +187,60 @@ func TestClientFetchKeys(t *testing.T) {
 	}
 }
 
+// KEY-42: what the other process says is what Go has for it, as far as it goes.
+func TestClientValues(t *testing.T) {
+	s, client := start(t)
+	const most = math.MaxInt64 / int64(time.Second)
+	for seconds, want := range map[int64]time.Duration{
+		0: 0, 1: time.Second, most: time.Duration(most) * time.Second, most + 1: time.Duration(most) * time.Second, math.MaxInt64: time.Duration(most) * time.Second,
+		-1: -time.Second, -most: time.Duration(-most) * time.Second, -most - 1: time.Duration(-most) * time.Second, math.MinInt64: time.Duration(-most) * time.Second,
+	} {
+		s.life = seconds
+		if got, err := client.MaxTokenLifetime(t.Context()); err != nil || got != want {
+			t.Errorf("%d seconds: MaxTokenLifetime() = %v, %v, want %v", seconds, got, err, want)
+		}
+	}
+	s.answer.Keys = append(s.answer.Keys, &externaljwtv1.Key{KeyId: "k2", ExcludeFromOidcDiscovery: true})
+	if fetched, err := client.FetchKeys(t.Context()); err != nil || len(fetched.Keys) != 2 || fetched.Keys[0].ExcludeFromDiscovery || !fetched.Keys[1].ExcludeFromDiscovery {
+		t.Errorf("FetchKeys() = %+v, %v, want the second key excluded from discovery", fetched, err)
+	}
+}
+
+// A closed client says so, and one whose endpoint nobody serves says that.
+func TestClientWithoutAServer(t *testing.T) {
+	client, err := externalgrpc.Dial(filepath.Join(t.TempDir(), "s"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.FetchKeys(t.Context()); status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "no such file") {
+		t.Errorf("FetchKeys() = %v, want Unavailable: no such file", err)
+	}
+	if err := client.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := client.Close(); err == nil {
+		t.Error("a second Close() = nil, want an error")
+	}
+}
+
+// longPath is as long as the path of a socket can be.
+var longPath = "/" + strings.Repeat("s", len(syscall.RawSockaddrUnix{}.Path)-2)
+
 // KEY-57; and a zero byte, which the kernel would take for the end of a path or for the
 // beginning of an abstract name.
 func TestDialRefuses(t *testing.T) {
-	for _, endpoint := range []string{"", "@", "@.", "@a..b", "@a b", "@a/b", "@a.", "@a\x00", "@a\n", "\x00signer", "/run/signer.sock\x00", "signer\x00sock", "unix:///run/signer.sock", "unix:signer.sock", "tcp://localhost:1"} {
+	for _, endpoint := range []string{"", "@", "@.", "@a..b", "@a b", "@a/b", "@a.", "@a\x00", "@a\n", "\x00signer", "/run/signer.sock\x00", "signer\x00sock", "unix:///run/signer.sock", "unix:signer.sock", "tcp://localhost:1", longPath + "s"} {
 		if client, err := externalgrpc.Dial(endpoint); err == nil || client != nil {
 			t.Errorf("Dial(%q) was accepted", endpoint)
+		}
+		if listener, err := externalgrpc.Listen(t.Context(), endpoint); err == nil || listener != nil || !strings.Contains(err.Error(), "externalgrpc: ") {
+			t.Errorf("Listen(%q) = %v, want an error", endpoint, err)
 		}
 		if err := externalgrpc.Serve(t.Context(), endpoint, nil); err == nil || !strings.Contains(err.Error(), "endpoint") {
 			t.Errorf("Serve(%q) = %v, want an error about the endpoint", endpoint, err)
 		}
 	}
-	for _, endpoint := range []string{"/run/signer.sock", "signer.sock", "@signer", "@a.b-c_d"} {
+	for _, endpoint := range []string{"/run/signer.sock", "signer.sock", longPath, "@signer", "@a.b-c_d"} {
 		client, err := externalgrpc.Dial(endpoint)
 		if err != nil {
 			t.Errorf("%q: %v", endpoint, err)

@@ -73,10 +73,7 @@ func listen(ctx context.Context, endpoint string, users []int) (net.Listener, er
 	}
 	listener.(*net.UnixListener).SetUnlinkOnClose(false)
 	own, err := os.Lstat(endpoint)
-	if err == nil {
-		err = os.Chmod(endpoint, peers.mode())
-	}
-	if err != nil {
+	if err := errors.Join(err, os.Chmod(endpoint, peers.mode())); err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
 	return &checked{listener, peers, endpoint, own}, nil
@@ -138,7 +135,7 @@ func (l *checked) Close() error {
 		return err
 	}
 	defer unlock()
-	if now, err := os.Lstat(l.name); err != nil || !os.SameFile(now, l.own) {
+	if now, _ := os.Lstat(l.name); !os.SameFile(now, l.own) {
 		return nil // removed, or replaced by another server
 	}
 	return os.Remove(l.name)

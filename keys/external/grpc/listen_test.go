@@ -5,6 +5,7 @@ package externalgrpc_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -122,24 +123,29 @@ func TestListenReplaced(t *testing.T) {
 // A socket in a folder in which others may replace it is refused, and so is a link in
 // its place.
 func TestListenFolder(t *testing.T) {
-	for name, prepare := range map[string]func(dir string) error{
-		"writable":          func(dir string) error { return os.Chmod(dir, 0o777) },
-		"writable by group": func(dir string) error { return os.Chmod(dir, 0o1757&^0o1000|0o020) },
-		"writable parent":   func(dir string) error { return os.Chmod(filepath.Dir(dir), 0o777) },
-		"a file": func(dir string) error {
+	for _, tt := range []struct {
+		name, want string
+		prepare    func(dir string) error
+	}{
+		{"writable", "writable", func(dir string) error { return os.Chmod(dir, 0o777) }},
+		{"writable by group", "writable", func(dir string) error { return os.Chmod(dir, 0o1757&^0o1000|0o020) }},
+		{"writable parent", "writable", func(dir string) error { return os.Chmod(filepath.Dir(dir), 0o777) }},
+		{"a file", "not a folder", func(dir string) error {
 			return errors.Join(os.Remove(dir), os.WriteFile(dir, nil, 0o600))
-		},
-		"a link in place of the socket": func(dir string) error { return os.Symlink("elsewhere", filepath.Join(dir, "s")) },
-		"a FIFO in place of the socket": func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "s"), 0o600) },
+		}},
+		{"a link in place of the socket", "no socket", func(dir string) error { return os.Symlink("elsewhere", filepath.Join(dir, "s")) }},
+		{"a FIFO in place of the socket", "no socket", func(dir string) error { return syscall.Mkfifo(filepath.Join(dir, "s"), 0o600) }},
 	} {
 		dir := filepath.Join(t.TempDir(), "folder")
-		if err := errors.Join(os.Mkdir(dir, 0o755), prepare(dir)); err != nil {
+		if err := errors.Join(os.Mkdir(dir, 0o755), tt.prepare(dir)); err != nil {
 			t.Fatal(err)
 		}
 		listener, err := externalgrpc.Listen(t.Context(), filepath.Join(dir, "s"))
 		if err == nil {
 			listener.Close()
-			t.Errorf("%s: Listen() = nil, want an error", name)
+		}
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: Listen() = %v, want an error that says %q", tt.name, err, tt.want)
 		}
 	}
 	dir := filepath.Join(t.TempDir(), "folder")
@@ -151,6 +157,31 @@ func TestListenFolder(t *testing.T) {
 		t.Fatalf("sticky: Listen() = %v", err)
 	}
 	listener.Close()
+}
+
+// A listener is closed once, also if its folder is gone.
+func TestListenClose(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "folder")
+	for _, remove := range []bool{false, true} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		listener, err := externalgrpc.Listen(t.Context(), filepath.Join(dir, "s"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if remove {
+			if err := os.RemoveAll(dir); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := listener.Close(); errors.Is(err, fs.ErrNotExist) != remove || !remove && err != nil {
+			t.Errorf("folder removed: %v, Close() = %v", remove, err)
+		}
+		if err := listener.Close(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("folder removed: %v, a second Close() = %v, want ErrClosed", remove, err)
+		}
+	}
 }
 
 // One who waits for the folder's lock honours his context.

@@ -24,20 +24,22 @@ func newPeers(others []int) (peers, error) {
 	if !canTellUsers {
 		return nil, errNoCredentials
 	}
+	p := peers{0, os.Geteuid()}
 	for _, user := range others {
 		if user < 0 {
 			return nil, fmt.Errorf("user %d, want an id of 0 or more", user)
 		}
+		if !slices.Contains(p, user) {
+			p = append(p, user)
+		}
 	}
-	return append(peers{0, os.Geteuid()}, others...), nil
+	return p, nil
 }
 
 // mode returns the mode of a socket for p: the kernel checks no more than check does.
 func (p peers) mode() fs.FileMode {
-	for _, user := range p {
-		if user != 0 && user != os.Geteuid() {
-			return 0o666
-		}
+	if len(p) > 2 { // not root and this user alone
+		return 0o666
 	}
 	return 0o600
 }
@@ -73,7 +75,7 @@ func (p peers) check(conn net.Conn) error {
 	if err != nil {
 		return err
 	}
-	user := -1
+	var user int
 	failed := raw.Control(func(fd uintptr) { user, err = userOf(int(fd)) })
 	if err := errors.Join(failed, err); err != nil {
 		return err

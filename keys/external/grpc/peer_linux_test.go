@@ -1,8 +1,10 @@
 package externalgrpc_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -157,6 +159,59 @@ func TestDialOtherUsers(t *testing.T) {
 		if _, err := known.FetchKeys(t.Context()); err != nil {
 			t.Errorf("%s: FetchKeys() of a named user = %v", name, err)
 		}
+	}
+}
+
+// The kernel keeps other users away from a socket that is for this one alone.
+func TestListenMode(t *testing.T) {
+	for _, tt := range []struct {
+		users []int
+		mode  fs.FileMode
+	}{{nil, 0o600}, {[]int{0, os.Geteuid()}, 0o600}, {[]int{stranger}, 0o666}, {[]int{65534}, 0o666}} {
+		endpoint := endpoints(t)["path"]
+		listener, err := externalgrpc.Listen(t.Context(), endpoint, tt.users...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(endpoint); err != nil || info.Mode().Perm() != tt.mode {
+			t.Errorf("for %v: the socket has the mode %v, %v, want %v", tt.users, info.Mode(), err, tt.mode)
+		}
+		listener.Close()
+		client, err := externalgrpc.Dial(endpoint, tt.users...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+	}
+}
+
+// Two servers don't share an abstract socket, whose end has nothing to do with folders.
+func TestListenAbstract(t *testing.T) {
+	endpoint := endpoints(t)["abstract"]
+	first, err := externalgrpc.Listen(t.Context(), endpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := externalgrpc.Listen(t.Context(), endpoint); !errors.Is(err, syscall.EADDRINUSE) || second != nil {
+		t.Errorf("a second Listen() = %v, want EADDRINUSE", err)
+	}
+	folder, err := os.Open(".")
+	if err == nil {
+		err = syscall.Flock(int(folder.Fd()), syscall.LOCK_EX)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	if err := first.Close(); err != nil {
+		t.Errorf("Close() = %v", err)
+	}
+}
+
+// What the kernel refuses is an error.
+func TestListenNoSockets(t *testing.T) {
+	if listener, err := externalgrpc.Listen(t.Context(), "/proc/s"); err == nil || listener != nil || !strings.Contains(err.Error(), "bind") {
+		t.Errorf("Listen() = %v, want an error of the kernel", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"google.golang.org/grpc"
@@ -137,17 +138,25 @@ func Serve(ctx context.Context, endpoint string, service external.Service, users
 	}
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(maxRequestBytes), grpc.MaxHeaderListSize(maxHeaderBytes), grpc.ConnectionTimeout(connectLimit))
 	externaljwtv1.RegisterExternalJWTSignerServer(s, answers)
-	stopped := make(chan struct{})
-	release := context.AfterFunc(ctx, func() {
-		defer close(stopped)
-		hard := time.AfterFunc(stopLimit, s.Stop)
-		defer hard.Stop()
-		s.GracefulStop()
-	})
-	err = s.Serve(listener)
-	if !release() {
-		<-stopped
-		return nil
+	return serve(ctx, s, listener)
+}
+
+// serve serves s on listener until ctx is done, and returns nil, or until listener
+// fails. Then no connection is left.
+func serve(ctx context.Context, s *grpc.Server, listener net.Listener) error {
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(listener) }() // which waits for GracefulStop
+	select {
+	case err := <-ended:
+		s.Stop()
+		return fmt.Errorf("externalgrpc: endpoint %q: %w", listener.Addr(), err)
+	case <-ctx.Done():
 	}
-	return fmt.Errorf("externalgrpc: endpoint %q: %w", endpoint, err)
+	go s.GracefulStop()
+	select {
+	case <-ended:
+	case <-time.After(stopLimit):
+		go s.Stop() // which may wait for a service that ignores its context
+	}
+	return nil
 }

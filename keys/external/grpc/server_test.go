@@ -179,6 +179,7 @@ func TestServeErrors(t *testing.T) {
 		{badService{panic: true}, codes.Internal},
 		{badService{err: keys.ErrNoSigningKey}, codes.FailedPrecondition},
 		{badService{err: external.ErrBadClaims}, codes.InvalidArgument},
+		{badService{err: context.Canceled}, codes.Canceled},
 		{badService{err: context.DeadlineExceeded}, codes.DeadlineExceeded},
 		{badService{err: errors.New("the device is busy")}, codes.Unavailable},
 		{badService{err: status.Error(codes.PermissionDenied, "no")}, codes.PermissionDenied},
@@ -197,6 +198,29 @@ func TestServeErrors(t *testing.T) {
 		}
 	}
 }
+
+// KEY-44: a key that isn't to be published says so.
+func TestServerKeys(t *testing.T) {
+	s, err := externalgrpc.NewServer(keysService{external.Key{ID: "a"}, external.Key{ID: "b", ExcludeFromDiscovery: true}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := s.FetchKeys(t.Context(), nil)
+	if err != nil || len(answer.Keys) != 2 || answer.Keys[0].ExcludeFromOidcDiscovery || !answer.Keys[1].ExcludeFromOidcDiscovery {
+		t.Errorf("FetchKeys() = %v, %v, want the second key excluded from discovery", answer, err)
+	}
+}
+
+// A keysService has keys, and signs nothing.
+type keysService []external.Key
+
+func (keysService) Sign(context.Context, string) (string, string, error) { return "", "", nil }
+
+func (s keysService) FetchKeys(context.Context) (*external.Keys, error) {
+	return &external.Keys{Keys: s}, nil
+}
+
+func (keysService) MaxTokenLifetime(context.Context) (time.Duration, error) { return 0, nil }
 
 func TestNewServerRefuses(t *testing.T) {
 	for _, service := range []external.Service{nil, (*external.Server)(nil)} {

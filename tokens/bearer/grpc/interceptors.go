@@ -60,7 +60,7 @@ type Event struct {
 	Err      error            // see [bearer.Gate.Authenticate]
 	Took     time.Duration    // until then
 
-	// Panic and Stack are set if the Verifier or Authorize panicked.
+	// Panic and Stack are set if the Verifier, Authorize or Public panicked.
 	Panic any
 	Stack []byte
 }
@@ -118,17 +118,16 @@ func (s *authenticatedStream) Context() context.Context { return s.ctx }
 
 // authenticate returns the context for the handler, or the status that ends the call.
 func (i *Interceptors) authenticate(ctx context.Context, method string) (context.Context, error) {
-	if i.cfg.Public != nil && i.cfg.Public(method) {
+	start := time.Now()
+	// gRPC lets the process die of a panic.
+	public, err := flight.Catch("Public", func() (bool, error) { return i.cfg.Public != nil && i.cfg.Public(method), nil })
+	if public {
 		return withoutToken(ctx), nil
 	}
-	start := time.Now()
-	e := Event{Method: method, Code: codes.OK}
-	e.Identity, e.Err = i.gate.Authenticate(ctx, metadata.ValueFromIncomingContext(ctx, authorization), func(id *tokens.Identity) error {
-		if i.cfg.Authorize == nil {
-			return nil
-		}
-		return i.cfg.Authorize(ctx, method, id)
-	})
+	e := Event{Method: method, Code: codes.OK, Err: err}
+	if err == nil {
+		e.Identity, e.Err = i.authorized(ctx, method)
+	}
 	var ended error
 	if e.Err != nil {
 		f := bearer.FailureOf(e.Err)
@@ -146,6 +145,16 @@ func (i *Interceptors) authenticate(ctx context.Context, method string) (context
 	return bearer.WithIdentity(withoutToken(ctx), e.Identity), nil
 }
 
+// authorized returns who calls method, if that ServiceAccount may.
+func (i *Interceptors) authorized(ctx context.Context, method string) (*tokens.Identity, error) {
+	return i.gate.Authenticate(ctx, metadata.ValueFromIncomingContext(ctx, authorization), func(id *tokens.Identity) error {
+		if i.cfg.Authorize == nil {
+			return nil
+		}
+		return i.cfg.Authorize(ctx, method, id)
+	})
+}
+
 // codeOf returns the gRPC code of the HTTP status of a failure.
 func codeOf(status int) codes.Code {
 	switch status {
@@ -160,9 +169,6 @@ func codeOf(status int) codes.Code {
 // withoutToken returns ctx with metadata that has no token.
 func withoutToken(ctx context.Context) context.Context {
 	md, _ := metadata.FromIncomingContext(ctx) // a copy
-	if len(md.Get(authorization)) == 0 {
-		return ctx
-	}
 	md.Delete(authorization)
 	return metadata.NewIncomingContext(ctx, md)
 }

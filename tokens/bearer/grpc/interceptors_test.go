@@ -118,6 +118,12 @@ func TestInterceptors(t *testing.T) {
 		{name: "public", header: []string{"Bearer good"}, mutate: func(c *bearergrpc.Config, _ *verifier) {
 			c.Public = func(method string) bool { return strings.HasPrefix(method, "/grpc.health.v1.Health/") }
 		}, public: true},
+		{name: "others are public", mutate: func(c *bearergrpc.Config, _ *verifier) {
+			c.Public = func(string) bool { return false }
+		}, code: codes.Unauthenticated},
+		{name: "panic of Public", header: []string{"Bearer good"}, mutate: func(c *bearergrpc.Config, _ *verifier) {
+			c.Public = func(string) bool { panic("hunter2") }
+		}, code: codes.Unavailable},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			v := &verifier{}
@@ -155,7 +161,7 @@ func TestInterceptors(t *testing.T) {
 				t.Fatalf("Observe was called %d times", len(events))
 			}
 			for _, e := range events {
-				if e.Code != tt.code || (e.Err == nil) != (tt.code == codes.OK) || (e.Panic != nil) != (tt.name == "panic") || !strings.HasPrefix(e.Method, "/grpc.health.v1.Health/") {
+				if e.Code != tt.code || (e.Err == nil) != (tt.code == codes.OK) || (e.Panic != nil) != strings.HasPrefix(tt.name, "panic") || e.Took <= 0 || !strings.HasPrefix(e.Method, "/grpc.health.v1.Health/") {
 					t.Errorf("Observe got %+v", e)
 				}
 			}
