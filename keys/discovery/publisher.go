@@ -317,7 +317,10 @@ func (p *Publisher) Documents() (config, jwks []byte) {
 // application/jwk-set+json, and a Cache-Control like that of the handler.
 func (p *Publisher) Publish(dir string) error {
 	docs := p.current.Load()
-	if docs.config.data == nil {
+	switch {
+	case dir == "": // which would be the root of the file system
+		return errors.New("discovery: publishing: no folder")
+	case docs.config.data == nil:
 		return fmt.Errorf("discovery: publishing: %w", docs.err)
 	}
 	if err := publishFile(dir, JWKSPath, docs.jwks.data); err != nil {

@@ -447,6 +447,9 @@ func TestPublisherPublish(t *testing.T) {
 		t.Error("not the changed file alone was written")
 	}
 
+	if err := d.Publish(""); fmt.Sprint(err) != "discovery: publishing: no folder" {
+		t.Errorf("Publish() without a folder = %v", err)
+	}
 	if err := d.Publish(names[0]); err == nil || !strings.HasPrefix(err.Error(), "discovery: publishing: mkdir ") {
 		t.Errorf("Publish(a file) = %v", err)
 	}
