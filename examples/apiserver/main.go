@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -28,13 +29,17 @@ type options struct {
 func parse(args []string, output io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("apiserver", flag.ContinueOnError)
-	flags.SetOutput(output)
+	flags.SetOutput(io.Discard) // a mistake is one line
 	flags.StringVar(&o.data, "data", "", "`folder` that keeps objects and keys between runs; without it nothing is kept")
 	flags.IntVar(&o.port, "port", 0, "`port` on loopback; 0 means one that is free")
 	flags.IntVar(&o.replicas, "replicas", 2, "`number` of API servers, and of managers")
 	names := flags.String("clusters", "red,blue", "`names` of clusters")
 	flags.BoolVar(&o.tour, "tour", false, "demonstrate it, and exit")
 	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(output)
+			flags.Usage()
+		}
 		return o, err
 	}
 	o.tenants = strings.Split(*names, ",")
@@ -57,7 +62,7 @@ func parse(args []string, output io.Writer) (options, error) {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -51,8 +52,13 @@ func TestParse(t *testing.T) {
 		t.Errorf("parse() = %v", err)
 	}
 	for _, args := range [][]string{{"x"}, {"-replicas=0"}, {"-port=-1"}, {"-clusters=a,a"}, {"-clusters=root"}, {"-clusters=A"}, {"-nonsense"}} {
-		if _, err := parse(args, testLog{t}); err == nil {
-			t.Errorf("parse(%q) succeeded", args)
+		var output strings.Builder
+		if _, err := parse(args, &output); err == nil || output.Len() > 0 {
+			t.Errorf("parse(%q) = %v, and wrote %q, want an error alone", args, err, output.String())
 		}
+	}
+	var help strings.Builder
+	if _, err := parse([]string{"-h"}, &help); err != flag.ErrHelp || !strings.Contains(help.String(), "-tour") {
+		t.Errorf("parse(-h) = %v, and wrote %q, want the help", err, help.String())
 	}
 }

@@ -34,14 +34,13 @@ type options struct {
 func parse(args []string, output io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("kubernetes", flag.ContinueOnError)
-	flags.SetOutput(output)
 	flags.StringVar(&o.data, "data", "", "`folder` that keeps the cluster and its keys between runs; without it nothing is kept")
 	flags.IntVar(&o.port, "port", 0, "`port` of the API server on loopback; 0 means one that is free")
 	flags.IntVar(&o.replicas, "replicas", 1, "`number` of managers; one leads, the others wait to take over")
 	flags.StringVar(&o.era, "era", eraProjected, "Kubernetes `version` that pods get tokens like: 1.20 or 1.37")
 	flags.DurationVar(&o.maxAge, "key-max-age", 10*time.Second, "how long the API server may keep what it knows of the keys")
 	flags.BoolVar(&o.tour, "tour", false, "show the tour of README.md with kubectl, and end")
-	if err := flags.Parse(args); err != nil {
+	if err := parseFlags(flags, args, output); err != nil {
 		return o, err
 	}
 	var errs []error
@@ -55,6 +54,17 @@ func parse(args []string, output io.Writer) (options, error) {
 		errs = append(errs, fmt.Errorf("-replicas is %d, -port %d, -key-max-age %v: want at least 1, at most 65535, and at least 1s", o.replicas, o.port, o.maxAge))
 	}
 	return o, errors.Join(errs...)
+}
+
+// parseFlags parses args, and writes help to output. A mistake is one line.
+func parseFlags(flags *flag.FlagSet, args []string, output io.Writer) error {
+	flags.SetOutput(io.Discard)
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(output)
+		flags.Usage()
+	}
+	return err
 }
 
 func main() {

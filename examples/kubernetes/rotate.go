@@ -19,7 +19,7 @@ func rotate(ctx context.Context, args []string, out io.Writer) error {
 	flags := flag.NewFlagSet("rotate", flag.ContinueOnError)
 	data := flags.String("data", "", "`folder` of the cluster, as given to it")
 	maxAge := flags.Duration("key-max-age", 10*time.Second, "as given to it")
-	if err := flags.Parse(args); err != nil {
+	if err := parseFlags(flags, args, out); err != nil {
 		return err
 	}
 	if *data == "" {

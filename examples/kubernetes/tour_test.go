@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"flag"
 	"os"
 	"strings"
 	"testing"
@@ -111,9 +112,14 @@ func TestParse(t *testing.T) {
 		t.Errorf("parse() = %v", err)
 	}
 	for _, args := range [][]string{{"x"}, {"-era=1.19"}, {"-replicas=0"}, {"-port=-1"}, {"-port=65536"}, {"-key-max-age=1ms"}, {"-nonsense"}} {
-		if _, err := parse(args, testLog{t}); err == nil {
-			t.Errorf("parse(%q) succeeded", args)
+		var output strings.Builder
+		if _, err := parse(args, &output); err == nil || output.Len() > 0 {
+			t.Errorf("parse(%q) = %v, and wrote %q, want an error alone", args, err, output.String())
 		}
+	}
+	var help strings.Builder
+	if _, err := parse([]string{"-h"}, &help); err != flag.ErrHelp || !strings.Contains(help.String(), "-tour") {
+		t.Errorf("parse(-h) = %v, and wrote %q, want the help", err, help.String())
 	}
 }
 

@@ -34,7 +34,7 @@ type options struct {
 func parse(args []string, output io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("webhook", flag.ContinueOnError)
-	flags.SetOutput(output)
+	flags.SetOutput(io.Discard) // a mistake is one line
 	flags.StringVar(&o.listen, "listen", ":8443", "`address` to serve on")
 	flags.StringVar(&o.certFile, "cert", "/tls/tls.crt", "`file` of the serving certificate; read again when it changes")
 	flags.StringVar(&o.keyFile, "key", "/tls/tls.key", "`file` of the certificate's private key")
@@ -44,6 +44,10 @@ func parse(args []string, output io.Writer) (options, error) {
 	flags.BoolVar(&o.strict, "strict", false, "close the gaps of Kubernetes' own plugin: see admission.Config.Strict")
 	flags.DurationVar(&o.drain, "drain", 5*time.Second, "`time` to go on serving, not ready, before shutting down")
 	if err := flags.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			flags.SetOutput(output)
+			flags.Usage()
+		}
 		return o, err
 	}
 	if flags.NArg() > 0 {

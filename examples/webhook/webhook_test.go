@@ -375,6 +375,10 @@ func TestFlags(t *testing.T) {
 	if _, err := parse([]string{"extra"}, io.Discard); err == nil || !strings.Contains(err.Error(), `"extra"`) {
 		t.Errorf("parse() = %v, want that it did not expect extra", err)
 	}
+	var mistake bytes.Buffer
+	if _, err := parse([]string{"-nonsense"}, &mistake); err == nil || mistake.Len() > 0 {
+		t.Errorf("parse(-nonsense) = %v, and wrote %q, want an error alone", err, mistake.String())
+	}
 	var help bytes.Buffer
 	if _, err := parse([]string{"-h"}, &help); !errors.Is(err, flag.ErrHelp) || !strings.Contains(help.String(), "-drain") {
 		t.Errorf("parse() = %v with the help %s", err, help.String())
