@@ -126,12 +126,12 @@ func bundleName(name string) bool {
 // kubelet promises no order; here it is that of the content, so that equal bundles make
 // equal files.
 func certificatesOf(bundles []*certificatesv1.ClusterTrustBundle) []byte {
-	certificates := map[string]bool{}
+	certificates := map[string]struct{}{}
 	for _, b := range bundles {
 		block, rest := pem.Decode([]byte(b.Spec.TrustBundle))
 		for ; block != nil; block, rest = pem.Decode(rest) {
 			if block.Type == "CERTIFICATE" {
-				certificates[string(block.Bytes)] = true
+				certificates[string(block.Bytes)] = struct{}{}
 			}
 		}
 	}

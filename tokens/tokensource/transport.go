@@ -64,6 +64,11 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
+// CloseIdleConnections closes those of Base, for [http.Client.CloseIdleConnections].
+func (t *Transport) CloseIdleConnections() {
+	(&http.Client{Transport: t.Base}).CloseIdleConnections()
+}
+
 func (t *Transport) token(r *http.Request) (*tokens.Token, error) {
 	if r.URL.Scheme != "https" && !t.InsecureAllowHTTP {
 		return nil, fmt.Errorf("tokensource: no token is sent to %s://%s: want https", r.URL.Scheme, r.URL.Host)

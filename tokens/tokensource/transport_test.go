@@ -19,6 +19,7 @@ type seen struct {
 	headers []string
 	status  int
 	err     error
+	closed  bool // the idle connections
 }
 
 func (s *seen) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -166,6 +167,18 @@ func TestTransportRedirects(t *testing.T) {
 	to.Response = &http.Response{}
 	if _, err := transport.RoundTrip(to); err != nil || base.headers[1] == "" {
 		t.Errorf("got %v and sent %q, want a token", err, base.headers)
+	}
+}
+
+func (s *seen) CloseIdleConnections() { s.closed = true }
+
+// The client's idle connections are those of Base.
+func TestTransportCloseIdleConnections(t *testing.T) {
+	base := &seen{}
+	client := &http.Client{Transport: &tokensource.Transport{Base: base}}
+	client.CloseIdleConnections()
+	if !base.closed {
+		t.Error("the connections of Base stay")
 	}
 }
 
