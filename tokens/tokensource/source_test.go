@@ -331,9 +331,9 @@ func TestSourceBadMints(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				var minting context.Context
+				minting := make(chan context.Context, 1)
 				s := newSource(t, tokensource.Config{MintTimeout: 2 * time.Second, Mint: func(ctx context.Context) (*tokens.Token, error) {
-					minting = ctx
+					minting <- ctx
 					return tt.mint(ctx)
 				}})
 				start := time.Now()
@@ -344,7 +344,7 @@ func TestSourceBadMints(t *testing.T) {
 				if took := time.Since(start); took > 2*time.Second {
 					t.Errorf("took %v, want at most MintTimeout", took)
 				}
-				if minting.Err() == nil {
+				if (<-minting).Err() == nil {
 					t.Error("the context of Mint goes on after it")
 				}
 				time.Sleep(time.Hour) // the deaf one ends too
