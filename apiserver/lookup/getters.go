@@ -52,43 +52,41 @@ type (
 )
 
 func (g accountsOr) GetServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, error) {
-	if account, err := g.cached.GetServiceAccount(ctx, namespace, name); err == nil && account != nil {
-		return account, nil
-	}
-	return g.live.GetServiceAccount(ctx, namespace, name)
+	return namespaced(ctx, namespace, name, g.cached.GetServiceAccount, g.live.GetServiceAccount)
 }
 
 func (g secretsOr) GetSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	if secret, err := g.cached.GetSecret(ctx, namespace, name); err == nil && secret != nil {
-		return secret, nil
-	}
-	return g.live.GetSecret(ctx, namespace, name)
+	return namespaced(ctx, namespace, name, g.cached.GetSecret, g.live.GetSecret)
 }
 
 func (g podsOr) GetPod(ctx context.Context, namespace, name string) (*corev1.Pod, error) {
-	if pod, err := g.cached.GetPod(ctx, namespace, name); err == nil && pod != nil {
-		return pod, nil
-	}
-	return g.live.GetPod(ctx, namespace, name)
+	return namespaced(ctx, namespace, name, g.cached.GetPod, g.live.GetPod)
 }
 
 func (g nodesOr) GetNode(ctx context.Context, name string) (*corev1.Node, error) {
-	if node, err := g.cached.GetNode(ctx, name); err == nil && node != nil {
-		return node, nil
-	}
-	return g.live.GetNode(ctx, name)
+	return clusterWide(ctx, name, g.cached.GetNode, g.live.GetNode)
 }
 
 func (g webhooksOr) GetValidatingWebhookConfiguration(ctx context.Context, name string) (*admissionregistrationv1.ValidatingWebhookConfiguration, error) {
-	if webhook, err := g.cached.GetValidatingWebhookConfiguration(ctx, name); err == nil && webhook != nil {
-		return webhook, nil
-	}
-	return g.live.GetValidatingWebhookConfiguration(ctx, name)
+	return clusterWide(ctx, name, g.cached.GetValidatingWebhookConfiguration, g.live.GetValidatingWebhookConfiguration)
 }
 
 func (g webhooksOr) GetMutatingWebhookConfiguration(ctx context.Context, name string) (*admissionregistrationv1.MutatingWebhookConfiguration, error) {
-	if webhook, err := g.cached.GetMutatingWebhookConfiguration(ctx, name); err == nil && webhook != nil {
-		return webhook, nil
+	return clusterWide(ctx, name, g.cached.GetMutatingWebhookConfiguration, g.live.GetMutatingWebhookConfiguration)
+}
+
+// clusterWide returns what cached finds, or else what live does.
+func clusterWide[T any](ctx context.Context, name string, cached, live func(context.Context, string) (*T, error)) (*T, error) {
+	if object, err := cached(ctx, name); err == nil && object != nil {
+		return object, nil
 	}
-	return g.live.GetMutatingWebhookConfiguration(ctx, name)
+	return live(ctx, name)
+}
+
+// namespaced does the same for an object in a namespace.
+func namespaced[T any](ctx context.Context, namespace, name string, cached, live func(context.Context, string, string) (*T, error)) (*T, error) {
+	in := func(get func(context.Context, string, string) (*T, error)) func(context.Context, string) (*T, error) {
+		return func(ctx context.Context, name string) (*T, error) { return get(ctx, namespace, name) }
+	}
+	return clusterWide(ctx, name, in(cached), in(live))
 }

@@ -199,7 +199,7 @@ func TestServeErrors(t *testing.T) {
 	}
 }
 
-// KEY-44: a key that isn't to be published says so.
+// KEY-42: a key that isn't to be published says so.
 func TestServerKeys(t *testing.T) {
 	s, err := externalgrpc.NewServer(keysService{external.Key{ID: "a"}, external.Key{ID: "b", ExcludeFromDiscovery: true}})
 	if err != nil {
