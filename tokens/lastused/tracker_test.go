@@ -222,6 +222,7 @@ func TestLastUsedRunAgain(t *testing.T) {
 		if diff := cmp.Diff(want, events[0], cmp.Comparer(func(a, b error) bool { return a == b })); diff != "" {
 			t.Errorf("Observe (-want +got):\n%s", diff)
 		}
+		synctest.Wait() // for the patch that was left
 		p.hang = false
 		ctx, cancel = context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
