@@ -2,6 +2,7 @@ package tokensource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -78,7 +79,11 @@ func (t *Transport) token(r *http.Request) (*tokens.Token, error) {
 	if err := mistakes.Err(); err != nil {
 		return nil, err
 	}
-	return t.Source.Token(r.Context())
+	token, err := t.Source.Token(r.Context())
+	if err == nil && (token == nil || token.Value == "") {
+		err = errors.New("tokensource: the Provider returned neither a token nor an error")
+	}
+	return token, err
 }
 
 // redirectedElsewhere reports whether r follows a redirect that came from

@@ -200,3 +200,20 @@ func TestTransportWithoutSource(t *testing.T) {
 		}
 	}
 }
+
+// A Provider that breaks its contract gives an error that says so, and nothing is sent.
+func TestTransportOfABrokenProvider(t *testing.T) {
+	for _, token := range []*tokens.Token{nil, {}} {
+		transport := &tokensource.Transport{Source: brokenProvider{token}, Base: http.NewFileTransport(http.Dir(t.TempDir()))}
+		_, err := transport.RoundTrip(httptest.NewRequest(http.MethodGet, "https://example.org", nil))
+		if err == nil || err.Error() != "tokensource: the Provider returned neither a token nor an error" {
+			t.Errorf("RoundTrip() with the token %v = %v, want an error", token, err)
+		}
+	}
+}
+
+// A brokenProvider has a token that is none.
+type brokenProvider struct{ token *tokens.Token }
+
+func (p brokenProvider) Token(context.Context) (*tokens.Token, error) { return p.token, nil }
+func (brokenProvider) Discard(string)                                 {}
