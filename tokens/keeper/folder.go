@@ -22,7 +22,7 @@ type FolderConfig struct {
 
 	// Fill is required. It returns all files of the folder, and when they must be renewed
 	// at the latest: when the first token in them expires; zero for never. [Payload] is
-	// one. Its context ends after 30 s.
+	// one. Nil files are an error. Its context ends after 30 s.
 	Fill func(ctx context.Context) (files map[string]File, expiry time.Time, err error)
 
 	// Observe, if set, is called after each renewal and each failure. It must be fast and
@@ -113,10 +113,12 @@ func (f *Folder) fill(ctx context.Context, now time.Time) (next time.Time, err e
 		files, expiry, err := f.cfg.Fill(ctx)
 		return filling{files, expiry}, err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return next, err
-	}
-	if !got.expiry.IsZero() && !now.Before(got.expiry) {
+	case got.files == nil: // which would remove all that are there, for good
+		return next, errors.New("keeper: Fill returned neither files nor an error")
+	case !got.expiry.IsZero() && !now.Before(got.expiry):
 		return next, errors.New("keeper: a token of the new files has expired already")
 	}
 	if _, err := WriteVolume(f.cfg.Dir, got.files); err != nil {

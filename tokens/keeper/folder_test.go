@@ -68,7 +68,8 @@ func TestFolderFails(t *testing.T) {
 		"a bad path": func(context.Context) (map[string]keeper.File, time.Time, error) {
 			return map[string]keeper.File{"../token": {}}, time.Time{}, nil
 		},
-		"panic": func(context.Context) (map[string]keeper.File, time.Time, error) { panic("hunter2") },
+		"nothing": func(context.Context) (map[string]keeper.File, time.Time, error) { return nil, time.Time{}, nil },
+		"panic":   func(context.Context) (map[string]keeper.File, time.Time, error) { panic("hunter2") },
 	} {
 		dir := memDir(t)
 		var event keeper.Event
@@ -109,7 +110,7 @@ func TestFolderRenewal(t *testing.T) {
 			}
 			folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: memDir(t), Now: func() time.Time { return noon }, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
 				calls++
-				return nil, expiry, nil
+				return map[string]keeper.File{}, expiry, nil
 			}})
 			if err != nil {
 				t.Fatal(err)
@@ -149,7 +150,7 @@ func TestFolderBackOff(t *testing.T) {
 				if down.Load() {
 					return nil, time.Time{}, errors.New("down")
 				}
-				return nil, time.Now().Add(time.Minute), nil
+				return map[string]keeper.File{}, time.Now().Add(time.Minute), nil
 			},
 		})
 		if err != nil {
@@ -189,7 +190,7 @@ func TestFolderRunForEver(t *testing.T) {
 		calls, looks := 0, 0
 		folder, err := keeper.NewFolder(keeper.FolderConfig{Dir: dir, Now: func() time.Time { looks++; return time.Now() }, Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
 			calls++
-			return nil, time.Time{}, nil
+			return map[string]keeper.File{}, time.Time{}, nil
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -217,7 +218,7 @@ func TestFolderClockSet(t *testing.T) {
 			Dir: dir, Now: func() time.Time { return time.Now().Add(time.Duration(offset.Load())) },
 			Fill: func(context.Context) (map[string]keeper.File, time.Time, error) {
 				calls++
-				return nil, time.Now().Add(time.Duration(offset.Load()) + time.Hour), down
+				return map[string]keeper.File{}, time.Now().Add(time.Duration(offset.Load()) + time.Hour), down
 			},
 		})
 		if err != nil {
@@ -260,7 +261,7 @@ func TestFolderSyncsAtOnce(t *testing.T) {
 			calls++
 			filling = ctx
 			time.Sleep(10 * time.Second)
-			return nil, time.Time{}, nil
+			return map[string]keeper.File{}, time.Time{}, nil
 		}})
 		if err != nil {
 			t.Fatal(err)
