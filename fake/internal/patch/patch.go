@@ -87,21 +87,11 @@ func Parse(patchType types.PatchType, data []byte) (*Patch, error) {
 // Apply stores the patched form of old in into, an empty object of the same
 // type. It doesn't change old.
 func (p *Patch) Apply(old, into runtime.Object) error {
-	if p.patchType != types.StrategicMergePatchType {
-		document, err := p.Document(old)
-		if err != nil {
-			return err
-		}
-		if err := utiljson.Unmarshal(document, into); err != nil {
-			return doesNotFit(into)
-		}
-		return nil
-	}
-	patched, err := p.strategic(old)
+	document, err := p.Document(old)
 	if err != nil {
 		return err
 	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(patched, into); err != nil {
+	if err := utiljson.Unmarshal(document, into); err != nil {
 		return doesNotFit(into)
 	}
 	return nil

@@ -44,6 +44,7 @@ func TestPatches(t *testing.T) {
 		{types.StrategicMergePatchType, `null`, "map[a:1]"},
 		{types.StrategicMergePatchType, `[]`, "BadRequest: json: cannot unmarshal array into Go value of type map[string]interface {}"},
 		{types.StrategicMergePatchType, `{"data":7}`, "Invalid: the patch does not give a valid ConfigMap"},
+		{types.StrategicMergePatchType, `{"metadata":{"generation":1.5}}`, "Invalid: the patch does not give a valid ConfigMap"},
 		{types.StrategicMergePatchType, `{"$retainKeys":"x"}`, "BadRequest: invalid patch format of retainKeys"},
 		{types.ApplyPatchType, `{}`, "UnsupportedMediaType: the body of the request was in an unknown format"},
 	} {
@@ -73,11 +74,11 @@ func TestBounds(t *testing.T) {
 		{"too long a path", `[{"op":"test","path":"/x","value":null},{"op":"remove","path":"` + path(1001) + `"}]`, "a path has more than 1000 parts"},
 		{"too long a source", `[{"op":"move","path":"/x","from":"` + path(1001) + `"}]`, "a path has more than 1000 parts"},
 		{"copies", `[{"op":"add","path":"/x","value":"` + strings.Repeat("x", 3<<20) + `"},{"op":"copy","from":"/x","path":"/y"}]`, "exceeding the limit 3145728"},
-		{"what is no copy doesn't count", `[{"op":"copy","from":"/data","path":"/y"},{"op":"add","path":"/x","value":"` + strings.Repeat("x", 3<<20) + `"},{"op":"jump"}]`, "Unexpected kind: jump"},
+		{"what is no copy doesn't count", `[{"op":"copy","from":"/data","path":"/y"},{"op":"add","path":"/x","value":"` + strings.Repeat("x", 3<<20) + `"},{"op":"copy","from":"/data","path":"/z"}]`, ""},
 		{"nesting", `[{"op":"add","path":"/x","value":` + object(900) + `},{"op":"add","path":"/y","value":` + object(9500) + `},{"op":"move","from":"/y","path":"/x` + path(900) + `"}]`, "the result is nested too deeply"},
 	} {
 		_, err := apply(types.JSONPatchType, tt.patch, map[string]string{"a": "1"})
-		if err == nil || !strings.Contains(err.Error(), tt.want) || len(err.Error()) > 5000 {
+		if got := fmt.Sprint(err); (err == nil) != (tt.want == "") || !strings.Contains(got, tt.want) || len(got) > 5000 {
 			t.Errorf("%s: %.200v, want %q", tt.name, err, tt.want)
 		}
 	}
@@ -85,10 +86,11 @@ func TestBounds(t *testing.T) {
 
 // A document has the fields that objects don't have, and lists are merged.
 func TestDocument(t *testing.T) {
-	old := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Finalizers: []string{"a"}}}
+	old := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Finalizers: []string{"a"}}, Data: map[string]string{"c": "d"}}
 	for data, want := range map[string]string{
-		`{"metadata":{"finalizers":["b"]},"new":1}`: `{"metadata":{"finalizers":["b","a"]},"new":1}`,
+		`{"metadata":{"finalizers":["b"]},"new":1}`: `{"data":{"c":"d"},"metadata":{"finalizers":["b","a"]},"new":1}`,
 		`{"$retainKeys":"x"}`:                       "BadRequest",
+		`{"metadata":{"finalizers":[["x"]]}}`:       "BadRequest",
 	} {
 		p, err := patch.Parse(types.StrategicMergePatchType, []byte(data))
 		if err != nil {
