@@ -168,15 +168,13 @@ func (r resource[T, L, P, PL]) Get(ctx context.Context, name string, _ metav1.Ge
 func (r resource[T, L, P, PL]) List(ctx context.Context, opts metav1.ListOptions) (*L, error) {
 	selected := &client.ListOptions{Namespace: r.namespace, Limit: opts.Limit, Continue: opts.Continue, Raw: &opts}
 	var err error
-	if opts.FieldSelector != "" {
+	if opts.FieldSelector != "" { // controller-runtime's fake takes no empty one
 		if selected.FieldSelector, err = fields.ParseSelector(opts.FieldSelector); err != nil {
 			return nil, fmt.Errorf("saruntime: field selector: %v", err)
 		}
 	}
-	if opts.LabelSelector != "" {
-		if selected.LabelSelector, err = labels.Parse(opts.LabelSelector); err != nil {
-			return nil, fmt.Errorf("saruntime: label selector: %v", err)
-		}
+	if selected.LabelSelector, err = labels.Parse(opts.LabelSelector); err != nil {
+		return nil, fmt.Errorf("saruntime: label selector: %v", err)
 	}
 	found := PL(new(L))
 	return found, r.reader.List(ctx, found, selected)

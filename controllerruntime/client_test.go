@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	clientfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/kubesa/serviceaccount/internal/configerror"
 )
@@ -64,6 +65,10 @@ func TestOptions(t *testing.T) {
 	}
 	if diff := cmp.Diff(&list, w.listed.AsListOptions()); diff != "" || w.listed.Namespace != "ci" {
 		t.Errorf("listed %q with other options (-want +got):\n%s", w.listed.Namespace, diff)
+	}
+	plain := clientfake.NewClientBuilder().WithObjects(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ci", Name: "a"}}).Build()
+	if list, err := (core{plain, plain}).Secrets("ci").List(ctx, metav1.ListOptions{}); err != nil || len(list.Items) != 1 {
+		t.Errorf("List() = %v, %v, want the Secret", list, err)
 	}
 	w.listed = nil
 	for _, opts := range []metav1.ListOptions{{FieldSelector: "?"}, {LabelSelector: "!!"}} {

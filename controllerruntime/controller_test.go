@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,6 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	clientfake "sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -112,12 +115,42 @@ func TestMissedLife(t *testing.T) {
 	exists("late")
 }
 
+// A controller that is added later doesn't wait for a kind that can't be listed.
+func TestAddLater(t *testing.T) {
+	w := newWorld(t)
+	w.start(t)
+	<-w.manager.Elected()
+	w.cluster.Inject(fault.On("", "nodes", apierrors.NewServiceUnavailable("down")))
+	added := make(chan error, 1)
+	go func() {
+		added <- w.runtime.Add(&resyncer{due: make(chan struct{})}, saruntime.Options{Watch: []client.Object{&corev1.Node{}}})
+	}()
+	select {
+	case err := <-added:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Error("Add waits")
+	}
+}
+
 // Every object is looked at again when the controller asks for it.
 func TestResync(t *testing.T) {
 	w := newWorld(t)
 	ctx, live := t.Context(), w.runtime.Client()
 	c := &resyncer{due: make(chan struct{}, 1)}
-	if err := w.runtime.Add(c, saruntime.Options{Watch: []client.Object{&corev1.Namespace{}}}); err != nil {
+	lines := make(chan string, 1)
+	opts := saruntime.Options{Watch: []client.Object{&corev1.Namespace{}}}
+	opts.Controller.Logger = funcr.New(func(_, line string) {
+		if strings.Contains(line, `"msg"="Reconciling"`) {
+			select {
+			case lines <- line:
+			default:
+			}
+		}
+	}, funcr.Options{})
+	if err := w.runtime.Add(c, opts); err != nil {
 		t.Fatal(err)
 	}
 	must(live.CreateNamespace(ctx, namespace("a")))
@@ -134,6 +167,12 @@ func TestResync(t *testing.T) {
 		})
 	}
 	again("the start", func() {})
+	if got, want := <-lines, `"controller"="resyncer" "kind"="Namespace" "namespace"="" "name"="a"`; !strings.Contains(got, want) {
+		t.Errorf("logged %s, want %s", got, want)
+	}
+	if !hasFairQueue(t, "resyncer") {
+		t.Error("the controller has another queue")
+	}
 	time.Sleep(100 * time.Millisecond) // whatever else the start makes due
 	again("Resync", func() { c.due <- struct{}{} })
 	if got := c.calls.Load(); got > 4 {
@@ -159,9 +198,28 @@ func (*resyncer) Due(change sacontroller.Change) []sacontroller.Key {
 	return []sacontroller.Key{{Kind: "Namespace", Name: ns.Name, UID: ns.UID}}
 }
 
-func (c *resyncer) Reconcile(context.Context, sacontroller.Key) (sacontroller.Result, error) {
+func (c *resyncer) Reconcile(ctx context.Context, _ sacontroller.Key) (sacontroller.Result, error) {
+	log.FromContext(ctx).Info("Reconciling")
 	c.calls.Add(1)
 	return sacontroller.Result{}, nil
+}
+
+// hasFairQueue reports whether the metrics are those of the fair queue, which has no
+// depth for each priority.
+func hasFairQueue(t *testing.T, controller string) bool {
+	t.Helper()
+	for _, family := range must(metrics.Registry.Gather()) {
+		for _, metric := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, l := range metric.GetLabel() {
+				labels[l.GetName()] = l.GetValue()
+			}
+			if family.GetName() == "workqueue_depth" && labels["controller"] == controller && labels["priority"] == "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Mistakes are errors that name the field, all at once.
@@ -211,7 +269,7 @@ func TestMistakes(t *testing.T) {
 		{"nothing to watch", func() error { return w.runtime.Add(c, saruntime.Options{}) }, []string{"Options.Watch"}},
 		{"what can't be watched", func() error {
 			return w.runtime.Add(c, saruntime.Options{Watch: []client.Object{nil, noKind, &appsv1.Deployment{}}})
-		}, []string{"Options.Watch[0]", "Options.Watch[1]", "Options.Watch[2]"}},
+		}, []string{"Options.Watch[0] is required, want an", "Options.Watch[1] is required, want an", "Options.Watch[2] is a *v1.Deployment, which"}},
 		{"options", func() error {
 			return w.runtime.Add(c, saruntime.Options{Watch: []client.Object{&corev1.Pod{}}, Controller: saruntime.ControllerOptions{
 				MaxConcurrentReconciles: -1, Reconciler: reconcile.TypedFunc[sacontroller.Key](nil),

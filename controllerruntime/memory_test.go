@@ -2,8 +2,10 @@ package saruntime
 
 import (
 	"context"
+	"errors"
 
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,13 +20,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/kubesa/serviceaccount/admission"
 	"github.com/kubesa/serviceaccount/sacontroller"
+	"github.com/kubesa/serviceaccount/sacontroller/legacytoken"
 	"github.com/kubesa/serviceaccount/sacontroller/rootca"
 )
 
@@ -216,6 +223,46 @@ func TestFairWorkers(t *testing.T) {
 		if got := fairWorkers(tt.opts, tt.global); got != tt.want {
 			t.Errorf("%s: %d workers, want %d", want, got, tt.want)
 		}
+	}
+}
+
+// Each controller of this library watches what it needs.
+func TestWatchedBy(t *testing.T) {
+	for want, c := range map[string]sacontroller.Controller{
+		"Namespace ServiceAccount":                      (*sacontroller.ServiceAccounts)(nil),
+		"Namespace ServiceAccount Secret":               (*sacontroller.Tokens)(nil),
+		"Namespace ServiceAccount Secret Pod ConfigMap": (*legacytoken.Cleaner)(nil),
+		"Namespace ConfigMap":                           (*legacytoken.Tracker)(nil),
+		"Namespace ConfigMap ":                          (*rootca.ConfigMaps)(nil),
+		"Namespace ClusterTrustBundle":                  (*rootca.TrustBundles)(nil),
+		"":                                              &toy{},
+	} {
+		var kinds []string
+		for _, kind := range watchedBy(c) {
+			kinds = append(kinds, reflect.TypeOf(kind).Elem().Name())
+		}
+		if got := strings.Join(kinds, " "); got != strings.TrimSpace(want) {
+			t.Errorf("%T watches %q, want %q", c, got, want)
+		}
+	}
+}
+
+// A kind that can't be watched is an error of Add.
+func TestAddWithoutInformer(t *testing.T) {
+	manager, err := ctrl.NewManager(&rest.Config{Host: "127.0.0.1:1"}, ctrl.Options{Metrics: metricsserver.Options{BindAddress: "0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &Runtime{manager: manager, scheme: scheme.Scheme, lists: new(lists), cache: &memory{err: io.EOF}}
+	if err := r.Add(&toy{}, Options{Watch: []client.Object{&corev1.Pod{}}}); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "watching *v1.Pod") {
+		t.Errorf("Add() = %v, want the error of the cache", err)
+	}
+	plugin, err := admission.New(admission.Config{ServiceAccounts: &Reader{cache: r.cache}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.AddPodWebhook(plugin, WebhookOptions{}); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "watching ServiceAccounts") {
+		t.Errorf("AddPodWebhook() = %v, want the error of the cache", err)
 	}
 }
 

@@ -66,7 +66,10 @@ func testMetricsFilter(t *testing.T) {
 		}
 		return must(authority.CreateToken(ctx, "ops", account, &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}}})).Status.Token
 	}
-	filter := must(saruntime.MetricsFilter("metrics.example.com")(&rest.Config{Host: "https://api.example", ContentConfig: rest.ContentConfig{ContentType: "application/json"}}, &http.Client{Transport: server}))
+	audiences := []string{"metrics.example.com"}
+	provider := saruntime.MetricsFilter(audiences...)
+	audiences[0] = "another" // it has a copy
+	filter := must(provider(&rest.Config{Host: "https://api.example", ContentConfig: rest.ContentConfig{ContentType: "application/json"}}, &http.Client{Transport: server}))
 	var lines []string
 	logger := funcr.New(func(_, line string) { lines = append(lines, line) }, funcr.Options{Verbosity: 4})
 	handler := must(filter(logger, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "up 1") })))
@@ -97,7 +100,7 @@ func testMetricsFilter(t *testing.T) {
 			t.Errorf("%s: HTTP %d, want %d", tt.name, got, tt.want)
 		}
 	}
-	if len(lines) != 6 || !strings.Contains(lines[3], `"status"=403 "reason"="bearer: forbidden: saruntime: system:serviceaccount:ops:prometheus may not get /debug/pprof"`) {
+	if len(lines) != 6 || !strings.Contains(lines[3], `"level"=4 "msg"="Request refused" "status"=403 "reason"="bearer: forbidden: saruntime: system:serviceaccount:ops:prometheus may not get /debug/pprof"`) || !strings.Contains(lines[5], "SubjectAccessReview: the server is currently unable") {
 		t.Errorf("logged\n%s\nwant a line for each request that is refused", strings.Join(lines, "\n"))
 	}
 	account := must(authority.Cluster.GetServiceAccount(ctx, "ops", "prometheus"))
@@ -116,13 +119,13 @@ func testMetricsFilter(t *testing.T) {
 		time.Sleep(time.Second)
 	}
 	for name, filter := range map[string]func() (metricsserver.Filter, error){
-		"no audience": func() (metricsserver.Filter, error) {
+		"Audiences": func() (metricsserver.Filter, error) {
 			return saruntime.MetricsFilter()(&rest.Config{}, &http.Client{Transport: server})
 		},
-		"no config": func() (metricsserver.Filter, error) { return saruntime.MetricsFilter("a")(nil, nil) },
+		"rest.Config": func() (metricsserver.Filter, error) { return saruntime.MetricsFilter("a")(nil, nil) },
 	} {
-		if got, err := filter(); err == nil || got != nil {
-			t.Errorf("%s: got a filter", name)
+		if got, err := filter(); err == nil || got != nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("got %v, want an error on %s", err, name)
 		}
 	}
 }

@@ -60,19 +60,17 @@ func (q *fairQueue) then(key sacontroller.Key, end func()) {
 	defer q.mu.Unlock()
 	if q.ends[key] == nil {
 		q.queue.Add(key)
-		return
+	} else {
+		q.ends[key] = end
 	}
-	q.ends[key] = end
 }
 
 // GetWithPriority implements [priorityqueue.PriorityQueue].
 func (q *fairQueue) GetWithPriority() (key sacontroller.Key, priority int, shutdown bool) {
 	key, ok := q.queue.Get()
-	if ok {
-		q.mu.Lock()
-		defer q.mu.Unlock()
-		q.ends[key] = func() { q.queue.Done(key) }
-	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ends[key] = func() { q.queue.Done(key) } // of no key, once the queue is closed
 	return key, 0, !ok
 }
 

@@ -29,9 +29,9 @@ func TestQueue(t *testing.T) {
 		low, k := handler.LowPriority, key("a", "1")
 		get := func() time.Duration {
 			began := time.Now()
-			got, _, shutdown := q.GetWithPriority()
-			if got != k || shutdown {
-				t.Fatalf("got %#v, want %#v", got, k)
+			got, priority, shutdown := q.GetWithPriority()
+			if got != k || priority != 0 || shutdown {
+				t.Fatalf("got %#v with priority %d, want %#v with 0", got, priority, k)
 			}
 			return time.Since(began)
 		}
@@ -56,8 +56,8 @@ func TestQueue(t *testing.T) {
 		q.AddRateLimited(k)
 		q.Add(k) // a change: now, not after the back-off
 		q.Done(k)
-		if q.Len() != 1 {
-			t.Errorf("%d keys are due, want 1", q.Len())
+		if q.Len() != 1 || q.NumRequeues(k) != 1 {
+			t.Errorf("%d keys are due after %d failures, want 1 after 1", q.Len(), q.NumRequeues(k))
 		}
 		if got := get(); got != 0 {
 			t.Errorf("a change comes after %v", got)
