@@ -200,6 +200,24 @@ func TestIndex(t *testing.T) {
 	if err := (&Reader{cache: &memory{indexes: io.EOF, err: io.EOF}}).index(t.Context()); err == nil || !strings.Contains(err.Error(), "indexing Secrets: EOF") {
 		t.Errorf("index() = %v, want the error", err)
 	}
+	if list, err := (&Reader{cache: &memory{indexes: io.EOF, err: io.EOF}}).TokenSecrets(t.Context(), "a", "b"); list != nil || err == nil || !strings.Contains(err.Error(), "indexing Secrets") {
+		t.Errorf("TokenSecrets() = %v, %v, want the error", list, err)
+	}
+}
+
+// Only the cache of New lacks ConfigMaps.
+func TestConfigMaps(t *testing.T) {
+	for _, tt := range []struct {
+		own             bool
+		namespace, name string
+		known           bool
+	}{
+		{true, "a", "kube-root-ca.crt", true}, {true, "kube-system", "other", true}, {true, "a", "other", false}, {false, "a", "other", true},
+	} {
+		if _, err := (&Reader{cache: &memory{}, own: tt.own}).GetConfigMap(t.Context(), tt.namespace, tt.name); (err == nil) != tt.known {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
 }
 
 // The fair queue is for as many workers as the controller has, unless another queue was

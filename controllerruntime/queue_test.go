@@ -69,8 +69,8 @@ func TestQueue(t *testing.T) {
 		if q.Len() != 0 || len(q.ends) != 0 {
 			t.Errorf("%d keys are due and %d worked on in the end", q.Len(), len(q.ends))
 		}
-		q.ShutDown()
 		q.ShutDownWithDrain()
+		q.ShutDown()
 		if _, shutdown := q.Get(); !shutdown || !q.ShuttingDown() {
 			t.Error("a queue that was shut down isn't")
 		}
