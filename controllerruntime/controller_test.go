@@ -4,8 +4,12 @@ import (
 	"context"
 	"encoding/pem"
 	"errors"
+	"maps"
+	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +17,7 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	appsv1 "k8s.io/api/apps/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -132,6 +137,78 @@ func TestAddLater(t *testing.T) {
 		}
 	case <-time.After(time.Minute):
 		t.Error("Add waits")
+	}
+	w.cluster.Inject(fault.On("", "serviceaccounts", apierrors.NewServiceUnavailable("down")))
+	plugin := must(admission.New(w.runtime.Admission()))
+	go func() { added <- w.runtime.AddPodWebhook(plugin, saruntime.WebhookOptions{}) }()
+	select {
+	case <-added: // the manager takes no more checks
+	case <-time.After(time.Minute):
+		t.Error("AddPodWebhook waits")
+	}
+}
+
+// listening is a manager whose HTTP client notes what is asked.
+type listening struct {
+	ctrl.Manager
+	client *http.Client
+}
+
+func (l listening) GetHTTPClient() *http.Client { return l.client }
+
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// The cache asks for no more than it needs, with the manager's HTTP client.
+func TestCacheHoldsLittle(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	var mu sync.Mutex
+	asked := map[string]bool{}
+	base := w.manager.GetHTTPClient().Transport
+	l := listening{w.manager, &http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		selectors := strings.Split(r.URL.Query().Get("fieldSelector"), ",")
+		slices.Sort(selectors)
+		asked[r.URL.Path+"?"+strings.Join(selectors, ",")] = true
+		return base.RoundTrip(r)
+	})}}
+	reader := must(saruntime.New(saruntime.Config{Manager: l})).Reader()
+	bundle := &certificatesv1.ClusterTrustBundle{
+		ObjectMeta: metav1.ObjectMeta{Name: "kubernetes.io:kube-apiserver-serving:a"},
+		Spec:       certificatesv1.ClusterTrustBundleSpec{SignerName: rootca.ServingSigner, TrustBundle: string(trustAnchors())},
+	}
+	if stored := must(w.cluster.CreateClusterTrustBundle(ctx, bundle)); len(stored.ManagedFields) == 0 {
+		t.Fatal("the API server has no managedFields")
+	}
+	w.start(t)
+	eventually(t, func() string {
+		got, err := reader.GetClusterTrustBundle(ctx, bundle.Name)
+		if err != nil {
+			return err.Error()
+		}
+		if len(got.ManagedFields) > 0 {
+			t.Error("the cache has managedFields")
+		}
+		return ""
+	})
+	must(reader.ListSecrets(ctx, ""))
+	must(reader.ListPods(ctx, ""))
+	_, _ = reader.GetConfigMap(ctx, "kube-system", "a")
+	_, _ = reader.GetConfigMap(ctx, "a", "kube-root-ca.crt")
+	mu.Lock()
+	defer mu.Unlock()
+	want := map[string]bool{
+		"/apis/certificates.k8s.io/v1/clustertrustbundles?spec.signerName=kubernetes.io/kube-apiserver-serving": true,
+		"/api/v1/secrets?type=kubernetes.io/service-account-token":                                              true,
+		"/api/v1/pods?": true,
+		"/api/v1/namespaces/kube-system/configmaps?":                                        true,
+		"/api/v1/configmaps?metadata.name=kube-root-ca.crt,metadata.namespace!=kube-system": true,
+	}
+	if !maps.Equal(asked, want) {
+		t.Errorf("asked for %v, want %v", asked, want)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"io"
+	"net/http/httptest"
 	"reflect"
 	"slices"
 	"strings"
@@ -17,8 +18,10 @@ import (
 	"github.com/go-logr/logr/funcr"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/workqueue"
@@ -27,6 +30,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/kubesa/serviceaccount/admission"
@@ -61,7 +66,66 @@ func (m *memory) IndexField(_ context.Context, _ client.Object, _ string, index 
 }
 
 func (m *memory) GetInformer(context.Context, client.Object, ...cache.InformerGetOption) (cache.Informer, error) {
-	return nil, m.err
+	return synced{}, m.err
+}
+
+// synced is an informer that has.
+type synced struct{ cache.Informer }
+
+func (synced) HasSynced() bool { return true }
+
+// wrapped is a manager with other parts.
+type wrapped struct {
+	ctrl.Manager
+	reader client.Reader
+	err    error // of Add
+	checks map[string]healthz.Checker
+}
+
+func (w wrapped) GetAPIReader() client.Reader { return w.reader }
+
+func (w wrapped) Add(manager.Runnable) error { return w.err }
+
+func (w wrapped) AddReadyzCheck(name string, check healthz.Checker) error {
+	w.checks[name] = check
+	return nil
+}
+
+func newManager(t *testing.T) wrapped {
+	t.Helper()
+	m, err := ctrl.NewManager(&rest.Config{Host: "127.0.0.1:1"}, ctrl.Options{Metrics: metricsserver.Options{BindAddress: "0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wrapped{m, m.GetAPIReader(), nil, map[string]healthz.Checker{}}
+}
+
+// A manager whose reader has a cache, or that takes no cache, is an error of New.
+func TestNewRefusesManagers(t *testing.T) {
+	cached, full := newManager(t), newManager(t)
+	cached.reader, full.err = &memory{}, io.EOF
+	if r, err := New(Config{Manager: cached}); r != nil || err == nil || !strings.Contains(err.Error(), "Manager.GetAPIReader() reads from a *saruntime.memory") {
+		t.Errorf("New() = %v, %v, want a mistake", r, err)
+	}
+	if r, err := New(Config{Manager: full}); r != nil || !errors.Is(err, io.EOF) {
+		t.Errorf("New() = %v, %v, want io.EOF", r, err)
+	}
+}
+
+// A webhook is ready once its server is, not only the cache.
+func TestReadyWithServer(t *testing.T) {
+	m := newManager(t)
+	r := &Runtime{manager: m, cache: &memory{}}
+	plugin, err := admission.New(admission.Config{ServiceAccounts: &Reader{cache: r.cache}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.AddPodWebhook(plugin, WebhookOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.checks["webhook"+MutatePath](httptest.NewRequest("GET", "/readyz", nil)); err == nil || !strings.Contains(err.Error(), "not been started") {
+		t.Errorf("the check is %v, want that the server isn't started", err)
+	}
 }
 
 // wanting is a toy that asks to look at everything again.
@@ -155,6 +219,14 @@ func TestReaderErrors(t *testing.T) {
 		if got, err := read(); err != io.EOF || got != nil {
 			t.Errorf("%s: %v, %v, want io.EOF", name, got, err)
 		}
+	}
+}
+
+// What isn't there is an error of the API, which names the resource.
+func TestReaderNotFound(t *testing.T) {
+	r := &Reader{cache: &memory{err: apierrors.NewNotFound(schema.GroupResource{Resource: "Secret"}, "a/b")}}
+	if _, err := r.GetSecret(t.Context(), "a", "b"); !apierrors.IsNotFound(err) || err.Error() != `secrets "b" not found` {
+		t.Errorf("GetSecret() = %v, want that secrets \"b\" isn't found", err)
 	}
 }
 
@@ -267,11 +339,7 @@ func TestWatchedBy(t *testing.T) {
 
 // A kind that can't be watched is an error of Add.
 func TestAddWithoutInformer(t *testing.T) {
-	manager, err := ctrl.NewManager(&rest.Config{Host: "127.0.0.1:1"}, ctrl.Options{Metrics: metricsserver.Options{BindAddress: "0"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &Runtime{manager: manager, scheme: scheme.Scheme, lists: new(lists), cache: &memory{err: io.EOF}}
+	r := &Runtime{manager: newManager(t), scheme: scheme.Scheme, lists: new(lists), cache: &memory{err: io.EOF}}
 	if err := r.Add(&toy{}, Options{Watch: []client.Object{&corev1.Pod{}}}); !errors.Is(err, io.EOF) || !strings.Contains(err.Error(), "watching *v1.Pod") {
 		t.Errorf("Add() = %v, want the error of the cache", err)
 	}

@@ -179,8 +179,8 @@ func (r *Reader) index(ctx context.Context) error {
 		return nil
 	}
 	err := r.cache.IndexField(ctx, &corev1.Secret{}, accountField, func(o client.Object) []string {
-		secret, ok := o.(*corev1.Secret)
-		if !ok || !tokensecret.Is(secret) {
+		secret, _ := o.(*corev1.Secret)
+		if !tokensecret.Is(secret) {
 			return nil
 		}
 		name, _ := tokensecret.Owner(secret)
