@@ -69,7 +69,7 @@ func (m *Manager) failed(controller string, key sacontroller.Key, attempts int, 
 		log = m.log.Warn
 	}
 	log("Attempt failed", "controller", controller, "key", key.String(), "attempt", attempts, "error", err)
-	if !rare || key.Kind != "Secret" || attempts > 0 && attempts < eventAfter {
+	if !rare || attempts > 0 && attempts < eventAfter {
 		return
 	}
 	c := m.clusterOf(key.Tenant)
