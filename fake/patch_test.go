@@ -181,3 +181,48 @@ func FuzzPatch(f *testing.F) {
 		}
 	})
 }
+
+// Unknown fields are refused, or not, as a patch wants; nothing is shown of it.
+func TestPatchFieldValidation(t *testing.T) {
+	const data = `{"metadata":{"labels":{"a":"b"}},"hunter":"hunter2"}`
+	for validation, fails := range map[string]bool{"": false, "Ignore": false, "Warn": false, "Strict": true} {
+		c := newCI(t, secretNamed("a"))
+		got, err := c.Resource("secrets").Patch(t.Context(), "ci", "a", "", types.MergePatchType, []byte(data), metav1.PatchOptions{FieldValidation: validation})
+		if (err != nil) != fails || err == nil && got.GetLabels()["a"] != "b" {
+			t.Errorf("%q: Patch() = %v, %v", validation, got, err)
+		}
+		if fails {
+			checkError(t, err, metav1.StatusReasonInvalid, ` "" is invalid: patch: Invalid value: "(not shown)": strict decoding error: unknown field "hunter"`)
+		}
+		if last := c.Actions()[len(c.Actions())-1]; string(last.Patch) != data {
+			t.Errorf("%q: recorded the patch %s", validation, last.Patch)
+		}
+	}
+	c := newCI(t, secretNamed("a"))
+	for want, patch := range map[string]func() error{
+		"resource name may not be empty": func() error {
+			_, err := c.PatchSecret(t.Context(), "ci", "", types.MergePatchType, []byte(data))
+			return err
+		},
+		`secrets "b" not found`: func() error {
+			_, err := c.PatchSecret(t.Context(), "ci", "b", types.MergePatchType, []byte(data))
+			return err
+		},
+		`Options.meta.k8s.io "" is invalid: dryRun: Unsupported value: "Some": supported values: "All"`: func() error {
+			_, err := c.Resource("secrets").Patch(t.Context(), "ci", "a", "", types.MergePatchType, []byte(data), metav1.PatchOptions{DryRun: []string{"Some"}})
+			return err
+		},
+		`Operation cannot be fulfilled on secrets "a": the object has been modified; please apply your changes to the latest version and try again`: func() error {
+			_, err := c.PatchSecret(t.Context(), "ci", "a", types.MergePatchType, []byte(`{"metadata":{"resourceVersion":"1"}}`))
+			return err
+		},
+		`Secret "a" is invalid: metadata.uid: Invalid value: "other": field is immutable`: func() error {
+			_, err := c.PatchSecret(t.Context(), "ci", "a", types.MergePatchType, []byte(`{"metadata":{"uid":"other"}}`))
+			return err
+		},
+	} {
+		if err := patch(); err == nil || err.Error() != want {
+			t.Errorf("Patch() = %v, want %s", err, want)
+		}
+	}
+}

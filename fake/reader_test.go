@@ -117,3 +117,43 @@ func TestMergePatch(t *testing.T) {
 	_, err := c.PatchSecret(t.Context(), "ci", "s", types.MergePatchType, []byte(`{}`))
 	checkError(t, err, metav1.StatusReasonNotFound, `secrets "s" not found`)
 }
+
+// Faults of a Reader know what is read and by whom.
+func TestReaderFaultsOfPlaces(t *testing.T) {
+	broken := errors.New("broken")
+	read := func(c *fake.Cluster, f *fault.Fault) (failed string) {
+		r := c.Reader()
+		r.Inject(f)
+		ctx := fake.WithActor(t.Context(), "a controller")
+		for name, call := range map[string]func() error{
+			"get a":    func() error { _, err := r.GetSecret(ctx, "ci", "a"); return err },
+			"get b":    func() error { _, err := r.GetSecret(ctx, "ci", "b"); return err },
+			"list ci":  func() error { _, err := r.ListSecrets(ctx, "ci"); return err },
+			"list cd":  func() error { _, err := r.ListSecrets(ctx, "cd"); return err },
+			"list pod": func() error { _, err := r.ListPods(ctx, "ci"); return err },
+		} {
+			if call() == broken {
+				failed += name + ", "
+			}
+		}
+		return failed
+	}
+	c := newCI(t, secretNamed("a"), secretNamed("b"))
+	for want, f := range map[string]*fault.Fault{
+		"get a, ":    fault.On("get", "secrets", broken).Of("ci", "a"),
+		"get b, ":    fault.On("", "", fault.After(broken)).Of("", "b"),
+		"list cd, ":  fault.On("list", "secrets", broken).Of("cd", ""),
+		"list pod, ": fault.If("pods of the controller", func(op fault.Op) bool { return op.Resource == "pods" && op.Actor == "a controller" }, broken),
+	} {
+		if got := read(c, f); got != want {
+			t.Errorf("%s fails %s, want %s", f, got, want)
+		}
+	}
+	r := c.Reader()
+	defer func() {
+		if recover() == nil {
+			t.Error("a cache takes a fault of a write")
+		}
+	}()
+	r.Inject(fault.On("create", "secrets", broken))
+}
