@@ -35,6 +35,7 @@ func (m *Manager) Join(t Tenant) error {
 		mistakes.Add("Name", "is empty, want the name of the tenant")
 	}
 	mistakes.Require("Client", t.Client, "a kubernetes.Interface")
+	mistakes.Optional("Metadata", t.Metadata)
 	if err := mistakes.Err(); err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientset "k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/metadata"
 
 	"github.com/kubesa/serviceaccount"
 	"github.com/kubesa/serviceaccount/fake/fault"
@@ -366,6 +367,8 @@ func TestLeaveWaits(t *testing.T) {
 	})
 }
 
+type noMetadata struct{ metadata.Interface }
+
 func TestJoinRefuses(t *testing.T) {
 	client := clientset.NewClientset()
 	single, err := manager.New(manager.Config{Client: client})
@@ -387,6 +390,7 @@ func TestJoinRefuses(t *testing.T) {
 		want string
 	}{
 		{"nothing", many, manager.Tenant{Client: none}, "manager: Tenant.Name is empty, want the name of the tenant\nmanager: Tenant.Client is required, want a kubernetes.Interface"},
+		{"a nil Metadata", many, manager.Tenant{Name: "blue", Client: client, Metadata: (*noMetadata)(nil)}, "manager: Tenant.Metadata is a nil *manager_test.noMetadata, want none or one that works"},
 		{"one cluster", single, manager.Tenant{Name: "red", Client: client}, `manager: tenant "red" joins a Manager of one cluster, want Config.Tenants`},
 		{"twice", many, manager.Tenant{Name: "red", Client: client}, `manager: tenant "red" has joined already`},
 	} {
