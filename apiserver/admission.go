@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -132,7 +133,7 @@ func (p *AdmissionPlugin) ValidateInitialization() error {
 // Admit changes a new pod, in place, as [admission.Plugin.Admit] does.
 func (p *AdmissionPlugin) Admit(ctx context.Context, a genericadmission.Attributes, o genericadmission.ObjectInterfaces) error {
 	pod, err := p.pod(a, o)
-	if err != nil || pod == nil || a.GetOperation() != genericadmission.Create {
+	if pod == nil || a.GetOperation() != genericadmission.Create {
 		return err
 	}
 	if err := p.plugin.Admit(ctx, requestOf(a, pod)); err != nil {
@@ -150,7 +151,7 @@ func (p *AdmissionPlugin) Admit(ctx context.Context, a genericadmission.Attribut
 // Validate checks a pod as [admission.Plugin.Validate] does.
 func (p *AdmissionPlugin) Validate(ctx context.Context, a genericadmission.Attributes, o genericadmission.ObjectInterfaces) error {
 	pod, err := p.pod(a, o)
-	if err != nil || pod == nil {
+	if pod == nil {
 		return err
 	}
 	request := requestOf(a, pod)
@@ -171,8 +172,9 @@ func requestOf(a genericadmission.Attributes, pod *corev1.Pod) admission.Request
 	}
 }
 
-// pod returns the pod that a is about, nil if the request is ignored. An object that
-// should be a pod and isn't is denied: nothing has checked it (SRV-29).
+// pod returns the pod that a is about, nil if the request is ignored or there is an
+// error. An object that should be a pod and isn't is denied: nothing has checked it
+// (SRV-29).
 func (p *AdmissionPlugin) pod(a genericadmission.Attributes, o genericadmission.ObjectInterfaces) (*corev1.Pod, error) {
 	request := requestOf(a, nil)
 	if a.GetResource().GroupResource() != corev1.Resource("pods") || request.Ignored() {
@@ -186,7 +188,7 @@ func (p *AdmissionPlugin) pod(a genericadmission.Attributes, o genericadmission.
 		return pod, nil
 	}
 	if v := reflect.ValueOf(object); !v.IsValid() || v.Kind() == reflect.Pointer && v.IsNil() || o == nil || o.GetObjectConvertor() == nil {
-		return nil, misfit(a, nil)
+		return nil, misfit(a, errors.New("there is none, or nothing to convert it with"))
 	}
 	var pod corev1.Pod
 	if err := o.GetObjectConvertor().Convert(object, &pod, nil); err != nil {
@@ -196,8 +198,5 @@ func (p *AdmissionPlugin) pod(a genericadmission.Attributes, o genericadmission.
 }
 
 func misfit(a genericadmission.Attributes, err error) error {
-	if err == nil {
-		return apierrors.NewInternalError(fmt.Errorf("apiserver: a %T is not a Pod", a.GetObject()))
-	}
 	return apierrors.NewInternalError(fmt.Errorf("apiserver: a %T is not a Pod: %w", a.GetObject(), err))
 }
