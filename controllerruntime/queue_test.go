@@ -70,6 +70,9 @@ func TestQueue(t *testing.T) {
 			t.Errorf("%d keys are due and %d worked on in the end", q.Len(), len(q.ends))
 		}
 		q.ShutDownWithDrain()
+		if !q.ShuttingDown() {
+			t.Error("a queue that was drained isn't shut down")
+		}
 		q.ShutDown()
 		if _, shutdown := q.Get(); !shutdown || !q.ShuttingDown() {
 			t.Error("a queue that was shut down isn't")
