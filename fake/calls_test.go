@@ -259,7 +259,11 @@ func TestManageFieldsOfWrites(t *testing.T) {
 	if diff := cmp.Diff(want, r.asked); diff != "" {
 		t.Errorf("asked (-want +got):\n%s", diff)
 	}
+	must[*corev1.Pod](t)(c.CreatePod(ctx, goodPod("q")))
 	r.err = errors.New("schema")
+	if err := c.BindPod(ctx, &corev1.Binding{ObjectMeta: meta("ci", "q"), Target: corev1.ObjectReference{Name: "n"}}, metav1.CreateOptions{}); !apierrors.IsInternalError(err) {
+		t.Errorf("BindPod() = %v, want an internal error", err)
+	}
 	_, err := secrets.Create(ctx, secretNamed("b"), metav1.CreateOptions{})
 	if !apierrors.IsInternalError(err) || secrets.Stored("ci", "b") != nil {
 		t.Errorf("Create() = %v, want an internal error and nothing stored", err)
@@ -289,7 +293,13 @@ func TestApplyOfCluster(t *testing.T) {
 	if _, _, err := apply("a", "", data, metav1.PatchOptions{Force: &no}); err != nil || r.asked[0] != "Secret:a -> Secret:a  by me force false" {
 		t.Errorf("Apply() = %v, asked %v", err, r.asked)
 	}
-	_, _, err = apply("b", "", data, metav1.PatchOptions{})
+	if _, created, err := apply("", "", data, metav1.PatchOptions{}); err == nil || created {
+		t.Errorf("Apply() = %v, %v without a name, want an error", created, err)
+	}
+	_, created, err = apply("b", "", data, metav1.PatchOptions{})
+	if created {
+		t.Error("what was refused is said to be created")
+	}
 	checkError(t, err, metav1.StatusReasonBadRequest, "the name of the object (a) does not match the name on the URL (b)")
 	_, _, err = apply("b", "status", data, metav1.PatchOptions{})
 	checkError(t, err, metav1.StatusReasonNotFound, `secrets "b" not found`)
@@ -311,9 +321,11 @@ func TestActionRevisions(t *testing.T) {
 	c := newCI(t)
 	must[*corev1.Secret](t)(c.CreateSecret(t.Context(), secretNamed("a")))
 	must[*corev1.Secret](t)(c.GetSecret(t.Context(), "ci", "a"))
+	must[[]*corev1.Secret](t)(c.TokenSecrets(t.Context(), "ci", "builder"))
+	must[*fake.Watch](t)(c.Watch(t.Context(), "events", "ci", metav1.ListOptions{})).Stop()
 	for _, action := range c.Actions() {
-		if action.Revision != 2 {
-			t.Errorf("%s: revision %d, want 2", action, action.Revision)
+		if action.Revision != 2 || action.Namespace != "ci" {
+			t.Errorf("%s: revision %d, want 2 in ci", action, action.Revision)
 		}
 	}
 }

@@ -1,11 +1,15 @@
 package fake_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -149,6 +153,22 @@ func TestReaderFaultsOfPlaces(t *testing.T) {
 			t.Errorf("%s fails %s, want %s", f, got, want)
 		}
 	}
+	for want, f := range map[error]*fault.Fault{broken: fault.On("get", "secrets", broken), nil: fault.On("get", "secrets", fault.After(broken))} {
+		r := c.Reader()
+		r.Inject(f)
+		if _, err := r.GetSecret(t.Context(), "ci", "missing"); want != nil && err != want || want == nil && !apierrors.IsNotFound(err) {
+			t.Errorf("%s: GetSecret() = %v of what isn't there", f, err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r := newCI(t, secretNamed("a")).Reader()
+		r.Inject(fault.On("get", "secrets", fault.Slow(time.Minute)))
+		if _, err := r.GetSecret(ctx, "ci", "a"); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("GetSecret() = %v, want DeadlineExceeded", err)
+		}
+	})
 	r := c.Reader()
 	defer func() {
 		if recover() == nil {
