@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/flight"
 	"github.com/kubesa/serviceaccount/internal/jose"
 	"github.com/kubesa/serviceaccount/keys/internal/wrap"
@@ -20,8 +21,14 @@ var ErrMismatch = errors.New("keys: the source does not verify what the signer s
 //
 // A pair that doesn't match gives an error that wraps [ErrMismatch]; any other
 // error came from signer or source, is a panic of theirs, or is that of ctx: neither
-// can hold it up.
+// can hold it up. Either of them nil is a [*ConfigError].
 func SelfTest(ctx context.Context, signer Signer, source Source) error {
+	mistakes := configerror.List{Config: "keys.SelfTest"}
+	mistakes.Require("signer", signer, "a Signer")
+	mistakes.Require("source", source, "a Source")
+	if err := mistakes.Err(); err != nil {
+		return err
+	}
 	raw, err := flight.Do(ctx, flight.NewGuard("the signer", 1), func(ctx context.Context) (string, error) {
 		return signer.Sign(ctx, []byte("{}"))
 	})

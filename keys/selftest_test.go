@@ -3,6 +3,7 @@ package keys_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -48,6 +49,16 @@ func TestSelfTest(t *testing.T) {
 				t.Errorf("SelfTest() = %v, want %v", err, tt.want)
 			}
 		})
+	}
+}
+
+// What isn't there is said at once, all of it.
+func TestSelfTestOfNothing(t *testing.T) {
+	for _, set := range []keys.Source{nil, (*keys.Set)(nil)} {
+		err := keys.SelfTest(t.Context(), nil, set)
+		if mistake, ok := errors.AsType[*keys.ConfigError](err); !ok || mistake.Field != "signer" || !strings.Contains(err.Error(), "SelfTest.source") {
+			t.Errorf("SelfTest(nil, %T) = %v, want both mistakes", set, err)
+		}
 	}
 }
 

@@ -114,11 +114,14 @@ func (e *NotPopulatedError) Unwrap() error { return e.Err }
 //
 // Any error is a [*NotPopulatedError]. It comes when ctx is done, with the Reason
 // that held then, or immediately if waiting can't help: if the Secret has
-// another type or was deleted, or if there can be none of that name.
+// another type or was deleted, if there can be none of that name, or if getter is nil.
 func WaitPopulated(ctx context.Context, getter interface {
 	tokens.SecretGetter
 	tokens.ServiceAccountGetter
 }, namespace, name string, opts WaitOptions) (*corev1.Secret, error) {
+	if err := require("WaitPopulated", "getter", getter); err != nil {
+		return nil, &NotPopulatedError{Namespace: namespace, Name: name, Reason: PopulatedUnavailable, Err: err}
+	}
 	seen := false
 	var last *NotPopulatedError
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {

@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/kubesa/serviceaccount/internal/configerror"
 	"github.com/kubesa/serviceaccount/internal/contract"
 	"github.com/kubesa/serviceaccount/internal/names"
 	"github.com/kubesa/serviceaccount/internal/tokensecret"
@@ -60,9 +61,12 @@ func (e *SecretConflictError) Error() string {
 // Prefer a [Source] wherever the client can renew its token.
 //
 // The error is that of the client, such as a NotFound for the account; a
-// [*SecretConflictError]; or a [*NotPopulatedError], which says why there is no token
-// yet: call it again.
+// [*SecretConflictError]; a [*NotPopulatedError], which says why there is no token yet:
+// call it again; or a [*ConfigError] if client is nil.
 func EnsureSecret(ctx context.Context, client SecretClient, namespace, account string, opts SecretOptions) (*corev1.Secret, error) {
+	if err := require("EnsureSecret", "client", client); err != nil {
+		return nil, err
+	}
 	if opts.Name == "" {
 		opts.Name = account + "-token"
 	}
@@ -92,6 +96,13 @@ func ensureSecret(ctx context.Context, client SecretClient, account *corev1.Serv
 		return nil, &SecretConflictError{account.Namespace, opts.Name, problem}
 	}
 	return WaitPopulated(ctx, client, account.Namespace, opts.Name, WaitOptions{LastError: opts.LastError})
+}
+
+// require returns a [*ConfigError] if the argument called name of function is nil.
+func require(function, name string, client any) error {
+	mistakes := configerror.List{Config: "tokensource." + function}
+	mistakes.Require(name, client, "a client")
+	return mistakes.Err()
 }
 
 // newTokenSecret returns a Secret that the token controller fills for account. With the
@@ -130,6 +141,9 @@ func conflictOf(secret *corev1.Secret, account *corev1.ServiceAccount) string {
 // returned beside the error. Other errors are those of [EnsureSecret], and a
 // [*SecretConflictError] if old is no token Secret.
 func RotateSecret(ctx context.Context, client SecretClient, old *corev1.Secret, use func(ctx context.Context, secret *corev1.Secret) error, opts SecretOptions) (*corev1.Secret, error) {
+	if err := require("RotateSecret", "client", client); err != nil {
+		return nil, err
+	}
 	if old == nil || old.UID == "" || use == nil { // without its UID it would not be deleted
 		return nil, errors.New("tokensource: RotateSecret needs a Secret with its UID, as it was read, and a function that uses the new one")
 	}

@@ -347,3 +347,18 @@ func ExampleEnsureSecret() {
 	// builder-token true
 	// true true
 }
+
+func TestSecretsWithoutClient(t *testing.T) {
+	old := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{UID: "1"}}
+	use := func(context.Context, *corev1.Secret) error { return nil }
+	for _, client := range []tokensource.SecretClient{nil, (*fake.Cluster)(nil)} {
+		_, waiting := tokensource.WaitPopulated(t.Context(), client, "ci", "x", tokensource.WaitOptions{})
+		_, ensuring := tokensource.EnsureSecret(t.Context(), client, "ci", "x", tokensource.SecretOptions{})
+		_, rotating := tokensource.RotateSecret(t.Context(), client, old, use, tokensource.SecretOptions{})
+		for _, err := range []error{waiting, ensuring, rotating} {
+			if _, ok := errors.AsType[*tokensource.ConfigError](err); !ok {
+				t.Errorf("with a %T: %v, want a ConfigError", client, err)
+			}
+		}
+	}
+}
