@@ -134,7 +134,7 @@ func TestRunEnds(t *testing.T) {
 		{name: "work fails", returns: work, cancel: true, want: []error{work}, text: "of the work"},
 		{name: "told to stop while it waits", first: "c", cancel: true, holder: "c"},
 		{name: "no renewals", returns: work, fault: all, within: 10 * time.Second, want: []error{ErrLost, work}, text: "lease was lost", holder: "a"},
-		{name: "another's", edit: func(l *coordinationv1.LeaseSpec) { l.HolderIdentity = new("c") }, within: 3 * time.Second, want: []error{ErrLost}, text: "lease was lost", holder: "c"},
+		{name: "another's", edit: func(l *coordinationv1.LeaseSpec) { l.HolderIdentity = new("c") }, within: 5 * time.Second, want: []error{ErrLost}, text: "lease was lost", holder: "c"},
 		{name: "work is stuck", returns: stuck, cancel: true, want: []error{stuck}, text: `manager: ["tokens"] did not finish in time`, holder: "a", renewed: true},
 		{name: "work is stuck without a lease", returns: stuck, fault: all, within: 10 * time.Second, want: []error{ErrLost, stuck}, holder: "a"},
 		{name: "work and client are stuck", returns: stuck, fault: deaf, within: 10 * time.Second, want: []error{ErrLost, stuck}, holder: "a"},
