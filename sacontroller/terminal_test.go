@@ -113,6 +113,11 @@ func TestTerminalErrorHeals(t *testing.T) {
 	}
 }
 
+// noErrors joins none.
+type noErrors struct{ error }
+
+func (noErrors) Unwrap() []error { return nil }
+
 func TestIsTerminal(t *testing.T) {
 	terminal, other := error(&sacontroller.TerminalError{Err: errors.New("immutable")}), errors.New("busy")
 	for _, tt := range []struct {
@@ -120,7 +125,7 @@ func TestIsTerminal(t *testing.T) {
 		want bool
 	}{
 		{nil, false}, {other, false}, {terminal, true}, {fmt.Errorf("x: %w", terminal), true}, {fmt.Errorf("x: %v", terminal), false},
-		{errors.Join(terminal, terminal), true}, {errors.Join(terminal, other), false}, {fmt.Errorf("%w, %w", other, terminal), false},
+		{errors.Join(terminal), true}, {noErrors{other}, false}, {errors.Join(terminal, terminal), true}, {errors.Join(terminal, other), false}, {fmt.Errorf("%w, %w", other, terminal), false},
 	} {
 		if got := sacontroller.IsTerminal(tt.err); got != tt.want {
 			t.Errorf("IsTerminal(%v) = %v, want %v", tt.err, got, tt.want)
