@@ -13,6 +13,7 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/controller-runtime/pkg/webhook"
 
 	saruntime "github.com/kubesa/serviceaccount/controllerruntime"
 	"github.com/kubesa/serviceaccount/fake"
@@ -49,6 +50,8 @@ func newWorld(t *testing.T, options ...func(*ctrl.Options)) *world {
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: &skip},
 		Logger:     quiet,
+		// Without a server, which would need a certificate and the port 9443.
+		WebhookServer: webhook.NewServer(webhook.Options{Port: -1}),
 	}
 	for _, option := range options {
 		option(&opts)
