@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,5 +78,18 @@ func TestOf(t *testing.T) {
 				t.Errorf("%+v is written as %s, want the text of each error", tt.event, encoded.String())
 			}
 		}
+	}
+}
+
+func TestFew(t *testing.T) {
+	list := strings.Split("abcdefgh", "")
+	if got := logvalue.Few(list); !slices.Equal(got, list) {
+		t.Errorf("Few(eight) = %q, want them", got)
+	}
+	if got := logvalue.Few(append(list, "i", "j")); !slices.Equal(got, append(list, "and 2 more")) {
+		t.Errorf("Few(ten) = %q, want eight and how many more", got)
+	}
+	if got := logvalue.Few(nil); got != nil {
+		t.Errorf("Few(nil) = %q", got)
 	}
 }

@@ -355,10 +355,13 @@ func TestSecretsWithoutClient(t *testing.T) {
 		_, waiting := tokensource.WaitPopulated(t.Context(), client, "ci", "x", tokensource.WaitOptions{})
 		_, ensuring := tokensource.EnsureSecret(t.Context(), client, "ci", "x", tokensource.SecretOptions{})
 		_, rotating := tokensource.RotateSecret(t.Context(), client, old, use, tokensource.SecretOptions{})
-		for _, err := range []error{waiting, ensuring, rotating} {
-			if _, ok := errors.AsType[*tokensource.ConfigError](err); !ok {
-				t.Errorf("with a %T: %v, want a ConfigError", client, err)
+		for function, err := range map[string]error{"WaitPopulated": waiting, "EnsureSecret": ensuring, "RotateSecret": rotating} {
+			if mistake, ok := errors.AsType[*tokensource.ConfigError](err); !ok || mistake.Config != "tokensource."+function {
+				t.Errorf("%s with a %T: %v, want a ConfigError", function, client, err)
 			}
+		}
+		if e, ok := errors.AsType[*tokensource.NotPopulatedError](waiting); !ok || e.Namespace != "ci" || e.Name != "x" {
+			t.Errorf("WaitPopulated() = %v, want a NotPopulatedError about ci/x", waiting)
 		}
 	}
 }
