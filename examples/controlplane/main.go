@@ -48,10 +48,6 @@ func main() {
 	listen := flag.String("listen", "127.0.0.1:8080", "`address` to serve on, without TLS")
 	issuer := flag.String("issuer", "https://controlplane.example", "`URL` that tokens are issued under")
 	flag.Parse()
-	if flag.NArg() > 0 {
-		slog.Error("controlplane", "unexpected argument", flag.Arg(0))
-		os.Exit(2)
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 
