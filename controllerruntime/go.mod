@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/go-logr/logr v1.4.3
+	github.com/google/go-cmp v0.7.0
 	github.com/kubesa/serviceaccount v0.1.0
 	github.com/kubesa/serviceaccount/fake/apiserver v0.1.0
 	github.com/kubesa/serviceaccount/fake/clientgo v0.1.0
