@@ -128,7 +128,7 @@ func TestRequestsOfOthersAreIgnored(t *testing.T) {
 	}
 }
 
-// Whoever forgets the operation gets no pod past the checks.
+// Whoever forgets the operation gets no pod past the checks (ADM-1 as we differ).
 func TestUnknownOperations(t *testing.T) {
 	p := plugin(t, failing(errors.New("asked")))
 	for _, operation := range []admissionv1.Operation{"", "create", "PATCH", "*"} {
